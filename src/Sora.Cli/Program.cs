@@ -1,0 +1,6 @@
+namespace Sora.Cli;
+
+internal static class Program
+{
+    private static int Main(string[] args) => args.Length;
+}

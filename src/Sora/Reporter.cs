@@ -1,0 +1,29 @@
+namespace Sora;
+
+/// <summary>
+/// Where long work says what it does: messages, warnings and progress, never payload.
+/// The command line shows them on standard error as text or as JSON lines.
+/// </summary>
+public abstract class Reporter
+{
+    /// <summary>A reporter that says nothing.</summary>
+    public static readonly Reporter Silent = new SilentReporter();
+
+    /// <summary>One line for the user.</summary>
+    public abstract void Note(string message);
+
+    /// <summary>One line for the user about something that may not be what they want.</summary>
+    public abstract void Warn(string message);
+
+    /// <summary><paramref name="done"/> of <paramref name="total"/> units of <paramref name="stage"/> are finished.</summary>
+    public abstract void Progress(string stage, long done, long total);
+
+    private sealed class SilentReporter : Reporter
+    {
+        public override void Note(string message) { }
+
+        public override void Warn(string message) { }
+
+        public override void Progress(string stage, long done, long total) { }
+    }
+}
