@@ -1,0 +1,132 @@
+using System.Runtime.InteropServices;
+
+namespace Sora.Clips;
+
+/// <summary>
+/// Exact conversions between stored number formats and float32. Narrowing rounds to nearest, ties to even, as PyTorch does:
+/// float8_e4m3fn saturates at 448, every other format overflows to infinity.
+/// </summary>
+public static class NumberFormats
+{
+    private static readonly float[] E4M3 = Table(4, 3, 7, infinities: false);
+    private static readonly float[] E5M2 = Table(5, 2, 15, infinities: true);
+
+    /// <summary>Widens (or, from 64 bits, rounds) stored elements to float32.</summary>
+    /// <param name="type">How <paramref name="source"/> is encoded.</param>
+    /// <param name="source">Whole elements, little-endian.</param>
+    /// <param name="destination">As many floats as <paramref name="source"/> has elements.</param>
+    public static void ToFloats(DType type, ReadOnlySpan<byte> source, Span<float> destination)
+    {
+        var expected = (long)destination.Length / type.BlockElements() * type.BlockBytes();
+        if (source.Length != expected)
+            throw new ArgumentException($"{destination.Length} {type.Name()} elements are {expected} bytes, not {source.Length}");
+        switch (type)
+        {
+            case DType.F32: source.CopyTo(MemoryMarshal.AsBytes(destination)); break;
+            case DType.F16: Convert<Half>(source, destination, x => (float)x); break;
+            case DType.BF16: Convert<ushort>(source, destination, x => BitConverter.UInt32BitsToSingle((uint)x << 16)); break;
+            case DType.F8E4M3: Convert<byte>(source, destination, x => E4M3[x]); break;
+            case DType.F8E5M2: Convert<byte>(source, destination, x => E5M2[x]); break;
+            case DType.F64: Convert<double>(source, destination, x => (float)x); break;
+            case DType.I64: Convert<long>(source, destination, x => x); break;
+            case DType.I32: Convert<int>(source, destination, x => x); break;
+            case DType.I16: Convert<short>(source, destination, x => x); break;
+            case DType.I8: Convert<sbyte>(source, destination, x => x); break;
+            case DType.U64: Convert<ulong>(source, destination, x => x); break;
+            case DType.U32: Convert<uint>(source, destination, x => x); break;
+            case DType.U16: Convert<ushort>(source, destination, x => x); break;
+            case DType.U8: Convert<byte>(source, destination, x => x); break;
+            case DType.Bool: Convert<byte>(source, destination, x => x == 0 ? 0 : 1); break;
+            default: throw new ArgumentOutOfRangeException(nameof(type), type, null);
+        }
+    }
+
+    /// <summary>Rounds float32 to a floating-point format.</summary>
+    /// <param name="source">The values.</param>
+    /// <param name="type">A floating-point type.</param>
+    /// <param name="destination">Room for as many elements of <paramref name="type"/>.</param>
+    public static void FromFloats(ReadOnlySpan<float> source, DType type, Span<byte> destination)
+    {
+        if (!type.IsFloat()) throw new ArgumentException($"float32 is not rounded to {type.Name()}");
+        if (destination.Length != (long)source.Length * type.BlockBytes())
+            throw new ArgumentException($"{source.Length} {type.Name()} elements do not fill {destination.Length} bytes");
+        switch (type)
+        {
+            case DType.F32: MemoryMarshal.AsBytes(source).CopyTo(destination); break;
+            case DType.F64: Narrow<double>(source, destination, x => x); break;
+            case DType.F16: Narrow<Half>(source, destination, x => (Half)x); break;
+            case DType.BF16: Narrow<ushort>(source, destination, ToBFloat16); break;
+            case DType.F8E4M3: Narrow<byte>(source, destination, ToE4M3); break;
+            case DType.F8E5M2: Narrow<byte>(source, destination, ToE5M2); break;
+            default: throw new ArgumentOutOfRangeException(nameof(type), type, null);
+        }
+    }
+
+    private static ushort ToBFloat16(float value)
+    {
+        var bits = BitConverter.SingleToUInt32Bits(value);
+        if (float.IsNaN(value)) return (ushort)((bits >> 16) | 0x40);
+        return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    }
+
+    private static byte ToE4M3(float value)
+    {
+        var sign = float.IsNegative(value) ? 0x80u : 0u;
+        if (float.IsNaN(value)) return (byte)(sign | 0x7F);
+        const uint largest = 0x7E;
+        if (float.IsInfinity(value)) return (byte)(sign | largest);
+        return (byte)(sign | Math.Min(ToMinifloat(value, 3, 7), largest));
+    }
+
+    private static byte ToE5M2(float value)
+    {
+        var sign = float.IsNegative(value) ? 0x80u : 0u;
+        if (float.IsNaN(value)) return (byte)(sign | 0x7F);
+        const uint infinity = 0x7C;
+        if (float.IsInfinity(value)) return (byte)(sign | infinity);
+        return (byte)(sign | Math.Min(ToMinifloat(value, 2, 15), infinity));
+    }
+
+    /// <summary>
+    /// The pattern of |value| with a mantissa of so many bits; past the largest exponent it just counts on, for the caller to clamp.
+    /// In double the scaling by a power of two is exact, so there is one rounding.
+    /// </summary>
+    private static uint ToMinifloat(float value, int mantissaBits, int bias)
+    {
+        double magnitude = Math.Abs((double)value);
+        var smallest = 1 - bias;
+        var exponent = magnitude == 0 ? smallest : Math.Max(Math.ILogB(magnitude), smallest);
+        var steps = (uint)Math.Round(Math.ScaleB(magnitude, mantissaBits - exponent), MidpointRounding.ToEven);
+        return ((uint)(exponent - smallest) << mantissaBits) + steps;
+    }
+
+    private static float[] Table(int exponentBits, int mantissaBits, int bias, bool infinities)
+    {
+        var table = new float[256];
+        var top = (1 << exponentBits) - 1;
+        for (var pattern = 0; pattern < 256; pattern++)
+        {
+            var exponent = (pattern >> mantissaBits) & top;
+            var mantissa = pattern & ((1 << mantissaBits) - 1);
+            float magnitude;
+            if (infinities && exponent == top) magnitude = mantissa == 0 ? float.PositiveInfinity : float.NaN;
+            else if (!infinities && (pattern & 0x7F) == 0x7F) magnitude = float.NaN;
+            else if (exponent == 0) magnitude = MathF.ScaleB(mantissa, 1 - bias - mantissaBits);
+            else magnitude = MathF.ScaleB((1 << mantissaBits) + mantissa, exponent - bias - mantissaBits);
+            table[pattern] = pattern < 128 ? magnitude : -magnitude;
+        }
+        return table;
+    }
+
+    private static void Convert<T>(ReadOnlySpan<byte> source, Span<float> destination, Func<T, float> convert) where T : unmanaged
+    {
+        var typed = MemoryMarshal.Cast<byte, T>(source);
+        for (var i = 0; i < typed.Length; i++) destination[i] = convert(typed[i]);
+    }
+
+    private static void Narrow<T>(ReadOnlySpan<float> source, Span<byte> destination, Func<float, T> convert) where T : unmanaged
+    {
+        var typed = MemoryMarshal.Cast<byte, T>(destination);
+        for (var i = 0; i < source.Length; i++) typed[i] = convert(source[i]);
+    }
+}
