@@ -1,0 +1,129 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace Sora.Cli;
+
+/// <summary>The reporter of the command line: what it is told goes to standard error. Errors always; the rest unless quiet.</summary>
+internal abstract class Log(TextWriter stderr, bool quiet) : Reporter
+{
+    protected readonly Lock Gate = new();
+
+    protected TextWriter Stderr => stderr;
+
+    protected bool IsQuiet => quiet;
+
+    /// <summary>Not <see cref="Console.Error"/>: a console that is opened sends escape codes to the terminal.</summary>
+    public static Log For(string verb, bool json, bool quiet)
+    {
+        var stderr = new StreamWriter(StandardStream.OpenError()) { AutoFlush = true };
+        return json ? new JsonLog(verb, stderr, quiet) : new TextLog(verb, stderr, quiet, !Console.IsErrorRedirected);
+    }
+
+    public abstract void Error(string message, string? hint, int status);
+
+    public void Trace(Exception error) => stderr.WriteLine(error);
+}
+
+/// <summary>
+/// Lines of text; progress is a line that rewrites itself on a terminal, and elsewhere a plain line now and then.
+/// </summary>
+internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, bool terminal) : Log(stderr, quiet)
+{
+    private static readonly TimeSpan PlainEvery = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan DrawEvery = TimeSpan.FromMilliseconds(100);
+
+    private readonly string _name = verb.Length == 0 ? "sora" : $"sora {verb}";
+    private string? _stage;
+    private long _stageBegan;
+    private long _lastShown;
+    private bool _barShown;
+
+    public override void Note(string message) => Line(message, IsQuiet);
+
+    public override void Warn(string message) => Line($"warning: {message}", IsQuiet);
+
+    public override void Error(string message, string? hint, int status)
+    {
+        Line(message, silent: false);
+        if (hint != null) Stderr.WriteLine($"  hint: {hint}");
+    }
+
+    public override void Progress(string stage, long done, long total)
+    {
+        if (IsQuiet) return;
+        lock (Gate)
+        {
+            if (stage != _stage) (_stage, _stageBegan, _lastShown) = (stage, Stopwatch.GetTimestamp(), terminal ? 0 : Stopwatch.GetTimestamp());
+            var due = Stopwatch.GetElapsedTime(_lastShown) >= (terminal ? DrawEvery : PlainEvery);
+            if (!due && !(terminal && done >= total)) return;
+            _lastShown = Stopwatch.GetTimestamp();
+            var text = $"{_name}: {stage} {done}/{total}{Remaining(done, total)}";
+            if (terminal) Stderr.Write($"\r{text}\e[K");
+            else Stderr.WriteLine(text);
+            _barShown = terminal;
+            if (terminal && done >= total) EraseBar();
+        }
+    }
+
+    private string Remaining(long done, long total)
+    {
+        if (done <= 0 || done >= total) return "";
+        var left = Stopwatch.GetElapsedTime(_stageBegan).TotalSeconds / done * (total - done);
+        return string.Create(CultureInfo.InvariantCulture, $", {left:0} s left");
+    }
+
+    private void Line(string message, bool silent)
+    {
+        if (silent) return;
+        lock (Gate)
+        {
+            EraseBar();
+            Stderr.WriteLine($"{_name}: {message}");
+        }
+    }
+
+    private void EraseBar()
+    {
+        if (_barShown) Stderr.Write("\r\e[K");
+        _barShown = false;
+    }
+}
+
+/// <summary>One JSON object an event and line: <c>event</c> is note, warning, progress or error.</summary>
+internal sealed class JsonLog(string verb, TextWriter stderr, bool quiet) : Log(stderr, quiet)
+{
+    public override void Note(string message) => Write("note", json => json.WriteString("message", message));
+
+    public override void Warn(string message) => Write("warning", json => json.WriteString("message", message));
+
+    public override void Progress(string stage, long done, long total) => Write("progress", json =>
+    {
+        json.WriteString("stage", stage);
+        json.WriteNumber("done", done);
+        json.WriteNumber("total", total);
+    });
+
+    public override void Error(string message, string? hint, int status) => Write("error", json =>
+    {
+        json.WriteString("message", message);
+        if (hint != null) json.WriteString("hint", hint);
+        json.WriteNumber("status", status);
+    });
+
+    private void Write(string kind, Action<Utf8JsonWriter> fields)
+    {
+        if (IsQuiet && kind != "error") return;
+        using var buffer = new MemoryStream();
+        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            json.WriteStartObject();
+            json.WriteString("event", kind);
+            json.WriteString("verb", verb);
+            fields(json);
+            json.WriteEndObject();
+        }
+        lock (Gate) Stderr.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
+    }
+}

@@ -1,0 +1,152 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+
+namespace Sora.Cli;
+
+/// <summary>Arguments and options that several verbs share, so that each is spelt and read in one way.</summary>
+internal static class Options
+{
+    public static readonly Option<bool> Quiet = new("--quiet", "-q")
+    {
+        Description = "Print nothing but errors",
+        Recursive = true,
+    };
+
+    public static readonly Option<string> Log = Choice("--log", "Messages and progress as text or as one JSON object an event", "text", "json");
+
+    public static readonly Option<bool> Help = new("--help", "-h") { Description = "Print this help", Recursive = true };
+
+    public static readonly Option<bool> Version = new("--version") { Description = "Print the version" };
+
+    static Options() => Log.Recursive = true;
+
+    /// <summary>Clips to read: files, or standard input.</summary>
+    public static Argument<string> Clip() => new("CLIP")
+    {
+        Description = "Clip to read; standard input when left out or -",
+        Arity = ArgumentArity.ZeroOrOne,
+        DefaultValueFactory = _ => "-",
+    };
+
+    public static Option<string> Output(string what) => new("--output", "-o")
+    {
+        Description = $"{what}; standard output when left out or -",
+        HelpName = "FILE",
+        DefaultValueFactory = _ => "-",
+    };
+
+    public static Option<string?> Model()
+    {
+        var option = new Option<string?>("--model", "-m")
+        {
+            Description = "Model: a folder, a file, or a name under $SORA_MODELS; the built-in mini when left out",
+            HelpName = "MODEL",
+        };
+        option.CompletionSources.Add(_ => InstalledModels());
+        return option;
+    }
+
+    public static Option<long?> Seed() => new("--seed")
+    {
+        Description = "Seed of the noise: the same seed and command give the same clip, bit for bit",
+        HelpName = "N",
+        CustomParser = result =>
+        {
+            var text = result.Tokens[0].Value;
+            if (long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seed)) return seed;
+            result.AddError($"--seed: '{text}' is not a whole number from 0 on");
+            return null;
+        },
+    };
+
+    public static Option<FrameSize?> Size(string description = "Width and height of the frames") =>
+        Value<FrameSize>("--size", "WxH", description, FrameSize.Parse);
+
+    public static Option<ClipTime?> Duration(string description = "Length: seconds (2s, 1.5s) or frames (33f)") =>
+        Value<ClipTime>("--duration", "TIME", description, ClipTime.Parse);
+
+    public static Option<int?> Frames(string description = "Length in frames") => Positive("--frames", "N", description);
+
+    public static Option<double?> Fps(string description = "Frames a second") => new("--fps")
+    {
+        Description = description,
+        HelpName = "RATE",
+        CustomParser = result =>
+        {
+            var text = result.Tokens[0].Value;
+            const NumberStyles style = NumberStyles.AllowDecimalPoint;
+            if (double.TryParse(text, style, CultureInfo.InvariantCulture, out var fps) && fps is > 0 and <= 1000) return fps;
+            result.AddError($"--fps: '{text}' is not a frame rate (above 0, up to 1000)");
+            return null;
+        },
+    };
+
+    /// <summary>An option that takes a whole number from 1 on.</summary>
+    public static Option<int?> Positive(string name, string helpName, string description) =>
+        Value(name, helpName, description, text =>
+            int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value > 0
+                ? value
+                : throw SoraException.Usage($"'{text}' is not a whole number from 1 on"));
+
+    /// <summary>An option that takes one of a few words, the first by default.</summary>
+    public static Option<string> Choice(string name, string description, params string[] words)
+    {
+        var option = new Option<string>(name)
+        {
+            Description = description,
+            HelpName = string.Join('|', words),
+            DefaultValueFactory = _ => words[0],
+        };
+        option.Validators.Add(result =>
+        {
+            foreach (var token in result.Tokens.Where(token => !words.Contains(token.Value)))
+                result.AddError($"{name}: '{token.Value}' is none of {string.Join(", ", words)}");
+        });
+        option.CompletionSources.Add(words);
+        return option;
+    }
+
+    /// <summary>An option whose value a function reads; its <see cref="SoraException"/> is the usage error.</summary>
+    public static Option<T?> Value<T>(string name, string helpName, string description, Func<string, T> parse)
+        where T : struct => new(name)
+        {
+            Description = description,
+            HelpName = helpName,
+            CustomParser = result => Parsed<T?>(result, name, text => parse(text)),
+        };
+
+    /// <summary>An option that may be repeated, each value read by a function.</summary>
+    public static Option<T[]> Values<T>(string name, string helpName, string description, Func<string, T> parse) => new(name)
+    {
+        Description = description,
+        HelpName = helpName,
+        Arity = ArgumentArity.OneOrMore,
+        AllowMultipleArgumentsPerToken = false,
+        DefaultValueFactory = _ => [],
+        CustomParser = result => Parsed(result, name, _ => result.Tokens.Select(token => parse(token.Value)).ToArray()) ?? [],
+    };
+
+    /// <summary>Names of the models under $SORA_MODELS, and the built-in one.</summary>
+    public static IEnumerable<string> InstalledModels()
+    {
+        var root = Environment.GetEnvironmentVariable("SORA_MODELS");
+        var found = Directory.Exists(root)
+            ? Directory.EnumerateFileSystemEntries(root).Select(path => Path.GetFileName(path))
+            : [];
+        return found.Append("mini").Distinct().Order(StringComparer.Ordinal);
+    }
+
+    private static T? Parsed<T>(ArgumentResult result, string name, Func<string, T> parse)
+    {
+        try
+        {
+            return parse(result.Tokens[0].Value);
+        }
+        catch (SoraException error)
+        {
+            result.AddError(error.Hint is { } hint ? $"{name}: {error.Message}: {hint}" : $"{name}: {error.Message}");
+            return default;
+        }
+    }
+}

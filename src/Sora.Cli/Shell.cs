@@ -1,0 +1,95 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace Sora.Cli;
+
+/// <summary>From the words of a command line to an exit status: parses, runs the verb, and says what went wrong, once.</summary>
+internal static class Shell
+{
+    private static readonly ParserConfiguration Parser = new() { ResponseFileTokenReplacer = null };
+
+    public static int Run(string[] words, Verb[] verbs)
+    {
+        var root = Root(verbs);
+        var parse = root.Parse(words, Parser);
+        var verb = parse.CommandResult.Command as Verb;
+        var json = parse.GetResult(Options.Log) is { Tokens: [{ Value: "json" }] };
+        var log = Log.For(verb?.Name ?? "", json, quiet: Given(parse, Options.Quiet));
+        using var stop = new CancellationTokenSource();
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt(stop));
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Interrupt(stop));
+        var run = new Run(verb?.Name ?? "", words.Skip(Array.IndexOf(words, verb?.Name) + 1).ToArray(), log, stop);
+        try
+        {
+            Run(parse, words, run);
+            run.Out.Flush();
+            return 0;
+        }
+        catch (Exception error)
+        {
+            return Report(error, run, log);
+        }
+    }
+
+    private static void Run(ParseResult parse, string[] words, Run run)
+    {
+        if (words.Length == 0 || Given(parse, Options.Help)) Help.Write(parse.CommandResult.Command, run.Out);
+        else if (Given(parse, Options.Version)) run.Out.WriteLine($"sora {typeof(Shell).Assembly.GetName().Version!.ToString(3)}");
+        else if (Usage.Mistake(parse, words) is { } mistake) throw mistake;
+        else ((Verb)parse.CommandResult.Command).Body(parse, run);
+    }
+
+    private static Command Root(Verb[] verbs)
+    {
+        var root = new RootCommand("Makes, changes and shows videos in latent space, one pipe stage at a time");
+        root.Options.Clear();
+        root.Directives.Clear();
+        root.Add(Options.Help);
+        root.Add(Options.Version);
+        root.Add(Options.Quiet);
+        root.Add(Options.Log);
+        foreach (var verb in verbs) root.Add(verb);
+        return root;
+    }
+
+    /// <summary>The first signal asks the verb to stop; one more, a second or later, ends the process as it would without us.</summary>
+    private static Action<PosixSignalContext> Interrupt(CancellationTokenSource stop)
+    {
+        long first = 0;
+        return signal =>
+        {
+            if (first == 0) first = Stopwatch.GetTimestamp();
+            signal.Cancel = Stopwatch.GetElapsedTime(first) < TimeSpan.FromSeconds(1);
+            stop.Cancel();
+        };
+    }
+
+    private static int Report(Exception error, Run run, Log log)
+    {
+        var (kind, message, hint) = Describe(error, run);
+        if (kind != ErrorKind.BrokenPipe) log.Error(message, hint, (int)kind);
+        if (Environment.GetEnvironmentVariable("SORA_TRACE") == "1") log.Trace(error);
+        return (int)kind;
+    }
+
+    private static (ErrorKind Kind, string Message, string? Hint) Describe(Exception error, Run run) => error switch
+    {
+        SoraException ours => (ours.Kind, ours.Message, ours.Hint),
+        OperationCanceledException when run.ReaderGone => (ErrorKind.BrokenPipe, "", null),
+        OperationCanceledException => (ErrorKind.Interrupted, "interrupted", null),
+        IOException or UnauthorizedAccessException => (ErrorKind.Failure, OneLine(error.Message), null),
+        OutOfMemoryException or ExternalException when IsOutOfMemory(error) =>
+            (ErrorKind.Failure, "out of memory", "a smaller --size or a shorter --duration needs less"),
+        _ => (ErrorKind.Failure, $"internal error: {error.GetType().Name}: {OneLine(error.Message)}", "SORA_TRACE=1 shows where"),
+    };
+
+    private static bool IsOutOfMemory(Exception error) =>
+        error is OutOfMemoryException
+        || error.Message.Contains("out of memory", StringComparison.OrdinalIgnoreCase)
+        || error.Message.Contains("allocate memory", StringComparison.OrdinalIgnoreCase);
+
+    private static string OneLine(string message) => message.ReplaceLineEndings("\n").Split('\n')[0];
+
+    private static bool Given(ParseResult parse, Option<bool> option) => parse.GetResult(option) is { Implicit: false };
+}

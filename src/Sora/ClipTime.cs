@@ -1,0 +1,96 @@
+using System.Globalization;
+
+namespace Sora;
+
+/// <summary>
+/// A point in a clip, or a length of one, as users write it: <c>2s</c>, <c>1.5s</c>, <c>33f</c> (frames),
+/// <c>0</c> or <c>end</c>.
+/// </summary>
+public readonly record struct ClipTime
+{
+    private readonly double _value;
+    private readonly char _unit;
+
+    private ClipTime(double value, char unit) => (_value, _unit) = (value, unit);
+
+    /// <summary>The last frame of a clip.</summary>
+    public static ClipTime End => new(0, 'e');
+
+    /// <summary>Whether it says <c>end</c>, which is a point but not a length.</summary>
+    public bool IsEnd => _unit == 'e';
+
+    /// <summary>A number of seconds.</summary>
+    public static ClipTime Seconds(double seconds) => new(seconds, 's');
+
+    /// <summary>A number of frames.</summary>
+    public static ClipTime Frames(long frames) => new(frames, 'f');
+
+    /// <summary>Reads <c>2s</c>, <c>1.5s</c>, <c>33f</c>, <c>0</c> or <c>end</c>.</summary>
+    /// <exception cref="SoraException">The text is none of these.</exception>
+    public static ClipTime Parse(string text)
+    {
+        if (text == "end") return End;
+        if (text == "0") return Frames(0);
+        var number = text.Length > 1 ? text.AsSpan(0, text.Length - 1) : [];
+        const NumberStyles style = NumberStyles.AllowDecimalPoint;
+        if (text.EndsWith('f') && long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var frames))
+            return Frames(frames);
+        if (text.EndsWith('s') && double.TryParse(number, style, CultureInfo.InvariantCulture, out var seconds))
+            return Seconds(seconds);
+        throw SoraException.Usage($"'{text}' is not a time", "write 2s, 1.5s, 33f (frames) or end");
+    }
+
+    /// <summary>The number of frames that this length covers at a frame rate, to the nearest frame.</summary>
+    /// <exception cref="SoraException">It says <c>end</c>.</exception>
+    public int FrameCount(double fps)
+    {
+        if (IsEnd) throw SoraException.Usage("'end' is not a length", "write 2s or 33f");
+        var frames = _unit == 'f' ? _value : Math.Round(_value * fps, MidpointRounding.AwayFromZero);
+        if (frames > int.MaxValue) throw SoraException.Usage($"'{this}' is too long");
+        return (int)frames;
+    }
+
+    /// <summary>The index of the frame at this point of a clip of <paramref name="frames"/> frames.</summary>
+    /// <exception cref="SoraException">The point lies behind the last frame.</exception>
+    public int FrameIndex(double fps, int frames)
+    {
+        if (IsEnd) return frames - 1;
+        var index = FrameCount(fps);
+        return index < frames
+            ? index
+            : throw SoraException.Usage(
+                string.Create(CultureInfo.InvariantCulture, $"'{this}' lies behind the clip's {frames} frames ({frames / fps:0.##} s)"),
+                "times count from 0; the last frame is 'end'");
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => IsEnd ? "end" : string.Create(CultureInfo.InvariantCulture, $"{_value}{_unit}");
+}
+
+/// <summary>A part of a clip as users write it: <c>1s-2s</c>, <c>0-9f</c>, <c>2s-end</c>.</summary>
+/// <param name="From">Where it begins (this frame is part of it).</param>
+/// <param name="To">Where it ends (this frame is not part of it, unless it is <c>end</c>).</param>
+public readonly record struct ClipRange(ClipTime From, ClipTime To)
+{
+    /// <summary>Reads <c>FROM-TO</c>.</summary>
+    /// <exception cref="SoraException">The text is not two times with a hyphen between them.</exception>
+    public static ClipRange Parse(string text)
+    {
+        var parts = text.Split('-');
+        return parts.Length == 2
+            ? new ClipRange(ClipTime.Parse(parts[0]), ClipTime.Parse(parts[1]))
+            : throw SoraException.Usage($"'{text}' is not a part of a clip", "write 1s-2s, 0-9f or 2s-end");
+    }
+
+    /// <summary>First frame, and the frame behind the last one, in a clip of <paramref name="frames"/> frames.</summary>
+    /// <exception cref="SoraException">The part is empty or lies outside the clip.</exception>
+    public (int First, int Behind) Frames(double fps, int frames)
+    {
+        var first = From.FrameIndex(fps, frames);
+        var behind = To.IsEnd ? frames : Math.Min(To.FrameCount(fps), frames);
+        return first < behind ? (first, behind) : throw SoraException.Usage($"'{this}' is an empty part of the clip");
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{From}-{To}";
+}
