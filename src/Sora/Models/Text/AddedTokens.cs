@@ -1,0 +1,57 @@
+namespace Sora.Models.Text;
+
+/// <summary>A token of tokenizer.json's <c>added_tokens</c> with its matching rules.</summary>
+/// <param name="Text">What is typed.</param>
+/// <param name="Id">Its id.</param>
+/// <param name="SingleWord">Only where no word character touches it.</param>
+/// <param name="StripLeft">Swallows white space in front.</param>
+/// <param name="StripRight">Swallows white space behind.</param>
+internal sealed record AddedToken(string Text, int Id, bool SingleWord, bool StripLeft, bool StripRight);
+
+/// <summary>A stretch of the input: an added token with its id, or text that is still to be segmented.</summary>
+/// <param name="Text">The text.</param>
+/// <param name="Id">The added token's id, or null.</param>
+/// <param name="AtStart">Whether it begins where the whole input begins.</param>
+internal readonly record struct Stretch(string Text, int? Id, bool AtStart);
+
+/// <summary>Cuts added tokens out of a text: leftmost first, of those the longest, exact case.</summary>
+internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
+{
+    private readonly Dictionary<char, AddedToken[]> byFirst = tokens
+        .Where(token => token.Text.Length > 0)
+        .GroupBy(token => token.Text[0])
+        .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Text.Length).ToArray());
+
+    /// <summary>The stretches of a piece of text, in order; none is empty.</summary>
+    public IEnumerable<Stretch> Cut(Stretch piece)
+    {
+        var text = piece.Text;
+        var done = 0;
+        for (var position = 0; position < text.Length;)
+        {
+            if (Match(text, position) is not { } token)
+            {
+                position++;
+                continue;
+            }
+            var start = position;
+            position += token.Text.Length;
+            if (token.SingleWord && (EndsInWord(text, start) || position < text.Length && IsWord(text[position]))) continue;
+            if (token.StripLeft) while (start > done && char.IsWhiteSpace(text[start - 1])) start--;
+            if (token.StripRight) while (position < text.Length && char.IsWhiteSpace(text[position])) position++;
+            if (start > done) yield return new Stretch(text[done..start], null, piece.AtStart && done == 0);
+            yield return new Stretch(token.Text, token.Id, piece.AtStart && start == 0);
+            done = position;
+        }
+        if (done < text.Length) yield return new Stretch(text[done..], null, piece.AtStart && done == 0);
+    }
+
+    private AddedToken? Match(string text, int position) =>
+        byFirst.TryGetValue(text[position], out var candidates)
+            ? candidates.FirstOrDefault(token => string.CompareOrdinal(text, position, token.Text, 0, token.Text.Length) == 0)
+            : null;
+
+    private static bool EndsInWord(string text, int end) => end > 0 && IsWord(text[end - 1]);
+
+    private static bool IsWord(char character) => char.IsLetterOrDigit(character) || character == '_';
+}
