@@ -11,7 +11,8 @@ internal sealed class GoldenCase : IDisposable
     private GoldenCase(SafeTensorsFile file)
     {
         this.file = file;
-        Params = JsonDocument.Parse(file.Metadata.GetValueOrDefault("params", "{}")).RootElement;
+        // Python writes infinity as a bare word, which JSON does not have.
+        Params = JsonDocument.Parse(file.Metadata.GetValueOrDefault("params", "{}").Replace("-Infinity", "null")).RootElement;
         Tolerance = double.Parse(file.Metadata["tolerance"]);
     }
 
