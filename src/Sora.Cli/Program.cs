@@ -1,5 +1,3 @@
-using Sora.Cli.Verbs;
-
 namespace Sora.Cli;
 
 /// <summary>
@@ -8,18 +6,9 @@ namespace Sora.Cli;
 /// </summary>
 internal static class Program
 {
-    /// <summary>Every verb, in the order in which help lists them.</summary>
-    public static IReadOnlyList<Verb> Verbs { get; } = List();
+    private static int Main(string[] args) => Shell.Run(args, Verbs());
 
-    private static int Main(string[] args) => Shell.Run(args, Verbs);
-
-    private static List<Verb> List()
-    {
-        List<Verb> verbs =
-        [
-        ];
-        verbs.Add(Completions.Create(verbs));
-        verbs.Add(Man.Create(verbs));
-        return verbs;
-    }
+    private static Verb[] Verbs() =>
+    [
+    ];
 }

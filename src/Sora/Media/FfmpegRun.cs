@@ -1,0 +1,89 @@
+using System.Text.RegularExpressions;
+using FFMpegCore;
+using FFMpegCore.Enums;
+
+namespace Sora.Media;
+
+/// <summary>One run of the ffmpeg program, and its errors in one line.</summary>
+internal sealed partial class FfmpegRun : IDisposable
+{
+    private readonly CancellationTokenSource _kill;
+    private readonly CancellationToken _cancel;
+    private readonly string _failure;
+    private volatile string? _lastLine;
+
+    /// <summary>Starts ffmpeg; <paramref name="failure"/> says what can't be done if it fails.</summary>
+    public FfmpegRun(FFMpegArgumentProcessor processor, string failure, CancellationToken cancel)
+    {
+        Require();
+        (_failure, _cancel) = (failure, cancel);
+        _kill = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        processor.WithLogLevel(FFMpegLogLevel.Error).NotifyOnError(Remember).CancellableThrough(_kill.Token);
+        Ended = Task.Run(() => processor.ProcessAsynchronously(), CancellationToken.None);
+    }
+
+    /// <summary>Ends, well or not, when ffmpeg has.</summary>
+    public Task Ended { get; }
+
+    /// <summary>The last thing that ffmpeg complained about, though it may have gone on.</summary>
+    public string? Complaint => _lastLine;
+
+    /// <summary>Waits for ffmpeg's end.</summary>
+    /// <exception cref="SoraException">It failed; the message ends in ffmpeg's last error line.</exception>
+    /// <exception cref="OperationCanceledException">The run was cancelled.</exception>
+    public void Wait()
+    {
+        try
+        {
+            Ended.GetAwaiter().GetResult();
+        }
+        catch (Exception error)
+        {
+            _cancel.ThrowIfCancellationRequested();
+            throw Failure(error);
+        }
+    }
+
+    /// <summary>What to throw when ffmpeg went away in the middle of <paramref name="cause"/>.</summary>
+    public SoraException Failure(Exception? cause = null) =>
+        SoraException.Failed(_lastLine == null ? _failure : $"{_failure}: {_lastLine}", inner: cause);
+
+    /// <summary>Kills ffmpeg if it still runs.</summary>
+    public void Dispose()
+    {
+        _kill.Cancel();
+        // How a killed run ends is of no interest.
+        Ended.ContinueWith(_ => { }, TaskScheduler.Default).Wait();
+        _kill.Dispose();
+    }
+
+    /// <summary>Says what to install when ffmpeg isn't to be found.</summary>
+    /// <exception cref="SoraException">ffmpeg or ffprobe isn't on PATH.</exception>
+    public static void Require()
+    {
+        foreach (var program in new[] { GlobalFFOptions.GetFFMpegBinaryPath(), GlobalFFOptions.GetFFProbeBinaryPath() })
+        {
+            var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
+            if (!Path.IsPathRooted(program) && !folders.Any(folder => File.Exists(Path.Combine(folder, program))))
+                throw SoraException.Failed($"the program {program} is not installed", "install it: apt-get install ffmpeg");
+        }
+    }
+
+    /// <summary>A path as FFMpegCore can put it between double quotes: absolute, so that it is neither an option nor a protocol.</summary>
+    public static string Quotable(string path) =>
+        BackslashesBeforeQuote().Replace(Path.GetFullPath(path), "$1$1").Replace("\"", "\\\"");
+
+    [GeneratedRegex("""(\\+)(?="|$)""")]
+    private static partial Regex BackslashesBeforeQuote();
+
+    /// <summary>"[png @ 0x55d0] " in front of a line names the part of ffmpeg that speaks, of no use to a user.</summary>
+    [GeneratedRegex(@"^(\[[^\]]* @ 0x[0-9a-f]+\] )+")]
+    private static partial Regex Speaker();
+
+    private void Remember(string line)
+    {
+        line = Speaker().Replace(line, "").Trim();
+        // This line follows the one that says why.
+        if (line.Length > 0 && line != "Conversion failed!") _lastLine = line;
+    }
+}

@@ -1,0 +1,183 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using FFMpegCore;
+using FFMpegCore.Exceptions;
+using FFMpegCore.Pipes;
+
+namespace Sora.Media;
+
+/// <summary>Where pictures come from, as ffmpeg is told: a file, a numbered sequence of stills, or standard input.</summary>
+internal sealed partial class MediaInput : IDisposable
+{
+    /// <summary>The rate of stills when nobody names one; ffmpeg's own.</summary>
+    private const double StillsPerSecond = 25;
+
+    private readonly string? _temporary;
+    private readonly Func<Action<FFMpegArgumentOptions>, FFMpegArguments> _arguments;
+
+    private MediaInput(string name, double fps, Func<Action<FFMpegArgumentOptions>, FFMpegArguments> arguments, string? temporary)
+    {
+        (Name, Fps, _arguments, _temporary) = (name, fps, arguments, temporary);
+    }
+
+    /// <summary>What to call it in messages.</summary>
+    public string Name { get; }
+
+    /// <summary>Its frame rate; a number given by the caller for stills, which have none.</summary>
+    public double Fps { get; }
+
+    /// <summary>Whether its frames have times of their own, so that it can be resampled to another rate.</summary>
+    public bool HasTimes { get; private init; }
+
+    /// <summary>ffmpeg's number of the stream to read.</summary>
+    public int Stream { get; private init; }
+
+    /// <summary>Begins ffmpeg's command line with this input, and options that stand before it.</summary>
+    public FFMpegArguments Arguments(Action<FFMpegArgumentOptions> options) => _arguments(options);
+
+    public void Dispose()
+    {
+        if (_temporary != null) File.Delete(_temporary);
+    }
+
+    /// <summary>Opens a file, a numbered sequence (<c>frames/%04d.png</c>), or standard input (<c>-</c>).</summary>
+    public static MediaInput Open(string path, double? fps, CancellationToken cancel)
+    {
+        FfmpegRun.Require();
+        if (path == "-") return FromStream(StandardStream.OpenInput(cancel), fps, cancel);
+        if (NumberPattern().IsMatch(Path.GetFileName(path))) return FromSequence(path, fps);
+        if (Directory.Exists(path))
+            throw SoraException.Failed($"{path} is a folder", $"name its pictures by a pattern: {Path.Combine(path, "%04d.png")}");
+        if (!File.Exists(path)) throw SoraException.Failed($"there is no file {path}");
+        return FromFile(path, path, null, fps, cancel);
+    }
+
+    private static MediaInput FromSequence(string path, double? fps)
+    {
+        var (folder, pattern) = (Path.GetDirectoryName(Path.GetFullPath(path))!, Path.GetFileName(path));
+        var number = NumberPattern().Match(pattern);
+        var names = new Regex($"^{Regex.Escape(pattern[..number.Index])}(\\d+){Regex.Escape(pattern[(number.Index + number.Length)..])}$");
+        var found = Directory.Exists(folder) ? Directory.EnumerateFiles(folder).Select(Path.GetFileName) : [];
+        var numbers = found.Select(name => names.Match(name!)).Where(match => match.Success && int.TryParse(match.Groups[1].Value, out _))
+            .Select(match => int.Parse(match.Groups[1].Value)).ToList();
+        if (numbers.Count == 0) throw SoraException.Failed($"there are no files {path}", "the pattern stands for numbers: %04d is 0001, 0002, …");
+
+        var rate = fps ?? StillsPerSecond;
+        // Elsewhere in the path a percent sign is only a character, which ffmpeg wants doubled.
+        var file = FfmpegRun.Quotable(Path.Combine(folder.Replace("%", "%%"), pattern));
+        return new MediaInput(path, rate, options => FFMpegArguments.FromFileInput(file, false, o =>
+        {
+            options(o.ForceFormat("image2").WithCustomArgument($"-framerate {rate:R}").WithStartNumber(numbers.Min()));
+        }), null);
+    }
+
+    private static MediaInput FromFile(string name, string path, string? temporary, double? fps, CancellationToken cancel)
+    {
+        var analysis = Analyse(name, path, cancel);
+        var video = analysis.VideoStreams.OrderBy(stream => stream.Index)
+            .FirstOrDefault(stream => stream.Disposition?.GetValueOrDefault("attached_pic") != true)
+            ?? throw SoraException.Failed($"{name} has no pictures");
+        // ffmpeg's demuxers of stills; a still has no rate.
+        var still = analysis.Format.FormatName is var format && (format == "image2" || format.EndsWith("_pipe", StringComparison.Ordinal));
+        var file = FfmpegRun.Quotable(path);
+        return new MediaInput(
+            name, still ? fps ?? StillsPerSecond : Rate(video), options => FFMpegArguments.FromFileInput(file, false, options), temporary)
+        {
+            HasTimes = !still,
+            Stream = video.Index,
+        };
+    }
+
+    private static IMediaAnalysis Analyse(string name, string path, CancellationToken cancel)
+    {
+        try
+        {
+            return FFProbe.AnalyseAsync(path, cancellationToken: cancel).GetAwaiter().GetResult();
+        }
+        catch (FFMpegException error)
+        {
+            // ffprobe's last line is "PATH: reason".
+            var reason = error.FFMpegErrorOutput.Split('\n', StringSplitOptions.RemoveEmptyEntries).LastOrDefault("ffprobe failed");
+            throw SoraException.Failed($"{name} can't be read: {reason.Replace($"{path}: ", "")}", inner: error);
+        }
+        catch (FormatNullException error)
+        {
+            throw SoraException.Failed($"{name} can't be read: ffprobe doesn't know its format", inner: error);
+        }
+    }
+
+    /// <summary>
+    /// The nominal rate, unless the average differs: then the frames come at varying times, or the nominal rate counts fields.
+    /// </summary>
+    private static double Rate(VideoStream video)
+    {
+        var (nominal, average) = (video.FrameRate, video.AvgFrameRate);
+        var rate = !(average > 0) || (nominal > 0 && Math.Abs(nominal / average - 1) < 0.05) ? nominal : average;
+        return rate > 0 && double.IsFinite(rate) ? rate : StillsPerSecond;
+    }
+
+    /// <summary>
+    /// YUV4MPEG2 is read as it comes. Most containers can't be read without seeking, so anything else is copied to a
+    /// temporary file first.
+    /// </summary>
+    private static MediaInput FromStream(Stream stream, double? fps, CancellationToken cancel)
+    {
+        const string name = "standard input";
+        var head = new byte[256];
+        var count = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
+        if (count == 0) throw SoraException.Failed($"{name} is empty");
+        if (head.AsSpan(0, count).StartsWith("YUV4MPEG2 "u8))
+        {
+            var source = new StreamSource(head[..count], stream);
+            return new MediaInput(name, HeaderRate(head.AsSpan(0, count)), options => FFMpegArguments.FromPipeInput(source, options), null)
+            {
+                HasTimes = true,
+            };
+        }
+
+        var temporary = Path.Combine(Path.GetTempPath(), $"sora-{Guid.NewGuid():N}.input");
+        try
+        {
+            using (var copy = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
+            {
+                copy.Write(head, 0, count);
+                stream.CopyTo(copy);
+            }
+            return FromFile(name, temporary, temporary, fps, cancel);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+
+    /// <summary>The rate in a YUV4MPEG2 header, such as <c>F30000:1001</c>.</summary>
+    private static double HeaderRate(ReadOnlySpan<byte> head)
+    {
+        var match = HeaderRatePattern().Match(Encoding.ASCII.GetString(head));
+        var rate = match.Success ? double.Parse(match.Groups[1].Value) / double.Parse(match.Groups[2].Value) : 0;
+        return rate > 0 && double.IsFinite(rate) ? rate : StillsPerSecond;
+    }
+
+    [GeneratedRegex(@"^YUV4MPEG2 [^\n]*\bF(\d+):(\d+)")]
+    private static partial Regex HeaderRatePattern();
+
+    [GeneratedRegex(@"%(0\d+)?d")]
+    internal static partial Regex NumberPattern();
+
+    /// <summary>Bytes already read, and the rest of the stream they came from.</summary>
+    private sealed class StreamSource(byte[] head, Stream rest) : IPipeSource
+    {
+        public string GetStreamArguments() => "-f yuv4mpegpipe";
+
+        public async Task WriteAsync(Stream outputStream, CancellationToken cancellationToken)
+        {
+            await outputStream.WriteAsync(head, cancellationToken).ConfigureAwait(false);
+            var buffer = new byte[1 << 16];
+            // A read that nothing answers is left behind when ffmpeg has ended, having had enough frames.
+            while (await rest.ReadAsync(buffer, CancellationToken.None).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false) is > 0 and var count)
+                await outputStream.WriteAsync(buffer.AsMemory(0, count), cancellationToken).ConfigureAwait(false);
+        }
+    }
+}

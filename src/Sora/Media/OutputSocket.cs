@@ -1,0 +1,47 @@
+using System.Net.Sockets;
+
+namespace Sora.Media;
+
+/// <summary>
+/// A socket that ffmpeg writes its output into. FFMpegCore's own output pipe is closed as soon as ffmpeg has ended,
+/// with all that a slow reader hasn't taken from it yet; this one keeps the rest. It also holds ffmpeg back when
+/// nobody reads, so that memory stays bounded.
+/// </summary>
+internal sealed class OutputSocket : IDisposable
+{
+    private readonly string _path = Path.Combine(Path.GetTempPath(), $"sora-{Guid.NewGuid():N}.socket");
+    private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+
+    public OutputSocket()
+    {
+        _listener.Bind(new UnixDomainSocketEndPoint(_path));
+        _listener.Listen(1);
+    }
+
+    /// <summary>The output's name for ffmpeg.</summary>
+    public string Url => $"\"unix:{_path}\"";
+
+    /// <summary>Waits until ffmpeg opens its output; null if it ended before.</summary>
+    public Stream? Accept(Task ended)
+    {
+        using var stop = new CancellationTokenSource();
+        var connected = _listener.AcceptAsync(stop.Token).AsTask();
+        Task.WaitAny(connected, ended);
+        // A connection that was made before the end counts, however short the run was.
+        if (!connected.IsCompleted && !_listener.Poll(0, SelectMode.SelectRead)) stop.Cancel();
+        try
+        {
+            return new NetworkStream(connected.GetAwaiter().GetResult(), ownsSocket: true);
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
+    }
+
+    public void Dispose()
+    {
+        _listener.Dispose();
+        File.Delete(_path);
+    }
+}

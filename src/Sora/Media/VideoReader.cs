@@ -1,0 +1,182 @@
+using System.Globalization;
+using System.Text;
+using FFMpegCore;
+
+namespace Sora.Media;
+
+/// <summary>Which part of a video to read, and at which rate.</summary>
+public sealed record VideoReaderOptions
+{
+    /// <summary>Skips what comes before this time.</summary>
+    public TimeSpan? Start { get; init; }
+
+    /// <summary>Reads no more than this much time.</summary>
+    public TimeSpan? Duration { get; init; }
+
+    /// <summary>Reads no more than this many frames.</summary>
+    public int? Frames { get; init; }
+
+    /// <summary>
+    /// Frames a second. A video is resampled to this rate by dropping and repeating frames; stills, which have no times,
+    /// are said to follow one another at this rate. Null keeps a video's own rate (its average if it varies), and
+    /// means 25 for stills.
+    /// </summary>
+    public double? Fps { get; init; }
+}
+
+/// <summary>
+/// Reads any media that ffmpeg reads as a stream of RGB frames of one size: videos, single pictures, numbered sequences
+/// of pictures, and standard input. Rotation and sample aspect ratio are applied (frames come upright, with square
+/// pixels); colours are converted from the matrix and range that the file states, or from ffmpeg's assumption, BT.601
+/// in video range, where it states none. A varying frame rate becomes a constant one. Transparency is dropped.
+/// Frames pass one at a time: memory doesn't grow with the duration.
+/// </summary>
+public sealed class VideoReader : IDisposable
+{
+    /// <summary>
+    /// Square pixels, then RGB. Without these flags the scaler rounds chroma coarsely, several levels off.
+    /// A frame passes untouched when it is square RGB already.
+    /// </summary>
+    private const string ToRgb =
+        "scale=w='round(iw*max(sar,1))':h='round(ih/min(sar,1))':flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,setsar=1,format=rgb24";
+
+    private readonly MediaInput _input;
+    private readonly OutputSocket _socket;
+    private readonly FfmpegRun _run;
+    private readonly Stream _frames;
+    private Image? _next;
+
+    private VideoReader(MediaInput input, VideoReaderOptions options, CancellationToken cancel)
+    {
+        _input = input;
+        Fps = options.Fps ?? input.Fps;
+        _socket = new OutputSocket();
+        try
+        {
+            _run = new FfmpegRun(Command(input, options, Fps, _socket.Url), $"{input.Name} can't be read", cancel);
+            _frames = Connect(_socket, _run);
+            _next = ReadFrame() ?? throw Empty();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+        (Width, Height) = (_next.Width, _next.Height);
+    }
+
+    /// <summary>Columns of every frame.</summary>
+    public int Width { get; }
+
+    /// <summary>Rows of every frame.</summary>
+    public int Height { get; }
+
+    /// <summary>Frames a second.</summary>
+    public double Fps { get; }
+
+    /// <summary>The last thing that ffmpeg complained about, such as a damaged frame that it left out; or null.</summary>
+    public string? Complaint => _run.Complaint;
+
+    /// <summary>Opens a file, a numbered sequence of pictures such as <c>frames/%04d.png</c> (the first number found is
+    /// the start, the first number missing the end), or standard input (<c>-</c>).</summary>
+    /// <param name="path">The file, pattern or <c>-</c>.</param>
+    /// <param name="options">Which part to read; null means all.</param>
+    /// <param name="cancel">Stops the reading.</param>
+    /// <exception cref="SoraException">There is no such file, it has no pictures, or ffmpeg is missing or can't read it.</exception>
+    public static VideoReader Open(string path, VideoReaderOptions? options = null, CancellationToken cancel = default)
+    {
+        options ??= new VideoReaderOptions();
+        var input = MediaInput.Open(path, options.Fps, cancel);
+        try
+        {
+            return new VideoReader(input, options, cancel);
+        }
+        catch
+        {
+            input.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The frames, each a picture of its own, once.</summary>
+    /// <exception cref="SoraException">ffmpeg failed in the middle.</exception>
+    /// <exception cref="OperationCanceledException">The reading was cancelled.</exception>
+    public IEnumerable<Image> Frames()
+    {
+        while (_next is { } frame)
+        {
+            _next = null;
+            yield return frame;
+            _next = ReadFrame();
+        }
+    }
+
+    /// <summary>Ends the reading; frames that are left are dropped.</summary>
+    public void Dispose()
+    {
+        // Each may be missing after a failed start.
+        _run?.Dispose();
+        _frames?.Dispose();
+        _socket?.Dispose();
+        _input.Dispose();
+    }
+
+    private static FFMpegArgumentProcessor Command(MediaInput input, VideoReaderOptions options, double fps, string url)
+    {
+        var rate = input.HasTimes ? string.Create(CultureInfo.InvariantCulture, $"fps={fps:R},") : "";
+        return input.Arguments(o => o.Seek(options.Start)).OutputToUrl(url, o =>
+        {
+            o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"").WithDuration(options.Duration);
+            if (options.Frames is { } frames) o.WithFrameOutputCount(frames);
+            // A stream of PPM pictures says its own size, after rotation and all.
+            o.WithVideoCodec("ppm").ForceFormat("image2pipe");
+        });
+    }
+
+    private static Stream Connect(OutputSocket socket, FfmpegRun run)
+    {
+        if (socket.Accept(run.Ended) is { } stream) return stream;
+        run.Wait();
+        throw run.Failure();
+    }
+
+    private SoraException Empty() => SoraException.Failed(
+        _run.Complaint is { } line ? $"{_input.Name} has no frame there: {line}" : $"{_input.Name} has no frame there",
+        "see --start, --duration and --frames");
+
+    /// <summary>Reads <c>P6 WIDTH HEIGHT 255</c> and the pixels; null at the end.</summary>
+    private Image? ReadFrame()
+    {
+        try
+        {
+            if (ReadToken() is not { } magic)
+            {
+                _run.Wait();
+                return null;
+            }
+            if (magic != "P6") throw new InvalidDataException($"'{magic}' begins no frame");
+            var (width, height) = (int.Parse(ReadToken()!, CultureInfo.InvariantCulture), int.Parse(ReadToken()!, CultureInfo.InvariantCulture));
+            ReadToken();
+            var frame = new Image(width, height);
+            _frames.ReadExactly(frame.Pixels);
+            return frame;
+        }
+        catch (Exception error) when (error is IOException or InvalidDataException)
+        {
+            _run.Wait();
+            throw _run.Failure(error);
+        }
+    }
+
+    /// <summary>The bytes up to the next white space, which is taken too; null at the end.</summary>
+    private string? ReadToken()
+    {
+        var token = new StringBuilder();
+        while (_frames.ReadByte() is >= 0 and var next)
+        {
+            if (char.IsWhiteSpace((char)next)) return token.ToString();
+            token.Append((char)next);
+        }
+        return token.Length == 0 ? null : throw new EndOfStreamException();
+    }
+}

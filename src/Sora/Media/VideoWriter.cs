@@ -1,0 +1,231 @@
+using System.Globalization;
+using System.Threading.Channels;
+using FFMpegCore;
+using FFMpegCore.Pipes;
+
+namespace Sora.Media;
+
+/// <summary>What a <see cref="VideoWriter"/> is to write.</summary>
+public sealed record VideoWriterOptions
+{
+    /// <summary>Columns of every frame.</summary>
+    public required int Width { get; init; }
+
+    /// <summary>Rows of every frame.</summary>
+    public required int Height { get; init; }
+
+    /// <summary>Frames a second; a sequence of stills doesn't keep it.</summary>
+    public double Fps { get; init; } = 24;
+
+    /// <summary>How many frames will come, if that is known: then what can't hold them is refused before the first.</summary>
+    public int? Frames { get; init; }
+
+    /// <summary>The format; null takes it from the file's extension, and YUV4MPEG2 for a stream.</summary>
+    public VideoFormat? Format { get; init; }
+
+    /// <summary>Constant rate factor: smaller is better and larger (H.264: 0 to 51, 18 by default; VP9: 0 to 63, 24 by default).</summary>
+    public int? Crf { get; init; }
+}
+
+/// <summary>
+/// Writes RGB frames as a video, a still, or a numbered sequence of stills (<c>frames/%04d.png</c>, from number 1).
+/// Nothing appears under the file's name before <see cref="Complete"/> has written, flushed and renamed it; of a
+/// sequence, the frames appear then, one after another. H.264 wants even sizes: an odd one gets its last column or row
+/// once more, so that every pixel keeps its place and value and nothing is resampled.
+/// Frames pass one at a time: memory doesn't grow with the duration.
+/// </summary>
+public sealed class VideoWriter : IDisposable
+{
+    private readonly VideoWriterOptions _options;
+    private readonly FormatRecipe _recipe;
+    private readonly string _name;
+    private readonly PendingOutput? _output;
+    private readonly OutputSocket? _socket;
+    private readonly FfmpegRun _run;
+    private readonly Task _copy = Task.CompletedTask;
+    private readonly FrameSource _frames;
+    private readonly bool _single;
+    private readonly CancellationToken _cancel;
+    private int _written;
+
+    private VideoWriter(string name, Target target, VideoWriterOptions options, CancellationToken cancel)
+    {
+        (_name, _options, _cancel) = (name, options, cancel);
+        _recipe = FormatRecipe.Of(target.Format);
+        Validate(target);
+        _single = _recipe.Stills && !target.Numbered;
+        var (width, height) = EncodedSize;
+        _frames = new FrameSource(width, height, options.Fps);
+        var input = FFMpegArguments.FromPipeInput(_frames);
+        try
+        {
+            if (target.Stream is { } stream)
+            {
+                _socket = new OutputSocket();
+                _run = new FfmpegRun(input.OutputToUrl(_socket.Url, Encoding), $"{name} can't be written", cancel);
+                _copy = Task.Run(() => CopyTo(stream), CancellationToken.None);
+            }
+            else
+            {
+                _output = new PendingOutput(name, target.Numbered);
+                _run = new FfmpegRun(
+                    input.OutputToFile(FfmpegRun.Quotable(_output.TemporaryPath), true, Encoding), $"{name} can't be written", cancel);
+            }
+        }
+        catch
+        {
+            _output?.Dispose();
+            _socket?.Dispose();
+            throw;
+        }
+    }
+
+    private (int Width, int Height) EncodedSize => _recipe.EvenSizes
+        ? (_options.Width + _options.Width % 2, _options.Height + _options.Height % 2)
+        : (_options.Width, _options.Height);
+
+    /// <summary>Begins a file, or a sequence if the name holds a pattern such as <c>%04d</c>; its folder is made then.</summary>
+    /// <exception cref="SoraException">The format isn't known or can't hold the frames, or ffmpeg is missing.</exception>
+    public static VideoWriter Create(string path, VideoWriterOptions options, CancellationToken cancel = default)
+    {
+        var format = options.Format ?? FormatRecipe.Named(Extension(path));
+        return new VideoWriter(path, new Target(format, MediaInput.NumberPattern().IsMatch(Path.GetFileName(path)), null), options, cancel);
+    }
+
+    /// <summary>Begins a video on a stream, such as standard output; the stream isn't closed.</summary>
+    /// <exception cref="SoraException">The format can't be written to a stream, or ffmpeg is missing.</exception>
+    public static VideoWriter Create(Stream stream, VideoWriterOptions options, CancellationToken cancel = default) =>
+        new("standard output", new Target(options.Format ?? VideoFormat.Y4m, false, stream), options, cancel);
+
+    /// <summary>The format that a name after <c>--format</c> means.</summary>
+    /// <exception cref="SoraException">No format has that name.</exception>
+    public static VideoFormat ParseFormat(string name) => FormatRecipe.Named(name);
+
+    /// <summary>Adds a frame; it may be changed afterwards.</summary>
+    /// <exception cref="ArgumentException">The frame has another size.</exception>
+    /// <exception cref="SoraException">ffmpeg failed, or a still got a second frame.</exception>
+    /// <exception cref="OperationCanceledException">The writing was cancelled.</exception>
+    public void Write(Image frame)
+    {
+        if (frame.Width != _options.Width || frame.Height != _options.Height)
+            throw new ArgumentException($"a frame of {frame.Width}x{frame.Height} in a video of {_options.Width}x{_options.Height}", nameof(frame));
+        if (_single && _written == 1) throw OneFrameOnly();
+        _written++;
+        var (width, height) = EncodedSize;
+        if (!_frames.Add(Extended(frame, width, height), _run.Ended, _cancel)) throw Ended();
+    }
+
+    /// <summary>Ends the video and gives it its name.</summary>
+    /// <exception cref="SoraException">No frame came, ffmpeg failed, or the file can't be written.</exception>
+    /// <exception cref="OperationCanceledException">The writing was cancelled.</exception>
+    public void Complete()
+    {
+        if (_written == 0) throw SoraException.Failed($"{_name} can't be written: there are no frames");
+        _frames.End();
+        _run.Wait();
+        _copy.GetAwaiter().GetResult();
+        _output?.Commit();
+    }
+
+    /// <summary>Ends the writing; what wasn't completed leaves no file.</summary>
+    public void Dispose()
+    {
+        _run.Dispose();
+        _socket?.Dispose();
+        _output?.Dispose();
+    }
+
+    /// <summary>Repeats the last column and row until the picture has the size.</summary>
+    internal static byte[] Extended(Image frame, int width, int height)
+    {
+        if (frame.Width == width && frame.Height == height) return [.. frame.Pixels];
+        var larger = new Image(width, height);
+        for (var y = 0; y < height; y++)
+        {
+            var source = frame.Row(Math.Min(y, frame.Height - 1));
+            var target = larger.Row(y);
+            source.CopyTo(target);
+            for (var x = source.Length; x < target.Length; x++) target[x] = target[x - Image.Channels];
+        }
+        return larger.Pixels;
+    }
+
+    private static string Extension(string path) => Path.GetExtension(path) is { Length: > 1 } extension
+        ? extension[1..]
+        : throw SoraException.Usage($"{path}: the name doesn't say which format to write", "add an extension such as .mp4, or --format");
+
+    private void Validate(Target target)
+    {
+        if (_options.Crf is { } crf)
+        {
+            if (_recipe.Crf == null) throw SoraException.Usage($"{_name}: this format has no --crf");
+            if (crf < 0 || crf > _recipe.MaximumCrf) throw SoraException.Usage($"--crf {crf}: not in 0 to {_recipe.MaximumCrf}");
+        }
+        if (target.Stream != null && !_recipe.Streams)
+        {
+            throw SoraException.Usage(
+                $"{target.Format.ToString().ToLowerInvariant()} can't be written to standard output", "give a file (-o), or --format y4m, webm, mkv or gif");
+        }
+        if (target.Numbered && !_recipe.Stills)
+            throw SoraException.Usage($"{_name}: a number pattern is for pictures", "end the name in .png or .jpg");
+        if (_recipe.Stills && !target.Numbered && _options.Frames > 1) throw OneFrameOnly();
+    }
+
+    private SoraException OneFrameOnly() => SoraException.Usage(
+        $"{_name} holds one frame, and there are {(_options.Frames is { } frames ? $"{frames}" : "more")}",
+        $"number the pictures: {Path.Combine(Path.GetDirectoryName(_name) ?? "", $"%04d{Path.GetExtension(_name)}")}");
+
+    private void Encoding(FFMpegArgumentOptions options)
+    {
+        _recipe.AddTo(options, _options.Crf);
+        if (_single) options.WithCustomArgument("-update 1");
+        else if (_recipe.Stills) options.WithStartNumber(1);
+    }
+
+    /// <summary>Why no frame is taken any more.</summary>
+    private Exception Ended()
+    {
+        _cancel.ThrowIfCancellationRequested();
+        // If the reader of the stream went away, ffmpeg's own end is only the consequence.
+        if (_copy.IsFaulted) _copy.GetAwaiter().GetResult();
+        _run.Wait();
+        return _run.Failure();
+    }
+
+    private void CopyTo(Stream stream)
+    {
+        using var pipe = _socket!.Accept(_run.Ended);
+        pipe?.CopyTo(stream);
+        stream.Flush();
+    }
+
+    private readonly record struct Target(VideoFormat Format, bool Numbered, Stream? Stream);
+
+    /// <summary>Frames on their way to ffmpeg, a few at most.</summary>
+    private sealed class FrameSource(int width, int height, double fps) : IPipeSource
+    {
+        private readonly Channel<byte[]> _channel = Channel.CreateBounded<byte[]>(2);
+
+        public string GetStreamArguments() =>
+            string.Create(CultureInfo.InvariantCulture, $"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:R}");
+
+        public async Task WriteAsync(Stream outputStream, CancellationToken cancellationToken)
+        {
+            await foreach (var frame in _channel.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+                await outputStream.WriteAsync(frame, cancellationToken).ConfigureAwait(false);
+        }
+
+        /// <summary>Waits for room; false once ffmpeg has ended.</summary>
+        public bool Add(byte[] frame, Task ended, CancellationToken cancel)
+        {
+            while (!ended.IsCompleted)
+            {
+                if (_channel.Writer.TryWrite(frame)) return true;
+                Task.WaitAny([_channel.Writer.WaitToWriteAsync(cancel).AsTask(), ended], CancellationToken.None);
+            }
+            return false;
+        }
+
+        public void End() => _channel.Writer.Complete();
+    }
+}
