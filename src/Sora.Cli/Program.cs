@@ -1,3 +1,5 @@
+using Sora.Cli.Verbs;
+
 namespace Sora.Cli;
 
 /// <summary>
@@ -6,9 +8,18 @@ namespace Sora.Cli;
 /// </summary>
 internal static class Program
 {
-    private static int Main(string[] args) => Shell.Run(args, Verbs());
+    /// <summary>Every verb, in the order in which help lists them.</summary>
+    public static IReadOnlyList<Verb> Verbs { get; } = List();
 
-    private static Verb[] Verbs() =>
-    [
-    ];
+    private static int Main(string[] args) => Shell.Run(args, Verbs);
+
+    private static List<Verb> List()
+    {
+        List<Verb> verbs =
+        [
+        ];
+        verbs.Add(Completions.Create(verbs));
+        verbs.Add(Man.Create(verbs));
+        return verbs;
+    }
 }

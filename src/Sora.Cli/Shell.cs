@@ -1,15 +1,20 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Sora.Cli.Docs;
 
 namespace Sora.Cli;
 
 /// <summary>From the words of a command line to an exit status: parses, runs the verb, and says what went wrong, once.</summary>
 internal static class Shell
 {
+    public const string Description = "Makes, changes and shows videos in latent space, one pipe stage at a time";
+
     private static readonly ParserConfiguration Parser = new() { ResponseFileTokenReplacer = null };
 
-    public static int Run(string[] words, Verb[] verbs)
+    public static string Version => typeof(Shell).Assembly.GetName().Version!.ToString(3);
+
+    public static int Run(string[] words, IReadOnlyList<Verb> verbs)
     {
         var root = Root(verbs);
         var parse = root.Parse(words, Parser);
@@ -35,14 +40,14 @@ internal static class Shell
     private static void Run(ParseResult parse, string[] words, Run run)
     {
         if (words.Length == 0 || Given(parse, Options.Help)) Help.Write(parse.CommandResult.Command, run.Out);
-        else if (Given(parse, Options.Version)) run.Out.WriteLine($"sora {typeof(Shell).Assembly.GetName().Version!.ToString(3)}");
+        else if (Given(parse, Options.Version)) run.Out.WriteLine($"sora {Version}");
         else if (Usage.Mistake(parse, words) is { } mistake) throw mistake;
         else ((Verb)parse.CommandResult.Command).Body(parse, run);
     }
 
-    private static Command Root(Verb[] verbs)
+    private static Command Root(IReadOnlyList<Verb> verbs)
     {
-        var root = new RootCommand("Makes, changes and shows videos in latent space, one pipe stage at a time");
+        var root = new RootCommand(Description);
         root.Options.Clear();
         root.Directives.Clear();
         root.Add(Options.Help);

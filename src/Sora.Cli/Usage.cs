@@ -86,10 +86,13 @@ internal static class Usage
     private static string Hint(string? nearest, string help) => nearest == null ? help : $"did you mean {nearest}? ({help})";
 
     private static string? Nearest(string word, IEnumerable<string> names) =>
-        names.Select(name => (name, distance: Distance(word, name)))
+        names.Select(name => (name, distance: IsBeginning(word, name) ? 0 : Distance(word, name)))
             .Where(pair => pair.name.Length > 2 && pair.distance <= Math.Max(1, Math.Min(3, pair.name.Length / 2)))
             .OrderBy(pair => pair.distance).ThenBy(pair => pair.name, StringComparer.Ordinal)
             .Select(pair => pair.name).FirstOrDefault();
+
+    private static bool IsBeginning(string word, string name) =>
+        word.Trim('-').Length > 1 && name.StartsWith(word, StringComparison.Ordinal);
 
     /// <summary>Edits (insert, delete, change, swap of neighbours) from one word to the other.</summary>
     private static int Distance(string a, string b)

@@ -51,9 +51,12 @@ public abstract class TensorSource : IDisposable
     }
 
     /// <summary>A whole tensor, copied, in the type it is stored in.</summary>
+    /// <exception cref="SoraException">There is no such tensor, or it is larger than 2 GB.</exception>
     public HostTensor Copy(string name)
     {
         var info = Info(name);
+        if (info.Bytes > Array.MaxLength)
+            throw SoraException.Failed($"{Origin}: '{name}', {info.DType.Name()} {Shapes.Text(info.Shape)}, is larger than 2 GB");
         var data = new byte[info.Bytes];
         Read(name, 0, data);
         return new HostTensor(info.DType, info.Shape, data);

@@ -1,7 +1,7 @@
-namespace Sora.Cli;
+namespace Sora;
 
 /// <summary>Words as a shell reads them.</summary>
-internal static class ShellWords
+public static class ShellWords
 {
     private const string Plain = "-_./:=,@%+";
 

@@ -1,0 +1,24 @@
+using Sora.Clips;
+
+namespace Sora.Cli;
+
+/// <summary>How every verb takes clips in and gives clips out.</summary>
+internal static class ClipPipe
+{
+    /// <summary>The clips that a CLIP argument names: the one of a file, or those that arrive at standard input.</summary>
+    public static IEnumerable<Clip> Read(Run run, string name, LatentSpace space = LatentSpace.Raw)
+    {
+        var reader = new ClipReader { Space = space, Reporter = run.Reporter };
+        return name == "-"
+            ? reader.ReadAll(run.OpenInput(name), "standard input", run.Cancel)
+            : [reader.ReadFile(name, run.Cancel)];
+    }
+
+    /// <summary>Gives <paramref name="produce"/> a writer to a file, whole or not at all, or to standard output.</summary>
+    /// <exception cref="SoraException">Standard output is a terminal; said before anything is computed.</exception>
+    public static void Write(Run run, string output, Action<ClipWriter> produce, DType? storage = null)
+    {
+        if (output == "-") produce(new ClipWriter(run.OpenOutput()) { Storage = storage });
+        else AtomicFile.Write(output, stream => produce(new ClipWriter(stream, single: true) { Storage = storage }));
+    }
+}

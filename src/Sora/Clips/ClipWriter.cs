@@ -1,0 +1,23 @@
+namespace Sora.Clips;
+
+/// <summary>Writes clips one after the other.</summary>
+/// <param name="stream">Flushed after every clip, so that the next stage can begin.</param>
+/// <param name="single">True for a file, which holds one clip.</param>
+public sealed class ClipWriter(Stream stream, bool single = false)
+{
+    private int written;
+
+    /// <summary>The type that latents are stored in; null leaves them as they are.</summary>
+    public DType? Storage { get; init; }
+
+    /// <summary>Writes a clip.</summary>
+    /// <exception cref="SoraException">It is the second one in a file.</exception>
+    public void Write(Clip clip)
+    {
+        if (single && written > 0)
+            throw SoraException.Usage("a file holds one clip, and there are more", "write them to a pipe (leave -o out), or one by one");
+        SafeTensors.Write(stream, ClipFormat.Metadata(clip), ClipFormat.Tensors(clip, Storage));
+        stream.Flush();
+        written++;
+    }
+}

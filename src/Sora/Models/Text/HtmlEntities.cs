@@ -1,0 +1,92 @@
+using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
+
+namespace Sora.Models.Text;
+
+/// <summary>
+/// HTML character references, by two sets of rules: those of browsers (and Python's <c>html.unescape</c>), and ftfy's,
+/// which ask for the semicolon and know all-capitals names. <see cref="System.Net.WebUtility"/> has only a tenth of the
+/// names and other rules for numbers.
+/// </summary>
+internal static partial class HtmlEntities
+{
+    private static readonly Lazy<Dictionary<string, string>> Names = new(() => Resource.Lines("entities.txt")
+        .Select(line => line.Split(' '))
+        .ToDictionary(fields => fields[0], fields => string.Concat(fields[1..].Select(code => new Rune(Resource.Hex(code)).ToString()))));
+
+    private static readonly Lazy<Dictionary<string, string>> CapitalNames = new(FindCapitalNames);
+
+    /// <summary>What the numbers 128 to 159 mean: Windows-1252.</summary>
+    private static readonly string Windows1252 = CodePage.Windows1252.Decode([.. Enumerable.Range(0x80, 0x20).Select(code => (byte)code)]);
+
+    /// <summary>As browsers do: the semicolon may be missing, and the longest known beginning of a name counts.</summary>
+    public static string Unescape(string text) =>
+        text.Contains('&') ? Reference().Replace(text, match => Resolve(match.Groups[1].Value)) : text;
+
+    /// <summary>As ftfy does: only whole references with semicolon, but also <c>&amp;EACUTE;</c>.</summary>
+    public static string UnescapeStrict(string text) =>
+        text.Contains('&') ? StrictReference().Replace(text, match => ResolveStrict(match.Value)) : text;
+
+    [GeneratedRegex(@"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)", RegexOptions.CultureInvariant)]
+    private static partial Regex Reference();
+
+    [GeneratedRegex("&#?[0-9A-Za-z]{1,24};", RegexOptions.CultureInvariant)]
+    private static partial Regex StrictReference();
+
+    private static string Resolve(string reference)
+    {
+        if (reference[0] == '#') return Number(reference[1..].TrimEnd(';'));
+        if (Names.Value.TryGetValue(reference, out var whole)) return whole;
+        for (var length = reference.Length - 1; length > 1; length--)
+            if (Names.Value.TryGetValue(reference[..length], out var beginning))
+                return beginning + reference[length..];
+        return "&" + reference;
+    }
+
+    private static string ResolveStrict(string reference)
+    {
+        var name = reference[1..];
+        if (Names.Value.TryGetValue(name, out var text) || CapitalNames.Value.TryGetValue(name, out text)) return text;
+        if (name[0] != '#') return reference;
+        // A reference of which only a part is a number keeps its semicolon, and is left alone.
+        var resolved = Unescape(reference);
+        return resolved.Contains(';') ? reference : resolved;
+    }
+
+    private static string Number(string digits)
+    {
+        var hex = digits[0] is 'x' or 'X';
+        var significant = digits.TrimStart('x', 'X').TrimStart('0');
+        if (significant.Length > 8) return "\ufffd";
+        var code = significant.Length == 0 ? 0
+            : long.Parse(significant, hex ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture);
+        return code switch
+        {
+            0 or > 0x10FFFF or >= 0xD800 and <= 0xDFFF => "\ufffd",
+            '\r' => "\r",
+            >= 0x80 and <= 0x9F => Windows1252[(int)code - 0x80].ToString(),
+            < ' ' and not ('\t' or '\n' or '\f') or 0x7F => "",
+            >= 0xFDD0 and <= 0xFDEF => "",
+            _ when (code & 0xFFFE) == 0xFFFE => "",
+            _ => new Rune((int)code).ToString(),
+        };
+    }
+
+    /// <summary>Lower-case names in capitals, where HTML gives these no meaning: the character in upper case.</summary>
+    private static Dictionary<string, string> FindCapitalNames() => Names.Value
+        .Where(entry => entry.Key.EndsWith(';') && entry.Key == entry.Key.ToLowerInvariant())
+        .Select(entry => (Name: entry.Key.ToUpperInvariant(), Text: UpperCase(entry.Value)))
+        .Where(entry => Resolve(entry.Name) == "&" + entry.Name)
+        .ToDictionary(entry => entry.Name, entry => entry.Text);
+
+    /// <summary>Upper case with the characters that become several (those which have a name).</summary>
+    private static string UpperCase(string text) => text switch
+    {
+        "\u00df" => "SS",
+        "\u0149" => "\u02bcN",
+        "\ufb00" or "\ufb01" or "\ufb02" or "\ufb03" or "\ufb04" =>
+            UnicodeNormalization.Decompose(text, compatible: true).ToUpperInvariant(),
+        _ => text.ToUpperInvariant(),
+    };
+}
