@@ -21,7 +21,7 @@ public class ScheduleTests
     public void Tables_equal_the_reference(string family)
     {
         using var golden = GoldenCase.Open($"samplers/tables-{family}");
-        var spacing = SchedulerConfig.SpacingOf(golden.Params.GetProperty("cls").GetString()!);
+        var spacing = ReferenceRun.SpacingOf(golden.Params.GetProperty("cls").GetString()!);
         foreach (var shift in golden.Params.GetProperty("shifts").EnumerateArray().Select(value => value.GetDouble()))
         {
             foreach (var steps in golden.Params.GetProperty("steps").EnumerateArray().Select(value => value.GetInt32()))
@@ -37,10 +37,10 @@ public class ScheduleTests
     public void The_table_of_each_run_equals_the_reference(string name)
     {
         using var golden = GoldenCase.Open($"samplers/{name}");
-        var schedule = Schedule.Create(SchedulerConfig.Schedule(golden.Params));
-        var first = (int)(SchedulerConfig.Number(golden.Params, "first_index") ?? 0);
+        var schedule = Schedule.Create(ReferenceRun.Schedule(golden.Params));
+        var first = (int)(ReferenceRun.Number(golden.Params, "first_index") ?? 0);
         AssertEqual(golden, schedule, "", first);
-        if (SchedulerConfig.Number(golden.Params, "strength") is { } strength)
+        if (ReferenceRun.Number(golden.Params, "strength") is { } strength)
             Assert.Equal(first, schedule.FirstCall(strength, golden.Params.GetProperty("order").GetInt32()));
     }
 

@@ -4,7 +4,7 @@ using Sora.Sampling;
 namespace Sora.Tests.Sampling;
 
 /// <summary>The options that a reference run's scheduler configuration and arguments mean here.</summary>
-internal static class SchedulerConfig
+internal static class ReferenceRun
 {
     public static ScheduleOptions Schedule(JsonElement run)
     {

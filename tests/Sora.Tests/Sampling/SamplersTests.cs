@@ -1,0 +1,160 @@
+using System.Text.Json;
+using Sora.Sampling;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Sora.Tests.Sampling;
+
+public class SamplersTests
+{
+    public static IEnumerable<object[]> Runs() => ScheduleTests.Runs();
+
+    /// <summary>Every run with the closed-form model of the reference, evaluated in float64.</summary>
+    [Theory]
+    [MemberData(nameof(Runs))]
+    public void Each_run_equals_the_reference(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var golden = GoldenCase.Open($"samplers/{name}");
+        var (run, start) = Prepare(golden);
+        var states = Split(golden.Out("x"), golden.InShape("x"));
+        AssertClose(golden, "start", states[0], start.Latents);
+        var calls = 0;
+        run.Run(start, int.MaxValue, state =>
+        {
+            // The reference's last latents with bh1 are not numbers; ours are x0.
+            if (++calls < states.Count) AssertClose(golden, $"call {calls}", states[calls], state.Latents);
+            else Assert.True(ReferenceRun.Flag(golden.Params, "drop_last") && state.Latents.isfinite().all().item<bool>());
+        });
+        Assert.Equal(run.Schedule.Calls - start.Call, calls);
+    }
+
+    /// <summary>A state written as plain numbers and read again goes on bit-identically, for every sampler and at every call.</summary>
+    [Theory]
+    [InlineData("euler-shift5-steps8")]
+    [InlineData("heun-shift5-steps8")]
+    [InlineData("unipc-order3-bh2-shift5-steps8")]
+    [InlineData("dpmpp-order3-steps8")]
+    [InlineData("sde-dpmpp-order2-heun-steps8")]
+    [InlineData("lcm-shift8-steps8")]
+    public void A_run_cut_anywhere_goes_on_bit_identically(string name)
+    {
+        using var scope = NewDisposeScope();
+        using var golden = GoldenCase.Open($"samplers/{name}");
+        var (run, start) = Prepare(golden);
+        var whole = run.Run(start, int.MaxValue).Latents.data<float>().ToArray();
+        for (var cut = 1; cut < run.Schedule.Calls; cut++)
+        {
+            var state = run.Run(start, cut);
+            Assert.Equal(cut, state.Call);
+            Assert.Equal(whole, run.Run(Copy(state), int.MaxValue).Latents.data<float>().ToArray());
+        }
+    }
+
+    [Theory]
+    [InlineData("unipc")]
+    [InlineData("dpmpp")]
+    [InlineData("euler")]
+    public void A_clean_latent_is_noised_to_each_level_as_in_the_reference(string family)
+    {
+        using var scope = NewDisposeScope();
+        using var golden = GoldenCase.Open($"samplers/noise-levels-{family}");
+        var schedule = Schedule.Create(ReferenceRun.Schedule(golden.Params));
+        var shape = golden.InShape("clean");
+        var (clean, noise) = (tensor(golden.In("clean"), shape), tensor(golden.In("noise"), shape));
+        var expected = Split(golden.Out("noised"), shape);
+        for (var i = 0; i < schedule.Calls; i++) AssertClose(golden, $"level {i}", expected[i], Samplers.Noised(clean, noise, schedule.Sigmas[i]));
+    }
+
+    [Fact]
+    public void A_run_stops_when_cancelled()
+    {
+        using var scope = NewDisposeScope();
+        using var golden = GoldenCase.Open("samplers/euler-shift5-steps8");
+        var (run, start) = Prepare(golden);
+        using var stop = new CancellationTokenSource();
+        var calls = 0;
+        Assert.Throws<OperationCanceledException>(() => run.Run(start, int.MaxValue, _ => { if (++calls == 3) stop.Cancel(); }, stop.Token));
+        Assert.Equal(3, calls);
+    }
+
+    [Fact]
+    public void A_run_keeps_nothing_but_its_last_state()
+    {
+        using var scope = NewDisposeScope();
+        using var golden = GoldenCase.Open("samplers/unipc-order3-bh2-shift5-steps20");
+        var (run, start) = Prepare(golden);
+        var before = Tensor.TotalCount;
+        var end = run.Run(start, int.MaxValue);
+        Assert.Equal(end.Tensors().Count(), Tensor.TotalCount - before);
+    }
+
+    private static (SamplerRun Run, SamplerState Start) Prepare(GoldenCase golden)
+    {
+        var schedule = Schedule.Create(ReferenceRun.Schedule(golden.Params));
+        var shape = golden.InShape("x");
+        var start = tensor(golden.In("x"), shape);
+        var first = (int)(ReferenceRun.Number(golden.Params, "first_index") ?? 0);
+        if (golden.Inputs.Contains("clean")) start = Samplers.Noised(tensor(golden.In("clean"), shape), start, schedule.Sigmas[first]);
+        var noise = golden.Inputs.Contains("noise") ? Split(golden.In("noise"), shape) : [];
+        var run = new SamplerRun(schedule, StepOf(golden.Params), Model(golden), call => tensor(noise[call], shape));
+        return (run, new SamplerState(first, start));
+    }
+
+    private static SamplerStep StepOf(JsonElement run)
+    {
+        var config = run.GetProperty("config");
+        var order = (int)(ReferenceRun.Number(config, "solver_order") ?? 2);
+        return run.GetProperty("cls").GetString() switch
+        {
+            "FlowMatchEulerDiscreteScheduler" => Samplers.Euler,
+            "FlowMatchHeunDiscreteScheduler" => Samplers.Heun,
+            "FlowMatchLCMScheduler" => Samplers.Lcm,
+            "UniPCMultistepScheduler" => Samplers.UniPc(new UniPcOptions(
+                order,
+                ReferenceRun.Text(config, "solver_type") == "bh1",
+                ReferenceRun.Numbers(config, "disable_corrector")?.Select(call => (int)call).ToArray())),
+            _ => Samplers.DpmPlusPlus(new DpmOptions(
+                order,
+                ReferenceRun.Text(config, "solver_type") == "heun",
+                ReferenceRun.Text(config, "algorithm_type") == "sde-dpmsolver++",
+                !config.TryGetProperty("lower_order_final", out var lower) || lower.GetBoolean())),
+        };
+    }
+
+    /// <summary>v = tanh(A x + b0 + s b1) + cos(3 s) b2, s = t / 1000.</summary>
+    private static Denoiser Model(GoldenCase golden)
+    {
+        float[] a = golden.In("A"), b0 = golden.In("b0"), b1 = golden.In("b1"), b2 = golden.In("b2");
+        return (latents, level) =>
+        {
+            var x = latents.data<float>().ToArray();
+            var s = (double)level.Timestep / 1000;
+            var v = new float[x.Length];
+            for (var i = 0; i < v.Length; i++)
+            {
+                double sum = b0[i] + s * b1[i];
+                for (var j = 0; j < x.Length; j++) sum += (double)a[i * x.Length + j] * x[j];
+                v[i] = (float)(Math.Tanh(sum) + Math.Cos(3 * s) * b2[i]);
+            }
+            return tensor(v, latents.shape);
+        };
+    }
+
+    private static SamplerState Copy(SamplerState state) => new(state.Call, Copy(state.Latents))
+    {
+        Predictions = [.. state.Predictions.Select(Copy)],
+        Previous = state.Previous is { } previous ? Copy(previous) : null,
+        Order = state.Order,
+    };
+
+    private static Tensor Copy(Tensor original) => tensor(original.data<float>().ToArray(), original.shape);
+
+    private static List<float[]> Split(float[] values, long[] shape) => [.. values.Chunk((int)shape.Aggregate((a, b) => a * b))];
+
+    private static void AssertClose(GoldenCase golden, string what, float[] expected, Tensor actual)
+    {
+        var error = GoldenCase.RelativeError(actual.data<float>().ToArray(), expected);
+        Assert.True(error <= golden.Tolerance, $"{what}: {error:g3} above {golden.Tolerance:g3}");
+    }
+}
