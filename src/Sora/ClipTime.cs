@@ -35,7 +35,7 @@ public readonly record struct ClipTime
         const NumberStyles style = NumberStyles.AllowDecimalPoint;
         if (text.EndsWith('f') && long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var frames))
             return Frames(frames);
-        if (text.EndsWith('s') && double.TryParse(number, style, CultureInfo.InvariantCulture, out var seconds))
+        if (text.EndsWith('s') && double.TryParse(number, style, CultureInfo.InvariantCulture, out var seconds) && double.IsFinite(seconds))
             return Seconds(seconds);
         throw SoraException.Usage($"'{text}' is not a time", "write 2s, 1.5s, 33f (frames) or end");
     }

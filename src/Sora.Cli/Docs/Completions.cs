@@ -36,7 +36,7 @@ internal static class Completions
         return $$"""
             # bash completion for sora, written by `sora completions bash`
             _sora() {
-                local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= options= word
+                local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb="" options="" word
                 COMPREPLY=()
                 for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
                     if [[ $word != -* ]]; then verb=$word; break; fi
@@ -110,7 +110,7 @@ internal static class Completions
         _ when Declared.IsFlag(option) => Value.Nothing,
         _ when Declared.Words(option).Length > 0 => Value.Words,
         "MODEL" => Value.Model,
-        var name when new[] { "FILE", "FOLDER", "CLIP", "IMAGE", "VIDEO", "MEDIA" }.Any(kind => name.EndsWith(kind, StringComparison.Ordinal)) => Value.File,
+        var name when new[] { "FILE", "FOLDER", "DIR", "CLIP", "IMAGE", "VIDEO", "MEDIA" }.Any(kind => name.EndsWith(kind, StringComparison.Ordinal)) => Value.File,
         _ => Value.Free,
     };
 

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# usage: train-on-the-world.sh [STEPS]   A model from nothing: first its VAE, then text encoder and transformer.
+set -euo pipefail
+steps=${1:-10000}
+
+sora train --world --show world.png
+sora train vae --world --clips 64x64x1:8 --steps "$steps" -o mine
+sora train transformer --world --clips 64x64x9:64 --steps "$steps" -o mine

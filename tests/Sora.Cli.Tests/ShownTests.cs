@@ -1,0 +1,67 @@
+using System.Text.RegularExpressions;
+using Sora.Cli.Docs;
+using Xunit;
+
+namespace Sora.Cli.Tests;
+
+/// <summary>What the README, the help texts and examples/ show works as it is shown, with the built-in model.</summary>
+public partial class ShownTests
+{
+    private const string Material = """
+        ffmpeg -v error -f lavfi -i testsrc2=size=192x128:rate=16:duration=2 -pix_fmt yuv420p holiday.mp4
+        ffmpeg -v error -f lavfi -i color=tan:size=96x96,drawbox=x=30:y=30:w=36:h=36:color=red:t=fill -frames:v 1 ball.png
+        """;
+
+    [MiniFact]
+    public void ReadmeRuns()
+    {
+        using var bash = new Bash();
+        var blocks = Block().Matches(File.ReadAllText(Repository.Path("README.md"))).Select(block => block.Groups[1].Value);
+        Assert.NotEmpty(blocks);
+        bash.Run($"set -euo pipefail\n{Material}\n{string.Join('\n', blocks)}").Succeeded();
+    }
+
+    [MiniTheory]
+    [InlineData("prompt-to-video.sh", "ball.mp4 ball.gif")]
+    [InlineData("animate-a-still.sh", "cube.mp4")]
+    [InlineData("real-footage.sh holiday.mp4", "back.mp4")]
+    [InlineData("variations.sh", "cone-1.mp4 cone-2.mp4 cone-3.mp4")]
+    public void ScriptOfExamplesMakes(string script, string files)
+    {
+        using var bash = new Bash();
+        bash.Run($"set -e\n{Material}\n'{Repository.Path("examples")}'/{script}").Succeeded();
+        foreach (var file in files.Split(' ')) bash.Run($"ffprobe -v error '{file}'").Succeeded();
+    }
+
+    public static TheoryData<string> Verbs() => [.. Declared.Visible(Program.Verbs).Select(verb => verb.Name)];
+
+    [MiniTheory]
+    [MemberData(nameof(Verbs))]
+    public void ExamplesOfHelpRun(string name)
+    {
+        using var bash = new Bash();
+        var lines = Program.Verbs.Single(verb => verb.Name == name).Examples.Select(example => example.Line);
+        bash.Run($"set -euo pipefail\n{Material}\n{string.Join('\n', lines)}").Succeeded();
+    }
+
+    [GeneratedRegex("^```sh\n(.*?)^```$", RegexOptions.Singleline | RegexOptions.Multiline)]
+    private static partial Regex Block();
+}
+
+/// <summary>A test that needs the built-in model's weights.</summary>
+internal sealed class MiniFactAttribute : FactAttribute
+{
+    public MiniFactAttribute() => Skip = Mini.Missing;
+}
+
+/// <inheritdoc cref="MiniFactAttribute"/>
+internal sealed class MiniTheoryAttribute : TheoryAttribute
+{
+    public MiniTheoryAttribute() => Skip = Mini.Missing;
+}
+
+internal static class Mini
+{
+    public static string? Missing =>
+        Directory.Exists(Repository.Path("src", "Sora", "Builtin", "mini")) ? null : "the built-in model isn't there";
+}
