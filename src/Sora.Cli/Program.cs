@@ -17,6 +17,7 @@ internal static class Program
     {
         List<Verb> verbs =
         [
+            Info.Create(),
         ];
         verbs.Add(Completions.Create(verbs));
         verbs.Add(Man.Create(verbs));

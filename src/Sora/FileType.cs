@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Sora;
 
 /// <summary>What a path leads to.</summary>
-internal static partial class FileType
+public static partial class FileType
 {
     private const ushort TypeMask = 0xF000;
     private const ushort Regular = 0x8000;

@@ -62,29 +62,56 @@ internal static class ClipFormat
         return tensors;
     }
 
+    /// <summary>Whether a document holds a clip or an unfinished sampling, and not, say, a model's weights.</summary>
+    public static bool IsClip(TensorSource document) => LatentNameIn(document) != null || HoldsNoise(document);
+
     /// <summary>What a document says, whoever wrote it.</summary>
+    /// <param name="document">All its tensors and metadata.</param>
+    /// <param name="space">The form of latents that do not say it themselves.</param>
+    /// <exception cref="SoraException">It holds no clip.</exception>
+    public static ClipHeader ReadHeader(TensorSource document, LatentSpace space)
+    {
+        var ours = document.Metadata.TryGetValue(VersionKey, out var version);
+        if (ours && version != Text(Version))
+            throw SoraException.Failed($"{document.Origin}: clip format {version}; this program reads {Version}", "update sora");
+        var latentName = LatentNameIn(document);
+        if (latentName == null && !HoldsNoise(document))
+        {
+            throw SoraException.Failed(
+                $"{document.Origin}: no clip: none of its {document.Tensors.Count} tensors is {LatentName}", "sora info shows what the file holds");
+        }
+        var (info, others) = ours ? ReadInfo(document) : (new ClipInfo { Space = space }, Foreign(document.Metadata));
+        return new ClipHeader
+        {
+            Origin = document.Origin,
+            IsOurs = ours,
+            Info = info,
+            Metadata = others,
+            History = ours ? ReadHistory(document) : [],
+            Latents = latentName == null ? null : CheckLatents(document, latentName),
+            Tensors = [.. document.Tensors.Values.Where(tensor => tensor.Name != latentName && tensor.Name != ComfyMarker)],
+            NeedsRescaling = !ours && latentName == LatentName && !document.Tensors.ContainsKey(ComfyMarker),
+        };
+    }
+
+    /// <summary>The clip of a document, tensors and all.</summary>
     /// <param name="document">All its tensors and metadata.</param>
     /// <param name="space">The form of latents that do not say it themselves.</param>
     /// <param name="reporter">Told what had to be assumed.</param>
     /// <exception cref="SoraException">It holds no clip.</exception>
     public static Clip Read(TensorSource document, LatentSpace space, Reporter reporter)
     {
-        var ours = document.Metadata.TryGetValue(VersionKey, out var version);
-        if (ours && version != Text(Version))
-            throw SoraException.Failed($"{document.Origin}: clip format {version}; this program reads {Version}", "update sora");
-        var (info, others) = ours ? ReadInfo(document) : (new ClipInfo { Space = space }, Foreign(document.Metadata));
-        var latentName = LatentNameIn(document);
+        var header = ReadHeader(document, space);
         var clip = new Clip
         {
-            Info = info,
-            Metadata = others,
-            History = ours ? ReadHistory(document) : [],
-            Origin = document.Origin,
-            Latents = latentName == null ? null : CheckLatents(document, latentName),
-            Tensors = document.Tensors.Keys.Where(name => name != latentName && name != ComfyMarker).ToDictionary(name => name, document.Copy),
+            Origin = header.Origin,
+            Info = header.Info,
+            Metadata = header.Metadata,
+            History = header.History,
+            Latents = header.Latents == null ? null : document.Copy(header.Latents.Name),
+            Tensors = header.Tensors.ToDictionary(tensor => tensor.Name, tensor => document.Copy(tensor.Name)),
         };
-        var unmarked = !ours && latentName == LatentName && !document.Tensors.ContainsKey(ComfyMarker);
-        return unmarked ? Rescaled(clip, reporter) : clip;
+        return header.NeedsRescaling ? Rescaled(clip, reporter) : clip;
     }
 
     private static (ClipInfo Info, IReadOnlyDictionary<string, string> Others) ReadInfo(TensorSource document)
@@ -130,13 +157,14 @@ internal static class ClipFormat
     private static string? LatentNameIn(TensorSource document)
     {
         if (LatentAliases.FirstOrDefault(document.Tensors.ContainsKey) is { } known) return known;
-        if (document.Tensors.Keys.Any(name => name.StartsWith(Clip.NoisePrefix, StringComparison.Ordinal))) return null;
-        if (document.Tensors.Count == 1 && document.Tensors.Values.First() is { Shape.Length: 5 } only) return only.Name;
-        throw SoraException.Failed(
-            $"{document.Origin}: no clip: none of its {document.Tensors.Count} tensors is {LatentName}", "sora info shows what the file holds");
+        var only = document.Tensors.Count == 1 ? document.Tensors.Values.First() : null;
+        return only is { Shape.Length: 5 } && !HoldsNoise(document) ? only.Name : null;
     }
 
-    private static HostTensor CheckLatents(TensorSource document, string name)
+    private static bool HoldsNoise(TensorSource document) =>
+        document.Tensors.Keys.Any(name => name.StartsWith(Clip.NoisePrefix, StringComparison.Ordinal));
+
+    private static TensorInfo CheckLatents(TensorSource document, string name)
     {
         var info = document.Info(name);
         var what = $"{document.Origin}: '{name}' is {info.DType.Name()} {Shapes.Text(info.Shape)}";
@@ -147,8 +175,7 @@ internal static class ClipFormat
             throw SoraException.Failed($"{what}, not the latent of a video", "a clip's is [1, channels, frames, height, width]");
         if (info.Shape[0] != 1)
             throw SoraException.Failed($"{what}: a batch of {info.Shape[0]} clips", "save one clip a file");
-        if (info.Bytes > Array.MaxLength) throw SoraException.Failed($"{what}: larger than 2 GB", "store it as F16, or cut it in two");
-        return document.Copy(name);
+        return info;
     }
 
     private static Clip Rescaled(Clip clip, Reporter reporter)

@@ -28,12 +28,23 @@ public sealed class ClipReader
     /// <param name="origin">The stream's name, for messages.</param>
     /// <param name="cancel">Stops between reads.</param>
     /// <exception cref="SoraException">The stream holds something else, ends inside a clip, or holds none.</exception>
-    public IEnumerable<Clip> ReadAll(Stream stream, string origin, CancellationToken cancel = default)
+    public IEnumerable<Clip> ReadAll(Stream stream, string origin, CancellationToken cancel = default) =>
+        Documents(stream, origin, cancel).Select(document => ClipFormat.Read(document, Space, Reporter));
+
+    /// <summary>Like <see cref="ReadAll"/>, without the tensors.</summary>
+    /// <param name="stream">Where the first begins.</param>
+    /// <param name="origin">The stream's name, for messages.</param>
+    /// <param name="cancel">Stops between reads.</param>
+    /// <exception cref="SoraException">The stream holds something else, ends inside a clip, or holds none.</exception>
+    public IEnumerable<ClipHeader> ReadHeaders(Stream stream, string origin, CancellationToken cancel = default) =>
+        Documents(stream, origin, cancel).Select(document => ClipFormat.ReadHeader(document, Space));
+
+    private static IEnumerable<TensorSet> Documents(Stream stream, string origin, CancellationToken cancel)
     {
         for (var number = 1; ; number++)
         {
             var name = number == 1 ? origin : $"{origin} (clip {number})";
-            if (SafeTensors.Read(stream, name, cancel) is { } document) yield return ClipFormat.Read(document, Space, Reporter);
+            if (SafeTensors.Read(stream, name, cancel) is { } document) yield return document;
             else if (number > 1) yield break;
             else throw SoraException.Failed($"{origin}: no clip arrived", "the program before this one in the pipe failed, or wrote nothing");
         }

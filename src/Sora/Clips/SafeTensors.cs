@@ -3,6 +3,8 @@ namespace Sora.Clips;
 /// <summary>Safetensors documents in streams; for files see <see cref="SafeTensorsFile"/>.</summary>
 public static class SafeTensors
 {
+    private const string WriterFailed = "the program that writes it failed or was stopped";
+
     /// <summary>
     /// Reads one document: exactly its header and data, so that another may follow. Memory grows with the bytes that arrive,
     /// whatever the header claims.
@@ -18,7 +20,7 @@ public static class SafeTensors
         if (start.Length == 0) return null;
         var length = SafeTensorsHeader.Length(start, origin);
         var json = ReadUpTo(stream, length, cancel);
-        if (json.Length < length) throw SafeTensorsHeader.Truncated(origin, length, json.Length, "header");
+        if (json.Length < length) throw SafeTensorsHeader.Truncated(origin, length, json.Length, "header", WriterFailed);
         var header = SafeTensorsHeader.Parse(json, origin);
 
         var tensors = new List<KeyValuePair<string, HostTensor>>(header.Tensors.Count);
@@ -28,7 +30,7 @@ public static class SafeTensors
                 throw SoraException.Failed($"{origin}: tensor '{info.Name}' of {info.Bytes} bytes is too large for a pipe", "pass it as a file");
             var data = ReadUpTo(stream, (int)info.Bytes, cancel);
             if (data.Length < info.Bytes)
-                throw SafeTensorsHeader.Truncated(origin, header.DataBytes, info.Offset + data.Length, "data");
+                throw SafeTensorsHeader.Truncated(origin, header.DataBytes, info.Offset + data.Length, "data", WriterFailed);
             tensors.Add(new(info.Name, new HostTensor(info.DType, info.Shape, data)));
         }
         return new TensorSet(tensors, header.Metadata, origin);

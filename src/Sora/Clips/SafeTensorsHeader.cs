@@ -49,8 +49,8 @@ internal sealed class SafeTensorsHeader
     private const string Redownload = "download it again";
 
     /// <summary>What a header cut off by the end of the file is.</summary>
-    public static SoraException Truncated(string origin, long claimed, long present, string part) => SoraException.Failed(
-        $"{origin}: cut off: its {part} should be {claimed} bytes, but only {present} are there", Redownload);
+    public static SoraException Truncated(string origin, long claimed, long present, string part, string hint = Redownload) => SoraException.Failed(
+        $"{origin}: cut off: its {part} should be {claimed} bytes, but only {present} are there", hint);
 
     private static (string What, string Hint)? ForeignFormat(ReadOnlySpan<byte> start)
     {
