@@ -1,0 +1,247 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using static Sora.World.Simd;
+using V = System.Runtime.Intrinsics.Vector256<float>;
+
+namespace Sora.World;
+
+/// <summary>What eight rays saw: linear colour in [0, 1], depth in metres, and object number (0 background).</summary>
+internal readonly struct Seen(V3 colour, V depth, V number)
+{
+    public readonly V3 Colour = colour;
+    public readonly V Depth = depth;
+    public readonly V Number = number;
+}
+
+/// <summary>One moment of a scene, ready to be looked at: casts rays and lights what they meet.</summary>
+internal sealed class FrameTracer
+{
+    private const float FogDistance = 34;
+    private readonly Body[] _bodies;
+    private readonly Scene _scene;
+    private readonly SkyModel _sky;
+    private readonly CameraPose _camera;
+    private readonly float _seconds;
+    private readonly float _halfX, _halfY, _pixel, _hand;
+    private readonly Rgb _bounce;
+
+    public FrameTracer(Scene scene, Pose[] poses, double seconds, double aspect, int height)
+    {
+        _scene = scene;
+        _sky = SkyModel.Of(scene.Sky);
+        _camera = scene.Camera.At(seconds);
+        _seconds = (float)seconds;
+        _halfY = (float)_camera.HalfHeight;
+        _halfX = (float)(_camera.HalfHeight * aspect);
+        _pixel = 2 * _halfY / height;
+        _hand = scene.Mirrored ? -1 : 1;
+        var ground = Grounds.Mean(scene.Ground);
+        var light = _sky.Ambient + _sky.Sun * (0.5f * (float)scene.Light.Y);
+        _bounce = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B) * 0.7f;
+        _bodies = [.. poses.Select((pose, i) => new Body(scene.Objects[i], pose, _camera, aspect))];
+    }
+
+    /// <summary>
+    /// Looks through eight points of the picture (x and y in [-1, 1], y up).
+    /// </summary>
+    public Seen Look(V x, V y)
+    {
+        V3 right = All(_camera.Right), up = All(_camera.Up), forward = All(_camera.Forward), eye = All(_camera.Eye);
+        var d = forward + right * (x * All(_halfX)) + up * (y * All(_halfY)); // one unit forward: distances are depths
+        var length = Vector256.Sqrt(V3.Dot(d, d));
+        var unit = d * (One / length);
+
+        V depth = Infinity, number = V.Zero;
+        for (var i = 0; i < _bodies.Length; i++)
+        {
+            var body = _bodies[i];
+            var near = Vector256.GreaterThan(x, All(body.Left)) & Vector256.LessThan(x, All(body.Right))
+                & Vector256.GreaterThan(y, All(body.Low)) & Vector256.LessThan(y, All(body.High));
+            if (!Any(near)) continue;
+            var t = body.Hit(eye, d);
+            var closer = Vector256.LessThan(t, depth);
+            depth = Select(closer, t, depth);
+            number = Select(closer, All(i + 1f), number);
+        }
+        var down = Vector256.LessThan(d.Y, All(-1e-6f));
+        var floor = Select(down, All(-(float)_camera.Eye.Y) / d.Y, Infinity);
+        var onGround = Vector256.LessThan(floor, depth);
+        depth = Select(onGround, floor, depth);
+        number = Select(onGround, V.Zero, number);
+
+        var colour = default(V3);
+        var open = Vector256.Equals(depth, Infinity);
+        if (Any(open)) colour = _sky.Colour(Handed(unit), HandedLight, _pixel, _scene.TextureSeed);
+        if (Any(onGround)) colour = V3.Select(onGround, GroundColour(eye + d * floor, unit, floor * length), colour);
+        for (var i = 0; i < _bodies.Length; i++)
+        {
+            var mine = Vector256.Equals(number, All(i + 1f));
+            if (Any(mine)) colour = V3.Select(mine, BodyColour(i, eye + d * depth, unit, mine), colour);
+        }
+        return new Seen(new V3(Saturate(colour.X), Saturate(colour.Y), Saturate(colour.Z)), depth, number);
+    }
+
+    private V3 HandedLight => Handed(All(_scene.Light));
+
+    private V3 Handed(V3 d) => new(d.X * All(_hand), d.Y, d.Z);
+
+    private V3 GroundColour(V3 point, V3 unit, V distance)
+    {
+        var across = distance * All(_pixel);
+        var along = across / Max(-unit.Y, All(0.02f));
+        var points = new GroundPoints(
+            point.X * All(_hand), point.Z,
+            across * All(MathF.Abs((float)_camera.Right.X)) + along * All(MathF.Abs((float)_camera.Forward.X)),
+            across * All(MathF.Abs((float)_camera.Right.Z)) + along * All(MathF.Abs((float)_camera.Forward.Z)));
+        var surface = Grounds.Surface(_scene.Ground, points, _seconds, _scene.TextureSeed);
+        var sun = Lit(point, -1, Vector256<float>.AllBitsSet) * All((float)_scene.Light.Y);
+        var ambient = One;
+        foreach (var body in _bodies) ambient *= One - All(0.8f) * body.Cover(point);
+        var colour = surface.Albedo * (All(_sky.Ambient) * ambient + All(_sky.Sun) * sun);
+        if (_scene.Ground == Ground.Water) colour = Mirror(colour, surface, point, unit);
+        var clear = One / (One + distance * distance * All(1 / (FogDistance * FogDistance)));
+        var haze = _sky.Gradient(new V3(unit.X, V.Zero, unit.Z), All(_scene.Light));
+        return V3.Lerp(haze, colour, clear);
+    }
+
+    /// <summary>Adds what a wavy surface reflects: the sky, the sun's glitter, and the objects on it.</summary>
+    private V3 Mirror(V3 colour, GroundSurface surface, V3 point, V3 unit)
+    {
+        var normal = new V3(surface.SlopeX * All(_hand), One, surface.SlopeZ).Normalised;
+        var facing = Min(V3.Dot(unit, normal), All(-0.02f));
+        var reflected = unit - normal * (facing + facing);
+        reflected = new V3(reflected.X, Max(reflected.Y, All(0.01f)), reflected.Z).Normalised;
+        var grazing = One + facing;
+        var fresnel = All(0.06f) + All(0.8f) * grazing * grazing * grazing * grazing;
+        var seen = _sky.Gradient(reflected, All(_scene.Light));
+        foreach (var body in _bodies)
+        {
+            if (!Any(body.Meets(point, reflected))) continue;
+            var hit = Vector256.LessThan(body.Hit(point, reflected), Infinity);
+            seen = V3.Select(hit, All(body.Reflection(_sky)), seen);
+        }
+        return V3.Lerp(colour, seen, fresnel * surface.Mirror);
+    }
+
+    private V3 BodyColour(int index, V3 point, V3 unit, V mine)
+    {
+        var body = _bodies[index];
+        var local = body.ToLocal(point - All(body.Centre));
+        var normal = body.ToWorld(Tracer.Normal(body.Solid, local));
+        var handed = new V3(local.X * All(_hand), local.Y, local.Z);
+        var albedo = V3.Select(Tracer.Accent(body.Solid, handed), All(body.Accent), All(body.Main));
+        var light = All(_scene.Light);
+        var facing = Max(V3.Dot(normal, light), V.Zero);
+        var sun = facing * Lit(point, index, mine);
+        var sky = All(0.5f) + All(0.5f) * normal.Y;
+        var ambient = V3.Lerp(All(_bounce), All(_sky.Ambient), sky);
+        var half = (light - unit).Normalised;
+        var shine = Max(V3.Dot(normal, half), V.Zero);
+        shine *= shine;
+        shine *= shine;
+        shine *= shine;
+        shine *= shine;
+        shine *= shine;
+        return albedo * (ambient + All(_sky.Sun) * sun) + All(_sky.Sun) * (shine * sun * All(0.35f));
+    }
+
+    /// <summary>1 where the light reaches a point, 0 where another object is in its way.</summary>
+    private V Lit(V3 point, int self, V wanted)
+    {
+        var lit = One;
+        var light = All(_scene.Light);
+        for (var i = 0; i < _bodies.Length; i++)
+        {
+            if (i == self) continue;
+            var body = _bodies[i];
+            if (!Any(body.Meets(point, light) & wanted)) continue;
+            var t = body.Hit(point, light);
+            lit = Select(Vector256.LessThan(t, Infinity), V.Zero, lit);
+        }
+        return lit;
+    }
+
+    /// <summary>An object at this moment: its axes, its colours, and the rectangle of the picture that it can cover.</summary>
+    private sealed class Body
+    {
+        private readonly Point _x, _y, _z;
+
+        public Body(SceneObject source, Pose pose, CameraPose camera, double aspect)
+        {
+            Solid = source.Solid;
+            Centre = pose.Position;
+            (_x, _y, _z) = (Axis(pose, Vector3.UnitX), Axis(pose, Vector3.UnitY), Axis(pose, Vector3.UnitZ));
+            (Main, Accent) = Palette.Of(source.Colour);
+            var offset = Centre - camera.Eye;
+            var depth = Point.Dot(offset, camera.Forward);
+            (Left, Right) = Extent(Point.Dot(offset, camera.Right), depth, camera.HalfHeight * aspect);
+            (Low, High) = Extent(Point.Dot(offset, camera.Up), depth, camera.HalfHeight);
+        }
+
+        public Solid Solid { get; }
+
+        public Point Centre { get; }
+
+        public Rgb Main { get; }
+
+        public Rgb Accent { get; }
+
+        public float Left { get; }
+
+        public float Right { get; }
+
+        public float Low { get; }
+
+        public float High { get; }
+
+        public V3 ToLocal(V3 world) => new(V3.Dot(All(_x), world), V3.Dot(All(_y), world), V3.Dot(All(_z), world));
+
+        public V3 ToWorld(V3 local) => All(_x) * local.X + All(_y) * local.Y + All(_z) * local.Z;
+
+        public V Hit(V3 origin, V3 direction) => Tracer.Hit(Solid, ToLocal(origin - All(Centre)), ToLocal(direction));
+
+        /// <summary>A mask of the rays (unit directions) that go through the bounding sphere.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V Meets(V3 origin, V3 direction)
+        {
+            var offset = All(Centre) - origin;
+            var along = V3.Dot(offset, direction);
+            var square = V3.Dot(offset, offset) - along * along;
+            return Vector256.LessThan(square, All((float)(Solid.Bound * Solid.Bound)))
+                & Vector256.GreaterThan(along, All(-(float)Solid.Bound));
+        }
+
+        /// <summary>The part of the sky above a point of the ground that the object hides, as a ball of its size would.</summary>
+        public V Cover(V3 point)
+        {
+            var offset = All(Centre) - point;
+            var square = V3.Dot(offset, offset);
+            var radius = (float)(0.5 * (Solid.HalfHeight + Solid.Reach));
+            return Min(All(radius * radius) * offset.Y / (square * Vector256.Sqrt(square)), One);
+        }
+
+        /// <summary>Its mean colour as water shows it.</summary>
+        public Rgb Reflection(SkyModel sky)
+        {
+            var light = sky.Ambient * 0.8f + sky.Sun * 0.4f;
+            return new Rgb(Main.R * light.R, Main.G * light.G, Main.B * light.B);
+        }
+
+        private static Point Axis(Pose pose, Vector3 axis)
+        {
+            var turned = Vector3.Transform(axis, pose.Orientation);
+            return new Point(turned.X, turned.Y, turned.Z);
+        }
+
+        /// <summary>The range of picture coordinates that the bounding sphere covers.</summary>
+        private (float Low, float High) Extent(double offset, double depth, double half)
+        {
+            var r = Solid.Bound * 1.001;
+            if (depth <= r) return (float.NegativeInfinity, float.PositiveInfinity);
+            var root = r * Math.Sqrt(offset * offset + depth * depth - r * r);
+            var square = (depth * depth - r * r) * half;
+            return ((float)((offset * depth - root) / square), (float)((offset * depth + root) / square));
+        }
+    }
+}
