@@ -277,6 +277,8 @@ public static partial class torch
     public static Tensor norm(Tensor input, int dimension, bool keepdim = false, float p = 2f) =>
             input.norm(dimension, keepdim, p);
     public static Tensor not_equal(Tensor tensor, Tensor target) => tensor.not_equal(target);
+    public static Tensor complex(Tensor real, Tensor imag) => Aten.Call("complex", real, imag);
+
     public static Tensor outer(Tensor input, Tensor vec2) => input.outer(vec2);
     public static Tensor permute(Tensor input, params long[] permutation) => input.permute(permutation);
     public static Tensor positive(Tensor input) => input.positive();

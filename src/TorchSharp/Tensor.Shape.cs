@@ -19,6 +19,10 @@ public static partial class torch
 
         public Tensor view(params long[] shape) => Aten.Call("view", this, shape);
         public Tensor view_as(Tensor other) => view(other.shape);
+
+        public Tensor view_as_complex() => Aten.Call("view_as_complex", this);
+
+        public Tensor view_as_real() => Aten.Call("view_as_real", this);
         public Tensor reshape(params long[] shape) => Aten.Call("reshape", this, shape);
         public Tensor flatten(long start_dim = 0, long end_dim = -1) => Aten.Call("flatten.using_ints", this, start_dim, end_dim);
         public Tensor unflatten(long dim, params long[] sizes)

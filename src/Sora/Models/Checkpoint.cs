@@ -1,0 +1,102 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Sora.Clips;
+
+namespace Sora.Models;
+
+/// <summary>
+/// Finds the weights of a model part: one safetensors file, or the shards that an index names.
+/// </summary>
+public static class Checkpoint
+{
+    private static readonly string[] Names = ["diffusion_pytorch_model", "model"];
+
+    /// <summary>
+    /// Opens a file, an index (<c>*.safetensors.index.json</c>), or a folder in the layout of diffusers or
+    /// transformers; only headers are read.
+    /// </summary>
+    /// <exception cref="SoraException">Nothing there, a shard is missing or truncated, or a tensor of the index is in no shard.</exception>
+    public static TensorSource Open(string path)
+    {
+        if (Directory.Exists(path)) path = Find(path);
+        return path.EndsWith(".json", StringComparison.Ordinal) ? OpenIndex(path) : SafeTensorsFile.Open(path);
+    }
+
+    private static string Find(string folder)
+    {
+        foreach (var name in Names)
+        {
+            var index = Path.Combine(folder, $"{name}.safetensors.index.json");
+            if (File.Exists(index)) return index;
+            var file = Path.Combine(folder, $"{name}.safetensors");
+            if (File.Exists(file)) return file;
+        }
+        // A folder with only a variant (model.fp16.safetensors): take it if there is one.
+        var indexes = Directory.GetFiles(folder, "*.safetensors.index*.json");
+        if (indexes.Length == 1) return indexes[0];
+        var files = Directory.GetFiles(folder, "*.safetensors");
+        if (indexes.Length == 0 && files.Length == 1) return files[0];
+        throw SoraException.Failed(
+            $"{folder} has no weights (looked for {string.Join(" and ", Names.Select(name => $"{name}.safetensors"))})",
+            files.Length > 1 ? "it holds several variants: name one file" : "the download may be incomplete");
+    }
+
+    private static ShardedTensors OpenIndex(string path)
+    {
+        var folder = Path.GetDirectoryName(path) ?? ".";
+        var map = ConfigFile.Read(path).Object("weight_map")
+            ?? throw SoraException.Failed($"{path} has no weight_map", "download the file again");
+        var shards = new Dictionary<string, TensorSource>();
+        try
+        {
+            foreach (var shard in map.Select(entry => entry.Value!.ToString()).Distinct())
+            {
+                // The index is a download: a shard is a file beside it, nothing else.
+                if (shard != Path.GetFileName(shard))
+                    throw SoraException.Failed($"{path}: shard '{shard}' isn't a file name");
+                shards[shard] = SafeTensorsFile.Open(Path.Combine(folder, shard));
+            }
+            return new ShardedTensors(path, map.Select(entry => (entry.Key, shards[entry.Value!.ToString()])));
+        }
+        catch
+        {
+            foreach (var shard in shards.Values) shard.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Several files as one source.</summary>
+    private sealed class ShardedTensors : TensorSource
+    {
+        private readonly Dictionary<string, TensorSource> shardOf = [];
+        private readonly OrderedDictionary<string, TensorInfo> tensors = [];
+
+        public ShardedTensors(string index, IEnumerable<(string Name, TensorSource Shard)> entries)
+        {
+            Origin = index;
+            foreach (var (name, shard) in entries)
+            {
+                if (!shard.Tensors.TryGetValue(name, out var info))
+                    throw SoraException.Failed($"{shard.Origin}: no tensor {name}, which {Path.GetFileName(index)} says is there",
+                        "the download may be incomplete");
+                shardOf[name] = shard;
+                tensors[name] = info;
+            }
+        }
+
+        public override string Origin { get; }
+
+        public override IReadOnlyDictionary<string, string> Metadata => shardOf.Values.First().Metadata;
+
+        public override IReadOnlyDictionary<string, TensorInfo> Tensors => tensors;
+
+        public override void Read(string name, long offset, Span<byte> destination) =>
+            shardOf[Info(name).Name].Read(name, offset, destination);
+
+        protected override void Dispose(bool disposing)
+        {
+            if (!disposing) return;
+            foreach (var shard in shardOf.Values.Distinct()) shard.Dispose();
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace Sora.Models;
+
+/// <summary>
+/// A model part's <c>config.json</c>: typed fields by name. A field that is missing or null takes its default,
+/// as in diffusers; one of another type is an error that names the file and the field.
+/// </summary>
+internal sealed class ConfigFile
+{
+    private readonly JsonObject fields;
+
+    private ConfigFile(string path, JsonObject fields) => (Path, this.fields) = (path, fields);
+
+    public string Path { get; }
+
+    /// <summary>The class that diffusers or transformers would make of it, or null.</summary>
+    public string? ClassName => Text("_class_name", null) ?? (fields["architectures"] as JsonArray)?[0]?.GetValue<string>();
+
+    public static ConfigFile Read(string path)
+    {
+        string text;
+        try
+        {
+            text = File.ReadAllText(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw SoraException.Failed($"{path} can't be read: {e.Message}",
+                "a model folder holds this file; download it again or give another --model", e);
+        }
+        return Parse(path, text);
+    }
+
+    public static ConfigFile Parse(string path, string text)
+    {
+        try
+        {
+            if (JsonNode.Parse(text) is JsonObject fields) return new ConfigFile(path, fields);
+            throw SoraException.Failed($"{path} isn't a JSON object");
+        }
+        catch (JsonException e)
+        {
+            throw SoraException.Failed($"{path} isn't JSON: {e.Message}", "download the file again", e);
+        }
+    }
+
+    public bool Has(string name) => fields[name] is not null;
+
+    public int Int(string name, int fallback) => Value(name, "a whole number", node => node.GetValue<int>(), fallback);
+
+    public int? Int(string name) => fields[name] is null ? null : Int(name, 0);
+
+    public double Number(string name, double fallback) => Value(name, "a number", node => node.GetValue<double>(), fallback);
+
+    public bool Flag(string name, bool fallback) => Value(name, "true or false", node => node.GetValue<bool>(), fallback);
+
+    public string? Text(string name, string? fallback) =>
+        Value(name, "a string", node => node.GetValue<string>(), fallback);
+
+    public IReadOnlyList<int> Ints(string name, IReadOnlyList<int> fallback) => List(name, "whole numbers", fallback);
+
+    public IReadOnlyList<double> Numbers(string name, IReadOnlyList<double> fallback) => List(name, "numbers", fallback);
+
+    public IReadOnlyList<bool> Flags(string name, IReadOnlyList<bool> fallback) => List(name, "true or false", fallback);
+
+    public IReadOnlyList<string?> Texts(string name, IReadOnlyList<string?> fallback) => List(name, "strings", fallback);
+
+    public JsonObject? Object(string name) => Value(name, "an object", node => node.AsObject(), null);
+
+    private IReadOnlyList<T> List<T>(string name, string what, IReadOnlyList<T> fallback) =>
+        Value(name, $"a list of {what}",
+            node => node.AsArray().Select(item => item is null ? default! : item.GetValue<T>()).ToArray(), fallback);
+
+    private T Value<T>(string name, string what, Func<JsonNode, T> read, T fallback)
+    {
+        if (fields[name] is not { } node) return fallback;
+        try
+        {
+            return read(node);
+        }
+        catch (Exception e) when (e is InvalidOperationException or FormatException)
+        {
+            throw SoraException.Failed($"{Path}: {name} must be {what}, found {node.ToJsonString()}", null, e);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+using TorchSharp;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace Sora.Models;
+
+/// <summary>What a Wan transformer is given for one pass.</summary>
+public sealed record TransformerInput
+{
+    /// <summary>Noisy latents, normalised, and mask and condition channels where the model has them: <c>[B, C, T, h, w]</c>.</summary>
+    public required Tensor HiddenStates { get; init; }
+
+    /// <summary>Timesteps in [0, 1000], fractions allowed: <c>[B]</c>, or <c>[B, tokens]</c> for one per token.</summary>
+    public required Tensor Timestep { get; init; }
+
+    /// <summary>
+    /// Rows of the text encoder, <c>[B, n, text_dim]</c>; the rest up to <see cref="TextLength"/> are zeros. Not looked
+    /// at where <see cref="Context"/> is given.
+    /// </summary>
+    public Tensor? Text { get; init; }
+
+    /// <summary>Rows that the model attends to, zero rows included: there is no mask in this model.</summary>
+    public long TextLength { get; init; } = 512;
+
+    /// <summary>Rows of the image encoder, <c>[B, n, image_dim]</c>; <c>[2 B, n, image_dim]</c> for first and last frame.</summary>
+    public Tensor? Image { get; init; }
+
+    /// <summary>Text and image already embedded by <see cref="WanTransformer.Embed"/>, to use in every step.</summary>
+    public TextContext? Context { get; init; }
+
+    /// <summary>The control video of VACE, <c>[B, 96, T', h', w']</c>.</summary>
+    public Tensor? Control { get; init; }
+
+    /// <summary>A factor for each control hint; null: ones.</summary>
+    public IReadOnlyList<double>? ControlScale { get; init; }
+}
+
+/// <summary>
+/// The diffusion transformer of Wan (https://arxiv.org/abs/2503.20314, section 4.2): tokens of latent video with 3D
+/// rotary positions, modulated by the timestep, attending to each other and to the text. It predicts the velocity
+/// of flow matching.
+/// </summary>
+public sealed class WanTransformer
+{
+    private readonly PatchEmbedding patchEmbedding;
+    private readonly ConditionEmbedder conditions;
+    private readonly WanBlock[] blocks;
+    private readonly VaceBranch? vace;
+    private readonly RotaryPositions positions;
+    private readonly Tensor scaleShiftTable;
+    private readonly Linear projOut;
+
+    /// <summary>Builds the transformer over <paramref name="weights"/>, which must outlive it.</summary>
+    /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
+    public WanTransformer(WanTransformerConfig config, Weights weights)
+    {
+        Config = config;
+        var patch = config.PatchSize.Frames * config.PatchSize.Rows * config.PatchSize.Columns;
+        patchEmbedding = new(config, weights.Scope("patch_embedding"), config.InChannels);
+        conditions = new(config, weights.Scope("condition_embedder"));
+        blocks = [.. Enumerable.Range(0, config.NumLayers).Select(i => new WanBlock(config, weights.Scope("blocks", i)))];
+        vace = config.VaceLayers is null ? null : new VaceBranch(config, weights);
+        positions = new(config.AttentionHeadDim);
+        scaleShiftTable = weights.Full.Get("scale_shift_table", Init.Normal(1 / Math.Sqrt(config.Dim)), 1, 2, config.Dim);
+        projOut = new(weights.Scope("proj_out"), config.Dim, config.OutChannels * patch);
+    }
+
+    /// <summary>The sizes.</summary>
+    public WanTransformerConfig Config { get; }
+
+    /// <summary>Is shown intermediate results by name.</summary>
+    public Action<string, Tensor>? Observer { get; set; }
+
+    /// <summary>
+    /// Embeds text and image, and computes the keys and values that every block's cross attention has for them: they
+    /// are the same in every sampling step.
+    /// </summary>
+    /// <param name="text">As <see cref="TransformerInput.Text"/>.</param>
+    /// <param name="textLength">As <see cref="TransformerInput.TextLength"/>.</param>
+    /// <param name="image">As <see cref="TransformerInput.Image"/>.</param>
+    public TextContext Embed(Tensor text, long textLength = 512, Tensor? image = null)
+    {
+        using var scope = NewDisposeScope();
+        var trace = new Trace(Observer);
+        var rows = conditions.EmbedText(text, textLength);
+        trace.Show("text", rows.Rows);
+        var imageRows = image is null ? null : conditions.EmbedImage(image, text.shape[0], trace.Of("image"));
+        var all = blocks.Select(block => block.CrossAttention).Concat(vace?.CrossAttentions ?? []);
+        return new TextContext(all.ToDictionary(attention => attention, attention => attention.Embed(rows, imageRows)));
+    }
+
+    /// <summary>One pass.</summary>
+    /// <returns>The predicted velocity, <c>[B, C_out, T, h, w]</c>.</returns>
+    /// <exception cref="ArgumentException">The input lacks what this kind of model needs.</exception>
+    public Tensor Forward(TransformerInput input)
+    {
+        using var scope = NewDisposeScope();
+        var trace = new Trace(Observer);
+        var latents = input.HiddenStates;
+        var grid = TokenPatches.Grid(Config, latents);
+        var rotary = positions.Table(grid.Frames, grid.Rows, grid.Columns, latents.device);
+
+        var x = patchEmbedding.Forward(TokenPatches.Fold(Config, latents)); // [B, L, dim]
+        trace.Show("patch_embedding", x);
+        var time = conditions.EmbedTime(input.Timestep, x.dtype, trace);
+        using var ownContext = input.Context is null
+            ? Embed(input.Text ?? throw new ArgumentException("neither Text nor Context"), input.TextLength, input.Image)
+            : null;
+        var context = input.Context ?? ownContext!;
+
+        var hints = vace?.Hints(x, input, new(time, context, rotary), trace);
+        for (var i = 0; i < blocks.Length; i++)
+        {
+            var y = blocks[i].Forward(x, new(time, context, rotary), i == 0 ? trace.Of("block0") : default);
+            if (!ReferenceEquals(x, y)) x.Dispose();
+            x = y;
+            trace.Show($"block{i}", x);
+            if (hints?.Remove(i, out var hint) == true) x = Ops.AddInto(x, hint);
+        }
+
+        var wide = functional.layer_norm(x.to(float32), [Config.Dim], eps: Config.Eps);
+        trace.Show("norm_out", wide);
+        var (shift, scale) = (time.HeadVector(scaleShiftTable, 0), time.HeadVector(scaleShiftTable, 1));
+        x = projOut.Forward(shift.addcmul(wide, scale.add(1), 1).to(x.dtype));
+        trace.Show("proj_out", x);
+        return TokenPatches.Unfold(Config, x, grid).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>
+/// Keys and values of one prompt (and image) for every cross attention of a transformer, ready for all steps.
+/// </summary>
+public sealed class TextContext : IDisposable
+{
+    private readonly Dictionary<CrossAttention, CrossAttention.Memory> memories;
+
+    internal TextContext(Dictionary<CrossAttention, CrossAttention.Memory> memories)
+    {
+        this.memories = memories;
+        foreach (var memory in memories.Values) memory.ForEach(tensor => tensor.DetachFromDisposeScope());
+    }
+
+    internal CrossAttention.Memory this[CrossAttention attention] => memories[attention];
+
+    /// <summary>Frees the keys and values.</summary>
+    public void Dispose()
+    {
+        foreach (var memory in memories.Values) memory.ForEach(tensor => tensor.Dispose());
+    }
+}
+
+/// <summary>What every block of one pass shares.</summary>
+internal readonly record struct BlockContext(TimeEmbedding Time, TextContext Text, Tensor Rotary);
+
+/// <summary>Self-attention, cross attention, feed-forward; the first and the last are modulated by the timestep.</summary>
+internal sealed class WanBlock
+{
+    private readonly long dim;
+    private readonly double eps;
+    private readonly Tensor scaleShiftTable;
+    private readonly SelfAttention attn1;
+    private readonly Linear up;
+    private readonly Linear down;
+    private readonly (Tensor Weight, Tensor Bias)? norm2;
+
+    public WanBlock(WanTransformerConfig config, Weights weights)
+    {
+        (dim, eps) = (config.Dim, config.Eps);
+        scaleShiftTable = weights.Full.Get("scale_shift_table", Init.Normal(1 / Math.Sqrt(dim)), 1, 6, dim);
+        attn1 = new(config, weights.Scope("attn1"));
+        CrossAttention = new(config, weights.Scope("attn2"));
+        if (config.CrossAttnNorm)
+            norm2 = (weights.Full.Get("norm2.weight", Init.Ones, dim), weights.Full.Get("norm2.bias", Init.Zeros, dim));
+        up = new(weights.Scope("ffn.net.0.proj"), dim, config.FfnDim);
+        down = new(weights.Scope("ffn.net.2"), config.FfnDim, dim);
+    }
+
+    public CrossAttention CrossAttention { get; }
+
+    /// <param name="x"><c>[B, L, dim]</c>; where no gradient is wanted it is overwritten and returned.</param>
+    /// <param name="context">Timestep, text and positions.</param>
+    /// <param name="trace">Of this block.</param>
+    public Tensor Forward(Tensor x, BlockContext context, Trace trace = default)
+    {
+        using var scope = NewDisposeScope();
+        var y = SelfAttend(x, context, trace);
+        y = AttendToText(y, context.Text, trace);
+        y = FeedForward(y, context.Time, trace);
+        return Ops.Leave(y, x);
+    }
+
+    private Tensor SelfAttend(Tensor x, BlockContext context, Trace trace)
+    {
+        using var scope = NewDisposeScope();
+        var y = Modulate(x, context.Time, 0, trace, "norm1");
+        y = attn1.Forward(y, context.Rotary, trace.Of("attn1"));
+        trace.Show("attn1", y);
+        return Ops.Leave(AddGated(x, y, context.Time.BlockVector(scaleShiftTable, 2)), x);
+    }
+
+    private Tensor AttendToText(Tensor x, TextContext text, Trace trace)
+    {
+        using var scope = NewDisposeScope();
+        var y = norm2 is { } norm ? functional.layer_norm(x.to(float32), [dim], norm.Weight, norm.Bias, eps).to(x.dtype) : x;
+        trace.Show("norm2", y);
+        y = CrossAttention.Forward(y, text[CrossAttention]);
+        trace.Show("attn2", y);
+        return Ops.Leave(Ops.AddInto(x, y), x);
+    }
+
+    private Tensor FeedForward(Tensor x, TimeEmbedding time, Trace trace)
+    {
+        using var scope = NewDisposeScope();
+        var y = Modulate(x, time, 3, trace, "norm3");
+        y = Ops.GeluTanh(up.Forward(y));
+        trace.Show("ffn.gelu", y);
+        y = down.Forward(y);
+        trace.Show("ffn", y);
+        return Ops.Leave(AddGated(x, y, time.BlockVector(scaleShiftTable, 5)), x);
+    }
+
+    /// <summary>LN(x) (1 + scale) + shift, in float32; shift and scale are vectors <paramref name="first"/> and the next.</summary>
+    private Tensor Modulate(Tensor x, TimeEmbedding time, int first, Trace trace, string name)
+    {
+        using var scope = NewDisposeScope();
+        var y = functional.layer_norm(x.to(float32), [dim], eps: eps);
+        trace.Show(name, y);
+        var (shift, scale) = (time.BlockVector(scaleShiftTable, first), time.BlockVector(scaleShiftTable, first + 1));
+        return shift.addcmul(y, scale.add(1), 1).to(x.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>x + y gate, in float32; into x where no gradient is wanted.</summary>
+    private static Tensor AddGated(Tensor x, Tensor y, Tensor gate)
+    {
+        if (x.dtype != float32)
+        {
+            using var scope = NewDisposeScope();
+            return x.to(float32).addcmul(y.to(float32), gate, 1).to(x.dtype).MoveToOuterDisposeScope();
+        }
+        if (!Ops.Frozen(x, y, gate)) return x.addcmul(y, gate, 1).MoveToOuterDisposeScope();
+        x.addcmul_(y, gate, 1);
+        return x;
+    }
+}

@@ -1,0 +1,189 @@
+using System.Security.Cryptography;
+using System.Text;
+using Sora.Clips;
+
+namespace Sora.Models;
+
+/// <summary>
+/// A model on disk in the layout of diffusers: <c>model_index.json</c> and a folder for each part. Opening it reads
+/// the configs and the headers of the weights, nothing else, so that what is missing or broken is known at once; it
+/// doesn't load torch.
+/// </summary>
+public sealed class ModelFolder
+{
+    /// <summary>The environment variable that names the folder of a user's models.</summary>
+    public const string FolderVariable = "SORA_MODELS";
+
+    private const string Builtin = "mini";
+
+    private readonly ConfigFile index;
+
+    private ModelFolder(string path, string name)
+    {
+        (Path, Name) = (path, name);
+        index = ConfigFile.Read(System.IO.Path.Combine(path, "model_index.json"));
+        Vae = Has("vae")
+            ? CausalVaeConfig.From(Config("vae"))
+            : throw Lacks("vae");
+        Transformer = Has("transformer")
+            ? WanTransformerConfig.From(Config("transformer"))
+            : throw Lacks("transformer");
+        if (Has("transformer_2")) Transformer2 = WanTransformerConfig.From(Config("transformer_2"));
+        if (Has("scheduler"))
+        {
+            var scheduler = ConfigFile.Read(System.IO.Path.Combine(path, "scheduler", "scheduler_config.json"));
+            SchedulerClass = scheduler.ClassName;
+            FlowShift = scheduler.Has("flow_shift") ? scheduler.Number("flow_shift", 1) : scheduler.Number("shift", 1);
+        }
+        BoundaryRatio = index.Has("boundary_ratio") ? index.Number("boundary_ratio", 0) : null;
+        ExpandTimesteps = index.Flag("expand_timesteps", false);
+    }
+
+    /// <summary>The folder.</summary>
+    public string Path { get; }
+
+    /// <summary>What a user calls it: the name that was given, or the folder's.</summary>
+    public string Name { get; }
+
+    /// <summary>The pipeline's class in diffusers, such as <c>WanPipeline</c>.</summary>
+    public string PipelineClass => index.ClassName ?? "";
+
+    /// <summary>Sizes of the VAE.</summary>
+    public CausalVaeConfig Vae { get; }
+
+    /// <summary>Sizes of the transformer; with two experts, of the one for high noise.</summary>
+    public WanTransformerConfig Transformer { get; }
+
+    /// <summary>Sizes of the expert for low noise, or null.</summary>
+    public WanTransformerConfig? Transformer2 { get; }
+
+    /// <summary>Timesteps from this part of 1000 on belong to the expert for high noise; null: a single one.</summary>
+    public double? BoundaryRatio { get; }
+
+    /// <summary>Whether each token has a timestep of its own (TI2V).</summary>
+    public bool ExpandTimesteps { get; }
+
+    /// <summary>The scheduler's class in diffusers, or null.</summary>
+    public string? SchedulerClass { get; }
+
+    /// <summary>The shift of the noise schedule; 1 is none.</summary>
+    public double FlowShift { get; } = 1;
+
+    /// <summary>
+    /// Opens a model: a path, a name under <c>$SORA_MODELS</c>, or null for the built-in one.
+    /// </summary>
+    /// <exception cref="SoraException">There is no such model, a part is missing, or its architecture is unknown.</exception>
+    public static ModelFolder Open(string? model)
+    {
+        var path = model is null ? FindBuiltin() : Find(model);
+        return new ModelFolder(Snapshot(path), model is null ? Builtin : System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(model)));
+    }
+
+    /// <summary>The models under <c>$SORA_MODELS</c>, and the built-in one where it is installed.</summary>
+    public static IReadOnlyList<string> Installed()
+    {
+        var names = new List<string>();
+        if (BuiltinFolder() is not null) names.Add(Builtin);
+        if (Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } root && Directory.Exists(root))
+            names.AddRange(Directory.GetDirectories(root)
+                .Where(folder => File.Exists(System.IO.Path.Combine(Snapshot(folder), "model_index.json")))
+                .Select(folder => System.IO.Path.GetFileName(folder)).Order(StringComparer.Ordinal));
+        return names;
+    }
+
+    /// <summary>Whether the model has this part, such as <c>image_encoder</c>.</summary>
+    public bool Has(string part) => index.Texts(part, []) is [_, { Length: > 0 }];
+
+    /// <summary>The folder of a part.</summary>
+    /// <exception cref="SoraException">The model has no such part, or its folder isn't there.</exception>
+    public string Part(string part)
+    {
+        if (!Has(part)) throw Lacks(part);
+        var folder = System.IO.Path.Combine(Path, part);
+        return Directory.Exists(folder)
+            ? folder
+            : throw SoraException.Failed($"{folder} isn't there, though model_index.json names it", "the download may be incomplete");
+    }
+
+    /// <summary>Opens the weights of a part: headers only.</summary>
+    /// <exception cref="SoraException">They are missing, truncated or not safetensors.</exception>
+    public TensorSource OpenWeights(string part) => Checkpoint.Open(Part(part));
+
+    /// <summary>
+    /// Reads the header of every part that has weights.
+    /// </summary>
+    /// <exception cref="SoraException">One is missing or truncated.</exception>
+    public void Check()
+    {
+        foreach (var part in (string[])["text_encoder", "image_encoder", "transformer", "transformer_2", "vae"])
+            if (Has(part)) OpenWeights(part).Dispose();
+    }
+
+    /// <summary>
+    /// Says which VAE latents belong to: 16 hexadecimal digits of a SHA-256 over its config and, for every tensor by
+    /// name, its name, type, shape, first and last 4096 bytes. A fine-tuned VAE differs in those; reading all of a
+    /// large one would take seconds.
+    /// </summary>
+    public string VaeFingerprint()
+    {
+        const int sample = 4096;
+        using var weights = OpenWeights("vae");
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Encoding.UTF8.GetBytes(Vae.ToJson().ToJsonString()));
+        var buffer = new byte[sample];
+        foreach (var tensor in weights.Tensors.Values.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes($"{tensor.Name} {tensor.DType.Name()} {Shapes.Text(tensor.Shape)}"));
+            var length = (int)Math.Min(sample, tensor.Bytes);
+            foreach (var offset in (long[])[0, tensor.Bytes - length])
+            {
+                weights.Read(tensor.Name, offset, buffer.AsSpan(0, length));
+                hash.AppendData(buffer, 0, length);
+            }
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset())[..16];
+    }
+
+    private ConfigFile Config(string part) => ConfigFile.Read(System.IO.Path.Combine(Part(part), "config.json"));
+
+    private SoraException Lacks(string part) => SoraException.Failed($"the model {Path} has no {part}");
+
+    private static string Find(string model)
+    {
+        if (Directory.Exists(model)) return model;
+        var root = Environment.GetEnvironmentVariable(FolderVariable);
+        if (!string.IsNullOrEmpty(root) && Directory.Exists(System.IO.Path.Combine(root, model))) return System.IO.Path.Combine(root, model);
+        if (model == Builtin) return FindBuiltin();
+        throw SoraException.Failed(
+            $"no model '{model}': {(string.IsNullOrEmpty(root) ? $"it isn't a folder, and {FolderVariable} isn't set" : $"neither a folder nor in {root}")}",
+            "--model takes the path of a folder that holds model_index.json, or a name under $SORA_MODELS");
+    }
+
+    private static string FindBuiltin() => BuiltinFolder()
+        ?? throw SoraException.Failed($"the built-in model '{Builtin}' isn't installed beside the program",
+            "run install.sh again, or name another with --model");
+
+    private static string? BuiltinFolder()
+    {
+        var beside = System.IO.Path.Combine(AppContext.BaseDirectory, Builtin);
+        if (Directory.Exists(beside)) return beside;
+        // A program run from its build folder finds the source tree above it.
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
+        {
+            var candidate = System.IO.Path.Combine(folder.FullName, "src", "Sora", "Builtin", Builtin);
+            if (Directory.Exists(candidate)) return candidate;
+        }
+        return null;
+    }
+
+    /// <summary>In a folder of the Hugging Face cache, the snapshot that <c>main</c> names, or the only one; else the folder.</summary>
+    private static string Snapshot(string folder)
+    {
+        var snapshots = System.IO.Path.Combine(folder, "snapshots");
+        if (!Directory.Exists(snapshots)) return folder;
+        var main = System.IO.Path.Combine(folder, "refs", "main");
+        if (File.Exists(main) && System.IO.Path.Combine(snapshots, File.ReadAllText(main).Trim()) is var named && Directory.Exists(named))
+            return named;
+        return Directory.GetDirectories(snapshots) is [var only] ? only : folder;
+    }
+}

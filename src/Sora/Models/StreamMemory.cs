@@ -1,0 +1,55 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sora.Models;
+
+/// <summary>
+/// What the layers of one encoder or decoder remember of one stream of frames: a slot for each layer that looks
+/// back in time. Each stream (and each tile of it) has its own.
+/// </summary>
+internal sealed class StreamMemory : IDisposable
+{
+    private readonly Dictionary<object, Tensor> slots = new(ReferenceEqualityComparer.Instance);
+
+    /// <summary>True until the first chunk, which is a single frame, has passed the whole network.</summary>
+    public bool IsFirstChunk { get; private set; } = true;
+
+    /// <summary>What <paramref name="layer"/> remembers, <c>[B, C, frames, H, W]</c>, or null.</summary>
+    public Tensor? Of(object layer) => slots.GetValueOrDefault(layer);
+
+    /// <summary>
+    /// Puts the last two frames before <paramref name="x"/> in front of it, zeros where there were none, and
+    /// remembers the last two of the result: <c>[B, C, T + 2, H, W]</c>.
+    /// </summary>
+    public Tensor Extend(object layer, Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var history = Of(layer);
+        var missing = 2 - (history?.shape[2] ?? 0);
+        var parts = new List<Tensor>();
+        if (missing > 0) parts.Add(zeros([x.shape[0], x.shape[1], missing, x.shape[3], x.shape[4]], x.dtype, x.device));
+        if (history is not null) parts.Add(history);
+        parts.Add(x);
+        var extended = cat(parts, 2);
+        Keep(layer, extended.narrow(2, extended.shape[2] - 2, 2));
+        return extended.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Remembers a copy of <paramref name="frames"/> instead of what was there.</summary>
+    public void Keep(object layer, Tensor frames)
+    {
+        // A copy, because a view would hold on to the whole chunk.
+        var copy = frames.clone().DetachFromDisposeScope();
+        if (slots.Remove(layer, out var old)) old.Dispose();
+        slots[layer] = copy;
+    }
+
+    /// <summary>A chunk has passed the whole network.</summary>
+    public void EndChunk() => IsFirstChunk = false;
+
+    public void Dispose()
+    {
+        foreach (var frames in slots.Values) frames.Dispose();
+        slots.Clear();
+    }
+}

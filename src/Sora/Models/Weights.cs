@@ -1,0 +1,203 @@
+using System.Security.Cryptography;
+using System.Text;
+using Sora.Clips;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sora.Models;
+
+/// <summary>How the tensors of a model part are loaded.</summary>
+public sealed record WeightsOptions
+{
+    /// <summary>Where the tensors go; null is the CPU.</summary>
+    public Device? Device { get; init; }
+
+    /// <summary>The floating type that they are converted to; null keeps what the file has.</summary>
+    public ScalarType? DType { get; init; }
+
+    /// <summary>Loads float32 tensors that record gradients, to train further.</summary>
+    public bool Trainable { get; init; }
+}
+
+/// <summary>
+/// The named tensors of one model part. A model asks for each tensor by name and shape in its constructor; the
+/// tensors come from files (mapped, read when asked for), are made anew for training, or have a shape and no
+/// data. They belong to this object, not to the caller's dispose scope, and are freed with it.
+/// </summary>
+public sealed class Weights : IDisposable
+{
+    private readonly Store store;
+    private readonly string prefix;
+    private readonly bool full;
+
+    private Weights(Store store, string prefix = "", bool full = false) =>
+        (this.store, this.prefix, this.full) = (store, prefix, full);
+
+    /// <summary>Where the tensors come from, for messages.</summary>
+    public string Source => store.Source;
+
+    /// <summary>The device of the tensors.</summary>
+    public Device Device => store.Device;
+
+    /// <summary>The same tensors in float32, whatever type was asked for: for the parts that lose too much in half.</summary>
+    public Weights Full => new(store, prefix, true);
+
+    /// <summary>
+    /// Opens a safetensors file, the index of a sharded one, or a folder that holds either.
+    /// </summary>
+    /// <exception cref="SoraException">A file is missing, isn't safetensors, or a shard lacks what the index promises.</exception>
+    public static Weights Open(string path, WeightsOptions? options = null) => From(Checkpoint.Open(path), options);
+
+    /// <summary>Takes the tensors of <paramref name="source"/>, which is disposed with the weights.</summary>
+    public static Weights From(TensorSource source, WeightsOptions? options = null) =>
+        new(new FileStore(source, options ?? new WeightsOptions()));
+
+    /// <summary>
+    /// New float32 tensors that record gradients, each filled as its model asks; the same
+    /// <paramref name="seed"/> gives the same numbers, in whatever order they are asked for.
+    /// </summary>
+    public static Weights Initialise(long seed, Device? device = null) =>
+        new(new NewStore("new weights", device ?? CPU, (name, init, shape) =>
+        {
+            var tensor = empty(shape, float32);
+            init.Fill(tensor, SeedOf(seed, name));
+            return Own(tensor, device ?? CPU).requires_grad_();
+        }));
+
+    /// <summary>Tensors with shapes and no data, on the meta device: to count parameters and to check shapes.</summary>
+    public static Weights Meta() =>
+        new(new NewStore("shapes", META, (_, _, shape) => empty(shape, float32, META).DetachFromDisposeScope()));
+
+    /// <summary>A model over tensors that someone else owns, such as running averages; Dispose leaves them alone.</summary>
+    public static Weights Of(IReadOnlyDictionary<string, Tensor> tensors) => new(new BorrowedStore(tensors));
+
+    /// <summary>The tensors below <paramref name="name"/>: <c>Scope("blocks.0").Get("norm1.weight")</c>.</summary>
+    public Weights Scope(string name) => new(store, $"{prefix}{name}.", full);
+
+    /// <summary>The tensors below a numbered part: <c>Scope("blocks", 0)</c>.</summary>
+    public Weights Scope(string name, int index) => Scope($"{name}.{index}");
+
+    /// <summary>Whether there is such a tensor; new weights have every tensor.</summary>
+    public bool Has(string name) => store.Has(prefix + name);
+
+    /// <summary>
+    /// The tensor <paramref name="name"/> of exactly this shape; <paramref name="init"/> says how it begins where
+    /// it is new.
+    /// </summary>
+    /// <exception cref="SoraException">The tensor is missing or has another shape.</exception>
+    public Tensor Get(string name, Init init, params long[] shape) => store.Get(prefix + name, init, shape, full);
+
+    /// <summary>The tensors that the model has asked for so far, by full name.</summary>
+    public IReadOnlyDictionary<string, Tensor> Named() => store.Loaded;
+
+    /// <summary>Tensors that are in the files and that no model has asked for.</summary>
+    public IReadOnlyList<string> Unused() => store.Unused();
+
+    /// <summary>
+    /// Writes every tensor that the model has asked for as one safetensors file, whole or not at all, its
+    /// floating tensors converted to <paramref name="dtype"/> (null: as they are).
+    /// </summary>
+    public void Save(string path, ScalarType? dtype = null, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        var tensors = Named().Select(pair => TensorIO.ToWrite(pair.Key, pair.Value, dtype is { } type ? TensorIO.StoredType(type) : null));
+        var partial = path + ".part";
+        using (var stream = File.Create(partial))
+            SafeTensors.Write(stream, metadata ?? new Dictionary<string, string> { ["format"] = "pt" }, [.. tensors]);
+        File.Move(partial, path, overwrite: true);
+    }
+
+    /// <summary>Frees the tensors and closes the files.</summary>
+    public void Dispose() => store.Dispose();
+
+    private static Tensor Own(Tensor tensor, Device device)
+    {
+        if (device.type != DeviceType.CPU) tensor = tensor.to(device, disposeAfter: true);
+        return tensor.DetachFromDisposeScope();
+    }
+
+    /// <summary>A seed of its own for each tensor, so that adding a layer doesn't change the others.</summary>
+    private static ulong SeedOf(long seed, string name) =>
+        BitConverter.ToUInt64(SHA256.HashData(Encoding.UTF8.GetBytes($"{seed} {name}")));
+
+    private abstract class Store(string source, Device device) : IDisposable
+    {
+        public string Source { get; } = source;
+        public Device Device { get; } = device;
+        public OrderedDictionary<string, Tensor> Loaded { get; } = [];
+
+        public abstract bool Has(string name);
+
+        protected abstract Tensor Make(string name, Init init, long[] shape, bool full);
+
+        public virtual IReadOnlyList<string> Unused() => [];
+
+        public Tensor Get(string name, Init init, long[] shape, bool full)
+        {
+            if (!Loaded.TryGetValue(name, out var tensor)) Loaded[name] = tensor = Make(name, init, shape, full);
+            if (!tensor.shape.AsSpan().SequenceEqual(shape))
+                throw WrongShape(name, tensor.shape, shape);
+            return tensor;
+        }
+
+        protected SoraException WrongShape(string name, long[] found, long[] wanted) => SoraException.Failed(
+            $"{Source}: tensor {name} is {Shapes.Text(found)}, wanted {Shapes.Text(wanted)}",
+            "the weights and config.json are of different models");
+
+        public virtual void Dispose()
+        {
+            foreach (var tensor in Loaded.Values) tensor.Dispose();
+            Loaded.Clear();
+        }
+    }
+
+    private sealed class FileStore(TensorSource source, WeightsOptions options)
+        : Store(source.Origin, options.Device ?? CPU)
+    {
+        public override bool Has(string name) => source.Tensors.ContainsKey(name);
+
+        protected override Tensor Make(string name, Init init, long[] shape, bool full)
+        {
+            if (!source.Tensors.TryGetValue(name, out var info))
+                throw SoraException.Failed($"{Source} has no tensor {name} (wanted {Shapes.Text(shape)})",
+                    "the weights and config.json are of different models, or the download is incomplete");
+            // The header knows the shape: say so before reading what may be gigabytes.
+            if (!info.Shape.AsSpan().SequenceEqual(shape)) throw WrongShape(name, info.Shape, shape);
+            var tensor = TensorIO.Load(source, name, full || options.Trainable ? float32 : options.DType);
+            tensor = Own(tensor, Device);
+            return options.Trainable ? tensor.requires_grad_() : tensor;
+        }
+
+        public override IReadOnlyList<string> Unused() =>
+            [.. source.Tensors.Keys.Where(name => !Loaded.ContainsKey(name))];
+
+        public override void Dispose()
+        {
+            base.Dispose();
+            source.Dispose();
+        }
+    }
+
+    private sealed class NewStore(string source, Device device, Func<string, Init, long[], Tensor> make)
+        : Store(source, device)
+    {
+        public override bool Has(string name) => true;
+
+        protected override Tensor Make(string name, Init init, long[] shape, bool full) => make(name, init, shape);
+    }
+
+    private sealed class BorrowedStore : Store
+    {
+        public BorrowedStore(IReadOnlyDictionary<string, Tensor> tensors)
+            : base("given tensors", tensors.Count == 0 ? CPU : tensors.First().Value.device)
+        {
+            foreach (var (name, tensor) in tensors) Loaded[name] = tensor;
+        }
+
+        public override bool Has(string name) => Loaded.ContainsKey(name);
+
+        protected override Tensor Make(string name, Init init, long[] shape, bool full) =>
+            throw SoraException.Failed($"{Source} lack {name} (wanted {Shapes.Text(shape)})");
+
+        public override void Dispose() => Loaded.Clear();
+    }
+}

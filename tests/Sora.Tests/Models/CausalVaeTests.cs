@@ -1,0 +1,129 @@
+using Sora.Models;
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Sora.Tests.Models;
+
+public class CausalVaeTests
+{
+    public static TheoryData<string> Encodes => GoldenTensors.Names("vae21-encode", "vae22-encode");
+
+    public static TheoryData<string> Decodes => GoldenTensors.Names("vae21-decode", "vae22-decode");
+
+    public static TheoryData<string> Normalisations => GoldenTensors.Names("latents-normalisation");
+
+    [Theory]
+    [MemberData(nameof(Encodes))]
+    public void EncodeEqualsTheReference(string name)
+    {
+        using var golden = GoldenCase.Open("wan/" + name);
+        using var scope = NewDisposeScope();
+        using var model = new Model(golden.Model);
+        model.Vae.Tiling = Tiling(golden);
+        var (mean, logVariance) = model.Vae.EncodeMoments(GoldenTensors.Video(golden.Input("frames")));
+        golden.Check("mean", mean);
+        golden.Check("logvar", logVariance);
+    }
+
+    [Theory]
+    [MemberData(nameof(Decodes))]
+    public void DecodeEqualsTheReference(string name)
+    {
+        using var golden = GoldenCase.Open("wan/" + name);
+        using var scope = NewDisposeScope();
+        using var model = new Model(golden.Model);
+        model.Vae.Tiling = Tiling(golden);
+        golden.Check("video", model.Vae.Decode(golden.Input("latents")));
+    }
+
+    [Theory]
+    [InlineData("vae21-encode-trace")]
+    [InlineData("vae21-decode-trace")]
+    [InlineData("vae22-encode-trace")]
+    [InlineData("vae22-decode-trace")]
+    public void EveryStageOfEveryChunkEqualsTheReference(string name)
+    {
+        using var golden = GoldenCase.Open("wan/" + name);
+        using var scope = NewDisposeScope();
+        using var model = new Model(golden.Model);
+        var seen = new Dictionary<string, Tensor>();
+        model.Vae.Observer = (stage, value) => seen[stage] = value.clone().MoveToOtherDisposeScope(scope);
+        if (golden.HasInput("frames"))
+        {
+            var video = GoldenTensors.Video(golden.Input("frames"));
+            using var encoder = model.Vae.NewEncoder();
+            foreach (var (start, length) in new[] { (0, 1), (1, 4), (5, 4) }) encoder.Push(video.narrow(2, start, length));
+        }
+        else
+        {
+            var latents = golden.Input("latents");
+            using var decoder = model.Vae.NewDecoder();
+            for (var i = 0; i < 3; i++) decoder.Push(latents.narrow(2, i, 1));
+        }
+        var stages = golden.Outputs.Where(stage => stage.Contains(".chunk")).ToList();
+        Assert.NotEmpty(stages);
+        foreach (var stage in stages) golden.Check(stage, seen[stage]);
+    }
+
+    [Theory]
+    [MemberData(nameof(Normalisations))]
+    public void NormalisedLatentsEqualTheReference(string name)
+    {
+        using var golden = GoldenCase.Open("wan/" + name);
+        using var scope = NewDisposeScope();
+        using var model = new Model(golden.Model);
+        var frame = GoldenTensors.Video(golden.Input("frame").unsqueeze(0).unsqueeze(0));
+        var rest = zeros([1, 3, golden.Params.GetProperty("num_frames").GetInt32() - 1, frame.shape[3], frame.shape[4]]);
+        var raw = model.Vae.Encode(cat([frame, rest], 2));
+        golden.Check("raw_of_pixels", raw);
+        golden.Check("normalised_of_pixels", model.Vae.Normalise(raw));
+        golden.Check("raw_of_normalised", model.Vae.Denormalise(golden.Input("normalised")));
+    }
+
+    /// <summary>Chunks of any length give what one chunk for everything behind the first frame gives.</summary>
+    [Theory]
+    [InlineData("wan21-t2v")]
+    [InlineData("wan22-ti2v")]
+    public void ChunksEqualOnePass(string folder)
+    {
+        using var scope = NewDisposeScope();
+        using var model = new Model(Golden.Path("models", folder));
+        using var generator = new Generator(3);
+        var video = rand([1, 3, 17, 32, 32], generator: generator).mul(2).sub(1);
+        using var whole = model.Vae.NewEncoder();
+        var latents = whole.Push(video);
+        using var chunked = model.Vae.NewEncoder();
+        var parts = new[] { (0, 5), (5, 4), (9, 8) }.Select(part => chunked.Push(video.narrow(2, part.Item1, part.Item2))).ToArray();
+        Assert.True(GoldenTensors.Distance(cat(parts, 2), latents) < 1e-6);
+
+        using var wholeDecoder = model.Vae.NewDecoder();
+        var decoded = wholeDecoder.Push(latents);
+        using var chunkedDecoder = model.Vae.NewDecoder();
+        parts = [.. new[] { (0, 2), (2, 1), (3, 2) }.Select(part => chunkedDecoder.Push(latents.narrow(2, part.Item1, part.Item2)))];
+        Assert.True(GoldenTensors.Distance(cat(parts, 2), decoded) < 1e-6);
+        Assert.Equal(17, decoded.shape[2]);
+    }
+
+    private static VaeTiling? Tiling(GoldenCase golden) => !golden.Params.TryGetProperty("tile", out var tile)
+        ? null
+        : new VaeTiling(
+            tile.GetProperty("tile_sample_min_height").GetInt32(), tile.GetProperty("tile_sample_min_width").GetInt32(),
+            tile.GetProperty("tile_sample_stride_height").GetInt32(), tile.GetProperty("tile_sample_stride_width").GetInt32());
+
+    private sealed class Model : IDisposable
+    {
+        private readonly Weights weights;
+
+        public Model(string folder)
+        {
+            weights = Weights.Open(Path.Combine(folder, "vae"));
+            Vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(folder, "vae", "config.json")), weights);
+            Assert.Empty(weights.Unused());
+        }
+
+        public CausalVae Vae { get; }
+
+        public void Dispose() => weights.Dispose();
+    }
+}
