@@ -49,7 +49,8 @@ internal sealed partial class MediaInput : IDisposable
         if (Directory.Exists(path))
             throw SoraException.Failed($"{path} is a folder", $"name its pictures by a pattern: {Path.Combine(path, "%04d.png")}");
         if (!File.Exists(path)) throw SoraException.Failed($"there is no file {path}");
-        return FromFile(path, path, null, fps, cancel);
+        return path.Contains('"') ? FromTemporary(path, link => File.CreateSymbolicLink(link, Path.GetFullPath(path)), fps, cancel)
+            : FromFile(path, path, null, fps, cancel);
     }
 
     private static MediaInput FromSequence(string path, double? fps)
@@ -135,14 +136,21 @@ internal sealed partial class MediaInput : IDisposable
             };
         }
 
-        var temporary = Path.Combine(Path.GetTempPath(), $"sora-{Guid.NewGuid():N}.input");
+        return FromTemporary(name, file =>
+        {
+            using var copy = new FileStream(file, FileMode.CreateNew, FileAccess.Write);
+            copy.Write(head, 0, count);
+            stream.CopyTo(copy);
+        }, fps, cancel);
+    }
+
+    /// <summary>Reads by way of a temporary file: also what has a double quote in its name, which FFMpegCore can't pass on.</summary>
+    private static MediaInput FromTemporary(string name, Action<string> make, double? fps, CancellationToken cancel)
+    {
+        var temporary = Path.Combine(Path.GetTempPath(), $"sora-{Guid.NewGuid():N}{Path.GetExtension(name).Replace("\"", "")}");
         try
         {
-            using (var copy = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
-            {
-                copy.Write(head, 0, count);
-                stream.CopyTo(copy);
-            }
+            make(temporary);
             return FromFile(name, temporary, temporary, fps, cancel);
         }
         catch
