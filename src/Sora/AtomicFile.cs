@@ -31,27 +31,66 @@ public static class AtomicFile
     /// <exception cref="SoraException">The file cannot be written.</exception>
     public static void WriteVia(string path, Action<string> write)
     {
-        if (FileType.IsDevice(path))
-        {
-            write(path);
-            return;
-        }
-        var target = Target(path);
-        var temporary = Path.Combine(Path.GetDirectoryName(target)!, $".{Guid.NewGuid():N}{Path.GetExtension(target)}");
+        using var pending = Begin(path);
         try
         {
-            write(temporary);
-            if (!OperatingSystem.IsWindows() && File.Exists(target)) File.SetUnixFileMode(temporary, File.GetUnixFileMode(target));
-            ToDisk(temporary);
-            File.Move(temporary, target, overwrite: true);
+            write(pending.TemporaryPath);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
             throw CannotWrite(path, fault);
         }
-        finally
+        pending.Commit();
+    }
+
+    /// <summary>Begins a file that is written by and by, under a name that it has until it is complete.</summary>
+    /// <exception cref="SoraException">There is no such folder, or the path is one.</exception>
+    public static PendingFile Begin(string path) => new(path, FileType.IsDevice(path) ? path : Target(path));
+
+    /// <summary>Flushes a file to disk and gives it a name, under which another one may have been.</summary>
+    internal static void MoveWhole(string from, string to)
+    {
+        if (!OperatingSystem.IsWindows() && File.Exists(to)) File.SetUnixFileMode(from, File.GetUnixFileMode(to));
+        ToDisk(from);
+        File.Move(from, to, overwrite: true);
+    }
+
+    /// <summary>A file that takes its name only once it is complete.</summary>
+    public sealed class PendingFile : IDisposable
+    {
+        private readonly string _path;
+        private readonly string _target;
+
+        internal PendingFile(string path, string target)
         {
-            File.Delete(temporary);
+            (_path, _target) = (path, target);
+            TemporaryPath = FileType.IsDevice(path)
+                ? target
+                : Path.Combine(Path.GetDirectoryName(target)!, $".{Guid.NewGuid():N}{Path.GetExtension(target)}");
+        }
+
+        /// <summary>Where to write: in the same folder, with the same extension; a device itself.</summary>
+        public string TemporaryPath { get; }
+
+        /// <summary>Gives the file its name.</summary>
+        /// <exception cref="SoraException">The disk refuses.</exception>
+        public void Commit()
+        {
+            if (TemporaryPath == _target) return;
+            try
+            {
+                MoveWhole(TemporaryPath, _target);
+            }
+            catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+            {
+                throw CannotWrite(_path, fault);
+            }
+        }
+
+        /// <summary>Removes what wasn't committed.</summary>
+        public void Dispose()
+        {
+            if (TemporaryPath != _target) File.Delete(TemporaryPath);
         }
     }
 
@@ -84,7 +123,7 @@ public static class AtomicFile
         RandomAccess.FlushToDisk(handle);
     }
 
-    private static SoraException CannotWrite(string path, Exception fault) => fault is UnauthorizedAccessException
+    internal static SoraException CannotWrite(string path, Exception fault) => fault is UnauthorizedAccessException
         ? SoraException.Failed($"{path}: no permission to write it", inner: fault)
         : SoraException.Failed($"{path}: cannot be written: {fault.Message}", inner: fault);
 }

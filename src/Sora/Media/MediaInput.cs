@@ -44,7 +44,8 @@ internal sealed partial class MediaInput : IDisposable
     public static MediaInput Open(string path, double? fps, CancellationToken cancel)
     {
         FfmpegRun.Require();
-        if (path == "-") return FromStream(StandardStream.OpenInput(cancel), fps, cancel);
+        if (path == "-") return FromStream("standard input", StandardStream.OpenInput(cancel), fps, cancel);
+        if (FileType.IsPipe(path)) return FromStream(path, File.OpenRead(path), fps, cancel);
         if (NumberPattern().IsMatch(Path.GetFileName(path))) return FromSequence(path, fps);
         if (Directory.Exists(path))
             throw SoraException.Failed($"{path} is a folder", $"name its pictures by a pattern: {Path.Combine(path, "%04d.png")}");
@@ -121,9 +122,8 @@ internal sealed partial class MediaInput : IDisposable
     /// YUV4MPEG2 is read as it comes. Most containers can't be read without seeking, so anything else is copied to a
     /// temporary file first.
     /// </summary>
-    private static MediaInput FromStream(Stream stream, double? fps, CancellationToken cancel)
+    private static MediaInput FromStream(string name, Stream stream, double? fps, CancellationToken cancel)
     {
-        const string name = "standard input";
         var head = new byte[256];
         var count = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
         if (count == 0) throw SoraException.Failed($"{name} is empty");

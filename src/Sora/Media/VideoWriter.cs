@@ -39,7 +39,9 @@ public sealed class VideoWriter : IDisposable
     private readonly VideoWriterOptions _options;
     private readonly FormatRecipe _recipe;
     private readonly string _name;
-    private readonly PendingOutput? _output;
+    private readonly AtomicFile.PendingFile? _file;
+    private readonly PendingSequence? _sequence;
+    private readonly Stream? _device;
     private readonly OutputSocket? _socket;
     private readonly FfmpegRun _run;
     private readonly Task _copy = Task.CompletedTask;
@@ -61,23 +63,24 @@ public sealed class VideoWriter : IDisposable
         {
             if (target.Stream is { } stream)
             {
+                _device = target.IsDevice ? stream : null;
                 _socket = new OutputSocket();
-                _run = new FfmpegRun(input.OutputToUrl(_socket.Url, Encoding), $"{name} can't be written", cancel);
+                _run = Start(input.OutputToUrl(_socket.Url, Encoding));
                 _copy = Task.Run(() => CopyTo(stream), CancellationToken.None);
+                return;
             }
-            else
-            {
-                _output = new PendingOutput(name, target.Numbered);
-                _run = new FfmpegRun(
-                    input.OutputToFile(FfmpegRun.Quotable(_output.TemporaryPath), true, Encoding), $"{name} can't be written", cancel);
-            }
+            if (target.Numbered) _sequence = new PendingSequence(name);
+            else _file = AtomicFile.Begin(name);
+            var path = _sequence?.TemporaryPath ?? _file!.TemporaryPath;
+            _run = Start(input.OutputToFile(FfmpegRun.Quotable(path), true, Encoding));
         }
         catch
         {
-            _output?.Dispose();
-            _socket?.Dispose();
+            Release();
             throw;
         }
+
+        FfmpegRun Start(FFMpegArgumentProcessor processor) => new(processor, $"{name} can't be written", cancel);
     }
 
     private (int Width, int Height) EncodedSize => _recipe.EvenSizes
@@ -88,14 +91,22 @@ public sealed class VideoWriter : IDisposable
     /// <exception cref="SoraException">The format isn't known or can't hold the frames, or ffmpeg is missing.</exception>
     public static VideoWriter Create(string path, VideoWriterOptions options, CancellationToken cancel = default)
     {
-        var format = options.Format ?? FormatRecipe.Named(Extension(path));
-        return new VideoWriter(path, new Target(format, MediaInput.NumberPattern().IsMatch(Path.GetFileName(path)), null), options, cancel);
+        if (FileType.IsDevice(path))
+        {
+            var device = new FileStream(path, FileMode.Open, FileAccess.Write);
+            return new VideoWriter(path, new Target(options.Format ?? VideoFormat.Y4m) { Stream = device, IsDevice = true }, options, cancel);
+        }
+        var target = new Target(options.Format ?? FormatRecipe.Named(Extension(path)))
+        {
+            Numbered = MediaInput.NumberPattern().IsMatch(Path.GetFileName(path)),
+        };
+        return new VideoWriter(path, target, options, cancel);
     }
 
     /// <summary>Begins a video on a stream, such as standard output; the stream isn't closed.</summary>
     /// <exception cref="SoraException">The format can't be written to a stream, or ffmpeg is missing.</exception>
     public static VideoWriter Create(Stream stream, VideoWriterOptions options, CancellationToken cancel = default) =>
-        new("standard output", new Target(options.Format ?? VideoFormat.Y4m, false, stream), options, cancel);
+        new("standard output", new Target(options.Format ?? VideoFormat.Y4m) { Stream = stream }, options, cancel);
 
     /// <summary>The format that a name after <c>--format</c> means.</summary>
     /// <exception cref="SoraException">No format has that name.</exception>
@@ -124,15 +135,23 @@ public sealed class VideoWriter : IDisposable
         _frames.End();
         _run.Wait();
         _copy.GetAwaiter().GetResult();
-        _output?.Commit();
+        _file?.Commit();
+        _sequence?.Commit();
     }
 
     /// <summary>Ends the writing; what wasn't completed leaves no file.</summary>
     public void Dispose()
     {
         _run.Dispose();
+        Release();
+    }
+
+    private void Release()
+    {
         _socket?.Dispose();
-        _output?.Dispose();
+        _device?.Dispose();
+        _file?.Dispose();
+        _sequence?.Dispose();
     }
 
     /// <summary>Repeats the last column and row until the picture has the size.</summary>
@@ -164,7 +183,7 @@ public sealed class VideoWriter : IDisposable
         if (target.Stream != null && !_recipe.Streams)
         {
             throw SoraException.Usage(
-                $"{target.Format.ToString().ToLowerInvariant()} can't be written to standard output", "give a file (-o), or --format y4m, webm, mkv or gif");
+                $"{target.Format.ToString().ToLowerInvariant()} can't be written to a pipe", "give a file (-o), or --format y4m, webm, mkv or gif");
         }
         if (target.Numbered && !_recipe.Stills)
             throw SoraException.Usage($"{_name}: a number pattern is for pictures", "end the name in .png or .jpg");
@@ -199,7 +218,15 @@ public sealed class VideoWriter : IDisposable
         stream.Flush();
     }
 
-    private readonly record struct Target(VideoFormat Format, bool Numbered, Stream? Stream);
+    private sealed record Target(VideoFormat Format)
+    {
+        public bool Numbered { get; init; }
+
+        public Stream? Stream { get; init; }
+
+        /// <summary>Whether the stream was opened here, and is to be closed here.</summary>
+        public bool IsDevice { get; init; }
+    }
 
     /// <summary>Frames on their way to ffmpeg, a few at most.</summary>
     private sealed class FrameSource(int width, int height, double fps) : IPipeSource
