@@ -1,0 +1,156 @@
+using Sora.Models;
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Sora.Tests.Models;
+
+public class WanTransformerTests
+{
+    public static TheoryData<string> Cases => GoldenTensors.Names(
+        "transformer-t2v", "transformer-i2v", "transformer-flf2v", "transformer-vace", "transformer-ti2v", "transformer-a14b");
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void ForwardEqualsTheReference(string name)
+    {
+        using var golden = GoldenCase.Open("wan/" + name);
+        using var scope = NewDisposeScope();
+        using var model = new Model(golden);
+        var seen = new Dictionary<string, Tensor>();
+        model.Transformer.Observer = (stage, value) => seen[stage] = value.clone().MoveToOtherDisposeScope(scope);
+        golden.Check("sample", model.Transformer.Forward(Input(golden)));
+        foreach (var stage in golden.Outputs.Where(stage => stage != "sample" && !stage.StartsWith("rope")))
+            golden.Check(stage, Shaped(seen[stage], golden, stage));
+    }
+
+    /// <summary>Text embedded once serves every step.</summary>
+    [Theory]
+    [InlineData("transformer-t2v-trace")]
+    [InlineData("transformer-i2v-batch2")]
+    [InlineData("transformer-vace-scale")]
+    public void AKeptContextGivesTheSame(string name)
+    {
+        using var golden = GoldenCase.Open("wan/" + name);
+        using var scope = NewDisposeScope();
+        using var model = new Model(golden);
+        var input = Input(golden);
+        using var context = model.Transformer.Embed(input.Text!, input.TextLength, input.Image);
+        var kept = input with { Text = null, Image = null, Context = context };
+        model.Transformer.Forward(kept);
+        golden.Check("sample", model.Transformer.Forward(kept));
+    }
+
+    [Fact]
+    public void RotaryTablesEqualTheReference()
+    {
+        using var golden = GoldenCase.Open("wan/transformer-rope");
+        using var scope = NewDisposeScope();
+        var config = WanTransformerConfig.Read(Path.Combine(golden.Model, "transformer", "config.json"));
+        var positions = new RotaryPositions(config.AttentionHeadDim);
+        var shapes = golden.Params.GetProperty("shapes").EnumerateArray()
+            .Select(shape => shape.EnumerateArray().Select(size => size.GetInt64()).ToArray()).ToArray();
+        for (var i = 0; i < shapes.Length; i++)
+        {
+            var parts = positions.Table(shapes[i][0], shapes[i][1] / 2, shapes[i][2] / 2, CPU).view_as_real().squeeze(1);
+            golden.Check($"cos{i}", parts.select(-1, 0).repeat_interleave(2, 1));
+            golden.Check($"sin{i}", parts.select(-1, 1).repeat_interleave(2, 1));
+        }
+    }
+
+    /// <summary>The in-place path (no gradients) and the other one agree, and every parameter gets a gradient.</summary>
+    [Theory]
+    [InlineData("transformer-t2v-trace")]
+    [InlineData("transformer-ti2v-tokens")]
+    [InlineData("transformer-flf2v-trace")]
+    [InlineData("transformer-vace-trace")]
+    public void GradientsReachEveryParameter(string name)
+    {
+        using var golden = GoldenCase.Open("wan/" + name);
+        using var scope = NewDisposeScope();
+        using var model = new Model(golden, trainable: true);
+        var sample = model.Transformer.Forward(Input(golden));
+        golden.Check("sample", sample);
+        sample.square().mean().backward();
+        Assert.All(model.Weights.Named(), pair =>
+        {
+            using var gradient = pair.Value.grad;
+            Assert.True(gradient is not null, pair.Key);
+            Assert.True(gradient.abs().sum().item<float>() > 0, pair.Key);
+        });
+    }
+
+    /// <summary>A directional derivative against a difference of two passes.</summary>
+    [Fact]
+    public void GradientsAreRight()
+    {
+        using var golden = GoldenCase.Open("wan/transformer-ti2v-tokens");
+        using var scope = NewDisposeScope();
+        using var model = new Model(golden, trainable: true);
+        var input = Input(golden);
+        using var generator = new Generator(5);
+        var target = randn(input.HiddenStates.shape, generator: generator);
+        Tensor Loss() => model.Transformer.Forward(input).sub(target).square().mean();
+
+        Loss().backward();
+        var parameters = model.Weights.Named().Values.ToArray();
+        var norm = Math.Sqrt(parameters.Sum(p => p.grad!.square().sum().item<float>()));
+        using var _ = no_grad();
+        const double step = 1e-3;
+        foreach (var p in parameters) p.add_(p.grad!.mul(step / norm));
+        var up = Loss().item<float>();
+        foreach (var p in parameters) p.sub_(p.grad!.mul(2 * step / norm));
+        var down = Loss().item<float>();
+        Assert.Equal(1, (up - down) / (2 * step) / norm, 0.01);
+    }
+
+    [Theory]
+    [InlineData("1.3B", 1_418_996_800)]
+    public void PublishedSizesHaveThePublishedNumberOfParameters(string model, long expected)
+    {
+        var config = model switch { "1.3B" => WanTransformerConfig.Wan21T2V1_3B, _ => throw new ArgumentException(model) };
+        using var weights = Weights.Meta();
+        _ = new WanTransformer(config, weights);
+        Assert.Equal(expected, weights.Named().Values.Sum(tensor => tensor.numel()));
+    }
+
+    private static TransformerInput Input(GoldenCase golden) => new()
+    {
+        HiddenStates = golden.Input("hidden_states"),
+        Timestep = golden.Input("timestep"),
+        Text = golden.Input("encoder_hidden_states"),
+        TextLength = golden.Params.GetProperty("text_length").GetInt64(),
+        Image = golden.HasInput("encoder_hidden_states_image") ? golden.Input("encoder_hidden_states_image") : null,
+        Control = golden.HasInput("control_hidden_states") ? golden.Input("control_hidden_states") : null,
+        ControlScale = golden.HasInput("control_hidden_states_scale")
+            ? [.. golden.In("control_hidden_states_scale").Select(scale => (double)scale)] : null,
+    };
+
+    /// <summary>The reference shows the patch embedding as it leaves the convolution, and embeds every token's timestep.</summary>
+    private static Tensor Shaped(Tensor value, GoldenCase golden, string stage)
+    {
+        var expected = golden.OutShape(stage);
+        if (stage.EndsWith("patch_embedding")) return value.transpose(1, 2).reshape(expected);
+        if (stage is not ("time_sinusoid" or "temb" or "timestep_proj") || golden.InShape("timestep") is not [_, _]) return value;
+        var inverse = golden.Input("timestep").unique(return_inverse: true).inverse_indices;
+        return value.index_select(0, inverse!.flatten()).view(expected);
+    }
+
+    private sealed class Model : IDisposable
+    {
+        public Model(GoldenCase golden, bool trainable = false)
+        {
+            var component = golden.Params.TryGetProperty("component", out var name) ? name.GetString()! : "transformer";
+            var folder = Path.Combine(golden.Model, component);
+            Weights = Weights.Open(folder, new WeightsOptions { Trainable = trainable });
+            Transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(folder, "config.json")), Weights);
+            Assert.Empty(Weights.Unused());
+        }
+
+        public Weights Weights { get; }
+
+        public WanTransformer Transformer { get; }
+
+        public void Dispose() => Weights.Dispose();
+    }
+}
