@@ -105,6 +105,84 @@ public class CausalVaeTests
         Assert.Equal(17, decoded.shape[2]);
     }
 
+    /// <summary>Sizes that the reference models don't have: another patch, fewer stages, one of them without time.</summary>
+    private static readonly CausalVaeConfig Small = new()
+    {
+        BaseDim = 8,
+        DecoderBaseDim = 12,
+        ZDim = 6,
+        DimMult = [1, 2, 2],
+        NumResBlocks = 1,
+        TemporalDownsample = [true, true],
+        IsResidual = true,
+        InChannels = 48,
+        OutChannels = 48,
+        PatchSize = 4,
+        LatentsMean = new double[6],
+        LatentsStd = [1, 1, 1, 1, 1, 1],
+    };
+
+    [Fact]
+    public void TrainingChunksEqualStreamingOnes()
+    {
+        using var scope = NewDisposeScope();
+        using var weights = Weights.Initialise(2);
+        var vae = new CausalVae(Small, weights);
+        using var generator = new Generator(3);
+        var video = rand([2, 3, 9, 32, 48], generator: generator).mul(2).sub(1);
+        var latents = vae.Encode(video);
+        var decoded = vae.Decode(latents);
+        Assert.Equal([2, 6, 3, 2, 3], latents.shape);
+        Assert.Equal(video.shape, decoded.shape);
+        using var _ = no_grad();
+        using var encoder = vae.NewEncoder();
+        using var decoder = vae.NewDecoder();
+        var parts = new[] { (0, 1), (1, 4), (5, 4) }.Select(part => encoder.Push(video.narrow(2, part.Item1, part.Item2))).ToArray();
+        Assert.True(GoldenTensors.Distance(cat(parts, 2), latents) < 1e-5);
+        parts = [.. Enumerable.Range(0, 3).Select(i => decoder.Push(latents.narrow(2, i, 1)))];
+        Assert.True(GoldenTensors.Distance(cat(parts, 2), decoded) < 1e-5);
+    }
+
+    /// <summary>A directional derivative against a difference of two passes, for both kinds; every parameter gets a gradient.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void GradientsAreRight(bool residual)
+    {
+        var config = residual ? Small : Small with { IsResidual = false, PatchSize = 1, InChannels = 3, OutChannels = 3 };
+        using var scope = NewDisposeScope();
+        using var weights = Weights.Initialise(4);
+        var vae = new CausalVae(config, weights);
+        using var generator = new Generator(6);
+        var video = rand([1, 3, 9, 16, 16], generator: generator).mul(2).sub(1);
+        Tensor Loss()
+        {
+            var (mean, logVariance) = vae.EncodeMoments(video);
+            return vae.Decode(mean).sub(video).square().mean().add(logVariance.square().mean());
+        }
+
+        Loss().backward();
+        var parameters = weights.Named();
+        Assert.All(parameters, pair => Assert.True(pair.Value.grad!.abs().sum().item<float>() > 0, pair.Key));
+        var norm = Math.Sqrt(parameters.Values.Sum(p => (double)p.grad!.square().sum().item<float>()));
+        using var _ = no_grad();
+        const double step = 1e-3;
+        foreach (var p in parameters.Values) p.add_(p.grad!.mul(step / norm));
+        var up = Loss().item<float>();
+        foreach (var p in parameters.Values) p.sub_(p.grad!.mul(2 * step / norm));
+        var down = Loss().item<float>();
+        Assert.Equal(1, (up - down) / (2 * step) / norm, 0.02);
+    }
+
+    [Fact]
+    public void ConfigComesBackFromItsJson()
+    {
+        var path = Path.Combine(Directory.CreateTempSubdirectory("sora-config-").FullName, "config.json");
+        File.WriteAllText(path, Small.ToJson().ToJsonString());
+        Assert.Equal(Small.ToJson().ToJsonString(), CausalVaeConfig.Read(path).ToJson().ToJsonString());
+        Assert.Equal((16, 4), (Small.SpatialFactor, Small.TemporalFactor));
+    }
+
     private static VaeTiling? Tiling(GoldenCase golden) => !golden.Params.TryGetProperty("tile", out var tile)
         ? null
         : new VaeTiling(
