@@ -1,12 +1,13 @@
 namespace Sora.Models.Text;
 
 /// <summary>A token of tokenizer.json's <c>added_tokens</c> with its matching rules.</summary>
-/// <param name="Text">What is typed.</param>
+/// <param name="Content">What is typed.</param>
 /// <param name="Id">Its id.</param>
 /// <param name="SingleWord">Only where no word character touches it.</param>
-/// <param name="StripLeft">Swallows white space in front.</param>
-/// <param name="StripRight">Swallows white space behind.</param>
-internal sealed record AddedToken(string Text, int Id, bool SingleWord, bool StripLeft, bool StripRight);
+/// <param name="Lstrip">Swallows white space in front.</param>
+/// <param name="Rstrip">Swallows white space behind.</param>
+/// <param name="Normalized">Matched after the normalizer instead of before.</param>
+internal sealed record AddedToken(string Content, int Id, bool SingleWord, bool Lstrip, bool Rstrip, bool Normalized);
 
 /// <summary>A stretch of the input: an added token with its id, or text that is still to be segmented.</summary>
 /// <param name="Text">The text.</param>
@@ -18,9 +19,9 @@ internal readonly record struct Stretch(string Text, int? Id, bool AtStart);
 internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
 {
     private readonly Dictionary<char, AddedToken[]> byFirst = tokens
-        .Where(token => token.Text.Length > 0)
-        .GroupBy(token => token.Text[0])
-        .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Text.Length).ToArray());
+        .Where(token => token.Content.Length > 0)
+        .GroupBy(token => token.Content[0])
+        .ToDictionary(group => group.Key, group => group.OrderByDescending(token => token.Content.Length).ToArray());
 
     /// <summary>The stretches of a piece of text, in order; none is empty.</summary>
     public IEnumerable<Stretch> Cut(Stretch piece)
@@ -35,12 +36,12 @@ internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
                 continue;
             }
             var start = position;
-            position += token.Text.Length;
+            position += token.Content.Length;
             if (token.SingleWord && (EndsInWord(text, start) || position < text.Length && IsWord(text[position]))) continue;
-            if (token.StripLeft) while (start > done && char.IsWhiteSpace(text[start - 1])) start--;
-            if (token.StripRight) while (position < text.Length && char.IsWhiteSpace(text[position])) position++;
+            if (token.Lstrip) while (start > done && char.IsWhiteSpace(text[start - 1])) start--;
+            if (token.Rstrip) while (position < text.Length && char.IsWhiteSpace(text[position])) position++;
             if (start > done) yield return new Stretch(text[done..start], null, piece.AtStart && done == 0);
-            yield return new Stretch(token.Text, token.Id, piece.AtStart && start == 0);
+            yield return new Stretch(token.Content, token.Id, piece.AtStart && start == 0);
             done = position;
         }
         if (done < text.Length) yield return new Stretch(text[done..], null, piece.AtStart && done == 0);
@@ -48,7 +49,7 @@ internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
 
     private AddedToken? Match(string text, int position) =>
         byFirst.TryGetValue(text[position], out var candidates)
-            ? candidates.FirstOrDefault(token => string.CompareOrdinal(text, position, token.Text, 0, token.Text.Length) == 0)
+            ? candidates.FirstOrDefault(token => string.CompareOrdinal(text, position, token.Content, 0, token.Content.Length) == 0)
             : null;
 
     private static bool EndsInWord(string text, int end) => end > 0 && IsWord(text[end - 1]);

@@ -61,7 +61,7 @@ internal static class TokenizerSteps
                     [stretch], (parts, next) => parts.SelectMany(next));
             case "WhitespaceSplit":
                 return stretch => Split(stretch, char.IsWhiteSpace, keep: false);
-            case "Punctuation" when (TokenizerJson.Optional(element, "behavior")?.GetString() ?? "Isolated") == "Isolated":
+            case "Punctuation" when (Optional(element, "behavior")?.GetString() ?? "Isolated") == "Isolated":
                 return stretch => Split(stretch, IsPunctuation, keep: true);
             case "Metaspace":
                 return Metaspace(element);
@@ -116,10 +116,10 @@ internal static class TokenizerSteps
 
     private static Func<Stretch, IEnumerable<Stretch>> Metaspace(JsonElement element)
     {
-        var replacement = TokenizerJson.Optional(element, "replacement")?.GetString() ?? Blank.ToString();
-        var legacy = TokenizerJson.Optional(element, "add_prefix_space")?.GetBoolean() == false ? "never" : "always";
-        var scheme = TokenizerJson.Optional(element, "prepend_scheme")?.GetString() ?? legacy;
-        var split = TokenizerJson.Optional(element, "split")?.GetBoolean() ?? true;
+        var replacement = Optional(element, "replacement")?.GetString() ?? Blank.ToString();
+        var legacy = Optional(element, "add_prefix_space")?.GetBoolean() == false ? "never" : "always";
+        var scheme = Optional(element, "prepend_scheme")?.GetString() ?? legacy;
+        var split = Optional(element, "split")?.GetBoolean() ?? true;
         if (replacement.Length != 1) throw Unsupported("Metaspace replacement", replacement);
         var blank = replacement[0];
         return stretch =>
@@ -161,4 +161,8 @@ internal static class TokenizerSteps
         char.IsAscii(character)
             ? character is > ' ' and < '\u007f' && !char.IsAsciiLetterOrDigit(character)
             : CharUnicodeInfo.GetUnicodeCategory(character) is >= UnicodeCategory.ConnectorPunctuation and <= UnicodeCategory.OtherPunctuation;
+
+    /// <summary>A property, or null where it is absent or null.</summary>
+    private static JsonElement? Optional(JsonElement element, string name) =>
+        element.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 }
