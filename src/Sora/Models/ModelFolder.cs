@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using Sora.Clips;
 
 namespace Sora.Models;
@@ -119,29 +117,11 @@ public sealed class ModelFolder
             if (Has(part)) OpenWeights(part).Dispose();
     }
 
-    /// <summary>
-    /// Says which VAE latents belong to: 16 hexadecimal digits of a SHA-256 over its config and, for every tensor by
-    /// name, its name, type, shape, first and last 4096 bytes. A fine-tuned VAE differs in those; reading all of a
-    /// large one would take seconds.
-    /// </summary>
+    /// <summary>Says which VAE latents belong to: its <see cref="Checkpoint.Fingerprint"/>.</summary>
     public string VaeFingerprint()
     {
-        const int sample = 4096;
         using var weights = OpenWeights("vae");
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(Encoding.UTF8.GetBytes(Vae.ToJson().ToJsonString()));
-        var buffer = new byte[sample];
-        foreach (var tensor in weights.Tensors.Values.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
-        {
-            hash.AppendData(Encoding.UTF8.GetBytes($"{tensor.Name} {tensor.DType.Name()} {Shapes.Text(tensor.Shape)}"));
-            var length = (int)Math.Min(sample, tensor.Bytes);
-            foreach (var offset in (long[])[0, tensor.Bytes - length])
-            {
-                weights.Read(tensor.Name, offset, buffer.AsSpan(0, length));
-                hash.AppendData(buffer, 0, length);
-            }
-        }
-        return Convert.ToHexStringLower(hash.GetHashAndReset())[..16];
+        return Checkpoint.Fingerprint(weights, Vae.ToJson().ToJsonString());
     }
 
     private ConfigFile Config(string part) => ConfigFile.Read(System.IO.Path.Combine(Part(part), "config.json"));

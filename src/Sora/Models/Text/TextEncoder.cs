@@ -1,0 +1,115 @@
+using Sora.Clips;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sora.Models.Text;
+
+/// <summary>
+/// Prompts to what a transformer attends to: cleaned, tokenized, encoded, and filled up with rows of zeros. The
+/// encoder's weights are loaded when a prompt needs them and freed with this object; the embeddings of a large encoder
+/// are kept in the user's cache.
+/// </summary>
+public sealed class TextEncoder : IDisposable
+{
+    /// <summary>From this many parameters on, loading and running the encoder takes longer than reading a file.</summary>
+    private const long CachedFrom = 100_000_000;
+
+    private readonly string folder;
+    private readonly WeightsOptions options;
+    private readonly Reporter reporter;
+    private readonly Lazy<string> fingerprint;
+    private readonly EmbeddingCache? cache;
+    private (Weights Weights, T5Encoder Encoder)? loaded;
+
+    private TextEncoder(Tokenizer tokenizer, string folder, WeightsOptions options, Reporter reporter)
+    {
+        (Tokenizer, this.folder, this.options, this.reporter) = (tokenizer, folder, options, reporter);
+        Config = T5Config.Read(Path.Combine(folder, "config.json"));
+        using var weights = Checkpoint.Open(folder);
+        Stored = weights.Tensors.Values.Where(tensor => tensor.DType.IsFloat()).Select(tensor => tensor.DType).First();
+        if (weights.Tensors.Values.Sum(tensor => tensor.Elements) >= CachedFrom) cache = EmbeddingCache.OfUser();
+        fingerprint = new Lazy<string>(() =>
+        {
+            using var source = Checkpoint.Open(folder);
+            return Checkpoint.Fingerprint(source, File.ReadAllText(Path.Combine(folder, "config.json")));
+        });
+    }
+
+    /// <summary>The tokenizer.</summary>
+    public Tokenizer Tokenizer { get; }
+
+    /// <summary>The sizes of the encoder; the embeddings are <see cref="T5Config.DModel"/> wide.</summary>
+    public T5Config Config { get; }
+
+    private DType Stored { get; }
+
+    /// <summary>Opens a model's text encoder; only configs and headers are read.</summary>
+    /// <param name="tokenizerFolder">The model's folder <c>tokenizer</c>.</param>
+    /// <param name="encoderFolder">The model's folder <c>text_encoder</c>.</param>
+    /// <param name="options">Device and type of the weights, and so of the embeddings.</param>
+    /// <param name="reporter">Is told if the cache cannot be written; null: nobody.</param>
+    /// <exception cref="SoraException">A file is missing or of another kind of model.</exception>
+    public static TextEncoder Open(
+        string tokenizerFolder, string encoderFolder, WeightsOptions? options = null, Reporter? reporter = null) =>
+        new(Tokenizer.Load(tokenizerFolder), encoderFolder, options ?? new WeightsOptions(), reporter ?? Reporter.Silent);
+
+    /// <summary>
+    /// The embeddings <c>[prompts, length, D]</c>: a prompt's tokens with the closing <c>&lt;/s&gt;</c>, cut to
+    /// <paramref name="length"/>, then rows of zeros. No gradients are recorded.
+    /// </summary>
+    public Tensor Encode(IReadOnlyList<string> prompts, int length)
+    {
+        using var off = no_grad();
+        using var scope = NewDisposeScope();
+        var rows = prompts.Select(prompt => Embed(PromptCleaner.Clean(prompt), length)).ToList();
+        return stack(rows).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Frees the encoder's weights; the next prompt that needs them loads them again.</summary>
+    public void Dispose()
+    {
+        loaded?.Weights.Dispose();
+        loaded = null;
+    }
+
+    private Tensor Embed(string prompt, int length)
+    {
+        var (padded, mask) = Tokenizer.EncodePadded(prompt, length);
+        var ids = padded[..mask.Sum()];
+        var embedding = Cached(ids);                                                            // [n, D]
+        var result = zeros([length, Config.DModel], embedding.dtype, options.Device);
+        result.narrow(0, 0, ids.Length).copy_(embedding);
+        return result;
+    }
+
+    private Tensor Cached(int[] ids)
+    {
+        if (cache is null) return Run(ids);
+        var type = options.DType is { } wanted ? TensorIO.StoredType(wanted) : Stored;
+        var key = EmbeddingCache.Key(fingerprint.Value, type, ids);
+        if (cache.Find(key) is { } known) return TensorIO.ToTensor(known);
+        var embedding = Run(ids);
+        try
+        {
+            cache.Store(key, TensorIO.ToHost(embedding));
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            reporter.Warn($"the prompt's embedding is not kept for the next time: {error.Message}");
+        }
+        return embedding;
+    }
+
+    /// <summary>Only real tokens: what padding would give is replaced by zeros anyway.</summary>
+    private Tensor Run(int[] ids)
+    {
+        if (loaded is null)
+        {
+            var weights = Weights.Open(folder, options);
+            loaded = (weights, new T5Encoder(Config, weights));
+        }
+        using var scope = NewDisposeScope();
+        var input = tensor([.. ids.Select(id => (long)id)], [1, ids.Length], int64, options.Device);
+        return loaded.Value.Encoder.Forward(input).squeeze(0).MoveToOuterDisposeScope();
+    }
+}
