@@ -86,27 +86,10 @@ public sealed class CausalVae
     }
 
     /// <summary>(raw - mean) / std for each channel: what the transformer and the sampler work on.</summary>
-    public Tensor Normalise(Tensor raw)
-    {
-        using var scope = NewDisposeScope();
-        var (mean, reciprocal) = Statistics(raw);
-        return raw.sub(mean).mul(reciprocal).MoveToOuterDisposeScope();
-    }
+    public Tensor Normalise(Tensor raw) => Config.Normalise(raw);
 
     /// <summary>The raw latents of normalised ones.</summary>
-    public Tensor Denormalise(Tensor normalised)
-    {
-        using var scope = NewDisposeScope();
-        var (mean, reciprocal) = Statistics(normalised);
-        return normalised.div(reciprocal).add(mean).MoveToOuterDisposeScope();
-    }
-
-    private (Tensor Mean, Tensor Reciprocal) Statistics(Tensor like)
-    {
-        Tensor Channels(IReadOnlyList<double> values) =>
-            tensor(values.Select(value => (float)value).ToArray(), float32).to(like.dtype, like.device).view(1, -1, 1, 1, 1);
-        return (Channels(Config.LatentsMean), Channels(Config.LatentsStd).reciprocal());
-    }
+    public Tensor Denormalise(Tensor normalised) => Config.Denormalise(normalised);
 
     /// <summary>
     /// Everything behind the first frame at once where gradients are kept anyway; else as many groups as fill

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using static TorchSharp.torch;
 
 namespace Sora.Models;
 
@@ -51,6 +52,29 @@ public sealed record CausalVaeConfig
 
     /// <summary>Frames of one latent frame, the first excepted.</summary>
     public int TemporalFactor => 1 << TemporalDownsample.Count(halves => halves);
+
+    /// <summary>(raw - mean) / std for each channel of [B, z, T, h, w]: what the transformer and the sampler work on.</summary>
+    public Tensor Normalise(Tensor raw)
+    {
+        using var scope = NewDisposeScope();
+        var (mean, reciprocal) = Statistics(raw);
+        return raw.sub(mean).mul(reciprocal).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The raw latents of normalised ones.</summary>
+    public Tensor Denormalise(Tensor normalised)
+    {
+        using var scope = NewDisposeScope();
+        var (mean, reciprocal) = Statistics(normalised);
+        return normalised.div(reciprocal).add(mean).MoveToOuterDisposeScope();
+    }
+
+    private (Tensor Mean, Tensor Reciprocal) Statistics(Tensor like)
+    {
+        Tensor Channels(IReadOnlyList<double> values) =>
+            tensor(values.Select(value => (float)value).ToArray(), float32).to(like.dtype, like.device).view(1, -1, 1, 1, 1);
+        return (Channels(LatentsMean), Channels(LatentsStd).reciprocal());
+    }
 
     private static readonly double[] Wan21Mean =
     [

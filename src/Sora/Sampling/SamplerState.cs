@@ -19,8 +19,15 @@ public sealed record SamplerState(int Call, Tensor Latents)
     /// <summary>Order of the last prediction (UniPC corrects with the same one).</summary>
     public int Order { get; init; }
 
-    /// <summary>Every tensor of the state.</summary>
-    public IEnumerable<Tensor> Tensors() => Previous is null ? [Latents, .. Predictions] : [Latents, Previous, .. Predictions];
+    /// <summary>The last call's estimate of x0, to be looked at; no sampler reads it.</summary>
+    public Tensor? Estimate { get; init; }
+
+    /// <summary>Every tensor of the state, once.</summary>
+    public IEnumerable<Tensor> Tensors()
+    {
+        Tensor?[] all = [Latents, .. Predictions, Previous, Estimate];
+        return all.OfType<Tensor>().Distinct<Tensor>(ReferenceEqualityComparer.Instance);
+    }
 
     /// <summary>Whether a tensor is part of the state.</summary>
     public bool Holds(Tensor tensor) => Tensors().Any(own => ReferenceEquals(own, tensor));

@@ -35,7 +35,7 @@ public static class Samplers
 
     /// <summary>Euler's method on dx/dsigma = v.</summary>
     public static SamplerState Euler(SamplerState s, Tensor v, Schedule schedule, Func<int, Tensor> noise) =>
-        new(s.Call + 1, s.Latents + v * Difference(schedule, s.Call));
+        new(s.Call + 1, s.Latents + v * Difference(schedule, s.Call)) { Estimate = X0(s, v, schedule) };
 
     /// <summary>Heun's method: a trial step, then the mean of both velocities from where the trial started; the last step is Euler's.</summary>
     public static SamplerState Heun(SamplerState s, Tensor v, Schedule schedule, Func<int, Tensor> noise)
@@ -44,18 +44,19 @@ public static class Samplers
         {
             var trial = s.Latents + v * Difference(schedule, s.Call);
             return s.Call + 1 == schedule.Calls
-                ? new(s.Call + 1, trial)
-                : new(s.Call + 1, trial) { Previous = s.Latents, Predictions = [v] };
+                ? new(s.Call + 1, trial) { Estimate = X0(s, v, schedule) }
+                : new(s.Call + 1, trial) { Previous = s.Latents, Predictions = [v], Estimate = X0(s, v, schedule) };
         }
-        return new(s.Call + 1, s.Previous + (s.Predictions[0] + v) * (0.5 * Difference(schedule, s.Call - 1)));
+        var x = s.Previous + (s.Predictions[0] + v) * (0.5 * Difference(schedule, s.Call - 1));
+        return new(s.Call + 1, x) { Estimate = X0(s, v, schedule) };
     }
 
     /// <summary>Latent consistency sampling (arXiv:2310.04378): predict x0, then noise it to the next level.</summary>
     public static SamplerState Lcm(SamplerState s, Tensor v, Schedule schedule, Func<int, Tensor> noise)
     {
-        double sigma = schedule.Sigmas[s.Call], next = schedule.Sigmas[s.Call + 1];
-        var x0 = s.Latents - v * sigma;
-        return new(s.Call + 1, next == 0 ? x0 : x0 * (1 - next) + noise(s.Call) * next);
+        double next = schedule.Sigmas[s.Call + 1];
+        var x0 = X0(s, v, schedule);
+        return new(s.Call + 1, next == 0 ? x0 : x0 * (1 - next) + noise(s.Call) * next) { Estimate = x0 };
     }
 
     /// <summary>
@@ -65,19 +66,19 @@ public static class Samplers
     public static SamplerStep UniPc(UniPcOptions options) => (s, v, schedule, _) =>
     {
         var i = s.Call;
-        var x0 = s.Latents - v * schedule.Sigmas[i];
+        var x0 = X0(s, v, schedule);
         var corrects = s.Previous is not null && options.Uncorrected?.Contains(i - 1) != true;
         var x = corrects ? UniPcStep(new(schedule, i - 1, s.Order), s.Previous!, s.Predictions, x0, options.Bh1) : s.Latents;
         Tensor[] m = [x0, .. s.Predictions.Take(options.Order - 1)];
         var order = Math.Min(schedule.Calls - i, m.Length);
         var next = UniPcStep(new(schedule, i, order), x, m, null, options.Bh1);
-        return new(i + 1, next) { Predictions = m, Previous = x, Order = order };
+        return new(i + 1, next) { Predictions = m, Previous = x, Order = order, Estimate = x0 };
     };
 
     /// <summary>DPM-Solver++ (arXiv:2211.01095), multistep, predicting x0.</summary>
     public static SamplerStep DpmPlusPlus(DpmOptions options) => (s, v, schedule, noise) =>
     {
-        var x0 = s.Latents - v * schedule.Sigmas[s.Call];
+        var x0 = X0(s, v, schedule);
         Tensor[] m = [x0, .. s.Predictions.Take(options.Order - 1)];
         var step = new Step(schedule, s.Call, DpmOrder(options, schedule, s.Call, m.Length));
         // The stochastic solver runs the same formulas over twice the step.
@@ -98,8 +99,11 @@ public static class Samplers
             var curvature = (phi - z) / (z * z) + (options.Stochastic ? 0.5 : -0.5);
             x += (d0 + change * (r0 / (r0 + r1))) * (step.Alpha * (1 - phi / z)) - change * (step.Alpha * curvature / (r0 + r1));
         }
-        return new(s.Call + 1, x) { Predictions = m };
+        return new(s.Call + 1, x) { Predictions = m, Estimate = x0 };
     };
+
+    /// <summary>The clean latents that a velocity points to.</summary>
+    private static Tensor X0(SamplerState s, Tensor v, Schedule schedule) => s.Latents - v * schedule.Sigmas[s.Call];
 
     private static double Difference(Schedule schedule, int call) => (double)schedule.Sigmas[call + 1] - schedule.Sigmas[call];
 

@@ -84,9 +84,9 @@ public class SamplersTests
         using var scope = NewDisposeScope();
         using var golden = GoldenCase.Open("samplers/unipc-order3-bh2-shift5-steps20");
         var (run, start) = Prepare(golden);
-        var before = Tensor.TotalCount;
+        var before = scope.DisposablesCount;
         var end = run.Run(start, int.MaxValue);
-        Assert.Equal(end.Tensors().Count(), Tensor.TotalCount - before);
+        Assert.Equal(end.Tensors().Count(), scope.DisposablesCount - before);
     }
 
     private static (SamplerRun Run, SamplerState Start) Prepare(GoldenCase golden)

@@ -1,0 +1,107 @@
+using Sora.Models;
+using static TorchSharp.torch;
+
+namespace Sora.Sampling;
+
+/// <summary>
+/// The transformer of a model, or its two experts of which one is in memory at a time, behind guidance: noise levels
+/// from the boundary on belong to the first.
+/// </summary>
+internal sealed class Experts(ModelFolder model, Precision precision, CancellationToken cancel) : IDisposable
+{
+    private Loaded? current;
+
+    /// <summary>Which expert a timestep belongs to.</summary>
+    public static int Of(ModelFolder model, SamplingSettings settings, float timestep)
+    {
+        var boundary = settings.Boundary ?? model.BoundaryRatio;
+        return model.Transformer2 is not null && boundary is { } ratio && timestep < ratio * Schedule.TrainSteps ? 1 : 0;
+    }
+
+    /// <summary>The guided model: uncond + g (cond - uncond), in two passes; one pass where the scale is at most 1.</summary>
+    public Denoiser Denoiser(SamplingSettings settings, Guide guide, TextRows text) => (latents, level) =>
+    {
+        var expert = Load(Of(model, settings, level.Timestep), guide, text);
+        var scale = expert.Index == 1 ? settings.Guidance2 ?? settings.Guidance : settings.Guidance;
+        var input = guide.Input(latents, level);
+        var conditioned = Pass(expert, input, expert.Prompt);
+        if (expert.Negative is null) return conditioned;
+        var unconditioned = Pass(expert, input, expert.Negative);
+        return unconditioned + (conditioned - unconditioned) * scale;
+    };
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose()
+    {
+        current?.Dispose();
+        current = null;
+    }
+
+    private Tensor Pass(Loaded expert, TransformerInput input, TextContext text) => expert.Transformer.Forward(input with
+    {
+        HiddenStates = input.HiddenStates.to(precision.Type),
+        Control = input.Control?.to(precision.Type),
+        Context = text,
+    }).to(float32);
+
+    private Loaded Load(int index, Guide guide, TextRows text)
+    {
+        if (current is not null && current.Index != index) Dispose();
+        current ??= new Loaded(model, index, precision, cancel);
+        if (!ReferenceEquals(current.Guide, guide) || !ReferenceEquals(current.Text, text)) current.Retell(guide, text, precision);
+        return current;
+    }
+
+    private sealed class Loaded : IDisposable
+    {
+        private readonly Weights weights;
+
+        public Loaded(ModelFolder model, int index, Precision precision, CancellationToken cancel)
+        {
+            using var noGradient = no_grad();
+            Index = index;
+            weights = Weights.From(model.OpenWeights(index == 0 ? "transformer" : "transformer_2"), precision.Options);
+            Transformer = new WanTransformer(index == 0 ? model.Transformer : model.Transformer2!, weights)
+            {
+                // Called in every block: a run ends within a fraction of a pass.
+                Observer = (_, _) => cancel.ThrowIfCancellationRequested(),
+            };
+        }
+
+        public int Index { get; }
+
+        public WanTransformer Transformer { get; }
+
+        public Guide? Guide { get; private set; }
+
+        public TextRows? Text { get; private set; }
+
+        public TextContext Prompt { get; private set; } = null!;
+
+        public TextContext? Negative { get; private set; }
+
+        /// <summary>Embeds text and picture, once for all steps.</summary>
+        public void Retell(Guide guide, TextRows text, Precision precision)
+        {
+            DisposeText();
+            using var noGradient = no_grad();
+            var image = guide.Image?.to(precision.Type);
+            (Guide, Text) = (guide, text);
+            Prompt = Transformer.Embed(text.Prompt, text.Length, image);
+            Negative = text.Negative is null ? null : Transformer.Embed(text.Negative, text.Length, image);
+        }
+
+        public void Dispose()
+        {
+            DisposeText();
+            weights.Dispose();
+        }
+
+        private void DisposeText()
+        {
+            Prompt?.Dispose();
+            Negative?.Dispose();
+            Negative = null;
+        }
+    }
+}

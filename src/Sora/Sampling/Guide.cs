@@ -1,0 +1,106 @@
+using Sora.Models;
+using static TorchSharp.torch;
+
+namespace Sora.Sampling;
+
+/// <summary>How a family of models is told what is known.</summary>
+public enum Family
+{
+    /// <summary>Known tokens are clean and have timestep 0 (Wan 2.2 TI2V, mini; after Diffusion Forcing, arXiv:2407.01392).</summary>
+    TokenTimesteps,
+
+    /// <summary>Mask and condition are further input channels (Wan I2V, first and last frame).</summary>
+    MaskChannels,
+
+    /// <summary>A second stack of blocks reads a control video (VACE, arXiv:2503.07598).</summary>
+    Control,
+
+    /// <summary>Known latents are noised to the current level before every call (RePaint, arXiv:2201.09865, without resampling).</summary>
+    Renoise,
+}
+
+/// <summary>
+/// What is known of a video, in the form in which one family of networks takes it. It is part of an unfinished run.
+/// </summary>
+/// <param name="Family">The family.</param>
+/// <param name="Patch">Rows and columns of latents in a token.</param>
+public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
+{
+    /// <summary>Normalised latents [1, C, T, h, w] of which the result has those where <see cref="Mask"/> is 1.</summary>
+    public Tensor? Known { get; init; }
+
+    /// <summary>[1, 1, T, h, w] of ones and zeros.</summary>
+    public Tensor? Mask { get; init; }
+
+    /// <summary>The noise of the run's start, for families that noise what is known.</summary>
+    public Tensor? Noise { get; init; }
+
+    /// <summary>Channels to put behind the latents, [1, c, T, h, w].</summary>
+    public Tensor? Channels { get; init; }
+
+    /// <summary>Rows of the image encoder, [n, tokens, D].</summary>
+    public Tensor? Image { get; init; }
+
+    /// <summary>Control latents [1, 96, T, h, w].</summary>
+    public Tensor? Control { get; init; }
+
+    /// <summary>A factor for each control layer.</summary>
+    public IReadOnlyList<double>? ControlScale { get; init; }
+
+    /// <summary>Latent frames in front that are references, no part of the video.</summary>
+    public int References { get; init; }
+
+    /// <summary>Every tensor by the name under which an unfinished run stores it.</summary>
+    public IEnumerable<(string Name, Tensor Tensor)> Tensors()
+    {
+        (string, Tensor?)[] all =
+        [
+            ("known", Known), ("mask", Mask), ("start", Noise), ("channels", Channels), ("image", Image), ("control", Control),
+        ];
+        foreach (var (name, tensor) in all)
+        {
+            if (tensor is not null) yield return (name, tensor);
+        }
+    }
+
+    /// <summary>What the network is given for latents [1, C, T, h, w] of a noise level; the text is for the caller to add.</summary>
+    public TransformerInput Input(Tensor latents, Level level)
+    {
+        var timestep = full([1], level.Timestep, device: latents.device);
+        var x = latents;
+        if (Mask is { } mask && Known is { } known)
+        {
+            if (Family == Family.TokenTimesteps)
+            {
+                var clean = KnownTokens(mask);
+                timestep = (1 - clean) * level.Timestep;
+                mask = Spread(clean, mask);
+            }
+            else if (Family == Family.Renoise)
+            {
+                known = Samplers.Noised(known, Noise!, level.Sigma);
+            }
+            x = where(mask > 0.5, known, latents);
+        }
+        if (Channels is not null) x = cat([x, Channels], 1);
+        return new TransformerInput { HiddenStates = x, Timestep = timestep, Control = Control, ControlScale = ControlScale };
+    }
+
+    /// <summary>The video's latents at the end of a run: what is known as it was, without references.</summary>
+    public Tensor Finish(Tensor latents)
+    {
+        var whole = Mask is not null && Known is not null ? where(Mask > 0.5, Known, latents) : latents;
+        return References == 0 ? whole : whole.narrow(2, References, whole.shape[2] - References);
+    }
+
+    /// <summary>Tokens of which everything is known, [1, tokens] of ones and zeros.</summary>
+    private Tensor KnownTokens(Tensor mask) =>
+        -nn.functional.max_pool3d(-mask, [1, Patch.Rows, Patch.Columns], [1, Patch.Rows, Patch.Columns]).flatten(1);
+
+    /// <summary>A value for each token, [1, tokens], at each of its latents.</summary>
+    private Tensor Spread(Tensor tokens, Tensor mask)
+    {
+        var (frames, rows, columns) = (mask.shape[2], mask.shape[3] / Patch.Rows, mask.shape[4] / Patch.Columns);
+        return tokens.view(1, 1, frames, rows, columns).repeat_interleave(Patch.Rows, 3).repeat_interleave(Patch.Columns, 4);
+    }
+}

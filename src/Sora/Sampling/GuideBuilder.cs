@@ -1,0 +1,77 @@
+using Sora.Media;
+using Sora.Models;
+using static TorchSharp.torch;
+
+namespace Sora.Sampling;
+
+/// <summary>
+/// Brings what is known into the form in which a model's network takes it. The encoders that this needs are loaded,
+/// used and freed.
+/// </summary>
+internal sealed class GuideBuilder(ModelFolder model, Precision precision, SamplingSettings settings)
+{
+    /// <summary>The family that a model belongs to.</summary>
+    public static Family FamilyOf(ModelFolder model) => model switch
+    {
+        { Transformer.VaceLayers: not null } => Family.Control,
+        { ExpandTimesteps: true } => Family.TokenTimesteps,
+        _ when model.Transformer.InChannels > model.Transformer.OutChannels => Family.MaskChannels,
+        _ => Family.Renoise,
+    };
+
+    /// <summary>The guide of a run that knows nothing.</summary>
+    public Guide Empty => new(FamilyOf(model), (model.Transformer.PatchSize.Rows, model.Transformer.PatchSize.Columns));
+
+    /// <summary>The guide for what is known, in float32.</summary>
+    /// <param name="conditioning">What is known.</param>
+    /// <param name="noise">The noise of the run's start.</param>
+    /// <exception cref="SoraException">The model can't be told.</exception>
+    public Guide Build(Conditioning conditioning, Tensor noise)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var guide = Empty.Family switch
+        {
+            Family.TokenTimesteps => Blended(Empty, conditioning),
+            Family.Renoise => Blended(Empty, conditioning) with { Noise = noise },
+            _ => throw SoraException.Failed($"{model.Name}: this kind of model isn't supported yet"),
+        };
+        foreach (var (_, tensor) in guide.Tensors())
+        {
+            if (!ReferenceEquals(tensor, noise)) tensor.MoveToOuterDisposeScope();
+        }
+        return guide;
+    }
+
+    /// <summary>Known latents that replace the sampler's, with each still encoded at its place.</summary>
+    private Guide Blended(Guide guide, Conditioning conditioning)
+    {
+        var shape = settings.LatentShape(model.Vae);
+        var (known, mask) = (conditioning.Known, conditioning.Mask);
+        if (conditioning.Stills.Count > 0)
+        {
+            known = known?.clone() ?? zeros(shape, device: precision.Device);
+            mask = mask?.clone() ?? zeros([1, 1, .. shape[2..]], device: precision.Device);
+            using var weights = Weights.From(model.OpenWeights("vae"), precision.Full);
+            var vae = new CausalVae(model.Vae, weights);
+            foreach (var still in conditioning.Stills)
+            {
+                // Latent frame 0 is one video frame, and every later one four, of which the still is the last.
+                var at = (still.Frame + model.Vae.TemporalFactor - 1) / model.Vae.TemporalFactor;
+                known.narrow(2, at, 1).copy_(Encode(vae, still));
+                mask.narrow(2, at, 1).fill_(1);
+            }
+        }
+        return guide with { Known = known, Mask = mask };
+    }
+
+    /// <summary>A still as one normalised latent frame: behind copies of itself, where it isn't the first.</summary>
+    private Tensor Encode(CausalVae vae, Still still)
+    {
+        var picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit);
+        var frames = still.Frame == 0 ? 1 : 1 + model.Vae.TemporalFactor;
+        var pixels = Pixels.ToTensor([picture], precision.Device).expand(-1, -1, frames, -1, -1);
+        var latents = vae.Normalise(vae.Encode(pixels));
+        return latents.narrow(2, latents.shape[2] - 1, 1);
+    }
+}

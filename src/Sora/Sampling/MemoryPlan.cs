@@ -1,0 +1,162 @@
+using System.Globalization;
+using Sora.Clips;
+using Sora.Models;
+
+namespace Sora.Sampling;
+
+/// <summary>A stage of a run: what it holds in memory at its peak, and what it computes.</summary>
+/// <param name="Name">What it does.</param>
+/// <param name="Weights">Bytes of weights.</param>
+/// <param name="Activations">Bytes of everything else.</param>
+/// <param name="Flops">Floating-point operations in all.</param>
+public sealed record Stage(string Name, long Weights, long Activations, double Flops)
+{
+    /// <summary>Bytes at its peak.</summary>
+    public long Peak => Weights + Activations;
+}
+
+/// <summary>
+/// What a run will need, from the configs and headers of a model alone. Stages free what they loaded, so the largest one
+/// decides.
+/// </summary>
+/// <param name="Tokens">Tokens of the transformer.</param>
+/// <param name="Stages">The stages in their order; decoding is another program's, but its need is told here.</param>
+public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
+{
+    /// <summary>Program, libtorch and its workspaces.</summary>
+    private const long Base = 300L << 20;
+
+    /// <summary>The largest stage that runs in this program.</summary>
+    public Stage Largest => Stages.Where(stage => stage.Name != "decode").MaxBy(stage => stage.Peak)!;
+
+    /// <summary>The plan of a run.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="settings">What is to be made.</param>
+    /// <param name="calls">Model calls of the schedule.</param>
+    /// <param name="bytes">Bytes of a number in the type that the model computes in.</param>
+    public static MemoryPlan Of(ModelFolder model, SamplingSettings settings, int calls, int bytes)
+    {
+        var shape = settings.LatentShape(model.Vae);
+        var config = model.Transformer;
+        var tokens = shape[2] * (shape[3] / config.PatchSize.Rows) * (shape[4] / config.PatchSize.Columns);
+        var passes = settings.Guidance > 1 ? 2 : 1;
+        var stages = new List<Stage>
+        {
+            Text(model, settings.TextLength, passes, bytes),
+            Sampling(model, settings.TextLength, tokens, passes, bytes) with
+            {
+                Flops = (double)calls * passes * PassFlops(config, tokens, settings.TextLength),
+            },
+            Decoding(model, settings),
+        };
+        return new MemoryPlan(tokens, stages);
+    }
+
+    /// <summary>
+    /// Refuses a run that doesn't fit into memory, before anything is loaded.
+    /// </summary>
+    /// <param name="available">Bytes that may be used.</param>
+    /// <param name="smaller">The plan for other settings.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="settings">What is to be made.</param>
+    /// <exception cref="SoraException">It doesn't fit; the hint is the smallest change that does.</exception>
+    public void Require(long available, Func<SamplingSettings, MemoryPlan> smaller, ModelFolder model, SamplingSettings settings)
+    {
+        if (Base + Largest.Peak <= available) return;
+        bool Fits(SamplingSettings other) => Base + smaller(other).Largest.Peak <= available;
+        throw SoraException.Failed(
+            $"{Largest.Name} needs {Size(Base + Largest.Peak)} and {Size(available)} are free",
+            Advice(model, settings, Fits) ?? "the weights alone don't fit: take a smaller model");
+    }
+
+    /// <summary>The plan as lines of text.</summary>
+    public IEnumerable<string> Lines()
+    {
+        yield return $"{Tokens} tokens";
+        foreach (var stage in Stages)
+            yield return string.Create(
+                CultureInfo.InvariantCulture,
+                $"{stage.Name,-9} weights {Size(stage.Weights)}, peak {Size(Base + stage.Peak)}, {stage.Flops / 1e12:0.###} TFLOP");
+    }
+
+    /// <summary>Bytes that this machine, or the container, has left.</summary>
+    public static long Available()
+    {
+        var limit = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        const string Source = "/proc/meminfo";
+        if (!File.Exists(Source)) return limit;
+        var line = File.ReadLines(Source).FirstOrDefault(text => text.StartsWith("MemAvailable:", StringComparison.Ordinal));
+        var words = line?.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        return words is [_, var kilobytes, ..] ? Math.Min(limit, long.Parse(kilobytes, CultureInfo.InvariantCulture) << 10) : limit;
+    }
+
+    /// <summary>A length or, if none is short enough, a size that fits.</summary>
+    private static string? Advice(ModelFolder model, SamplingSettings settings, Func<SamplingSettings, bool> fits)
+    {
+        for (var frames = settings.Frames; frames >= 1; frames -= model.Vae.TemporalFactor)
+            if (fits(settings with { Frames = frames })) return $"--frames {frames} fits";
+        for (var part = 15; part >= 1; part--)
+        {
+            var size = VideoSize.Floor(model, new FrameSize(settings.Width * part / 16, settings.Height * part / 16));
+            if (fits(settings with { Width = size.Width, Height = size.Height, Frames = 1 })) return $"--size {size} --frames 1 fits";
+        }
+        return null;
+    }
+
+    private static Stage Text(ModelFolder model, int length, int passes, int bytes)
+    {
+        if (!model.Has("text_encoder")) return new Stage("text", 0, 0, 0);
+        var config = T5Config.Read(Path.Combine(model.Part("text_encoder"), "config.json"));
+        var elements = Elements(model, "text_encoder");
+        long inner = (long)config.NumHeads * config.DKv;
+        var activations = length * (4 * inner + 3L * config.DFf + 4L * config.DModel) * bytes + 3L * config.NumHeads * length * length * bytes;
+        var used = elements - (double)config.VocabSize * config.DModel;
+        return new Stage("text", elements * bytes, activations, passes * 2 * length * used);
+    }
+
+    private static Stage Sampling(ModelFolder model, int text, long tokens, int passes, int bytes)
+    {
+        var config = model.Transformer;
+        long dim = config.Dim;
+        var weights = Elements(model, "transformer");
+        if (model.Transformer2 is not null) weights = Math.Max(weights, Elements(model, "transformer_2"));
+        // x; then the attention's normalised input, queries, keys, values and result, or the feed-forward layer's.
+        var perToken = dim + Math.Max(6 * dim, 2 * dim + 2L * config.FfnDim);
+        if (model.ExpandTimesteps) perToken += 7 * dim;
+        var keys = 2L * passes * config.NumLayers * text * dim;
+        // Latents, the sampler's memory, and both answers.
+        var latents = 12L * tokens * config.OutChannels * config.PatchSize.Rows * config.PatchSize.Columns * sizeof(float);
+        return new Stage("sampling", weights * bytes, (tokens * perToken + keys) * bytes + latents, 0);
+    }
+
+    private static double PassFlops(WanTransformerConfig config, long tokens, int text)
+    {
+        double dim = config.Dim, length = tokens;
+        var block = length * (2 * dim * (6 * dim + 2 * config.FfnDim) + 4 * dim * (length + text));
+        return config.NumLayers * block;
+    }
+
+    private static Stage Decoding(ModelFolder model, SamplingSettings settings)
+    {
+        var config = model.Vae;
+        double pixels = (double)settings.Width * settings.Height / (config.PatchSize * config.PatchSize);
+        double width = config.DecoderBaseDim ?? config.BaseDim, flops = 0;
+        var blocks = config.NumResBlocks + 1;
+        for (var stage = 0; stage < config.DimMult.Count; stage++)
+        {
+            var channels = width * config.DimMult[stage];
+            flops += 2 * blocks * 2 * 27 * channels * channels * pixels * settings.Frames / Math.Pow(4, stage);
+        }
+        var chunk = config.TemporalFactor * pixels * width;
+        return new Stage("decode", Elements(model, "vae") * sizeof(float), (long)(6 * chunk) * sizeof(float), flops);
+    }
+
+    private static long Elements(ModelFolder model, string part)
+    {
+        using var weights = model.OpenWeights(part);
+        return weights.Tensors.Values.Sum(tensor => tensor.Elements);
+    }
+
+    private static string Size(long bytes) => string.Create(
+        CultureInfo.InvariantCulture, $"{(bytes >= 1L << 30 ? bytes / (double)(1L << 30) : bytes / (double)(1L << 20)):0.0} {(bytes >= 1L << 30 ? "GB" : "MB")}");
+}

@@ -1,0 +1,156 @@
+using Sora.Clips;
+using Sora.Models;
+using static TorchSharp.torch;
+
+namespace Sora.Sampling;
+
+/// <summary>How a run is watched and where it stops.</summary>
+public sealed record RunOptions
+{
+    /// <summary>Steps after which to stop with an unfinished clip; null runs to the end.</summary>
+    public int? Until { get; init; }
+
+    /// <summary>Only the steps of one expert: 0 for high noise, 1 for low noise; null for both.</summary>
+    public int? Expert { get; init; }
+
+    /// <summary>Sees the unfinished clip after every model call.</summary>
+    public Action<Clip>? Checkpoint { get; init; }
+}
+
+/// <summary>
+/// From text, and what is known, to a clip: the text encoder, then the encoders that the known part needs, then the
+/// transformer are loaded, used and freed in turn. What several runs share is computed once.
+/// </summary>
+public sealed class Pipeline : IDisposable
+{
+    private readonly ModelFolder model;
+    private readonly Precision precision;
+    private readonly Reporter reporter;
+    private readonly CancellationToken cancel;
+    private readonly Experts experts;
+    private readonly Dictionary<(string Prompt, string? Negative, int Length), TextRows> texts = [];
+    private readonly Lazy<string> fingerprint;
+
+    /// <summary>Opens nothing yet.</summary>
+    public Pipeline(ModelFolder model, Precision precision, Reporter reporter, CancellationToken cancel)
+    {
+        (this.model, this.precision, this.reporter, this.cancel) = (model, precision, reporter, cancel);
+        experts = new Experts(model, precision, cancel);
+        fingerprint = new Lazy<string>(model.VaeFingerprint);
+        Defaults = ModelDefaults.Of(model);
+    }
+
+    /// <summary>What runs of this model start from.</summary>
+    public ModelDefaults Defaults { get; }
+
+    /// <summary>Samples a clip.</summary>
+    /// <param name="settings">All that it depends on, checked by <see cref="VideoSize"/>.</param>
+    /// <param name="conditioning">What is known.</param>
+    /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
+    /// <param name="options">Where to stop.</param>
+    /// <returns>A finished clip, or an unfinished one where <paramref name="options"/> stop it.</returns>
+    public Clip Generate(SamplingSettings settings, Conditioning conditioning, HostTensor? noise = null, RunOptions? options = null)
+    {
+        using var scope = NewDisposeScope();
+        var schedule = settings.MakeSchedule(Defaults.Scheduler);
+        var text = Text(settings);
+        var shape = settings.LatentShape(model.Vae);
+        var start = noise is null ? SeededNoise(settings, 0, shape) : GivenNoise(noise, shape);
+        var guide = new GuideBuilder(model, precision, settings).Build(conditioning, start);
+        var first = 0;
+        if (conditioning.Known is { } known && settings.Strength < 1)
+        {
+            first = schedule.FirstCall(settings.Strength, settings.ChooseSampler(Defaults.Scheduler).CallsPerStep);
+            if (first < schedule.Calls) start = Samplers.Noised(known, start, schedule.Sigmas[first]);
+        }
+        var clip = new Clip { Info = Info(settings) };
+        return Run(clip, new Unfinished(settings, guide, new SamplerState(first, start)), text, options ?? new());
+    }
+
+    /// <summary>Goes on with an unfinished clip.</summary>
+    public Clip Resume(Clip clip, RunOptions? options = null)
+    {
+        using var scope = NewDisposeScope();
+        if (clip.Info.Vae is { } vae && vae != fingerprint.Value)
+            throw SoraException.Failed($"{clip.Origin}: sampled with another model ({clip.Info.Model ?? "unnamed"})", "name that one with --model");
+        var empty = new GuideBuilder(model, precision, Defaults.Settings).Empty;
+        var unfinished = Unfinished.FromClip(clip, empty, precision.Device);
+        return Run(Unfinished.Strip(clip), unfinished, Text(unfinished.Settings), options ?? new());
+    }
+
+    /// <summary>Frees the transformer.</summary>
+    public void Dispose()
+    {
+        experts.Dispose();
+        foreach (var text in texts.Values)
+        {
+            text.Prompt.Dispose();
+            text.Negative?.Dispose();
+        }
+    }
+
+    private Clip Run(Clip clip, Unfinished at, TextRows text, RunOptions options)
+    {
+        var (settings, guide, state) = at;
+        var schedule = settings.MakeSchedule(Defaults.Scheduler);
+        var sampler = settings.ChooseSampler(Defaults.Scheduler);
+        var noiseShape = state.Latents.shape;
+        var run = new SamplerRun(
+            schedule, sampler.Step, experts.Denoiser(settings, guide, text),
+            call => SeededNoise(settings, (uint)call + 1, noiseShape));
+        var end = run.Run(state, LastCall(settings, schedule, sampler, options), now =>
+        {
+            reporter.Progress("sampling", now.Call - state.Call, schedule.Calls - state.Call);
+            options.Checkpoint?.Invoke((at with { State = now }).ToClip(clip, model.Vae, schedule));
+        }, cancel);
+        if (end.Call < schedule.Calls) return (at with { State = end }).ToClip(clip, model.Vae, schedule);
+        return clip with { Latents = TensorIO.ToHost(model.Vae.Denormalise(guide.Finish(end.Latents)).cpu()) };
+    }
+
+    private int LastCall(SamplingSettings settings, Schedule schedule, Sampler sampler, RunOptions options)
+    {
+        // Heun's pairs end in an even number of calls less one: the step before the last call of a pair is not a whole one.
+        var until = options.Until is { } steps ? Math.Min(steps * sampler.CallsPerStep, schedule.Calls) : schedule.Calls;
+        if (options.Expert is not 0) return until;
+        var low = schedule.Timesteps.TakeWhile(t => Experts.Of(model, settings, t) == 0).Count();
+        return Math.Min(until, low);
+    }
+
+    private TextRows Text(SamplingSettings settings)
+    {
+        var negative = settings.Guidance > 1 ? settings.Negative : null;
+        var key = (settings.Prompt, negative, settings.TextLength);
+        if (texts.TryGetValue(key, out var known)) return known;
+        var rows = TextRows.Encode(model, settings, precision, reporter);
+        rows.Prompt.DetachFromDisposeScope();
+        rows.Negative?.DetachFromDisposeScope();
+        return texts[key] = rows;
+    }
+
+    private Tensor SeededNoise(SamplingSettings settings, uint stream, long[] shape)
+    {
+        var values = Noise.Normal((ulong)settings.Seed, stream, ((int)shape[1], (int)shape[2], (int)shape[3], (int)shape[4]));
+        return tensor(values, shape).to(precision.Device);
+    }
+
+    private Tensor GivenNoise(HostTensor noise, long[] shape)
+    {
+        if (!noise.Shape.AsSpan().SequenceEqual(shape))
+            throw SoraException.Failed(
+                $"the given noise is {Shapes.Text(noise.Shape)}; this video's latents are {Shapes.Text(shape)}",
+                "noise is [1, channels, latent frames, rows, columns]; --size and --frames decide the shape");
+        return TensorIO.ToTensor(noise).to(float32).to(precision.Device);
+    }
+
+    private ClipInfo Info(SamplingSettings settings) => new()
+    {
+        Model = model.Name,
+        Vae = fingerprint.Value,
+        Width = settings.Width,
+        Height = settings.Height,
+        Frames = settings.Frames,
+        Fps = settings.Fps,
+        Seed = settings.Seed,
+        Prompt = settings.Prompt,
+    };
+}

@@ -1,0 +1,50 @@
+using Sora.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sora.Sampling;
+
+/// <summary>Where a model computes, and in which type. The sampler itself always works in float32.</summary>
+/// <param name="Device">The device.</param>
+/// <param name="Type">The type of weights and activations.</param>
+public sealed record Precision(Device Device, ScalarType Type)
+{
+    /// <summary>How weights are loaded.</summary>
+    public WeightsOptions Options => new() { Device = Device, DType = Type };
+
+    /// <summary>The same in float32, for parts that lose too much in half: the VAE.</summary>
+    public WeightsOptions Full => new() { Device = Device, DType = float32 };
+
+    /// <summary>bfloat16 on a GPU where there is one, else float32 on the CPU, which has no fast half precision.</summary>
+    public static Precision Default() =>
+        cuda.is_available() ? new(new Device(DeviceType.CUDA, 0), bfloat16) : new(new Device(DeviceType.CPU), float32);
+
+    /// <summary>
+    /// The device and the type that a user names.
+    /// </summary>
+    /// <param name="device"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>; null for the default.</param>
+    /// <param name="type"><c>f32</c>, <c>bf16</c> or <c>f16</c>; null for the device's default.</param>
+    /// <exception cref="SoraException">There is no such device or type.</exception>
+    public static Precision Parse(string? device, string? type)
+    {
+        var chosen = device is null ? Default() : ParseDevice(device);
+        return type switch
+        {
+            null => chosen,
+            "f32" => chosen with { Type = float32 },
+            "bf16" => chosen with { Type = bfloat16 },
+            "f16" => chosen with { Type = float16 },
+            _ => throw SoraException.Usage($"'{type}' is not a type to compute in", "types are f32, bf16 and f16"),
+        };
+    }
+
+    private static Precision ParseDevice(string device)
+    {
+        if (device == "cpu") return new(new Device(DeviceType.CPU), float32);
+        var index = device == "cuda" ? 0 : device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device[5..], out var given) ? given : -1;
+        if (index < 0) throw SoraException.Usage($"there is no device '{device}'", "devices are cpu, cuda and cuda:N");
+        return cuda.is_available()
+            ? new(new Device(DeviceType.CUDA, index), bfloat16)
+            : throw SoraException.Failed("this build of libtorch has no CUDA, or finds no NVIDIA driver", "leave --device out to compute on the CPU");
+    }
+}

@@ -1,0 +1,119 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Sora.Models;
+
+namespace Sora.Sampling;
+
+/// <summary>
+/// All that a sampling run depends on besides the model and what is known of the video. It is stored with an
+/// unfinished run, and names every default that was taken.
+/// </summary>
+public sealed record SamplingSettings
+{
+    private static readonly JsonSerializerOptions Format = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    };
+
+    /// <summary>What the video shows.</summary>
+    public string Prompt { get; init; } = "";
+
+    /// <summary>What guidance leads away from.</summary>
+    public string Negative { get; init; } = "";
+
+    /// <summary>Rows of text that the transformer attends to; the rest of them are zeros.</summary>
+    public int TextLength { get; init; } = 512;
+
+    /// <summary>Of the frames, in pixels.</summary>
+    public int Width { get; init; }
+
+    /// <summary>Of the frames, in pixels.</summary>
+    public int Height { get; init; }
+
+    /// <summary>Video frames.</summary>
+    public int Frames { get; init; }
+
+    /// <summary>Frames a second.</summary>
+    public double Fps { get; init; } = 16;
+
+    /// <summary>Seed of the noise.</summary>
+    public long Seed { get; init; }
+
+    /// <summary>Name of the sampler; null for the model's.</summary>
+    public string? Sampler { get; init; }
+
+    /// <summary>Order of a multistep sampler; null for the model's.</summary>
+    public int? Order { get; init; }
+
+    /// <summary>Steps of the schedule.</summary>
+    public int Steps { get; init; } = 50;
+
+    /// <summary>Shift of the schedule towards noise.</summary>
+    public double Shift { get; init; } = 1;
+
+    /// <summary>Own noise levels, before the shift.</summary>
+    public IReadOnlyList<double>? Sigmas { get; init; }
+
+    /// <summary>UniPC's table as it was when Wan was released.</summary>
+    public bool OriginalSchedule { get; init; }
+
+    /// <summary>Scale of guidance; none up to 1.</summary>
+    public double Guidance { get; init; } = 5;
+
+    /// <summary>Scale of guidance of the expert for low noise; null for the same.</summary>
+    public double? Guidance2 { get; init; }
+
+    /// <summary>Part of 1000 from which on timesteps belong to the expert for high noise; null for the model's.</summary>
+    public double? Boundary { get; init; }
+
+    /// <summary>How much of the schedule runs where the known latents are only a start: 1 is all of it.</summary>
+    public double Strength { get; init; } = 1;
+
+    /// <summary>The sampler that these settings ask for.</summary>
+    /// <exception cref="SoraException">There is no such sampler.</exception>
+    public Sampler ChooseSampler(SchedulerConfig config) => Sampling.Sampler.Create(Sampler, Order, config);
+
+    /// <summary>The noise levels that these settings ask for.</summary>
+    /// <exception cref="SoraException">They can't be had.</exception>
+    public Schedule MakeSchedule(SchedulerConfig config)
+    {
+        var spacing = ChooseSampler(config).Spacing;
+        if (OriginalSchedule && spacing != Spacing.UniPc)
+            throw SoraException.Usage($"the original schedule is one of unipc, not of {Sampler ?? config.Sampler}", "leave --schedule out, or choose --sampler unipc");
+        return Schedule.Create(new ScheduleOptions
+        {
+            Spacing = OriginalSchedule ? Spacing.Original : spacing,
+            Steps = Steps,
+            Shift = Shift,
+            Sigmas = Sigmas,
+            Terminal = config.Terminal,
+            Respacing = config.Respacing,
+            EndAtMinimum = config.EndAtMinimum,
+        });
+    }
+
+    /// <summary>The shape [1, C, T, h, w] of the latents.</summary>
+    public long[] LatentShape(CausalVaeConfig vae) =>
+        [1, vae.ZDim, (Frames - 1) / vae.TemporalFactor + 1, Height / vae.SpatialFactor, Width / vae.SpatialFactor];
+
+    /// <summary>As JSON.</summary>
+    public string ToJson() => JsonSerializer.Serialize(this, Format);
+
+    /// <summary>From JSON.</summary>
+    /// <exception cref="SoraException">It isn't what <see cref="ToJson"/> writes.</exception>
+    public static SamplingSettings Parse(string json, string origin)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<SamplingSettings>(json, Format) ?? throw new JsonException("null");
+        }
+        catch (JsonException fault)
+        {
+            throw SoraException.Failed($"{origin}: the settings of the sampling can't be read", "it was made by another version; run it from the start", fault);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+using System.Text.Json;
+using Sora.Clips;
+using Sora.Models;
+using static TorchSharp.torch;
+
+namespace Sora.Sampling;
+
+/// <summary>
+/// A run between two model calls: settings, what is known, and the sampler's state. As a clip file it holds no
+/// <c>latent_tensor</c> but tensors <c>noise_*</c>, so that nothing takes it for a video; its <c>noise_estimate</c> is the
+/// current estimate in raw latents, which a decoder can show. Going on from it is bit-identical to not having stopped.
+/// </summary>
+/// <param name="Settings">All that the run depends on.</param>
+/// <param name="Guide">What is known, for the network.</param>
+/// <param name="State">Where the sampler stands.</param>
+internal sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerState State)
+{
+    /// <summary>Name of the tensor with the current estimate of the video, raw latents [1, C, T, h, w].</summary>
+    public const string EstimateName = Clip.NoisePrefix + "estimate";
+
+    private const string SettingsKey = "sampling";
+    private const string ProgressKey = "sampling_progress";
+    private const string Latents = Clip.NoisePrefix + "latents";
+    private const string Previous = Clip.NoisePrefix + "previous";
+    private const string Prediction = Clip.NoisePrefix + "prediction_";
+
+    /// <summary>What is stored besides settings and tensors.</summary>
+    private sealed record Progress(int Call, int Order, float Sigma, int References, IReadOnlyList<double>? ControlScale);
+
+    /// <summary>The run as a clip, with the tensors that <paramref name="clip"/> has already.</summary>
+    public Clip ToClip(Clip clip, CausalVaeConfig vae, Schedule schedule)
+    {
+        using var scope = NewDisposeScope();
+        var tensors = new Dictionary<string, HostTensor>(clip.Tensors) { [Latents] = TensorIO.ToHost(State.Latents) };
+        if (State.Previous is { } previous) tensors[Previous] = TensorIO.ToHost(previous);
+        for (var k = 0; k < State.Predictions.Count; k++) tensors[$"{Prediction}{k}"] = TensorIO.ToHost(State.Predictions[k]);
+        foreach (var (name, tensor) in Guide.Tensors()) tensors[Clip.NoisePrefix + name] = TensorIO.ToHost(tensor);
+        if (State.Estimate is { } estimate) tensors[EstimateName] = TensorIO.ToHost(vae.Denormalise(Guide.Finish(estimate)));
+        var progress = new Progress(State.Call, State.Order, schedule.Sigmas[State.Call], Guide.References, Guide.ControlScale);
+        return (clip with { Latents = null, Tensors = tensors })
+            .WithMetadata(SettingsKey, Settings.ToJson())
+            .WithMetadata(ProgressKey, JsonSerializer.Serialize(progress));
+    }
+
+    /// <summary>The run that a clip holds.</summary>
+    /// <exception cref="SoraException">It holds none, or one of another kind of model.</exception>
+    public static Unfinished FromClip(Clip clip, Guide empty, Device device)
+    {
+        if (!clip.IsUnfinished || !clip.Metadata.TryGetValue(SettingsKey, out var json) || !clip.Metadata.TryGetValue(ProgressKey, out var text))
+            throw SoraException.Failed($"{clip.Origin}: nothing to go on with: it isn't an unfinished sampling", "sora generate --until N makes one");
+        var settings = SamplingSettings.Parse(json, clip.Origin);
+        var progress = JsonSerializer.Deserialize<Progress>(text)!;
+        Tensor? Get(string name) => clip.Tensors.TryGetValue(name, out var host) ? TensorIO.ToTensor(host).to(device) : null;
+        var state = new SamplerState(progress.Call, Get(Latents) ?? throw SoraException.Failed($"{clip.Origin}: {Latents} is missing"))
+        {
+            Order = progress.Order,
+            Previous = Get(Previous),
+            Predictions = [.. Enumerable.Range(0, 3).Select(k => Get($"{Prediction}{k}")).OfType<Tensor>()],
+        };
+        var guide = empty with
+        {
+            Known = Get(Clip.NoisePrefix + "known"),
+            Mask = Get(Clip.NoisePrefix + "mask"),
+            Noise = Get(Clip.NoisePrefix + "start"),
+            Channels = Get(Clip.NoisePrefix + "channels"),
+            Image = Get(Clip.NoisePrefix + "image"),
+            Control = Get(Clip.NoisePrefix + "control"),
+            References = progress.References,
+            ControlScale = progress.ControlScale,
+        };
+        return new Unfinished(settings, guide, state);
+    }
+
+    /// <summary>A clip without what an unfinished run added.</summary>
+    public static Clip Strip(Clip clip) => clip.WithoutNoise() with
+    {
+        Metadata = clip.Metadata.Where(entry => entry.Key is not (SettingsKey or ProgressKey)).ToDictionary(),
+    };
+}

@@ -1,0 +1,49 @@
+using Sora.Models;
+
+namespace Sora.Sampling;
+
+/// <summary>Which sizes and lengths a model can make.</summary>
+public static class VideoSize
+{
+    /// <summary>
+    /// Checks that frames divide into tokens.
+    /// </summary>
+    /// <exception cref="SoraException">They don't; the hint names the nearest sizes that do.</exception>
+    public static void Check(ModelFolder model, FrameSize size)
+    {
+        var (rows, columns) = Unit(model);
+        if (size.Width % columns == 0 && size.Height % rows == 0) return;
+        var near = Candidates(size.Width, columns).SelectMany(w => Candidates(size.Height, rows), (w, h) => new FrameSize(w, h))
+            .OrderBy(candidate => Math.Abs(candidate.Width - size.Width) + Math.Abs(candidate.Height - size.Height)).Take(2);
+        throw SoraException.Usage(
+            $"{model.Name} can't make {size}: width must be a multiple of {columns}, height of {rows}",
+            $"the nearest sizes are {string.Join(" and ", near)}");
+    }
+
+    /// <summary>
+    /// The number of frames nearest below that fills latent frames: one, and the time factor for each further one.
+    /// As in diffusers, 12 becomes 13 and 10 becomes 9 where the factor is 4.
+    /// </summary>
+    public static int WholeFrames(ModelFolder model, int frames)
+    {
+        var group = model.Vae.TemporalFactor;
+        return Math.Max(1, frames % group == 1 % group ? frames : frames / group * group + 1);
+    }
+
+    /// <summary>The largest size within another one that divides into tokens, at least one of them.</summary>
+    public static FrameSize Floor(ModelFolder model, FrameSize size)
+    {
+        var (rows, columns) = Unit(model);
+        return new FrameSize(Math.Max(1, size.Width / columns) * columns, Math.Max(1, size.Height / rows) * rows);
+    }
+
+    /// <summary>Pixels of a token.</summary>
+    private static (int Rows, int Columns) Unit(ModelFolder model) =>
+        (model.Vae.SpatialFactor * model.Transformer.PatchSize.Rows, model.Vae.SpatialFactor * model.Transformer.PatchSize.Columns);
+
+    private static IEnumerable<int> Candidates(int side, int unit)
+    {
+        var below = side / unit * unit;
+        return below == side ? [side] : below == 0 ? [unit] : [below, below + unit];
+    }
+}
