@@ -37,7 +37,7 @@ public static class NumberFormats
             case DType.U16: Convert<ushort>(source, destination, x => x); break;
             case DType.U8: Convert<byte>(source, destination, x => x); break;
             case DType.Bool: Convert<byte>(source, destination, x => x == 0 ? 0 : 1); break;
-            default: throw new ArgumentOutOfRangeException(nameof(type), type, null);
+            default: BlockFormats.Dequantise(type, source, destination); break;
         }
     }
 
@@ -47,7 +47,7 @@ public static class NumberFormats
     /// <param name="destination">Room for as many elements of <paramref name="type"/>.</param>
     public static void FromFloats(ReadOnlySpan<float> source, DType type, Span<byte> destination)
     {
-        if (!type.IsFloat()) throw new ArgumentException($"float32 is not rounded to {type.Name()}");
+        if (!type.IsFloat() || type.IsBlocks()) throw new ArgumentException($"float32 is not rounded to {type.Name()}");
         if (destination.Length != (long)source.Length * type.BlockBytes())
             throw new ArgumentException($"{source.Length} {type.Name()} elements do not fill {destination.Length} bytes");
         switch (type)

@@ -3,25 +3,27 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Sora.Clips;
+using Sora.Models.Formats;
 
 namespace Sora.Models;
 
 /// <summary>
-/// Finds the weights of a model part: one safetensors file, or the shards that an index names.
+/// Finds the weights of a model part: one file, or the shards that an index names. Whatever their format and spelling,
+/// they come under diffusers' names.
 /// </summary>
 public static class Checkpoint
 {
     private static readonly string[] Names = ["diffusion_pytorch_model", "model"];
 
     /// <summary>
-    /// Opens a file, an index (<c>*.safetensors.index.json</c>), or a folder in the layout of diffusers or
+    /// Opens a file (safetensors or GGUF), an index (<c>*.safetensors.index.json</c>), or a folder in the layout of diffusers or
     /// transformers; only headers are read.
     /// </summary>
     /// <exception cref="SoraException">Nothing there, a shard is missing or truncated, or a tensor of the index is in no shard.</exception>
     public static TensorSource Open(string path)
     {
         if (Directory.Exists(path)) path = Find(path);
-        return path.EndsWith(".json", StringComparison.Ordinal) ? OpenIndex(path) : SafeTensorsFile.Open(path);
+        return path.EndsWith(".json", StringComparison.Ordinal) ? CheckpointFile.InOurNames(OpenIndex(path)) : CheckpointFile.Open(path);
     }
 
     /// <summary>
@@ -63,6 +65,7 @@ public static class Checkpoint
         var indexes = Directory.GetFiles(folder, "*.safetensors.index*.json");
         if (indexes.Length == 1) return indexes[0];
         var files = Directory.GetFiles(folder, "*.safetensors");
+        if (files.Length == 0) files = Directory.GetFiles(folder, "*.gguf");
         if (indexes.Length == 0 && files.Length == 1) return files[0];
         throw SoraException.Failed(
             $"{folder} has no weights (looked for {string.Join(" and ", Names.Select(name => $"{name}.safetensors"))})",

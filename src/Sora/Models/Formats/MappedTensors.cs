@@ -1,0 +1,67 @@
+using System.Runtime.InteropServices;
+using Sora.Clips;
+
+namespace Sora.Models.Formats;
+
+/// <summary>One tensor of a <see cref="MappedTensors"/>.</summary>
+/// <param name="Name">Its name to the outside.</param>
+/// <param name="Source">Its name in the file.</param>
+/// <param name="Shape">Its shape to the outside; as many elements as in the file.</param>
+/// <param name="Scale">Factors of a scaled tensor: one, or one for each row.</param>
+internal sealed record MappedTensor(string Name, string Source, long[] Shape, float[]? Scale);
+
+/// <summary>Tensors of another source under other names; scaled ones as the float32 that they stand for.</summary>
+internal sealed class MappedTensors : TensorSource
+{
+    private readonly TensorSource inner;
+    private readonly Dictionary<string, MappedTensor> mapped = [];
+    private readonly OrderedDictionary<string, TensorInfo> infos = [];
+
+    /// <param name="inner">Disposed with this one.</param>
+    /// <param name="tensors">In the order to the outside.</param>
+    public MappedTensors(TensorSource inner, IEnumerable<MappedTensor> tensors)
+    {
+        this.inner = inner;
+        foreach (var tensor in tensors)
+        {
+            var info = inner.Info(tensor.Source) with { Name = tensor.Name, Shape = tensor.Shape };
+            if (tensor.Scale != null) info = info with { DType = DType.F32, Bytes = info.Elements * sizeof(float) };
+            if (!infos.TryAdd(tensor.Name, info))
+                throw SoraException.Failed($"{inner.Origin}: '{tensor.Source}' and '{mapped[tensor.Name].Source}' are the same tensor, {tensor.Name}");
+            mapped.Add(tensor.Name, tensor);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override string Origin => inner.Origin;
+
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, string> Metadata => inner.Metadata;
+
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, TensorInfo> Tensors => infos;
+
+    /// <inheritdoc/>
+    public override void Read(string name, long offset, Span<byte> destination)
+    {
+        var tensor = mapped[Info(name).Name];
+        if (tensor.Scale == null) inner.Read(tensor.Source, offset, destination);
+        else ReadFloats(name, offset / sizeof(float), MemoryMarshal.Cast<byte, float>(destination));
+    }
+
+    /// <inheritdoc/>
+    public override void ReadFloats(string name, long first, Span<float> destination)
+    {
+        var tensor = mapped[Info(name).Name];
+        inner.ReadFloats(tensor.Source, first, destination);
+        if (tensor.Scale == null) return;
+        var row = infos[name].Elements / tensor.Scale.Length;
+        for (var i = 0; i < destination.Length; i++) destination[i] *= tensor.Scale[(first + i) / row];
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing) inner.Dispose();
+    }
+}
