@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Sora.Models;
 
 namespace Sora.Cli;
 
@@ -43,7 +44,7 @@ internal static class Options
             Description = "Model: a folder, a file, or a name under $SORA_MODELS; the built-in mini when left out",
             HelpName = "MODEL",
         };
-        option.CompletionSources.Add(_ => InstalledModels());
+        option.CompletionSources.Add(_ => ModelFolder.Installed());
         return option;
     }
 
@@ -126,16 +127,6 @@ internal static class Options
         DefaultValueFactory = _ => [],
         CustomParser = result => Parsed(result, name, _ => result.Tokens.Select(token => parse(token.Value)).ToArray()) ?? [],
     };
-
-    /// <summary>Names of the models under $SORA_MODELS, and the built-in one.</summary>
-    public static IEnumerable<string> InstalledModels()
-    {
-        var root = Environment.GetEnvironmentVariable("SORA_MODELS");
-        var found = Directory.Exists(root)
-            ? Directory.EnumerateFileSystemEntries(root).Select(path => Path.GetFileName(path))
-            : [];
-        return found.Append("mini").Distinct().Order(StringComparer.Ordinal);
-    }
 
     private static T? Parsed<T>(ArgumentResult result, string name, Func<string, T> parse)
     {

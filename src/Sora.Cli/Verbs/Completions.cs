@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Sora.Models;
 
 namespace Sora.Cli.Verbs;
 
@@ -18,7 +19,7 @@ internal static class Completions
                 "bash" => Docs.Completions.Bash(verbs),
                 "zsh" => Docs.Completions.Zsh(verbs),
                 "fish" => Docs.Completions.Fish(verbs),
-                "models" => string.Concat(Options.InstalledModels().Select(name => $"{name}\n")),
+                "models" => string.Concat(ModelFolder.Installed().Select(name => $"{name}\n")),
                 var other => throw SoraException.Usage($"there are no completions '{other}'", "bash, zsh, fish or models"),
             });
         })
