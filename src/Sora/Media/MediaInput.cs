@@ -6,7 +6,7 @@ using FFMpegCore.Pipes;
 
 namespace Sora.Media;
 
-/// <summary>Where pictures come from, as ffmpeg is told: a file, a numbered sequence of stills, or standard input.</summary>
+/// <summary>Where pictures come from, as ffmpeg is told: a file, a numbered sequence of stills, or a stream.</summary>
 internal sealed partial class MediaInput : IDisposable
 {
     /// <summary>The rate of stills when nobody names one; ffmpeg's own.</summary>
@@ -14,6 +14,8 @@ internal sealed partial class MediaInput : IDisposable
 
     private readonly string? _temporary;
     private readonly Func<Action<FFMpegArgumentOptions>, FFMpegArguments> _arguments;
+
+    private TimeSpan? _duration;
 
     private MediaInput(string name, double fps, Func<Action<FFMpegArgumentOptions>, FFMpegArguments> arguments, string? temporary)
     {
@@ -32,6 +34,10 @@ internal sealed partial class MediaInput : IDisposable
     /// <summary>ffmpeg's number of the stream to read.</summary>
     public int Stream { get; private init; }
 
+    /// <summary>About how many frames there are from a time on; null if that isn't known.</summary>
+    public int? FramesAt(double fps, ClipTime? start) =>
+        _duration is { } length ? Math.Max(0, (int)Math.Round(length.TotalSeconds * fps) - (start?.FrameCount(fps) ?? 0)) : null;
+
     /// <summary>Begins ffmpeg's command line with this input, and options that stand before it.</summary>
     public FFMpegArguments Arguments(Action<FFMpegArgumentOptions> options) => _arguments(options);
 
@@ -40,12 +46,11 @@ internal sealed partial class MediaInput : IDisposable
         if (_temporary != null) File.Delete(_temporary);
     }
 
-    /// <summary>Opens a file, a numbered sequence (<c>frames/%04d.png</c>), or standard input (<c>-</c>).</summary>
+    /// <summary>Opens a file, a numbered sequence (<c>frames/%04d.png</c>), or a named pipe.</summary>
     public static MediaInput Open(string path, double? fps, CancellationToken cancel)
     {
         FfmpegRun.Require();
-        if (path == "-") return FromStream("standard input", StandardStream.OpenInput(cancel), fps, cancel);
-        if (FileType.IsPipe(path)) return FromStream(path, File.OpenRead(path), fps, cancel);
+        if (FileType.IsPipe(path)) return FromStream(File.OpenRead(path), path, fps, cancel);
         if (NumberPattern().IsMatch(Path.GetFileName(path))) return FromSequence(path, fps);
         if (Directory.Exists(path))
             throw SoraException.Failed($"{path} is a folder", $"name its pictures by a pattern: {Path.Combine(path, "%04d.png")}");
@@ -70,7 +75,7 @@ internal sealed partial class MediaInput : IDisposable
         return new MediaInput(path, rate, options => FFMpegArguments.FromFileInput(file, false, o =>
         {
             options(o.ForceFormat("image2").WithCustomArgument($"-framerate {rate:R}").WithStartNumber(numbers.Min()));
-        }), null);
+        }), null) { _duration = TimeSpan.FromSeconds(numbers.Count / rate) };
     }
 
     private static MediaInput FromFile(string name, string path, string? temporary, double? fps, CancellationToken cancel)
@@ -87,6 +92,7 @@ internal sealed partial class MediaInput : IDisposable
         {
             HasTimes = !still,
             Stream = video.Index,
+            _duration = !still && analysis.Duration > TimeSpan.Zero ? analysis.Duration : null,
         };
     }
 
@@ -122,8 +128,9 @@ internal sealed partial class MediaInput : IDisposable
     /// YUV4MPEG2 is read as it comes. Most containers can't be read without seeking, so anything else is copied to a
     /// temporary file first.
     /// </summary>
-    private static MediaInput FromStream(string name, Stream stream, double? fps, CancellationToken cancel)
+    public static MediaInput FromStream(Stream stream, string name, double? fps, CancellationToken cancel)
     {
+        FfmpegRun.Require();
         var head = new byte[256];
         var count = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
         if (count == 0) throw SoraException.Failed($"{name} is empty");

@@ -7,11 +7,11 @@ namespace Sora.Media;
 /// <summary>Which part of a video to read, and at which rate.</summary>
 public sealed record VideoReaderOptions
 {
-    /// <summary>Skips what comes before this time.</summary>
-    public TimeSpan? Start { get; init; }
+    /// <summary>Skips what comes before this time; frames are counted at the rate that is read.</summary>
+    public ClipTime? Start { get; init; }
 
-    /// <summary>Reads no more than this much time.</summary>
-    public TimeSpan? Duration { get; init; }
+    /// <summary>Reads no more than this much.</summary>
+    public ClipTime? Duration { get; init; }
 
     /// <summary>Reads no more than this many frames.</summary>
     public int? Frames { get; init; }
@@ -26,7 +26,7 @@ public sealed record VideoReaderOptions
 
 /// <summary>
 /// Reads any media that ffmpeg reads as a stream of RGB frames of one size: videos, single pictures, numbered sequences
-/// of pictures, and standard input. Rotation and sample aspect ratio are applied (frames come upright, with square
+/// of pictures, and streams. Rotation and sample aspect ratio are applied (frames come upright, with square
 /// pixels); colours are converted from the matrix and range that the file states, or from ffmpeg's assumption, BT.601
 /// in video range, where it states none. A varying frame rate becomes a constant one. Transparency is dropped.
 /// Frames pass one at a time: memory doesn't grow with the duration.
@@ -50,10 +50,12 @@ public sealed class VideoReader : IDisposable
     {
         _input = input;
         Fps = options.Fps ?? input.Fps;
+        var limits = new[] { options.Frames, options.Duration?.FrameCount(Fps) };
+        ExpectedFrames = limits.Append(input.FramesAt(Fps, options.Start)).Min();
         _socket = new OutputSocket();
         try
         {
-            _run = new FfmpegRun(Command(input, options, Fps, _socket.Url), $"{input.Name} can't be read", cancel);
+            _run = new FfmpegRun(Command(input, options.Start?.FrameCount(Fps) ?? 0, limits.Min()), $"{input.Name} can't be read", cancel);
             _frames = Connect(_socket, _run);
             _next = ReadFrame() ?? throw Empty();
         }
@@ -74,28 +76,35 @@ public sealed class VideoReader : IDisposable
     /// <summary>Frames a second.</summary>
     public double Fps { get; }
 
+    /// <summary>About how many frames will come; null if the file doesn't say.</summary>
+    public int? ExpectedFrames { get; }
+
     /// <summary>The last thing that ffmpeg complained about, such as a damaged frame that it left out; or null.</summary>
     public string? Complaint => _run.Complaint;
 
     /// <summary>Opens a file, a numbered sequence of pictures such as <c>frames/%04d.png</c> (the first number found is
-    /// the start, the first number missing the end), or standard input (<c>-</c>).</summary>
-    /// <param name="path">The file, pattern or <c>-</c>.</param>
+    /// the start, the first number missing the end).</summary>
+    /// <param name="path">The file or pattern.</param>
     /// <param name="options">Which part to read; null means all.</param>
     /// <param name="cancel">Stops the reading.</param>
     /// <exception cref="SoraException">There is no such file, it has no pictures, or ffmpeg is missing or can't read it.</exception>
     public static VideoReader Open(string path, VideoReaderOptions? options = null, CancellationToken cancel = default)
     {
         options ??= new VideoReaderOptions();
-        var input = MediaInput.Open(path, options.Fps, cancel);
-        try
-        {
-            return new VideoReader(input, options, cancel);
-        }
-        catch
-        {
-            input.Dispose();
-            throw;
-        }
+        return Open(MediaInput.Open(path, options.Fps, cancel), options, cancel);
+    }
+
+    /// <summary>Opens a stream such as standard input. YUV4MPEG2 is read as it comes; any other format, since most need
+    /// seeking, is copied to a temporary file first.</summary>
+    /// <param name="stream">Read to the end of the part that is asked for; not closed.</param>
+    /// <param name="name">What to call it in messages.</param>
+    /// <param name="options">Which part to read; null means all.</param>
+    /// <param name="cancel">Stops the reading.</param>
+    /// <exception cref="SoraException">It is empty, it has no pictures, or ffmpeg is missing or can't read it.</exception>
+    public static VideoReader Open(Stream stream, string name, VideoReaderOptions? options = null, CancellationToken cancel = default)
+    {
+        options ??= new VideoReaderOptions();
+        return Open(MediaInput.FromStream(stream, name, options.Fps, cancel), options, cancel);
     }
 
     /// <summary>The frames, each a picture of its own, once.</summary>
@@ -121,13 +130,28 @@ public sealed class VideoReader : IDisposable
         _input.Dispose();
     }
 
-    private static FFMpegArgumentProcessor Command(MediaInput input, VideoReaderOptions options, double fps, string url)
+    private static VideoReader Open(MediaInput input, VideoReaderOptions options, CancellationToken cancel)
     {
-        var rate = input.HasTimes ? string.Create(CultureInfo.InvariantCulture, $"fps={fps:R},") : "";
-        return input.Arguments(o => o.Seek(options.Start)).OutputToUrl(url, o =>
+        try
         {
-            o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"").WithDuration(options.Duration);
-            if (options.Frames is { } frames) o.WithFrameOutputCount(frames);
+            return new VideoReader(input, options, cancel);
+        }
+        catch
+        {
+            input.Dispose();
+            throw;
+        }
+    }
+
+    private FFMpegArgumentProcessor Command(MediaInput input, int firstFrame, int? frames)
+    {
+        // Half a frame early, so that rounded times don't decide.
+        TimeSpan? start = firstFrame > 0 ? TimeSpan.FromSeconds((firstFrame - 0.5) / Fps) : null;
+        var rate = input.HasTimes ? string.Create(CultureInfo.InvariantCulture, $"fps={Fps:R},") : "";
+        return input.Arguments(o => o.Seek(start)).OutputToUrl(_socket.Url, o =>
+        {
+            o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"");
+            if (frames is { } limit) o.WithFrameOutputCount(limit);
             // A stream of PPM pictures says its own size, after rotation and all.
             o.WithVideoCodec("ppm").ForceFormat("image2pipe");
         });

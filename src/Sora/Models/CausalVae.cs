@@ -98,5 +98,8 @@ public sealed class CausalVae
     private static long ChunkLength(bool trains, long frames, long unitPixels, long group) =>
         trains ? Math.Max(group, frames - 1) : Math.Max(1, ChunkPixels / (unitPixels * group)) * group;
 
+    /// <summary>How many frames of a stream to encode or decode at once, the first one apart: a multiple of the time factor.</summary>
+    internal int FramesPerPush(long height, long width) => (int)ChunkLength(false, 0, height * width, Config.TemporalFactor);
+
     internal static Tensor Join(IReadOnlyList<Tensor> parts) => parts.Count == 1 ? parts[0] : cat([.. parts], 2);
 }

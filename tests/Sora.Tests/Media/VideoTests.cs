@@ -149,8 +149,8 @@ public sealed class VideoTests : IDisposable
     {
         var frames = Noise(24, 8, 8);
         WriteAll("a.mkv", frames, 12);
-        AssertSame(frames[6..9], Read(new VideoReaderOptions { Start = TimeSpan.FromSeconds(0.5), Frames = 3 }), 0);
-        AssertSame(frames[..6], Read(new VideoReaderOptions { Duration = TimeSpan.FromSeconds(0.5) }), 0);
+        AssertSame(frames[6..9], Read(new VideoReaderOptions { Start = ClipTime.Seconds(0.5), Frames = 3 }), 0);
+        AssertSame(frames[..6], Read(new VideoReaderOptions { Duration = ClipTime.Seconds(0.5) }), 0);
         var half = Read(new VideoReaderOptions { Fps = 6 });
         Assert.Equal(12, half.Length);
         var twice = Read(new VideoReaderOptions { Fps = 24 });
@@ -184,9 +184,20 @@ public sealed class VideoTests : IDisposable
             foreach (var frame in frames) writer.Write(frame);
             writer.Complete();
         }
-        File.WriteAllBytes(At("piped"), stream.ToArray());
-        using var reader = VideoReader.Open(At("piped"));
-        AssertSame(frames, [.. reader.Frames()], 2);
+        stream.Position = 0;
+        using var reader = VideoReader.Open(stream, "stream", new VideoReaderOptions { Start = ClipTime.Frames(1) });
+        Assert.Equal(10, reader.Fps, 1e-9);
+        AssertSame(frames[1..], [.. reader.Frames()], 2);
+    }
+
+    [Fact]
+    public void AStreamOfAnotherFormatIsReadToo()
+    {
+        var frames = Noise(3, 16, 8);
+        WriteAll("a.mkv", frames, 10);
+        using var stream = File.OpenRead(At("a.mkv"));
+        using var reader = VideoReader.Open(stream, "stream");
+        AssertSame(frames, [.. reader.Frames()], 0);
     }
 
     [Fact]

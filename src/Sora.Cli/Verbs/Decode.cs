@@ -1,0 +1,131 @@
+using System.CommandLine;
+using System.Text.RegularExpressions;
+using Sora.Clips;
+using Sora.Media;
+using Sora.Models;
+
+namespace Sora.Cli.Verbs;
+
+/// <summary>Turns clips into media.</summary>
+internal static partial class Decode
+{
+    private static readonly Argument<string> ClipName = Options.Clip();
+    private static readonly Option<string> Output = Options.Output("Video, picture or numbered pictures (frames/%04d.png, from 0001) to write");
+    private static readonly Option<string?> Model = Options.Model("Model whose VAE decodes; by default the one that made the clip");
+    private static readonly Option<string?> Format = new("--format")
+    {
+        Description = "mp4, webm, mkv (lossless), gif, webp, y4m, png or jpg; by default that of the file's extension, and y4m for standard output",
+        HelpName = "FORMAT",
+    };
+
+    private static readonly Option<int?> Crf = Options.Value<int>("--crf", "N", "Quality: smaller is better and larger (mp4: 0 to 51, 18 by default; webm: 0 to 63, 24)", text =>
+        int.TryParse(text, out var crf) && crf >= 0 ? crf : throw SoraException.Usage($"'{text}' is not a whole number from 0 on"));
+
+    private static readonly Option<double?> Fps = Options.Fps("Frames a second; by default what the clip says");
+    private static readonly Option<string> Space = Options.Choice("--space", "How latents of other programs are meant: as the VAE gives them, or normalised as in diffusers", "raw", "normalised");
+
+    public static Verb Create() => new Verb("decode", "Turns a clip into a video or pictures", Body)
+    {
+        Details =
+        [
+            "Frames are written as they are decoded: memory doesn't grow with the duration.",
+            "Several clips from a pipe need a number in the output's name, which stands for the clip: out-%d.mp4, or clip-%d/%04d.png.",
+            "mp4 takes even sizes only: an odd one gets its last column or row twice.",
+        ],
+        Examples =
+        [
+            new("sora decode ball.latent -o ball.mp4", "Write a video"),
+            new("sora decode ball.latent -o frames/%04d.png", "Write each frame as a picture"),
+            new("sora decode ball.latent | ffmpeg -v error -i - -y ball.avi", "Hand the frames to another program"),
+        ],
+    }.With(ClipName, Output, Model, Format, Crf, Fps, Space);
+
+    private static void Body(ParseResult args, Run run)
+    {
+        var output = args.GetValue(Output)!;
+        var format = args.GetValue(Format) is { } name ? VideoWriter.ParseFormat(name) : output == "-" ? VideoFormat.Y4m : VideoWriter.FormatOf(output);
+        // Refuses a terminal before anything is read.
+        using var stream = output == "-" ? run.OpenOutput("video.mp4") : null;
+        using var codecs = new Codecs();
+        var number = 0;
+        foreach (var clip in ClipPipe.Read(run, args.GetValue(ClipName)!, Enum.Parse<LatentSpace>(args.GetValue(Space)!, ignoreCase: true)))
+        {
+            number++;
+            var file = stream == null ? FileOf(output, format, number) : output;
+            if (number > 1 && file == FileOf(output, format, 1))
+            {
+                var numbered = VideoWriter.HoldsStills(format) ? "clip-%d/%04d" : "out-%d";
+                throw SoraException.Usage($"{output} holds one clip, and there are more", $"number them: -o {numbered}{Path.GetExtension(output)}");
+            }
+            var model = ModelFor(clip, args.GetValue(Model));
+            var latents = clip.FinishedLatents;
+            var options = new VideoWriterOptions
+            {
+                Width = (int)latents.Shape[4] * model.Vae.SpatialFactor,
+                Height = (int)latents.Shape[3] * model.Vae.SpatialFactor,
+                Fps = args.GetValue(Fps) ?? clip.Info.Fps ?? model.DefaultFps,
+                Frames = (int)(latents.Shape[2] - 1) * model.Vae.TemporalFactor + 1,
+                Format = format,
+                Crf = args.GetValue(Crf),
+            };
+            using var writer = stream == null ? VideoWriter.Create(file, options, run.Cancel) : VideoWriter.Create(stream, options, run.Cancel);
+            var done = 0;
+            foreach (var frame in codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel))
+            {
+                writer.Write(frame);
+                run.Reporter.Progress("decoding", ++done, options.Frames.Value);
+            }
+            writer.Complete();
+        }
+    }
+
+    /// <summary>The model whose VAE the clip's latents belong to; nothing but configs has been read then.</summary>
+    private static ModelFolder ModelFor(Clip clip, string? given)
+    {
+        var model = ModelFolder.Open(given ?? clip.Info.Model);
+        var channels = clip.FinishedLatents.Shape[1];
+        if (channels != model.Vae.ZDim || (clip.Info.Vae is { } vae && vae != model.VaeFingerprint()))
+        {
+            throw SoraException.Failed(
+                $"{clip.Origin}: its latents are of another VAE than that of {model.Name}"
+                    + (channels != model.Vae.ZDim ? $": {channels} channels, not {model.Vae.ZDim}" : $" (fingerprint {clip.Info.Vae})"),
+                clip.Info.Model is { } maker && maker != model.Reference ? $"it was made with --model {maker}" : "name the model that made it: --model");
+        }
+        return model;
+    }
+
+    /// <summary>
+    /// The file of a clip: numbers in the name stand for the clip, except the last one of the file name of pictures,
+    /// which is the frame's.
+    /// </summary>
+    private static string FileOf(string output, VideoFormat format, int clip)
+    {
+        var folder = Path.GetDirectoryName(output)!;
+        var frame = VideoWriter.HoldsStills(format) ? NumberPattern().Matches(Path.GetFileName(output)).LastOrDefault() : null;
+        var until = frame == null ? output.Length : output.Length - Path.GetFileName(output).Length + frame.Index;
+        return NumberPattern().Replace(output[..until], match => clip.ToString($"D{Math.Max(1, match.Groups[1].Length > 0 ? int.Parse(match.Groups[1].Value) : 1)}")) + output[until..];
+    }
+
+    [GeneratedRegex(@"%(?:0(\d+))?d")]
+    private static partial Regex NumberPattern();
+
+    /// <summary>The VAE of the last model, for clips of a pipe mostly are of one.</summary>
+    private sealed class Codecs : IDisposable
+    {
+        private (string Path, FrameCodec Codec)? _last;
+
+        public FrameCodec For(ModelFolder model)
+        {
+            if (_last is { } last && last.Path == model.Path) return last.Codec;
+            Dispose();
+            _last = (model.Path, FrameCodec.Open(model));
+            return _last.Value.Codec;
+        }
+
+        public void Dispose()
+        {
+            _last?.Codec.Dispose();
+            _last = null;
+        }
+    }
+}

@@ -1,0 +1,124 @@
+using System.CommandLine;
+using Sora.Clips;
+using Sora.Media;
+using Sora.Models;
+
+namespace Sora.Cli.Verbs;
+
+/// <summary>Turns media into a clip.</summary>
+internal static class Encode
+{
+    private static readonly Argument<string> Media = new("MEDIA")
+    {
+        Description = "Video, picture or numbered pictures (frames/%04d.png) to read; standard input when left out or -",
+        Arity = ArgumentArity.ZeroOrOne,
+        DefaultValueFactory = _ => "-",
+    };
+
+    private static readonly Option<string> Output = Options.Output("Clip to write");
+    private static readonly Option<string?> Model = Options.Model();
+    private static readonly Option<FrameSize?> Size = Options.Size("Width and height of the clip's frames; by default those of the media, cut to what the model divides");
+    private static readonly Option<string> FitOption = Options.Choice("--fit", "How frames of another shape become this size: cut their middle out, put black around them, or stretch them", "crop", "pad", "stretch");
+    private static readonly Option<double?> Fps = Options.Fps("Frames a second to resample a video to; the rate of pictures, which have none (25 by default)");
+    private static readonly Option<ClipTime?> Start = Options.Value<ClipTime>("--start", "TIME", "Skip what comes before: seconds (2s, 1.5s) or frames (33f)", ClipTime.Parse);
+    private static readonly Option<ClipTime?> Duration = Options.Duration("Read no more than this: seconds (2s, 1.5s) or frames (33f)");
+    private static readonly Option<int?> Frames = Options.Frames("Read no more than this many frames");
+
+    public static Verb Create() => new Verb("encode", "Turns media into a clip", Body)
+    {
+        Details =
+        [
+            "Reads whatever ffmpeg reads, upright and with square pixels, frame by frame: memory doesn't grow with the duration.",
+            "The VAE takes the first frame and then groups of four: up to three frames at the end are left out, and a note says so.",
+        ],
+        Examples =
+        [
+            new("sora encode holiday.mp4 --size 128x128 | sora decode -o back.mp4", "Show a video as the model sees it"),
+            new("sora encode holiday.mp4 --start 1s --duration 2s --size 128x96 -o holiday.latent", "Take two seconds of a video"),
+            new("sora encode ball.png -o ball.latent", "Turn a picture into a clip of one frame"),
+        ],
+    }.With(Media, Output, Model, Size, FitOption, Fps, Start, Duration, Frames);
+
+    private static void Body(ParseResult args, Run run)
+    {
+        var media = args.GetValue(Media)!;
+        if (media == "-" && !Console.IsInputRedirected)
+            throw SoraException.Usage("nothing to read: standard input is a terminal", "name a video or a picture: sora encode holiday.mp4");
+        var model = ModelFolder.Open(args.GetValue(Model));
+        if (args.GetValue(Size) is { } wanted) RequireDivisible(wanted, model.Vae.SpatialFactor);
+        ClipPipe.Write(run, args.GetValue(Output)!, writer =>
+        {
+            using var reader = Open(media, args, run);
+            writer.Write(Read(reader, model, args, run));
+        });
+    }
+
+    private static VideoReader Open(string media, ParseResult args, Run run)
+    {
+        var options = new VideoReaderOptions
+        {
+            Start = args.GetValue(Start),
+            Duration = args.GetValue(Duration),
+            Frames = args.GetValue(Frames),
+            Fps = args.GetValue(Fps),
+        };
+        return media == "-"
+            ? VideoReader.Open(run.OpenInput(media), "standard input", options, run.Cancel)
+            : VideoReader.Open(media, options, run.Cancel);
+    }
+
+    private static Clip Read(VideoReader reader, ModelFolder model, ParseResult args, Run run)
+    {
+        var size = args.GetValue(Size);
+        var target = size ?? Divisible(reader, model.Vae.SpatialFactor, run.Reporter);
+        var fit = Enum.Parse<Fit>(args.GetValue(FitOption)!, ignoreCase: true);
+        using var codec = FrameCodec.Open(model);
+        var (latents, seen) = codec.Encode(reader.Frames().Select(Fitted), run.Cancel);
+
+        var frames = FrameCodec.Encodable(seen, model.Vae);
+        if (frames < seen) run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes 1 + {model.Vae.TemporalFactor}k");
+        if (reader.Complaint is { } complaint) run.Reporter.Warn($"parts could not be read: {complaint}");
+        return new Clip
+        {
+            Latents = latents,
+            Info = new ClipInfo
+            {
+                Model = model.Reference,
+                Vae = model.VaeFingerprint(),
+                Width = target.Width,
+                Height = target.Height,
+                Frames = frames,
+                Fps = reader.Fps,
+            },
+            History = [ClipPipe.Entry(args, run)],
+        };
+
+        Image Fitted(Image frame, int index)
+        {
+            run.Reporter.Progress("encoding", index + 1, Math.Max(index + 1, reader.ExpectedFrames ?? 0));
+            // Without --size nothing is resampled: the edges that are too much are cut.
+            return size == null
+                ? frame.Crop((frame.Width - target.Width) / 2, (frame.Height - target.Height) / 2, target.Width, target.Height)
+                : Resample.ToSize(frame, target.Width, target.Height, fit);
+        }
+    }
+
+    private static void RequireDivisible(FrameSize size, int factor)
+    {
+        if (size.Width % factor == 0 && size.Height % factor == 0) return;
+        var nearest = new FrameSize(Nearest(size.Width, factor), Nearest(size.Height, factor));
+        throw SoraException.Usage($"--size {size}: the model takes multiples of {factor}", $"the nearest is --size {nearest}");
+    }
+
+    private static int Nearest(int side, int factor) => Math.Max(1, (side + factor / 2) / factor) * factor;
+
+    private static FrameSize Divisible(VideoReader reader, int factor, Reporter reporter)
+    {
+        var size = new FrameSize(reader.Width / factor * factor, reader.Height / factor * factor);
+        if (size.Width == 0 || size.Height == 0)
+            throw SoraException.Failed($"frames of {reader.Width}x{reader.Height} are smaller than the model's {factor} pixels", $"enlarge them: --size {factor}x{factor}");
+        if (size != new FrameSize(reader.Width, reader.Height))
+            reporter.Note($"frames of {reader.Width}x{reader.Height} are cut to {size}: the model takes multiples of {factor}");
+        return size;
+    }
+}

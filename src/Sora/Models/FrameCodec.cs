@@ -1,0 +1,98 @@
+using Sora.Clips;
+using Sora.Media;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sora.Models;
+
+/// <summary>
+/// Streams of frames to latents and back through a model's VAE. Frames pass in groups and only latents are kept, so
+/// that memory doesn't grow with the duration of a video but for its latents. Computes in float32, on a GPU if there is one.
+/// </summary>
+public sealed class FrameCodec : IDisposable
+{
+    private readonly Weights _weights;
+    private readonly CausalVae _vae;
+
+    private FrameCodec(CausalVaeConfig config, Weights weights) => (_weights, _vae) = (weights, new CausalVae(config, weights));
+
+    /// <summary>Loads the VAE of a model.</summary>
+    /// <exception cref="SoraException">Its weights are missing or broken.</exception>
+    public static FrameCodec Open(ModelFolder model)
+    {
+        var device = cuda.is_available() ? CUDA : CPU;
+        var weights = Weights.From(model.OpenWeights("vae"), new WeightsOptions { Device = device, DType = float32 });
+        try
+        {
+            return new FrameCodec(model.Vae, weights);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>How many of <paramref name="frames"/> frames the VAE encodes: the first and whole groups of 4 (its time factor).</summary>
+    public static int Encodable(int frames, CausalVaeConfig config) => (frames - 1) / config.TemporalFactor * config.TemporalFactor + 1;
+
+    /// <summary>Encodes frames of one size, which the VAE's space factor divides, as they come.</summary>
+    /// <param name="frames">At least one; those behind the last whole group are left out.</param>
+    /// <param name="cancel">Stops between groups.</param>
+    /// <returns>The mean of the posterior, raw, float32 <c>[1, z, 1 + k, h, w]</c>, and the number of frames that came.</returns>
+    public (HostTensor Latents, int FramesSeen) Encode(IEnumerable<Image> frames, CancellationToken cancel)
+    {
+        using var noGradients = no_grad();
+        using var scope = NewDisposeScope();
+        using var session = _vae.NewEncoder();
+        var parts = new List<Tensor>();
+        var group = new List<Image>();
+        var seen = 0;
+        foreach (var frame in frames)
+        {
+            cancel.ThrowIfCancellationRequested();
+            seen++;
+            group.Add(frame);
+            if (parts.Count == 0 || group.Count == _vae.FramesPerPush(frame.Height, frame.Width)) Push();
+        }
+        group.RemoveRange(group.Count / _vae.Config.TemporalFactor * _vae.Config.TemporalFactor, group.Count % _vae.Config.TemporalFactor);
+        if (group.Count > 0) Push();
+        return (TensorIO.ToHost(CausalVae.Join(parts), DType.F32), seen);
+
+        void Push()
+        {
+            using var pixels = Pixels.ToTensor(group, _weights.Device);
+            parts.Add(session.Push(pixels).cpu());
+            group.Clear();
+        }
+    }
+
+    /// <summary>Decodes latents frame by frame.</summary>
+    /// <param name="latents"><c>[1, z, t, h, w]</c>.</param>
+    /// <param name="space">Whether they are raw or normalised.</param>
+    /// <param name="cancel">Stops between groups.</param>
+    /// <returns>1 + 4 (t - 1) frames.</returns>
+    public IEnumerable<Image> Decode(HostTensor latents, LatentSpace space, CancellationToken cancel)
+    {
+        using var session = _vae.NewDecoder();
+        var (frames, height, width) = (latents.Shape[2], latents.Shape[3] * _vae.Config.SpatialFactor, latents.Shape[4] * _vae.Config.SpatialFactor);
+        using var all = TensorIO.ToTensor(latents);
+        for (long first = 0, count = 1; first < frames; first += count)
+        {
+            cancel.ThrowIfCancellationRequested();
+            count = first == 0 ? 1 : Math.Min(_vae.FramesPerPush(height, width) / _vae.Config.TemporalFactor, frames - first);
+            foreach (var frame in Push(all, first, count)) yield return frame;
+        }
+
+        Image[] Push(Tensor from, long first, long count)
+        {
+            using var noGradients = no_grad();
+            using var scope = NewDisposeScope();
+            var part = from.narrow(2, first, count).to(float32).to(_weights.Device);
+            return Pixels.ToImages(session.Push(space == LatentSpace.Raw ? part : _vae.Denormalise(part)));
+        }
+    }
+
+    /// <summary>Frees the weights.</summary>
+    public void Dispose() => _weights.Dispose();
+}
