@@ -1,3 +1,5 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
 using Sora.Clips;
 
 namespace Sora.Cli;
@@ -20,5 +22,22 @@ internal static class ClipPipe
     {
         if (output == "-") produce(new ClipWriter(run.OpenOutput()) { Storage = storage });
         else AtomicFile.Write(output, stream => produce(new ClipWriter(stream, single: true) { Storage = storage }));
+    }
+
+    /// <summary>
+    /// The verb as it was called, for the clip's history: its arguments and options, without those that say where the
+    /// result goes and what is printed.
+    /// </summary>
+    public static HistoryEntry Entry(ParseResult args, Run run)
+    {
+        Symbol[] unimportant = [Options.Quiet, Options.Log];
+        var words = args.CommandResult.Children.SelectMany(part => part switch
+        {
+            OptionResult { Implicit: false } option when option.Option.Name != "--output" && !unimportant.Contains(option.Option) =>
+                option.Tokens.Select(token => token.Value).Prepend(option.Option.Name),
+            ArgumentResult argument => argument.Tokens.Select(token => token.Value).Where(word => word != "-"),
+            _ => [],
+        });
+        return HistoryEntry.Of(run.Verb, words);
     }
 }

@@ -37,11 +37,11 @@ internal static class Options
         DefaultValueFactory = _ => "-",
     };
 
-    public static Option<string?> Model()
+    public static Option<string?> Model(string description = "Model: a folder, a file, or a name under $SORA_MODELS; the built-in mini when left out")
     {
         var option = new Option<string?>("--model", "-m")
         {
-            Description = "Model: a folder, a file, or a name under $SORA_MODELS; the built-in mini when left out",
+            Description = description,
             HelpName = "MODEL",
         };
         option.CompletionSources.Add(_ => ModelFolder.Installed());

@@ -17,6 +17,8 @@ internal static class Program
     {
         List<Verb> verbs =
         [
+            Encode.Create(),
+            Decode.Create(),
             Info.Create(),
         ];
         verbs.Add(Completions.Create(verbs));

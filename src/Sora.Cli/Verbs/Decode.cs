@@ -24,6 +24,9 @@ internal static partial class Decode
     private static readonly Option<double?> Fps = Options.Fps("Frames a second; by default what the clip says");
     private static readonly Option<string> Space = Options.Choice("--space", "How latents of other programs are meant: as the VAE gives them, or normalised as in diffusers", "raw", "normalised");
 
+    /// <summary>Of clips that don't say their rate; Wan's.</summary>
+    private const double DefaultFps = 16;
+
     public static Verb Create() => new Verb("decode", "Turns a clip into a video or pictures", Body)
     {
         Details =
@@ -63,7 +66,7 @@ internal static partial class Decode
             {
                 Width = (int)latents.Shape[4] * model.Vae.SpatialFactor,
                 Height = (int)latents.Shape[3] * model.Vae.SpatialFactor,
-                Fps = args.GetValue(Fps) ?? clip.Info.Fps ?? model.DefaultFps,
+                Fps = args.GetValue(Fps) ?? clip.Info.Fps ?? DefaultFps,
                 Frames = (int)(latents.Shape[2] - 1) * model.Vae.TemporalFactor + 1,
                 Format = format,
                 Crf = args.GetValue(Crf),
@@ -95,15 +98,13 @@ internal static partial class Decode
     }
 
     /// <summary>
-    /// The file of a clip: numbers in the name stand for the clip, except the last one of the file name of pictures,
+    /// The file of a clip: numbers in the name stand for the clip, except, for pictures, one in the file's own name,
     /// which is the frame's.
     /// </summary>
     private static string FileOf(string output, VideoFormat format, int clip)
     {
-        var folder = Path.GetDirectoryName(output)!;
-        var frame = VideoWriter.HoldsStills(format) ? NumberPattern().Matches(Path.GetFileName(output)).LastOrDefault() : null;
-        var until = frame == null ? output.Length : output.Length - Path.GetFileName(output).Length + frame.Index;
-        return NumberPattern().Replace(output[..until], match => clip.ToString($"D{Math.Max(1, match.Groups[1].Length > 0 ? int.Parse(match.Groups[1].Value) : 1)}")) + output[until..];
+        var numbered = VideoWriter.HoldsStills(format) ? output.Length - Path.GetFileName(output).Length : output.Length;
+        return NumberPattern().Replace(output[..numbered], match => clip.ToString($"D{match.Groups[1].Value}")) + output[numbered..];
     }
 
     [GeneratedRegex(@"%(?:0(\d+))?d")]

@@ -96,7 +96,7 @@ public sealed class VideoWriter : IDisposable
             var device = new FileStream(path, FileMode.Open, FileAccess.Write);
             return new VideoWriter(path, new Target(options.Format ?? VideoFormat.Y4m) { Stream = device, IsDevice = true }, options, cancel);
         }
-        var target = new Target(options.Format ?? FormatRecipe.Named(Extension(path)))
+        var target = new Target(options.Format ?? FormatOf(path))
         {
             Numbered = MediaInput.NumberPattern().IsMatch(Path.GetFileName(path)),
         };
@@ -111,6 +111,15 @@ public sealed class VideoWriter : IDisposable
     /// <summary>The format that a name after <c>--format</c> means.</summary>
     /// <exception cref="SoraException">No format has that name.</exception>
     public static VideoFormat ParseFormat(string name) => FormatRecipe.Named(name);
+
+    /// <summary>The format that a file's extension means; of a device, YUV4MPEG2.</summary>
+    /// <exception cref="SoraException">There is no extension, or no format has it.</exception>
+    public static VideoFormat FormatOf(string path) => FileType.IsDevice(path) ? VideoFormat.Y4m
+        : Path.GetExtension(path) is { Length: > 1 } extension ? FormatRecipe.Named(extension[1..])
+        : throw SoraException.Usage($"{path}: the name doesn't say which format to write", "add an extension such as .mp4, or --format");
+
+    /// <summary>Whether each file of a format holds one frame, so that a video becomes numbered files.</summary>
+    public static bool HoldsStills(VideoFormat format) => FormatRecipe.Of(format).Stills;
 
     /// <summary>Adds a frame; it may be changed afterwards.</summary>
     /// <exception cref="ArgumentException">The frame has another size.</exception>
@@ -169,9 +178,6 @@ public sealed class VideoWriter : IDisposable
         return larger.Pixels;
     }
 
-    private static string Extension(string path) => Path.GetExtension(path) is { Length: > 1 } extension
-        ? extension[1..]
-        : throw SoraException.Usage($"{path}: the name doesn't say which format to write", "add an extension such as .mp4, or --format");
 
     private void Validate(Target target)
     {

@@ -16,9 +16,9 @@ public sealed class ModelFolder
 
     private readonly ConfigFile index;
 
-    private ModelFolder(string path, string name)
+    private ModelFolder(string path, string name, string reference)
     {
-        (Path, Name) = (path, name);
+        (Path, Name, Reference) = (path, name, reference);
         index = ConfigFile.Read(System.IO.Path.Combine(path, "model_index.json"));
         Vae = Has("vae")
             ? CausalVaeConfig.From(Config("vae"))
@@ -42,6 +42,9 @@ public sealed class ModelFolder
 
     /// <summary>What a user calls it: the name that was given, or the folder's.</summary>
     public string Name { get; }
+
+    /// <summary>What opens it again from any folder: a name, or an absolute path. Clips keep it.</summary>
+    public string Reference { get; }
 
     /// <summary>The pipeline's class in diffusers, such as <c>WanPipeline</c>.</summary>
     public string PipelineClass => index.ClassName ?? "";
@@ -74,7 +77,8 @@ public sealed class ModelFolder
     public static ModelFolder Open(string? model)
     {
         var path = model is null ? FindBuiltin() : Find(model);
-        return new ModelFolder(Snapshot(path), model is null ? Builtin : System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(model)));
+        var name = model is null ? Builtin : System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(model));
+        return new ModelFolder(Snapshot(path), name, Directory.Exists(model) ? System.IO.Path.GetFullPath(model) : model ?? Builtin);
     }
 
     /// <summary>The models under <c>$SORA_MODELS</c>, and the built-in one where it is installed.</summary>
