@@ -1,3 +1,7 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text;
+
 namespace Sora.Models.Text;
 
 /// <summary>A token of tokenizer.json's <c>added_tokens</c> with its matching rules.</summary>
@@ -37,7 +41,7 @@ internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
             }
             var start = position;
             position += token.Content.Length;
-            if (token.SingleWord && (EndsInWord(text, start) || position < text.Length && IsWord(text[position]))) continue;
+            if (token.SingleWord && (EndsInWord(text.AsSpan(0, start)) || StartsInWord(text.AsSpan(position)))) continue;
             if (token.Lstrip) while (start > done && char.IsWhiteSpace(text[start - 1])) start--;
             if (token.Rstrip) while (position < text.Length && char.IsWhiteSpace(text[position])) position++;
             if (start > done) yield return new Stretch(text[done..start], null, piece.AtStart && done == 0);
@@ -52,7 +56,12 @@ internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
             ? candidates.FirstOrDefault(token => string.CompareOrdinal(text, position, token.Content, 0, token.Content.Length) == 0)
             : null;
 
-    private static bool EndsInWord(string text, int end) => end > 0 && IsWord(text[end - 1]);
+    private static bool EndsInWord(ReadOnlySpan<char> before) =>
+        Rune.DecodeLastFromUtf16(before, out var last, out _) == OperationStatus.Done && IsWord(last);
 
-    private static bool IsWord(char character) => char.IsLetterOrDigit(character) || character == '_';
+    private static bool StartsInWord(ReadOnlySpan<char> behind) =>
+        Rune.DecodeFromUtf16(behind, out var first, out _) == OperationStatus.Done && IsWord(first);
+
+    private static bool IsWord(Rune rune) => Rune.GetUnicodeCategory(rune) is <= UnicodeCategory.LetterNumber
+        or UnicodeCategory.ConnectorPunctuation;
 }

@@ -39,22 +39,19 @@ internal sealed class EmbeddingCache(string folder)
     }
 
     /// <summary>Keeps an embedding. The file appears whole or not at all, whoever else writes the same.</summary>
-    /// <exception cref="IOException">The folder cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">The folder cannot be written.</exception>
+    /// <exception cref="SoraException">It cannot be written.</exception>
     public void Store(string key, HostTensor embedding)
     {
-        Directory.CreateDirectory(folder);
-        var partial = Path.Combine(folder, $".{key}.{Guid.NewGuid():n}");
         try
         {
-            using (var stream = File.Create(partial))
-                SafeTensors.Write(stream, new Dictionary<string, string>(), new Dictionary<string, HostTensor> { [Entry] = embedding });
-            File.Move(partial, PathOf(key), overwrite: true);
+            Directory.CreateDirectory(folder);
         }
-        finally
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            File.Delete(partial);
+            throw SoraException.Failed($"{folder} cannot be made: {error.Message}", "SORA_CACHE names another folder, or is off", error);
         }
+        AtomicFile.Write(PathOf(key), stream => SafeTensors.Write(
+            stream, new Dictionary<string, string>(), new Dictionary<string, HostTensor> { [Entry] = embedding }));
     }
 
     private string PathOf(string key) => Path.Combine(folder, key + ".safetensors");

@@ -93,7 +93,7 @@ public sealed class TextEncoder : IDisposable
         {
             cache.Store(key, TensorIO.ToHost(embedding));
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (SoraException error)
         {
             reporter.Warn($"the prompt's embedding is not kept for the next time: {error.Message}");
         }
