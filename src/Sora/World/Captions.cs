@@ -46,8 +46,7 @@ public static class Captions
         [
             Words.Shapes, Words.Colours, Words.Sizes, Words.Grounds, Words.Skies, Words.Cameras, Words.Motions,
             Words.FollowUps, Words.Relations,
-            [Words.Beside, Words.Collides, Words.Passes, Words.Circles, Words.Openings, Words.CountWords],
-            [["a", "an", "the", "it", "and", "then", "while", "object", "same", "with", "as"]],
+            [Words.Beside, Words.Collides, Words.Passes, Words.Circles, Words.Joints],
         ];
         var phrases = tables.SelectMany(table => table).SelectMany(list => list);
         return [.. phrases.SelectMany(Split).Distinct().Order(StringComparer.Ordinal)];
@@ -69,9 +68,8 @@ public static class Captions
             var subject = Subject();
             var ground = Says() ? Choose(Words.Grounds[(int)scene.Ground]) : "";
             var sky = Says() ? Choose(Words.Skies[(int)scene.Sky]) : "";
-            var static_ = scene.Camera.Move == CameraMove.Static;
-            var camera = _still || !Says() || (static_ && !_plain && rng.Chance(0.4))
-                ? "" : Choose(Words.Cameras[(int)scene.Camera.Move]);
+            var quiet = _still || !Says() || (scene.Camera.Move == CameraMove.Static && !_plain && rng.Chance(0.4));
+            var camera = quiet ? "" : Choose(Words.Cameras[(int)scene.Camera.Move]);
 
             var order = _plain ? 0 : rng.Below(6);
             var place = order is 1 or 4 && ground.Length > 0 && sky.Length > 0 ? Join(" ", sky, ground) : Join(" ", ground, sky);
@@ -116,20 +114,13 @@ public static class Captions
             var first = scene.Objects[0];
             if (scene.Objects.Count == 1) return Join(" ", Named(0), _still || !Says() ? "" : Action(first));
 
-            string text;
-            var second = scene.Objects[1];
-            switch (scene.Interaction)
+            var text = scene.Interaction switch
             {
-                case Interaction.Collide:
-                    return Join(" ", Named(0), Verb(first), Choose(Words.Collides), Named(1));
-                case Interaction.PassBehind:
-                    return Join(" ", Named(0), Verb(first), Choose(Words.Passes), Named(1));
-                case Interaction.Circle:
-                    return Join(" ", Named(0), Choose(Words.Circles), Named(1));
-                default:
-                    text = Pair(first, second);
-                    break;
-            }
+                Interaction.Collide => Join(" ", Named(0), Verb(first), Choose(Words.Collides), Named(1)),
+                Interaction.PassBehind => Join(" ", Named(0), Verb(first), Choose(Words.Passes), Named(1)),
+                Interaction.Circle => Join(" ", Named(0), Choose(Words.Circles), Named(1)),
+                _ => Pair(first, scene.Objects[1]),
+            };
             if (scene.Objects.Count < 3) return text;
             var third = scene.Objects[2];
             var doing = third.Motion == Motion.Still || _still ? "" : Verb(third);

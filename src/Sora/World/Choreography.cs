@@ -8,14 +8,14 @@ internal static class Choreography
 {
     private const double Radian = Math.PI / 180;
     private const double Distance = 3.1;
-    private static readonly double[] Heights = [0.345, 0.5, 0.73];
+    private static readonly double[] Heights = [0.36, 0.53, 0.78];
 
     /// <summary>Highest point, in metres, that an object may have while it is in the air: the frame's upper edge.</summary>
     private const double Ceiling = 1.34;
 
     public static Scene Place(ref Rng rng, SceneSampler.Draft draft, SceneOptions options)
     {
-        var camera = PlaceCamera(ref rng, draft.Camera, options);
+        var camera = PlaceCamera(ref rng, draft, options);
         var stage = new Stage(
             2 * camera.HalfHeight * Distance * options.Aspect, options.Duration, draft.Interaction, draft.Objects.Count);
         var spots = Spots(ref rng, stage, draft);
@@ -44,19 +44,25 @@ internal static class Choreography
 
     private static double Lerp(double a, double b, double u) => a + (b - a) * u;
 
-    private static CameraPath PlaceCamera(ref Rng rng, CameraMove move, SceneOptions options)
+    private static CameraPath PlaceCamera(ref Rng rng, SceneSampler.Draft draft, SceneOptions options)
     {
-        var half = Math.Tan(15 * Radian) * Math.Max(1, 0.9 / options.Aspect); // wider where the picture is narrow
+        var move = draft.Camera;
+        var half = Math.Tan(15 * Radian) * Math.Max(1, 0.8 / options.Aspect); // wider where the picture is narrow
         var length = Math.Clamp((options.Duration - 0.5) / 2.5, 0, 1);
         var view = 2 * Math.Atan(half);
         var amount = move switch
         {
-            CameraMove.PanLeft or CameraMove.PanRight => 2 * Math.Atan(half * options.Aspect) * rng.Uniform(0.34, Lerp(0.44, 0.6, length)),
+            CameraMove.PanLeft or CameraMove.PanRight =>
+                2 * Math.Atan(half * options.Aspect) * rng.Uniform(0.34, Lerp(0.44, 0.6, length)),
             CameraMove.TiltUp or CameraMove.TiltDown => view * rng.Uniform(0.34, 0.46),
-            CameraMove.ZoomIn or CameraMove.ZoomOut => rng.Uniform(1.45, Lerp(1.7, 1.9, length)),
+            CameraMove.ZoomIn or CameraMove.ZoomOut => rng.Uniform(1.4, Lerp(1.6, 1.8, length)),
             CameraMove.OrbitLeft or CameraMove.OrbitRight => rng.Uniform(0.55, Lerp(0.8, 1.1, length)),
             _ => 0,
         };
+        // A camera that goes with an object would hide that it moves.
+        if (draft.Objects.Any(o => o.Motion.Sideways()) && move is CameraMove.PanLeft or CameraMove.PanRight) amount *= 0.55;
+        if (draft.Objects.Any(o => o.Motion.Travels() && !o.Motion.Sideways()) && move is CameraMove.ZoomIn or CameraMove.ZoomOut)
+            amount = Math.Sqrt(amount);
         return new CameraPath
         {
             Move = move,
@@ -97,7 +103,7 @@ internal static class Choreography
             side = -side;
             spots[i] = stage.Count switch
             {
-                1 => (rng.Uniform(-0.14, 0.14) * stage.Width, rng.Uniform(-0.2, 0.25)),
+                1 => (rng.Uniform(-0.14, 0.14) * stage.Width, rng.Uniform(-0.15, 0.2)),
                 2 when deep => (rng.Uniform(-0.22, 0.22) * stage.Width, rng.Uniform(0.27, 0.5) * side),
                 2 => (side * rng.Uniform(0.17, 0.27) * stage.Width, rng.Uniform(-0.15, 0.15)),
                 _ => (((i + order) % 3 - 1 + rng.Uniform(-0.15, 0.15)) * 0.32 * stage.Width, rng.Uniform(-0.5, 0.35)),
@@ -109,6 +115,7 @@ internal static class Choreography
     private static SceneObject PlaceObject(
         ref Rng rng, Stage stage, SceneSampler.DraftObject labels, (double X, double Z) at)
     {
+        var lying = labels.Shape == Shape.Cylinder && labels.Motion.Rolls(); // as large to the eye as a standing one
         var placed = new SceneObject
         {
             Shape = labels.Shape,
@@ -116,7 +123,7 @@ internal static class Choreography
             Size = labels.Size,
             Motion = labels.Motion,
             Then = labels.Then,
-            Scale = Heights[(int)labels.Size] * rng.Uniform(0.95, 1.06),
+            Scale = Heights[(int)labels.Size] * rng.Uniform(0.97, 1.03) * (lying ? 1.15 : 1),
             Start = default,
             Yaw = RestingYaw(ref rng, labels.Shape),
             Drag = labels.Shape == Shape.Ball ? 0.3 : 1.5, // when something hits it
@@ -204,7 +211,7 @@ internal static class Choreography
         var seconds = placed.Then == FollowUp.None ? stage.Duration : rng.Uniform(0.32, 0.5) * stage.Duration;
         if (placed.Then != FollowUp.None) distance *= 0.8;
         var speed = distance / (seconds + (placed.Then == FollowUp.None ? 0 : 0.15));
-        var middle = depth ? placed.Start with { Z = -0.15 } : placed.Start;
+        var middle = depth ? placed.Start with { Z = -0.3 } : placed.Start;
         return placed with
         {
             Start = middle - way * (0.5 * distance),

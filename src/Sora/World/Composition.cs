@@ -6,11 +6,14 @@ namespace Sora.World;
 /// </summary>
 internal static class Composition
 {
+    /// <summary>Least and greatest height of an object at the start, as a part of the frame's.</summary>
+    private const double Smallest = 1.0 / 6.2, Largest = 0.55;
+
     /// <summary>Judges a scene by its simulation.</summary>
     public static bool Accepts(Scene scene, SceneOptions options)
     {
-        var simulation = Simulation.Run(scene, options.Frames, options.Fps);
         if (!StartsWell(scene, options.Aspect)) return false;
+        var simulation = Simulation.Run(scene, options.Frames, options.Fps);
         if (!StaysInView(scene, simulation, options)) return false;
         if (scene.Interaction == Interaction.Collide) return MeetsInTime(scene, simulation);
         if (!StayApart(scene, simulation)) return false;
@@ -49,7 +52,7 @@ internal static class Composition
     private static (double X, double Y, double Radius) Circle(CameraPose camera, SceneObject o, Point centre)
     {
         var (x, y, depth) = camera.Project(centre, 1);
-        return (x, y, o.Solid.HalfHeight / (depth * camera.HalfHeight));
+        return (x, y, (o.Lying ? o.Solid.Radius : o.Solid.HalfHeight) / (depth * camera.HalfHeight));
     }
 
     private static bool StartsWell(Scene scene, double aspect)
@@ -59,6 +62,7 @@ internal static class Composition
         for (var i = 0; i < circles.Length; i++)
         {
             var (x, y, radius) = circles[i];
+            if (radius < Smallest * Math.Min(1, aspect / 0.8) || radius > Largest) return false;
             if (Math.Abs(x) + 0.55 * radius > aspect || Math.Abs(y) + 0.55 * radius > 1) return false;
             for (var j = 0; j < i; j++)
             {

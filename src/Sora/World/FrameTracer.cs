@@ -6,40 +6,52 @@ using V = System.Runtime.Intrinsics.Vector256<float>;
 
 namespace Sora.World;
 
-/// <summary>What eight rays saw: linear colour in [0, 1], depth in metres, and object number (0 background).</summary>
-internal readonly struct Seen(V3 colour, V depth, V number)
+/// <summary>What eight rays saw.</summary>
+internal readonly struct Seen(V3 colour, V depth, V kind)
 {
+    /// <summary>From here on <see cref="Kind"/> is an object: two kinds for each.</summary>
+    public const int FirstObject = 4;
+
+    /// <summary>Linear colour in [0, 1].</summary>
     public readonly V3 Colour = colour;
+
+    /// <summary>Depth in metres.</summary>
     public readonly V Depth = depth;
-    public readonly V Number = number;
+
+    /// <summary>0 sky, 2 ground, 2 i + 2 object i (from 1); one more in another object's shadow.</summary>
+    public readonly V Kind = kind;
 }
 
 /// <summary>One moment of a scene, ready to be looked at: casts rays and lights what they meet.</summary>
 internal sealed class FrameTracer
 {
-    private const float FogDistance = 34;
+    private const float FogDistance = 15;
     private readonly Body[] _bodies;
     private readonly Scene _scene;
     private readonly SkyModel _sky;
-    private readonly CameraPose _camera;
-    private readonly float _seconds;
-    private readonly float _halfX, _halfY, _pixel, _hand;
+    private readonly Arrow _eye, _right, _up, _forward, _light;
+    private readonly float _seconds, _pixel, _hand, _acrossX, _acrossZ, _alongX, _alongZ;
     private readonly Rgb _bounce;
 
     public FrameTracer(Scene scene, Pose[] poses, double seconds, double aspect, int height)
     {
         _scene = scene;
         _sky = SkyModel.Of(scene.Sky);
-        _camera = scene.Camera.At(seconds);
+        var camera = scene.Camera.At(seconds);
+        _eye = Arrow.Of(camera.Eye);
+        _forward = Arrow.Of(camera.Forward); // one unit forward: distances along rays are depths
+        _right = Arrow.Of(camera.Right * (camera.HalfHeight * aspect));
+        _up = Arrow.Of(camera.Up * camera.HalfHeight);
+        _light = Arrow.Of(scene.Light);
+        (_acrossX, _acrossZ) = (MathF.Abs((float)camera.Right.X), MathF.Abs((float)camera.Right.Z));
+        (_alongX, _alongZ) = (MathF.Abs(_forward.X), MathF.Abs(_forward.Z));
         _seconds = (float)seconds;
-        _halfY = (float)_camera.HalfHeight;
-        _halfX = (float)(_camera.HalfHeight * aspect);
-        _pixel = 2 * _halfY / height;
+        _pixel = (float)(2 * camera.HalfHeight / height);
         _hand = scene.Mirrored ? -1 : 1;
         var ground = Grounds.Mean(scene.Ground);
         var light = _sky.Ambient + _sky.Sun * (0.5f * (float)scene.Light.Y);
         _bounce = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B) * 0.7f;
-        _bodies = [.. poses.Select((pose, i) => new Body(scene.Objects[i], pose, _camera, aspect))];
+        _bodies = [.. poses.Select((pose, i) => new Body(scene.Objects[i], pose, camera, aspect))];
     }
 
     /// <summary>
@@ -47,8 +59,8 @@ internal sealed class FrameTracer
     /// </summary>
     public Seen Look(V x, V y)
     {
-        V3 right = All(_camera.Right), up = All(_camera.Up), forward = All(_camera.Forward), eye = All(_camera.Eye);
-        var d = forward + right * (x * All(_halfX)) + up * (y * All(_halfY)); // one unit forward: distances are depths
+        var eye = All(_eye);
+        var d = All(_forward) + All(_right) * x + All(_up) * y;
         var length = Vector256.Sqrt(V3.Dot(d, d));
         var unit = d * (One / length);
 
@@ -65,43 +77,52 @@ internal sealed class FrameTracer
             number = Select(closer, All(i + 1f), number);
         }
         var down = Vector256.LessThan(d.Y, All(-1e-6f));
-        var floor = Select(down, All(-(float)_camera.Eye.Y) / d.Y, Infinity);
+        var floor = Select(down, All(-_eye.Y) / d.Y, Infinity);
         var onGround = Vector256.LessThan(floor, depth);
         depth = Select(onGround, floor, depth);
         number = Select(onGround, V.Zero, number);
 
         var colour = default(V3);
-        var open = Vector256.Equals(depth, Infinity);
-        if (Any(open)) colour = _sky.Colour(Handed(unit), HandedLight, _pixel, _scene.TextureSeed);
-        if (Any(onGround)) colour = V3.Select(onGround, GroundColour(eye + d * floor, unit, floor * length), colour);
+        var kind = V.Zero;
+        if (Any(Vector256.Equals(depth, Infinity))) colour = _sky.Colour(Handed(unit), Handed(All(_light)), _pixel, _scene.TextureSeed);
+        if (Any(onGround))
+        {
+            var point = eye + d * floor;
+            var lit = Lit(point, -1, onGround);
+            colour = V3.Select(onGround, GroundColour(point, unit, floor * length, lit), colour);
+            kind = (All(3) - lit) & onGround;
+        }
         for (var i = 0; i < _bodies.Length; i++)
         {
             var mine = Vector256.Equals(number, All(i + 1f));
-            if (Any(mine)) colour = V3.Select(mine, BodyColour(i, eye + d * depth, unit, mine), colour);
+            if (!Any(mine)) continue;
+            var point = eye + d * depth;
+            var lit = Lit(point, i, mine);
+            colour = V3.Select(mine, BodyColour(_bodies[i], point, unit, lit), colour);
+            kind = Select(mine, All(2f * i + Seen.FirstObject + 1) - lit, kind);
         }
-        return new Seen(new V3(Saturate(colour.X), Saturate(colour.Y), Saturate(colour.Z)), depth, number);
+        return new Seen(new V3(Saturate(colour.X), Saturate(colour.Y), Saturate(colour.Z)), depth, kind);
     }
 
-    private V3 HandedLight => Handed(All(_scene.Light));
-
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private V3 Handed(V3 d) => new(d.X * All(_hand), d.Y, d.Z);
 
-    private V3 GroundColour(V3 point, V3 unit, V distance)
+    private V3 GroundColour(V3 point, V3 unit, V distance, V lit)
     {
         var across = distance * All(_pixel);
         var along = across / Max(-unit.Y, All(0.02f));
         var points = new GroundPoints(
             point.X * All(_hand), point.Z,
-            across * All(MathF.Abs((float)_camera.Right.X)) + along * All(MathF.Abs((float)_camera.Forward.X)),
-            across * All(MathF.Abs((float)_camera.Right.Z)) + along * All(MathF.Abs((float)_camera.Forward.Z)));
+            across * All(_acrossX) + along * All(_alongX),
+            across * All(_acrossZ) + along * All(_alongZ));
         var surface = Grounds.Surface(_scene.Ground, points, _seconds, _scene.TextureSeed);
-        var sun = Lit(point, -1, Vector256<float>.AllBitsSet) * All((float)_scene.Light.Y);
+        var sun = lit * All(_light.Y);
         var ambient = One;
         foreach (var body in _bodies) ambient *= One - All(0.8f) * body.Cover(point);
         var colour = surface.Albedo * (All(_sky.Ambient) * ambient + All(_sky.Sun) * sun);
         if (_scene.Ground == Ground.Water) colour = Mirror(colour, surface, point, unit);
         var clear = One / (One + distance * distance * All(1 / (FogDistance * FogDistance)));
-        var haze = _sky.Gradient(new V3(unit.X, V.Zero, unit.Z), All(_scene.Light));
+        var haze = _sky.Gradient(new V3(unit.X, V.Zero, unit.Z), All(_light));
         return V3.Lerp(haze, colour, clear);
     }
 
@@ -114,7 +135,7 @@ internal sealed class FrameTracer
         reflected = new V3(reflected.X, Max(reflected.Y, All(0.01f)), reflected.Z).Normalised;
         var grazing = One + facing;
         var fresnel = All(0.06f) + All(0.8f) * grazing * grazing * grazing * grazing;
-        var seen = _sky.Gradient(reflected, All(_scene.Light));
+        var seen = _sky.Gradient(reflected, All(_light));
         foreach (var body in _bodies)
         {
             if (!Any(body.Meets(point, reflected))) continue;
@@ -124,16 +145,15 @@ internal sealed class FrameTracer
         return V3.Lerp(colour, seen, fresnel * surface.Mirror);
     }
 
-    private V3 BodyColour(int index, V3 point, V3 unit, V mine)
+    private V3 BodyColour(Body body, V3 point, V3 unit, V lit)
     {
-        var body = _bodies[index];
         var local = body.ToLocal(point - All(body.Centre));
         var normal = body.ToWorld(Tracer.Normal(body.Solid, local));
         var handed = new V3(local.X * All(_hand), local.Y, local.Z);
         var albedo = V3.Select(Tracer.Accent(body.Solid, handed), All(body.Accent), All(body.Main));
-        var light = All(_scene.Light);
+        var light = All(_light);
         var facing = Max(V3.Dot(normal, light), V.Zero);
-        var sun = facing * Lit(point, index, mine);
+        var sun = facing * lit;
         var sky = All(0.5f) + All(0.5f) * normal.Y;
         var ambient = V3.Lerp(All(_bounce), All(_sky.Ambient), sky);
         var half = (light - unit).Normalised;
@@ -143,14 +163,14 @@ internal sealed class FrameTracer
         shine *= shine;
         shine *= shine;
         shine *= shine;
-        return albedo * (ambient + All(_sky.Sun) * sun) + All(_sky.Sun) * (shine * sun * All(0.35f));
+        return albedo * (ambient + All(_sky.Sun) * sun) + All(_sky.Sun) * (shine * sun * All(0.25f));
     }
 
     /// <summary>1 where the light reaches a point, 0 where another object is in its way.</summary>
     private V Lit(V3 point, int self, V wanted)
     {
         var lit = One;
-        var light = All(_scene.Light);
+        var light = All(_light);
         for (var i = 0; i < _bodies.Length; i++)
         {
             if (i == self) continue;
@@ -165,15 +185,19 @@ internal sealed class FrameTracer
     /// <summary>An object at this moment: its axes, its colours, and the rectangle of the picture that it can cover.</summary>
     private sealed class Body
     {
-        private readonly Point _x, _y, _z;
+        private readonly Arrow _x, _y, _z;
+        private readonly float _bound, _cover;
 
         public Body(SceneObject source, Pose pose, CameraPose camera, double aspect)
         {
             Solid = source.Solid;
-            Centre = pose.Position;
+            Centre = Arrow.Of(pose.Position);
+            _bound = (float)Solid.Bound;
+            var radius = 0.5 * (Solid.HalfHeight + Solid.Reach);
+            _cover = (float)(radius * radius);
             (_x, _y, _z) = (Axis(pose, Vector3.UnitX), Axis(pose, Vector3.UnitY), Axis(pose, Vector3.UnitZ));
             (Main, Accent) = Palette.Of(source.Colour);
-            var offset = Centre - camera.Eye;
+            var offset = pose.Position - camera.Eye;
             var depth = Point.Dot(offset, camera.Forward);
             (Left, Right) = Extent(Point.Dot(offset, camera.Right), depth, camera.HalfHeight * aspect);
             (Low, High) = Extent(Point.Dot(offset, camera.Up), depth, camera.HalfHeight);
@@ -181,7 +205,7 @@ internal sealed class FrameTracer
 
         public Solid Solid { get; }
 
-        public Point Centre { get; }
+        public Arrow Centre { get; }
 
         public Rgb Main { get; }
 
@@ -208,8 +232,8 @@ internal sealed class FrameTracer
             var offset = All(Centre) - origin;
             var along = V3.Dot(offset, direction);
             var square = V3.Dot(offset, offset) - along * along;
-            return Vector256.LessThan(square, All((float)(Solid.Bound * Solid.Bound)))
-                & Vector256.GreaterThan(along, All(-(float)Solid.Bound));
+            return Vector256.LessThan(square, All(_bound * _bound))
+                & Vector256.GreaterThan(along, All(-_bound));
         }
 
         /// <summary>The part of the sky above a point of the ground that the object hides, as a ball of its size would.</summary>
@@ -217,8 +241,7 @@ internal sealed class FrameTracer
         {
             var offset = All(Centre) - point;
             var square = V3.Dot(offset, offset);
-            var radius = (float)(0.5 * (Solid.HalfHeight + Solid.Reach));
-            return Min(All(radius * radius) * offset.Y / (square * Vector256.Sqrt(square)), One);
+            return Min(All(_cover) * offset.Y / (square * Vector256.Sqrt(square)), One);
         }
 
         /// <summary>Its mean colour as water shows it.</summary>
@@ -228,10 +251,10 @@ internal sealed class FrameTracer
             return new Rgb(Main.R * light.R, Main.G * light.G, Main.B * light.B);
         }
 
-        private static Point Axis(Pose pose, Vector3 axis)
+        private static Arrow Axis(Pose pose, Vector3 axis)
         {
             var turned = Vector3.Transform(axis, pose.Orientation);
-            return new Point(turned.X, turned.Y, turned.Z);
+            return new Arrow(turned.X, turned.Y, turned.Z);
         }
 
         /// <summary>The range of picture coordinates that the bounding sphere covers.</summary>

@@ -26,7 +26,7 @@ internal static class Grounds
     {
         Ground.Sand => Rgb.Shown(0.85, 0.71, 0.47),
         Ground.Grass => Rgb.Shown(0.29, 0.54, 0.16),
-        Ground.Snow => Rgb.Shown(0.92, 0.94, 0.98),
+        Ground.Snow => Rgb.Shown(0.86, 0.89, 0.95),
         Ground.Water => Rgb.Shown(0.14, 0.42, 0.58),
         Ground.Wood => Rgb.Shown(0.60, 0.38, 0.21),
         Ground.Stone => Rgb.Shown(0.52, 0.53, 0.55),
@@ -71,7 +71,7 @@ internal static class Grounds
         var drift = Noise(p.X * All(0.9f), p.Z * All(1.5f), seed);
         var hollow = Noise(p.X * All(2.7f), p.Z * All(3.6f), seed ^ 9) * Fade(Mean(p), 3.6f);
         var tone = Smooth(drift * All(0.7f) + hollow * All(0.3f), 0.2f, 0.65f);
-        return Matte(V3.Lerp(All(Rgb.Shown(0.80, 0.86, 0.96)), All(Rgb.Shown(0.98, 0.98, 1.0)), tone));
+        return Matte(V3.Lerp(All(Rgb.Shown(0.74, 0.81, 0.92)), All(Rgb.Shown(0.93, 0.94, 0.97)), tone));
     }
 
     private static GroundSurface Water(GroundPoints p, float seconds, uint seed)
@@ -88,7 +88,7 @@ internal static class Grounds
 
     private static GroundSurface Wood(GroundPoints p, uint seed)
     {
-        const float plank = 0.34f;
+        const float plank = 0.42f;
         var across = p.X * All(1 / plank);
         var index = Vector256.Floor(across);
         var own = Hash(index, V.Zero, seed);
@@ -103,7 +103,7 @@ internal static class Grounds
 
     private static GroundSurface Stone(GroundPoints p, uint seed)
     {
-        const float tile = 0.46f;
+        const float tile = 0.6f;
         V row = p.Z * All(1 / tile), rowIndex = Vector256.Floor(row);
         var shift = All(0.5f) * (rowIndex - All(2) * Vector256.Floor(rowIndex * All(0.5f)));
         V column = p.X * All(1 / tile) + shift, columnIndex = Vector256.Floor(column);
@@ -118,7 +118,7 @@ internal static class Grounds
 
     private static GroundSurface Checker(GroundPoints p)
     {
-        const float tile = 0.45f;
+        const float tile = 0.55f;
         V a = Square(p.X * All(0.5f / tile), p.WidthX * All(0.5f / tile));
         V b = Square(p.Z * All(0.5f / tile), p.WidthZ * All(0.5f / tile));
         var light = All(0.5f) + All(0.5f) * a * b;

@@ -25,7 +25,7 @@ internal static class Palette
         (Rgb.Shown(0.54, 0.15, 0.78), Rgb.Shown(0.34, 0.06, 0.52)), // purple
         (Rgb.Shown(1.00, 0.48, 0.72), Rgb.Shown(1.00, 0.74, 0.87)), // pink
         (Rgb.Shown(0.97, 0.97, 0.97), Rgb.Shown(0.72, 0.73, 0.75)), // white
-        (Rgb.Shown(0.10, 0.10, 0.11), Rgb.Shown(0.28, 0.28, 0.30)), // black
+        (Rgb.Shown(0.07, 0.07, 0.08), Rgb.Shown(0.22, 0.22, 0.23)), // black
     ];
 
     public static (Rgb Main, Rgb Accent) Of(Colour colour) => Tones[(int)colour];

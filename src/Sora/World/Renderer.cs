@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.Intrinsics;
 using System.Threading.Tasks;
 using static Sora.World.Simd;
@@ -69,95 +70,117 @@ public static class Renderer
         var rgb = clip.Rgb.AsSpan(3 * pixels * frame, 3 * pixels);
         var depth = clip.Depth.AsSpan(pixels * frame, pixels);
         var objects = clip.Objects.AsSpan(pixels * frame, pixels);
-        Cast(tracer, width, height, rgb, depth, objects);
-        Refine(tracer, width, height, rgb, objects);
+        var stride = (width + Lanes - 1) / Lanes * Lanes;
+        var packed = ArrayPool<uint>.Shared.Rent(stride * (height + 1));
+        Cast(tracer, width, height, packed, depth);
+        Refine(tracer, width, height, packed);
+        for (var row = 0; row < height; row++)
+            for (var column = 0; column < width; column++)
+            {
+                var (seen, at) = (packed[row * stride + column], row * width + column);
+                rgb[3 * at] = (byte)seen;
+                rgb[3 * at + 1] = (byte)(seen >> 8);
+                rgb[3 * at + 2] = (byte)(seen >> 16);
+                objects[at] = (byte)(Math.Max(seen >> 25, 1) - 1);
+            }
+        ArrayPool<uint>.Shared.Return(packed);
     }
 
-    /// <summary>One ray through the centre of every pixel.</summary>
-    private static void Cast(FrameTracer tracer, int width, int height, Span<byte> rgb, Span<float> depth, Span<byte> objects)
+    /// <summary>
+    /// One ray through the centre of every pixel. A packed pixel holds red, green, blue and <see cref="Seen.Kind"/>,
+    /// from the lowest byte up; rows are padded to whole groups of lanes.
+    /// </summary>
+    private static void Cast(FrameTracer tracer, int width, int height, Span<uint> packed, Span<float> depth)
     {
         var ramp = Vector256.Create(0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f);
-        Span<float> lanes = stackalloc float[4 * Lanes];
+        var at = 0;
         for (var row = 0; row < height; row++)
         {
             var y = All(1 - (2 * row + 1f) / height);
-            for (var column = 0; column < width; column += Lanes)
+            for (var column = 0; column < width; column += Lanes, at += Lanes)
             {
-                var x = (ramp + All(column)) * All(2f / width) - One;
-                var seen = tracer.Look(x, y);
-                Shown(seen.Colour.X).CopyTo(lanes);
-                Shown(seen.Colour.Y).CopyTo(lanes[Lanes..]);
-                Shown(seen.Colour.Z).CopyTo(lanes[(2 * Lanes)..]);
-                seen.Number.CopyTo(lanes[(3 * Lanes)..]);
-                var at = row * width + column;
-                var count = Math.Min(Lanes, width - column);
-                if (count == Lanes) seen.Depth.CopyTo(depth[at..]);
-                for (var lane = 0; lane < count; lane++)
-                {
-                    var pixel = at + lane;
-                    rgb[3 * pixel] = (byte)lanes[lane];
-                    rgb[3 * pixel + 1] = (byte)lanes[Lanes + lane];
-                    rgb[3 * pixel + 2] = (byte)lanes[2 * Lanes + lane];
-                    objects[pixel] = (byte)lanes[3 * Lanes + lane];
-                    if (count < Lanes) depth[pixel] = seen.Depth[lane];
-                }
+                var seen = tracer.Look((ramp + All(column)) * All(2f / width) - One, y);
+                var kind = Vector256.ConvertToInt32(seen.Kind).AsUInt32() << 24;
+                (Pack(seen.Colour) | kind).CopyTo(packed[at..]);
+                var pixel = row * width + column;
+                if (column + Lanes <= width) seen.Depth.CopyTo(depth[pixel..]);
+                else
+                    for (var lane = 0; lane < width - column; lane++) depth[pixel + lane] = seen.Depth[lane];
             }
         }
     }
 
     /// <summary>Replaces the colour of pixels at edges by the mean of four samples inside each.</summary>
-    private static void Refine(FrameTracer tracer, int width, int height, Span<byte> rgb, ReadOnlySpan<byte> objects)
+    private static void Refine(FrameTracer tracer, int width, int height, Span<uint> packed)
     {
-        Span<float> xs = stackalloc float[Lanes], ys = stackalloc float[Lanes], lanes = stackalloc float[3 * Lanes];
-        Span<int> waiting = stackalloc int[2];
-        var edges = Edges(width, height, rgb, objects);
-        var count = 0;
-        for (var pixel = 0; pixel < edges.Length; pixel++)
+        var stride = (width + Lanes - 1) / Lanes * Lanes;
+        Span<float> xs = stackalloc float[Lanes], ys = stackalloc float[Lanes];
+        var waiting = ArrayPool<int>.Shared.Rent(stride * height + 1);
+        var count = Edges(width, height, packed, waiting);
+        if ((count & 1) == 1) waiting[count] = waiting[count - 1];
+        for (var next = 0; next < count; next += 2)
         {
-            if (edges[pixel]) waiting[count++] = pixel;
-            if (count < 2 && (count == 0 || pixel < edges.Length - 1)) continue;
-            if (count == 1) waiting[1] = waiting[0];
             for (var lane = 0; lane < Lanes; lane++)
             {
-                var (row, column) = Math.DivRem(waiting[lane / 4], width);
+                var (row, column) = Math.DivRem(waiting[next + lane / 4], stride);
                 xs[lane] = (column + 0.25f + 0.5f * (lane & 1)) * (2f / width) - 1;
                 ys[lane] = 1 - (row + 0.25f + 0.25f * (lane & 2)) * (2f / height);
             }
             var colour = tracer.Look(Vector256.Create<float>(xs), Vector256.Create<float>(ys)).Colour;
-            colour.X.CopyTo(lanes);
-            colour.Y.CopyTo(lanes[Lanes..]);
-            colour.Z.CopyTo(lanes[(2 * Lanes)..]);
+            var mean = Pack(new V3(MeanOfFour(colour.X), MeanOfFour(colour.Y), MeanOfFour(colour.Z)));
             for (var i = 0; i < 2; i++)
-                for (var channel = 0; channel < 3; channel++)
-                {
-                    var four = lanes.Slice(channel * Lanes + 4 * i, 4);
-                    var mean = 0.25f * ((four[0] + four[1]) + (four[2] + four[3]));
-                    rgb[3 * waiting[i] + channel] = (byte)(MathF.Sqrt(mean) * 255 + 0.5f);
-                }
-            count = 0;
+            {
+                ref var pixel = ref packed[waiting[next + i]];
+                pixel = (pixel & 0xFF000000) | mean[4 * i];
+            }
         }
+        ArrayPool<int>.Shared.Return(waiting);
     }
 
-    /// <summary>Pixels that differ from a neighbour to the right or below, and those neighbours.</summary>
-    private static bool[] Edges(int width, int height, ReadOnlySpan<byte> rgb, ReadOnlySpan<byte> objects)
+    /// <summary>
+    /// Lists the pixels that differ from a neighbour, and returns how many they are. Kinds are compared everywhere,
+    /// colours only on objects: ground and sky are smooth already.
+    /// </summary>
+    private static int Edges(int width, int height, ReadOnlySpan<uint> packed, int[] list)
     {
-        var edges = new bool[width * height];
+        var stride = (width + Lanes - 1) / Lanes * Lanes;
+        var marks = ArrayPool<byte>.Shared.Rent(stride * (height + 1) + 1);
+        Array.Clear(marks);
         for (var row = 0; row < height; row++)
             for (var column = 0; column < width; column++)
             {
-                var pixel = row * width + column;
-                if (column + 1 < width && Differ(rgb, objects, pixel, pixel + 1)) edges[pixel] = edges[pixel + 1] = true;
-                if (row + 1 < height && Differ(rgb, objects, pixel, pixel + width)) edges[pixel] = edges[pixel + width] = true;
+                var at = row * stride + column;
+                if (column + 1 < width && Differ(packed[at], packed[at + 1])) marks[at] = marks[at + 1] = 1;
+                if (row + 1 < height && Differ(packed[at], packed[at + stride])) marks[at] = marks[at + stride] = 1;
             }
-        return edges;
+        var count = 0;
+        for (var at = 0; at < stride * height; at++)
+            if (marks[at] != 0)
+                list[count++] = at;
+        ArrayPool<byte>.Shared.Return(marks);
+        return count;
     }
 
-    private static bool Differ(ReadOnlySpan<byte> rgb, ReadOnlySpan<byte> objects, int a, int b) =>
-        objects[a] != objects[b]
-        || Math.Abs(rgb[3 * a] - rgb[3 * b]) > EdgeContrast
-        || Math.Abs(rgb[3 * a + 1] - rgb[3 * b + 1]) > EdgeContrast
-        || Math.Abs(rgb[3 * a + 2] - rgb[3 * b + 2]) > EdgeContrast;
+    private static bool Differ(uint a, uint b)
+    {
+        if (a >> 24 != b >> 24) return true;
+        if (a >> 24 < Seen.FirstObject || a == b) return false;
+        return Apart(a, b) || Apart(a >> 8, b >> 8) || Apart(a >> 16, b >> 16);
+    }
 
-    /// <summary>Linear light to what is shown, 0 to 255, rounded by half.</summary>
-    private static V Shown(V linear) => Vector256.Sqrt(linear) * All(255) + All(0.5f);
+    private static bool Apart(uint a, uint b) => Math.Abs((int)(a & 255) - (int)(b & 255)) > EdgeContrast;
+
+    /// <summary>Linear light to what is shown, a byte for each channel.</summary>
+    private static Vector256<uint> Pack(V3 linear) =>
+        Shown(linear.X) | (Shown(linear.Y) << 8) | (Shown(linear.Z) << 16);
+
+    private static Vector256<uint> Shown(V linear) =>
+        Vector256.ConvertToInt32(Vector256.Sqrt(linear) * All(255) + All(0.5f)).AsUInt32();
+
+    /// <summary>The mean of the first four lanes and of the last four, in all of them.</summary>
+    private static V MeanOfFour(V value)
+    {
+        var pairs = value + Vector256.Shuffle(value, Vector256.Create(1, 0, 3, 2, 5, 4, 7, 6));
+        return (pairs + Vector256.Shuffle(pairs, Vector256.Create(2, 3, 0, 1, 6, 7, 4, 5))) * All(0.25f);
+    }
 }

@@ -57,9 +57,11 @@ public sealed record SceneOptions
 /// <summary>Draws scenes: labels first, then places and speeds with which the labels are true and the picture is good.</summary>
 public static class SceneSampler
 {
-    private const int LabelTries = 400;
+    private const int PlotTries = 12;
+    private const int LabelTries = 80;
     private const int PlacementTries = 40;
 
+    private static readonly double[] Counts = [0.55, 0.35, 0.10];
     private static readonly Motion[] InPlace = [Motion.Still, Motion.Bounce, Motion.Jump, Motion.Spin, Motion.Fall];
 
     /// <summary>
@@ -68,18 +70,37 @@ public static class SceneSampler
     /// <exception cref="SoraException">The wishes in <paramref name="options"/> contradict each other.</exception>
     public static Scene Draw(Rng rng, SceneOptions options)
     {
-        for (var i = 0; i < LabelTries; i++)
+        for (var i = 0; i < PlotTries; i++)
         {
-            var draft = Draft.Draw(ref rng, options);
-            if (draft == null || !InSplit(draft, options.Split)) continue;
-            for (var j = 0; j < PlacementTries; j++)
+            // The number of objects stays while labels are tried, else crowded scenes would be rarer than meant.
+            var interaction = options.Interaction;
+            var count = options.Count ?? 1 + rng.Weighted(Counts.AsSpan(0, Math.Clamp(options.MaxObjects, 1, 3)));
+            interaction ??= DrawInteraction(ref rng, count, options);
+            if (interaction != Interaction.None) count = Math.Max(count, 2);
+            for (var j = 0; j < LabelTries; j++)
             {
-                var scene = Choreography.Place(ref rng, draft, options);
-                if (Composition.Accepts(scene, options)) return scene with { Relations = Composition.Relations(scene) };
+                var draft = Draft.Draw(ref rng, options, count, interaction.Value);
+                if (draft != null && InSplit(draft, options.Split) && Place(ref rng, draft, options) is { } scene) return scene;
             }
         }
         throw SoraException.Failed(
             $"no scene of the synthetic world fits these wishes: {options}", "ask for fewer attributes, or another split");
+    }
+
+    private static Scene? Place(ref Rng rng, Draft draft, SceneOptions options)
+    {
+        for (var i = 0; i < PlacementTries; i++)
+        {
+            var scene = Choreography.Place(ref rng, draft, options);
+            if (Composition.Accepts(scene, options)) return scene with { Relations = Composition.Relations(scene) };
+        }
+        return null;
+    }
+
+    private static Interaction DrawInteraction(ref Rng rng, int count, SceneOptions options)
+    {
+        if (count != 2 || options.Frames < 9 || !rng.Chance(0.4)) return Interaction.None;
+        return (Interaction)(1 + rng.Weighted([0.4, 0.4, 0.2]));
     }
 
     /// <summary>Motions that a shape can do.</summary>
@@ -108,16 +129,14 @@ public static class SceneSampler
             || Objects.Any(o => World.HeldOut.Contains(o.Colour, o.Shape) || World.HeldOut.Contains(o.Shape, o.Motion, Ground));
 
         /// <summary>Draws labels, or null when they don't go together.</summary>
-        public static Draft? Draw(ref Rng rng, SceneOptions options)
+        public static Draft? Draw(ref Rng rng, SceneOptions options, int count, Interaction interaction)
         {
-            var count = options.Count ?? 1 + rng.Weighted(Counts.AsSpan(0, Math.Min(options.MaxObjects, 3)));
-            var interaction = options.Interaction ?? DrawInteraction(ref rng, count, options.Frames);
-            if (interaction != Interaction.None && count < 2) count = 2;
-
             var objects = new DraftObject[count];
             for (var i = 0; i < count; i++)
             {
-                var drawn = i == 0 ? DrawFirst(ref rng, options, interaction) : DrawOther(ref rng, objects, i, interaction, options);
+                var drawn = i == 0
+                    ? DrawFirst(ref rng, options, interaction)
+                    : DrawOther(ref rng, objects.AsSpan(0, i), options, interaction);
                 if (drawn == null) return null;
                 objects[i] = drawn;
             }
@@ -126,14 +145,6 @@ public static class SceneSampler
             var camera = options.Frames == 1 ? CameraMove.Static : options.Camera ?? DrawCamera(ref rng, interaction);
             return new Draft(
                 objects, options.Ground ?? (Ground)rng.Below(7), options.Sky ?? (Sky)rng.Below(5), camera, interaction);
-        }
-
-        private static readonly double[] Counts = [0.55, 0.35, 0.10];
-
-        private static Interaction DrawInteraction(ref Rng rng, int count, int frames)
-        {
-            if (count != 2 || frames < 9 || !rng.Chance(0.4)) return Interaction.None;
-            return (Interaction)(1 + rng.Weighted([0.4, 0.4, 0.2]));
         }
 
         private static DraftObject? DrawFirst(ref Rng rng, SceneOptions options, Interaction interaction)
@@ -152,12 +163,12 @@ public static class SceneSampler
         }
 
         private static DraftObject? DrawOther(
-            ref Rng rng, DraftObject[] objects, int index, Interaction interaction, SceneOptions options)
+            ref Rng rng, ReadOnlySpan<DraftObject> others, SceneOptions options, Interaction interaction)
         {
             var shape = (Shape)rng.Below(6);
             var colour = (Colour)rng.Below(10);
-            for (var i = 0; i < index; i++)
-                if (objects[i].Colour == colour) return null; // captions tell objects apart by colour
+            foreach (var other in others)
+                if (other.Colour == colour) return null; // captions tell objects apart by colour
             var size = (ObjectSize)rng.Below(3);
             if (interaction == Interaction.Collide && shape is not (Shape.Ball or Shape.Cube or Shape.Cylinder)) return null;
             if (interaction == Interaction.PassBehind && shape is Shape.Ring or Shape.Cone or Shape.Pyramid) return null;
@@ -175,7 +186,7 @@ public static class SceneSampler
             var toward = rolls ? Motion.RollToward : Motion.SlideToward;
             var side = rng.Below(2);
             if (interaction != Interaction.None) return left + side;
-            return rng.Weighted([0.09, 0.30, 0.14, 0.12, 0.09, 0.09, 0.09, 0.08]) switch
+            return rng.Weighted([0.09, 0.28, 0.20, 0.11, 0.08, 0.08, 0.09, 0.07]) switch
             {
                 0 => Motion.Still,
                 1 => left + side,

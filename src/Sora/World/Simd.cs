@@ -40,6 +40,12 @@ internal readonly struct V3(V x, V y, V z)
     }
 }
 
+/// <summary>A vector in single precision that all rays of a frame share.</summary>
+internal readonly record struct Arrow(float X, float Y, float Z)
+{
+    public static Arrow Of(Point p) => new((float)p.X, (float)p.Y, (float)p.Z);
+}
+
 /// <summary>
 /// Arithmetic on eight values at a time, of additions, multiplications, divisions and square roots only, which every
 /// processor rounds alike: pictures do not depend on the machine.
@@ -62,7 +68,7 @@ internal static class Simd
     public static V All(float value) => Vector256.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V3 All(Point p) => new(All((float)p.X), All((float)p.Y), All((float)p.Z));
+    public static V3 All(Arrow p) => new(All(p.X), All(p.Y), All(p.Z));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V3 All(Rgb c) => new(All(c.R), All(c.G), All(c.B));

@@ -23,7 +23,7 @@ public sealed class Simulation
     /// <summary>The part of the closing speed that two objects part with.</summary>
     public const double ContactRestitution = 0.8;
 
-    private const double Step = 1.0 / 240;
+    private const double Step = 1.0 / 128;
     private readonly Body[] _bodies;
     private readonly Pose[][] _poses;
     private readonly Point[][] _velocities;
@@ -69,24 +69,25 @@ public sealed class Simulation
         foreach (var body in _bodies) body.Advance(now, step);
         for (var i = 0; i < _bodies.Length; i++)
             for (var j = i + 1; j < _bodies.Length; j++)
-                if (Collide(_bodies[i], _bodies[j], step))
-                    _contacts.Add(new Contact(now + step, i, j));
+                if (Collide(_bodies[i], _bodies[j], step) is { } back)
+                    _contacts.Add(new Contact(now + step - back, i, j));
     }
 
     /// <summary>
     /// Lets two bodies that overlap and approach exchange an impulse along the horizontal line between their centres:
-    /// momentum is kept, and they part with <see cref="ContactRestitution"/> of the speed at which they met.
+    /// momentum is kept, and they part with <see cref="ContactRestitution"/> of the speed at which they met. Returns how
+    /// long ago they touched, in seconds, or null when they did not.
     /// </summary>
-    private static bool Collide(Body a, Body b, double step)
+    private static double? Collide(Body a, Body b, double step)
     {
-        if (Math.Abs(a.Position.Y - b.Position.Y) > a.Solid.HalfHeight + b.Solid.HalfHeight) return false;
+        if (Math.Abs(a.Position.Y - b.Position.Y) > a.Solid.HalfHeight + b.Solid.HalfHeight) return null;
         var between = (b.Position - a.Position) with { Y = 0 };
         var distance = between.Length;
         var overlap = ContactDistance(a, b) - distance;
-        if (overlap <= 0 || distance == 0) return false;
+        if (overlap <= 0 || distance == 0) return null;
         var normal = between * (1 / distance);
         var closing = Point.Dot(a.Velocity - b.Velocity, normal);
-        if (closing <= 0) return false;
+        if (closing <= 0) return null;
 
         var back = Math.Min(overlap / closing, step); // to where they touched
         a.Shift(-back);
@@ -96,7 +97,7 @@ public sealed class Simulation
         b.Push(normal * (impulse / b.Mass));
         a.Shift(back);
         b.Shift(back);
-        return true;
+        return back;
     }
 
     /// <summary>The horizontal distance of two centres at which the solids touch.</summary>

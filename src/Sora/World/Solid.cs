@@ -15,7 +15,7 @@ internal readonly record struct Solid(Shape Shape, double Radius, double HalfHei
     {
         Shape.Ball => new(shape, 0.5 * scale, 0.5 * scale, 0, 0.5 * scale),
         Shape.Cube => Boxed(shape, 0.42 * scale, 0.42 * scale, Math.Sqrt(2)),
-        Shape.Cylinder => Boxed(shape, 0.34 * scale, 0.5 * scale, 1),
+        Shape.Cylinder => Boxed(shape, 0.37 * scale, 0.5 * scale, 1),
         Shape.Cone => Boxed(shape, 0.45 * scale, 0.54 * scale, 1),
         Shape.Ring => new(shape, 0.36 * scale, 0.5 * scale, 0.14 * scale, 0.5 * scale),
         Shape.Pyramid => Boxed(shape, 0.5 * scale, 0.42 * scale, Math.Sqrt(2)),

@@ -84,7 +84,7 @@ internal static class Words
         ["falls", "falls down", "drops to the ground", "is falling", "falls and lands", "drops down"],
         ["jumps", "jumps up", "hops", "is jumping", "leaps up", "hops up and down"],
         ["spins", "is spinning", "turns around", "rotates", "is rotating", "spins in place"],
-        ["orbits", "moves in a circle", "circles around", "goes around in a circle", "goes in circles"],
+        ["moves in a circle", "orbits", "circles around", "goes around in a circle", "goes in circles"],
     ];
 
     public static readonly string[][] FollowUps =
@@ -110,9 +110,8 @@ internal static class Words
 
     public static readonly string[] Passes = ["behind", "and passes behind"];
 
-    public static readonly string[] Circles = ["orbits", "circles around", "goes around", "moves around"];
+    public static readonly string[] Circles = ["circles around", "orbits", "goes around", "moves around"];
 
-    public static readonly string[] Openings = ["a video of", "we see", "there is", "a clip of"];
-
-    public static readonly string[] CountWords = ["one", "two objects:", "three objects:"];
+    /// <summary>What holds captions together.</summary>
+    public static readonly string[] Joints = ["a", "an", "the", "it", "and", "then", "while", "the same"];
 }

@@ -1,0 +1,197 @@
+using System.Numerics;
+using Sora.World;
+using Xunit;
+
+namespace Sora.Tests.World;
+
+/// <summary>Depth and masks against an independent intersection in double precision; invariants of the picture.</summary>
+public class RendererTests
+{
+    private const int Size = 48;
+
+    private static IEnumerable<Scene> Scenes(int count, int frames = 3) =>
+        Enumerable.Range(0, count).Select(i => SceneSampler.Draw(
+            new Rng(9, (ulong)i), new SceneOptions { Frames = frames, Shape = (Shape)(i % 6), Split = Split.Any }));
+
+    [Fact]
+    public void DepthAndMasksAreWhereTheSolidsAre()
+    {
+        var (same, other) = (0, 0);
+        foreach (var scene in Scenes(12))
+        {
+            var clip = Renderer.Render(scene, Size, Size, 3);
+            var poses = Simulation.Run(scene, 3, 16);
+            var rng = new Rng(1);
+            for (var i = 0; i < 40; i++)
+            {
+                var (frame, row, column) = (rng.Below(3), rng.Below(Size), rng.Below(Size));
+                var at = (frame * Size + row) * Size + column;
+                var (expected, depth) = Reference(scene, poses, frame, row, column);
+                if (expected != clip.Objects[at])
+                {
+                    other++; // rays that only graze a solid
+                    continue;
+                }
+                same++;
+                if (double.IsInfinity(depth)) Assert.Equal(Renderer.SkyDepth, clip.Depth[at]);
+                else Assert.InRange(clip.Depth[at] / depth, 0.999, 1.001);
+            }
+        }
+        Assert.InRange(other, 0, same / 200);
+    }
+
+    /// <summary>Walks along the ray until a point is inside a solid, then bisects.</summary>
+    private static (int Number, double Depth) Reference(Scene scene, Simulation poses, int frame, int row, int column)
+    {
+        var camera = scene.Camera.At(frame / 16.0);
+        var x = ((2 * column + 1.0) / Size - 1) * camera.HalfHeight;
+        var y = (1 - (2 * row + 1.0) / Size) * camera.HalfHeight;
+        var ray = camera.Forward + camera.Right * x + camera.Up * y;
+        var (number, depth) = ray.Y < 0 ? (0, -camera.Eye.Y / ray.Y) : (0, double.PositiveInfinity);
+        for (var i = 0; i < scene.Objects.Count; i++)
+        {
+            var (solid, pose) = (scene.Objects[i].Solid, poses.At(frame, i));
+            var middle = Point.Dot(pose.Position - camera.Eye, ray) / Point.Dot(ray, ray);
+            for (var t = middle - 0.8; t < middle + 0.8; t += 0.0015)
+            {
+                if (t < 0.1 || !Inside(solid, pose, camera.Eye + ray * t)) continue;
+                var (outside, inside) = (t - 0.0015, t);
+                for (var k = 0; k < 30; k++)
+                {
+                    var half = (outside + inside) / 2;
+                    if (Inside(solid, pose, camera.Eye + ray * half)) inside = half;
+                    else outside = half;
+                }
+                if (inside < depth) (number, depth) = (i + 1, inside);
+                break;
+            }
+        }
+        return (number, depth);
+    }
+
+    private static bool Inside(Solid solid, Pose pose, Point point)
+    {
+        var o = point - pose.Position;
+        var q = pose.Orientation;
+        // The inverse rotation, v + 2 w (u × v) + 2 u × (u × v) with u negated, in double precision.
+        var u = new Point(-q.X, -q.Y, -q.Z);
+        var c = Point.Cross(u, o);
+        var p = o + c * (2 * q.W) + Point.Cross(u, c) * 2;
+        var across = Math.Sqrt(p.X * p.X + p.Z * p.Z);
+        var (r, h) = (solid.Radius, solid.HalfHeight);
+        var left = (h - p.Y) / (2 * h);
+        return solid.Shape switch
+        {
+            Shape.Ball => p.Length < r,
+            Shape.Cube => Math.Max(Math.Abs(p.X), Math.Max(Math.Abs(p.Y), Math.Abs(p.Z))) < r,
+            Shape.Cylinder => across < r && Math.Abs(p.Y) < h,
+            Shape.Cone => Math.Abs(p.Y) < h && across < r * left,
+            Shape.Pyramid => Math.Abs(p.Y) < h && Math.Max(Math.Abs(p.X), Math.Abs(p.Z)) < r * left,
+            _ => Math.Pow(Math.Sqrt(p.X * p.X + p.Y * p.Y) - r, 2) + p.Z * p.Z < solid.Tube * solid.Tube,
+        };
+    }
+
+    [Fact]
+    public void ThreadsDoNotChangeABit()
+    {
+        foreach (var scene in Scenes(3, 9))
+        {
+            var one = Renderer.Render(scene, 61, 37, 9);
+            var three = RenderedClip.Allocate(61, 37, 9);
+            Renderer.Render(scene, three, 16, 3);
+            Assert.Equal(one.Rgb, three.Rgb);
+            Assert.Equal(one.Depth, three.Depth);
+            Assert.Equal(one.Objects, three.Objects);
+        }
+    }
+
+    [Fact]
+    public void TheMirroredSceneIsTheMirrorImage()
+    {
+        foreach (var scene in Scenes(14))
+        {
+            var clip = Renderer.Render(scene, Size, Size, 3);
+            var mirrored = Renderer.Render(scene.Mirror(), Size, Size, 3);
+            var (far, masks) = (0, 0);
+            for (var line = 0; line < 3 * Size; line++)
+                for (var column = 0; column < Size; column++)
+                {
+                    var (a, b) = (line * Size + column, line * Size + Size - 1 - column);
+                    if (clip.Objects[a] != mirrored.Objects[b]) masks++;
+                    for (var channel = 0; channel < 3; channel++)
+                        if (Math.Abs(clip.Rgb[3 * a + channel] - mirrored.Rgb[3 * b + channel]) > 3) far++;
+                }
+            Assert.InRange(masks, 0, 2);
+            Assert.InRange(far, 0, 60); // of 20,736: texture cells that rounding puts on the other side
+        }
+    }
+
+    [Fact]
+    public void ObjectsAreLargeEnoughAndMoveAsTheyShould()
+    {
+        foreach (var motion in new[] { Motion.RollLeft, Motion.RollRight, Motion.Bounce, Motion.Fall, Motion.Jump, Motion.RollToward })
+            for (var i = 0; i < 3; i++)
+            {
+                var options = new SceneOptions { Count = 1, Shape = Shape.Ball, Motion = motion, Camera = CameraMove.Static };
+                var clip = Renderer.Render(SceneSampler.Draw(new Rng(3, (ulong)i), options), 64, 64, 9);
+                var boxes = Enumerable.Range(0, 9).Select(frame => Box(clip, frame)).ToArray();
+                Assert.InRange(boxes[0].Bottom - boxes[0].Top, 64 / 7, 36);
+                var (dx, dy) = (boxes[8].X - boxes[0].X, boxes.Max(b => b.Y) - boxes.Min(b => b.Y));
+                if (motion == Motion.RollLeft) Assert.InRange(dx, -50, -0.15 * 64);
+                if (motion == Motion.RollRight) Assert.InRange(dx, 0.15 * 64, 50);
+                if (motion is Motion.Bounce or Motion.Fall or Motion.Jump) Assert.InRange(dy, 0.1 * 64, 64);
+                if (motion == Motion.RollToward) Assert.True(boxes[8].Area > 1.3 * boxes[0].Area);
+            }
+    }
+
+    private static (double X, double Y, int Top, int Bottom, int Area) Box(RenderedClip clip, int frame)
+    {
+        double x = 0, y = 0;
+        var (top, bottom, area) = (clip.Height, 0, 0);
+        for (var row = 0; row < clip.Height; row++)
+            for (var column = 0; column < clip.Width; column++)
+            {
+                if (clip.Objects[(frame * clip.Height + row) * clip.Width + column] == 0) continue;
+                (x, y, area) = (x + column, y + row, area + 1);
+                (top, bottom) = (Math.Min(top, row), Math.Max(bottom, row + 1));
+            }
+        return (x / area, y / area, top, bottom, area);
+    }
+
+    [Theory]
+    [InlineData(CameraMove.PanLeft, 1, 0)]
+    [InlineData(CameraMove.PanRight, -1, 0)]
+    [InlineData(CameraMove.TiltUp, 0, 1)]
+    [InlineData(CameraMove.TiltDown, 0, -1)]
+    public void WhatStandsStillMovesAgainstTheCamera(CameraMove move, int right, int down)
+    {
+        var options = new SceneOptions { Count = 1, Motion = Motion.Still, Camera = move, Split = Split.Any };
+        for (var i = 0; i < 2; i++)
+        {
+            var clip = Renderer.Render(SceneSampler.Draw(new Rng(4, (ulong)i), options), 64, 64, 9);
+            var (first, last) = (Box(clip, 0), Box(clip, 8));
+            Assert.Equal(right, Math.Abs(last.X - first.X) < 4 ? 0 : Math.Sign(last.X - first.X));
+            Assert.Equal(down, Math.Abs(last.Y - first.Y) < 4 ? 0 : Math.Sign(last.Y - first.Y));
+        }
+    }
+
+    [Fact]
+    public void ZoomingInEnlarges()
+    {
+        var options = new SceneOptions { Count = 1, Shape = Shape.Ball, Motion = Motion.Still, Camera = CameraMove.ZoomIn };
+        var clip = Renderer.Render(SceneSampler.Draw(new Rng(5), options), 64, 64, 9);
+        Assert.True(Box(clip, 8).Area > 1.6 * Box(clip, 0).Area);
+    }
+
+    [Fact]
+    public void WhatPassesBehindIsHiddenAndComesOutAgain()
+    {
+        foreach (var prompt in PromptSuite.Occlusion(3))
+        {
+            var clip = Renderer.Render(prompt.Scene, 64, 64, 33);
+            var areas = Enumerable.Range(0, 33).Select(frame => clip.Objects.Skip(frame * 4096).Take(4096).Count(n => n == 1)).ToArray();
+            Assert.True(areas[0] > 40 && areas[32] > 40);
+            Assert.True(areas.Min() < 0.35 * areas[0], $"{areas.Min()} of {areas[0]} pixels: {prompt.Prompt}");
+        }
+    }
+}
