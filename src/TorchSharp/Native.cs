@@ -22,7 +22,11 @@ internal static unsafe partial class Native
         if (name != Library) return 0;
         try
         {
-            return NativeLibrary.Load(name, assembly, path);
+            var library = NativeLibrary.Load(name, assembly, path);
+            // libtorch's own guess at the processors is 1 in many containers and virtual machines.
+            if (Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null)
+                ((delegate* unmanaged<int, int>)NativeLibrary.GetExport(library, "shim_set_num_threads"))(Environment.ProcessorCount);
+            return library;
         }
         catch (DllNotFoundException failure)
         {
@@ -71,6 +75,9 @@ internal static unsafe partial class Native
     [LibraryImport(Library)]
     internal static partial int shim_autograd_grad(nint* outputs, int count, nint* inputs, int inputCount, nint* grads,
         int gradCount, int retainGraph, int createGraph, int allowUnused, nint* results);
+
+    [LibraryImport(Library)]
+    internal static partial int shim_attention(nint query, nint key, nint value, out nint result);
 
     [LibraryImport(Library)] internal static partial int shim_grad_mode();
     [LibraryImport(Library)] internal static partial void shim_set_grad_mode(int enabled);

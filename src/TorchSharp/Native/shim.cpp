@@ -7,6 +7,8 @@
 
 #include "shim.h"
 
+#include "attention.h"
+
 #include <dlfcn.h>
 
 #include <memory>
@@ -285,6 +287,15 @@ int shim_autograd_grad(void* const* outputs, int count, void* const* inputs, int
                                            allow_unused != 0);
         for (size_t i = 0; i < found.size(); i++) results[i] = release(found[i]);
         return static_cast<int>(found.size());
+    });
+}
+
+// The attention kernel's result, or undefined where it does not apply.
+int shim_attention(void* query, void* key, void* value, void** result) {
+    return guarded(-1, [&] {
+        at::Tensor q = borrow(query), k = borrow(key), v = borrow(value);
+        *result = attention_applies(q, k, v) ? release(attention(q, k, v)) : nullptr;
+        return 0;
     });
 }
 
