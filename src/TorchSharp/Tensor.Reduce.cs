@@ -43,7 +43,7 @@ public static partial class torch
         public Tensor var((long, long, long) dim, bool unbiased = true, bool keepdim = false, ScalarType? type = null) => var([dim.Item1, dim.Item2, dim.Item3], unbiased, keepdim, type);
         public (Tensor var, Tensor mean) var_mean(bool unbiased = true) => Aten.CallPair("var_mean", this, unbiased);
         public (Tensor var, Tensor mean) var_mean(long dim, bool unbiased = true, bool keepdim = false, ScalarType? type = null) => var_mean([dim], unbiased, keepdim, type);
-        public (Tensor var, Tensor mean) var_mean(long[] dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
+        public (Tensor std, Tensor mean) var_mean(long[] dimensions, bool unbiased = true, bool keepdim = false, ScalarType? type = null)
         {
             var (var, mean) = Aten.CallPair("var_mean.dim", this, dimensions, unbiased, keepdim);
             return (As(type, var), As(type, mean));
