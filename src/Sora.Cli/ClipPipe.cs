@@ -1,11 +1,12 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Text.RegularExpressions;
 using Sora.Clips;
 
 namespace Sora.Cli;
 
 /// <summary>How every verb takes clips in and gives clips out.</summary>
-internal static class ClipPipe
+internal static partial class ClipPipe
 {
     /// <summary>The clips that a CLIP argument names: the one of a file, or those that arrive at standard input.</summary>
     public static IEnumerable<Clip> Read(Run run, string name, LatentSpace space = LatentSpace.Raw)
@@ -24,6 +25,10 @@ internal static class ClipPipe
         else AtomicFile.Write(output, stream => produce(new ClipWriter(stream, single: true) { Storage = storage }));
     }
 
+    /// <summary>The name of one of several files: %d, or %03d, stands for its number.</summary>
+    public static string Numbered(string output, int number) =>
+        NumberPattern().Replace(output, match => number.ToString($"D{match.Groups[1].Value}"));
+
     /// <summary>
     /// The verb as it was called, for the clip's history: its arguments and options, without those that say where the
     /// result goes and what is printed.
@@ -40,4 +45,7 @@ internal static class ClipPipe
         });
         return HistoryEntry.Of(run.Verb, words);
     }
+
+    [GeneratedRegex(@"%(?:0(\d+))?d")]
+    private static partial Regex NumberPattern();
 }

@@ -17,6 +17,7 @@ internal static class Program
     {
         List<Verb> verbs =
         [
+            Generate.Create(),
             Encode.Create(),
             Decode.Create(),
             Info.Create(),

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Text.RegularExpressions;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
@@ -7,7 +6,7 @@ using Sora.Models;
 namespace Sora.Cli.Verbs;
 
 /// <summary>Turns clips into media.</summary>
-internal static partial class Decode
+internal static class Decode
 {
     private static readonly Argument<string> ClipName = Options.Clip();
     private static readonly Option<string> Output = Options.Output("Video, picture or numbered pictures (frames/%04d.png, from 0001) to write");
@@ -104,11 +103,8 @@ internal static partial class Decode
     private static string FileOf(string output, VideoFormat format, int clip)
     {
         var numbered = VideoWriter.HoldsStills(format) ? output.Length - Path.GetFileName(output).Length : output.Length;
-        return NumberPattern().Replace(output[..numbered], match => clip.ToString($"D{match.Groups[1].Value}")) + output[numbered..];
+        return ClipPipe.Numbered(output[..numbered], clip) + output[numbered..];
     }
-
-    [GeneratedRegex(@"%(?:0(\d+))?d")]
-    private static partial Regex NumberPattern();
 
     /// <summary>The VAE of the last model, for clips of a pipe mostly are of one.</summary>
     private sealed class Codecs : IDisposable

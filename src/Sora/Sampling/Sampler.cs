@@ -6,16 +6,13 @@ namespace Sora.Sampling;
 /// <param name="Step">One call of it.</param>
 public sealed record Sampler(string Name, Spacing Spacing, SamplerStep Step)
 {
-    /// <summary>The samplers there are; each is described in the manual page of <c>generate</c>.</summary>
-    public static readonly IReadOnlyList<string> Names = ["unipc", "euler", "dpm++", "dpm++-sde", "heun", "lcm"];
-
     /// <summary>Model calls for each step of the schedule.</summary>
     public int CallsPerStep => Spacing == Spacing.FlowPairs ? 2 : 1;
 
     /// <summary>
     /// The sampler of a name, with the variant that the model's scheduler configuration asks for, if that is of the same kind.
     /// </summary>
-    /// <param name="name">One of <see cref="Names"/>; null for the one in the configuration.</param>
+    /// <param name="name">One of <see cref="SchedulerConfig.Samplers"/>; null for the one in the configuration.</param>
     /// <param name="order">Order of a multistep sampler, 1 to 3; null for the configured one, or 2.</param>
     /// <param name="config">The model's scheduler configuration.</param>
     /// <exception cref="SoraException">There is no such sampler, or it has no such order.</exception>
@@ -35,7 +32,7 @@ public sealed record Sampler(string Name, Spacing Spacing, SamplerStep Step)
             "unipc" => new(name, Spacing.UniPc, Samplers.UniPc(new UniPcOptions(steps, own.Bh1, own.Uncorrected))),
             "dpm++" => new(name, Spacing.Dpm, Samplers.DpmPlusPlus(new DpmOptions(steps, own.HeunKind, own.Stochastic, own.LowerOrderFinal))),
             "dpm++-sde" => new(name, Spacing.Dpm, Samplers.DpmPlusPlus(new DpmOptions(steps, own.HeunKind, true, own.LowerOrderFinal))),
-            _ => throw SoraException.Usage($"there is no sampler '{name}'", $"samplers are {string.Join(", ", Names)}"),
+            _ => throw SoraException.Usage($"there is no sampler '{name}'", $"samplers are {string.Join(", ", SchedulerConfig.Samplers)}"),
         };
     }
 }

@@ -5,6 +5,9 @@ namespace Sora.Sampling;
 /// <summary>A model's <c>scheduler/scheduler_config.json</c>: the sampler and the shift that it was made for.</summary>
 public sealed record SchedulerConfig
 {
+    /// <summary>The names of all samplers.</summary>
+    public static readonly IReadOnlyList<string> Samplers = ["unipc", "euler", "dpm++", "dpm++-sde", "heun", "lcm"];
+
     /// <summary>Name of the sampler.</summary>
     public string Sampler { get; init; } = "unipc";
 

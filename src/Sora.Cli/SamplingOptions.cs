@@ -1,0 +1,115 @@
+using System.CommandLine;
+using System.Globalization;
+using Sora.Clips;
+using Sora.Models;
+using Sora.Sampling;
+
+namespace Sora.Cli;
+
+/// <summary>Options of every verb that samples, and the settings that they make of a model's defaults.</summary>
+internal static class SamplingOptions
+{
+    public static readonly Option<string?> Model = Options.Model();
+    public static readonly Option<string?> Negative = Text("--negative", "TEXT", "What the video shall not show; used with guidance above 1");
+    public static readonly Option<double?> Guidance = Number("--guidance", "How strongly the prompt leads; 1 takes a single pass and half the time");
+    public static readonly Option<double?> Guidance2 = Number("--guidance-2", "The same for the expert for low noise");
+    public static readonly Option<double?> Boundary = Number("--boundary", "Part of the noise range, from 1 down to this, that belongs to the expert for high noise");
+    public static readonly Option<int?> TextLength = Options.Positive("--text-length", "N", "Length that prompts are cut or padded to, in tokens");
+    public static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Steps of the sampler");
+    public static readonly Option<double?> Shift = Number("--shift", "Shift of the noise levels towards noise; 1 is none");
+    public static readonly Option<string?> Sampler = Text("--sampler", string.Join('|', SchedulerConfig.Samplers), "Sampler; by default the one that the model names");
+    public static readonly Option<int?> Order = Options.Positive("--order", "N", "Order of unipc and dpm++: 1, 2 or 3");
+    public static readonly Option<string> Schedule = Options.Choice("--schedule", "UniPC's noise levels as in today's diffusers, or as when Wan was released", "default", "original");
+    public static readonly Option<double[]> Sigmas = Numbers("--sigmas", "S,S,…", "Noise levels before the shift, falling from at most 1; the final 0 is added");
+    public static readonly Option<long?> Seed = Options.Seed();
+    public static readonly Option<string?> Device = Text("--device", "cpu|cuda|cuda:N", "Where to compute; by default a GPU where there is one");
+    public static readonly Option<string?> Type = Text("--dtype", "f32|bf16|f16", "Type to compute in; by default bf16 on a GPU and f32 on the CPU");
+    public static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what the run needs (tokens, memory, operations), and stop" };
+    public static readonly Option<string?> Checkpoint = Text("--checkpoint", "FILE", "Keep the state here after every step, for --resume; removed at the end");
+
+    /// <summary>In the order in which help lists them.</summary>
+    public static readonly Symbol[] All =
+    [
+        Model, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed,
+        Device, Type, DryRun, Checkpoint,
+    ];
+
+    public static SamplingSettings Settings(ParseResult args, SamplingSettings defaults) => defaults with
+    {
+        Negative = args.GetValue(Negative) ?? defaults.Negative,
+        Guidance = args.GetValue(Guidance) ?? defaults.Guidance,
+        Guidance2 = args.GetValue(Guidance2) ?? (args.GetValue(Guidance) is null ? defaults.Guidance2 : null),
+        Boundary = args.GetValue(Boundary) ?? defaults.Boundary,
+        TextLength = args.GetValue(TextLength) ?? defaults.TextLength,
+        Steps = args.GetValue(Sigmas) is { Length: > 0 } levels ? levels.Length : args.GetValue(Steps) ?? defaults.Steps,
+        Shift = args.GetValue(Shift) ?? defaults.Shift,
+        Sampler = args.GetValue(Sampler) ?? defaults.Sampler,
+        Order = args.GetValue(Order) ?? defaults.Order,
+        OriginalSchedule = args.GetValue(Schedule) == "original",
+        Sigmas = args.GetValue(Sigmas) is { Length: > 0 } sigmas ? sigmas : defaults.Sigmas,
+    };
+
+    public static Precision Precision(ParseResult args) => Sampling.Precision.Parse(args.GetValue(Device), args.GetValue(Type));
+
+    /// <summary>Plans a run and refuses it where it doesn't fit.</summary>
+    /// <returns>False where the plan was asked for, and printed, instead of the run.</returns>
+    public static bool Plan(ParseResult args, Run run, ModelFolder model, SamplingSettings settings)
+    {
+        var calls = settings.MakeSchedule(ModelDefaults.Of(model).Scheduler).Calls;
+        var bytes = args.GetValue(Type) is "bf16" or "f16" ? 2 : 4;
+        MemoryPlan Of(SamplingSettings other) => MemoryPlan.Of(model, other, calls, bytes);
+        var plan = Of(settings);
+        if (args.GetValue(DryRun))
+        {
+            foreach (var line in plan.Lines()) run.Out.WriteLine(line);
+            return false;
+        }
+        if (args.GetValue(Device) is null or "cpu") plan.Require(MemoryPlan.Available(), Of, model, settings);
+        return true;
+    }
+
+    /// <summary>What keeps the state of a run in the file that <c>--checkpoint</c> names.</summary>
+    public static Action<Clip>? Keep(ParseResult args) => args.GetValue(Checkpoint) is { } path
+        ? clip => AtomicFile.Write(path, stream => new ClipWriter(stream, single: true).Write(clip))
+        : null;
+
+    /// <summary>The verb in a clip's history, with the seed that was drawn and without what doesn't change the result.</summary>
+    public static HistoryEntry Entry(ParseResult args, Run run, long seed)
+    {
+        var entry = ClipPipe.Entry(args, run);
+        string[] dropped = [Checkpoint.Name, "--preview", "-n", Seed.Name];
+        var words = new List<string>();
+        for (var i = 0; i < entry.Arguments.Count; i++)
+        {
+            if (dropped.Contains(entry.Arguments[i])) i++;
+            else words.Add(entry.Arguments[i]);
+        }
+        return entry with { Arguments = [.. words, Seed.Name, seed.ToString(CultureInfo.InvariantCulture)] };
+    }
+
+    public static Option<string?> Text(string name, string helpName, string description) =>
+        new(name) { Description = description, HelpName = helpName };
+
+    /// <summary>An option of numbers with commas between them.</summary>
+    public static Option<double[]> Numbers(string name, string helpName, string description) => new(name)
+    {
+        Description = description,
+        HelpName = helpName,
+        Arity = ArgumentArity.ExactlyOne,
+        DefaultValueFactory = _ => [],
+        CustomParser = result =>
+        {
+            var parts = result.Tokens[0].Value.Split(',');
+            if (parts.All(part => double.TryParse(part, CultureInfo.InvariantCulture, out _)))
+                return [.. parts.Select(part => double.Parse(part, CultureInfo.InvariantCulture))];
+            result.AddError($"{name}: '{result.Tokens[0].Value}' is not a list of numbers: write 1,0.75,0.5");
+            return [];
+        },
+    };
+
+    private static Option<double?> Number(string name, string description) =>
+        Options.Value(name, "X", description, text =>
+            double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= 0
+                ? value
+                : throw SoraException.Usage($"'{text}' is not a number from 0 on"));
+}

@@ -1,0 +1,141 @@
+using System.CommandLine;
+using Sora.Clips;
+using Sora.Media;
+using Sora.Models;
+using Sora.Sampling;
+
+namespace Sora.Cli.Verbs;
+
+/// <summary>Makes a clip from text, and from pictures that some of its frames show.</summary>
+internal static class Generate
+{
+    private static readonly Argument<string?> Prompt = new("PROMPT") { Description = "What the video shows", Arity = ArgumentArity.ZeroOrOne };
+    private static readonly Option<FrameSize?> Size = Options.Size();
+    private static readonly Option<int?> Frames = Options.Frames();
+    private static readonly Option<ClipTime?> Duration = Options.Duration();
+    private static readonly Option<double?> Fps = Options.Fps();
+    private static readonly Option<string?> First = SamplingOptions.Text("--image", "FILE", "Picture that the first frame shows");
+    private static readonly Option<string?> Last = SamplingOptions.Text("--last-image", "FILE", "Picture that the last frame shows");
+    private static readonly Option<(ClipTime At, string File)[]> Keyframes = Options.Values("--keyframe", "T=FILE", "Picture that the frame at a time shows; may be repeated", ParseKeyframe);
+    private static readonly Option<string> FitTo = Options.Choice("--fit", "How pictures get the video's shape: cut, with borders, or distorted", "crop", "pad", "stretch");
+    private static readonly Option<string?> NoiseFile = SamplingOptions.Text("--noise", "FILE", "Start from this noise: safetensors with latent_tensor or noise, [1, C, T, h, w]");
+    private static readonly Option<int?> Count = Options.Positive("-n", "N", "Make so many clips, with seeds that count up");
+    private static readonly Option<int?> Until = Options.Positive("--until", "N", "Stop after so many steps and write the unfinished clip");
+    private static readonly Option<string?> Resume = SamplingOptions.Text("--resume", "CLIP", "Go on with an unfinished clip; - reads it from standard input");
+    private static readonly Option<string> Experts = Options.Choice("--experts", "Of a model with two experts, run the steps of one", "both", "high", "low");
+    private static readonly Option<string> Output = Options.Output("Clip to write (with -n a name with %d)");
+
+    public static Verb Create() => new Verb("generate", "Makes a clip from a prompt", Body)
+    {
+        Details =
+        [
+            "Sizes and lengths that the model can't make are refused or, for lengths, rounded; the same command with the same seed gives the same clip.",
+            "What isn't given comes from the model: the steps, guidance, shift, size, length and rate that it was made for.",
+            "An unfinished clip holds all that --resume needs; going on gives the same clip, bit for bit, as not having stopped.",
+        ],
+        Examples =
+        [
+            new("sora generate \"a red ball rolls left on sand\" | sora decode -o ball.mp4", "Make a video"),
+            new("sora generate \"the ball bounces\" --image ball.png --size 160x96 --duration 3s --seed 7 -o b.latent", "Animate a picture"),
+            new("sora generate \"a blue cube\" --steps 8 --until 4 | sora generate --resume - -o cube.latent", "Stop half way, and go on"),
+        ],
+    }.With([Prompt, Output, Size, Frames, Duration, Fps, First, Last, Keyframes, FitTo, NoiseFile, Count, Until, Resume, Experts, .. SamplingOptions.All]);
+
+    private static void Body(ParseResult args, Run run)
+    {
+        if (args.GetValue(Resume) is { } unfinished) GoOn(args, run, unfinished);
+        else Make(args, run);
+    }
+
+    private static void Make(ParseResult args, Run run)
+    {
+        var prompt = args.GetValue(Prompt) ?? throw SoraException.Usage("no prompt", "sora generate \"a red ball rolls left on sand\"");
+        if (args.GetValue(Experts) == "low") throw SoraException.Usage("--experts low goes on with what --experts high began", "add --resume CLIP");
+        var model = ModelFolder.Open(args.GetValue(SamplingOptions.Model));
+        var settings = Settings(args, run, model) with { Prompt = prompt };
+        if (!SamplingOptions.Plan(args, run, model, settings)) return;
+
+        var (output, count) = (args.GetValue(Output)!, args.GetValue(Count) ?? 1);
+        if (count > 1 && output != "-" && ClipPipe.Numbered(output, 1) == output)
+            throw SoraException.Usage($"{output} holds one clip, and there are {count}", "number them: -o clip-%d.latent");
+        var noise = args.GetValue(NoiseFile) is { } file ? ReadNoise(file) : null;
+        var known = new Conditioning { Stills = Stills(args, settings, run.Cancel) };
+        using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
+        Clip One(int i)
+        {
+            var clip = pipeline.Generate(settings with { Seed = settings.Seed + i }, known, noise, Bounds(args));
+            return clip.After(SamplingOptions.Entry(args, run, settings.Seed + i));
+        }
+        if (output == "-") ClipPipe.Write(run, output, writer => { for (var i = 0; i < count; i++) writer.Write(One(i)); });
+        else for (var i = 0; i < count; i++) ClipPipe.Write(run, ClipPipe.Numbered(output, i + 1), writer => writer.Write(One(i)));
+        RemoveCheckpoint(args);
+    }
+
+    private static void GoOn(ParseResult args, Run run, string unfinished)
+    {
+        if (args.GetValue(Prompt) is not null) throw SoraException.Usage("--resume takes the prompt from the unfinished clip", "leave the prompt out");
+        ClipPipe.Write(run, args.GetValue(Output)!, writer =>
+        {
+            foreach (var clip in ClipPipe.Read(run, unfinished))
+            {
+                var model = ModelFolder.Open(args.GetValue(SamplingOptions.Model) ?? clip.Info.Model);
+                using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
+                writer.Write(pipeline.Resume(clip, Bounds(args)).After(ClipPipe.Entry(args, run)));
+            }
+        });
+        RemoveCheckpoint(args);
+    }
+
+    private static SamplingSettings Settings(ParseResult args, Run run, ModelFolder model)
+    {
+        var settings = SamplingOptions.Settings(args, ModelDefaults.Of(model).Settings);
+        var size = args.GetValue(Size) ?? new FrameSize(settings.Width, settings.Height);
+        VideoSize.Check(model, size);
+        if (args.GetValue(Frames) is not null && args.GetValue(Duration) is not null)
+            throw SoraException.Usage("--frames and --duration say the same thing", "give one of them");
+        var fps = args.GetValue(Fps) ?? settings.Fps;
+        var asked = args.GetValue(Frames) ?? args.GetValue(Duration)?.FrameCount(fps) ?? settings.Frames;
+        var frames = VideoSize.WholeFrames(model, asked);
+        if (frames != asked) run.Reporter.Note($"{frames} frames instead of {asked}: the model makes 1, and {model.Vae.TemporalFactor} for each further latent frame");
+        var seed = args.GetValue(SamplingOptions.Seed) ?? Random.Shared.NextInt64(1L << 32);
+        if (args.GetValue(SamplingOptions.Seed) is null && args.GetValue(NoiseFile) is null) run.Reporter.Note($"seed {seed}");
+        return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed };
+    }
+
+    private static RunOptions Bounds(ParseResult args) => new()
+    {
+        Until = args.GetValue(Until),
+        Expert = args.GetValue(Experts) switch { "high" => 0, "low" => 1, _ => null },
+        Checkpoint = SamplingOptions.Keep(args),
+    };
+
+    private static List<Still> Stills(ParseResult args, SamplingSettings settings, CancellationToken cancel)
+    {
+        var fit = Enum.Parse<Fit>(args.GetValue(FitTo)!, ignoreCase: true);
+        var stills = new List<Still>();
+        void Add(int frame, string? file)
+        {
+            if (file is not null) stills.Add(new Still(frame, Image.Load(file, cancel), fit));
+        }
+        Add(0, args.GetValue(First));
+        foreach (var (at, file) in args.GetValue(Keyframes)!) Add(at.FrameIndex(settings.Fps, settings.Frames), file);
+        Add(settings.Frames - 1, args.GetValue(Last));
+        return stills;
+    }
+
+    private static (ClipTime At, string File) ParseKeyframe(string text) => text.Split('=', 2) is [var at, { Length: > 0 } file]
+        ? (ClipTime.Parse(at), file)
+        : throw SoraException.Usage($"'{text}' is not a keyframe", "write 2s=picture.png");
+
+    private static HostTensor ReadNoise(string path)
+    {
+        using var file = SafeTensorsFile.Open(path);
+        var name = file.Tensors.ContainsKey("latent_tensor") ? "latent_tensor" : "noise";
+        return file.Tensors.ContainsKey(name) ? file.Copy(name) : throw SoraException.Failed($"{path}: neither latent_tensor nor noise is in it");
+    }
+
+    private static void RemoveCheckpoint(ParseResult args)
+    {
+        if (args.GetValue(SamplingOptions.Checkpoint) is { } path) File.Delete(path);
+    }
+}
