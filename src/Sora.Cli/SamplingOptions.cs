@@ -68,6 +68,14 @@ internal static class SamplingOptions
         return true;
     }
 
+    /// <summary>A seed for a run that was given none, and says so.</summary>
+    public static long DrawSeed(Run run)
+    {
+        var seed = Random.Shared.NextInt64(1L << 32);
+        run.Reporter.Note($"seed {seed}");
+        return seed;
+    }
+
     /// <summary>What keeps the state of a run in the file that <c>--checkpoint</c> names.</summary>
     public static Action<Clip>? Keep(ParseResult args) => args.GetValue(Checkpoint) is { } path
         ? clip => AtomicFile.Write(path, stream => new ClipWriter(stream, single: true).Write(clip))

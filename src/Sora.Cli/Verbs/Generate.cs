@@ -97,8 +97,7 @@ internal static class Generate
         var asked = args.GetValue(Frames) ?? args.GetValue(Duration)?.FrameCount(fps) ?? settings.Frames;
         var frames = VideoSize.WholeFrames(model, asked);
         if (frames != asked) run.Reporter.Note($"{frames} frames instead of {asked}: the model makes 1, and {model.Vae.TemporalFactor} for each further latent frame");
-        var seed = args.GetValue(SamplingOptions.Seed) ?? Random.Shared.NextInt64(1L << 32);
-        if (args.GetValue(SamplingOptions.Seed) is null && args.GetValue(NoiseFile) is null) run.Reporter.Note($"seed {seed}");
+        var seed = args.GetValue(SamplingOptions.Seed) ?? (args.GetValue(NoiseFile) is null ? SamplingOptions.DrawSeed(run) : 0);
         return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed };
     }
 

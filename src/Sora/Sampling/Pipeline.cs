@@ -144,7 +144,7 @@ public sealed class Pipeline : IDisposable
 
     private ClipInfo Info(SamplingSettings settings) => new()
     {
-        Model = model.Name,
+        Model = model.Reference,
         Vae = fingerprint.Value,
         Width = settings.Width,
         Height = settings.Height,
