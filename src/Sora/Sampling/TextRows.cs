@@ -22,12 +22,7 @@ internal sealed record TextRows(Tensor Prompt, Tensor? Negative, int Length)
         using var encoder = TextEncoder.Open(model.Part("tokenizer"), model.Part("text_encoder"), precision.Options, reporter);
         var unknown = encoder.Tokenizer.UnknownWords(PromptCleaner.Clean(settings.Prompt));
         if (unknown.Count > 0) reporter.Warn($"the model doesn't know {string.Join(", ", unknown.Select(word => $"'{word}'"))}");
-        Tensor Rows(string prompt)
-        {
-            using var scope = NewDisposeScope();
-            var tokens = encoder.Tokenizer.EncodePadded(PromptCleaner.Clean(prompt), settings.TextLength).Mask.Sum();
-            return encoder.Encode([prompt], settings.TextLength).narrow(1, 0, tokens).clone().MoveToOuterDisposeScope();
-        }
+        Tensor Rows(string prompt) => encoder.Rows(prompt, settings.TextLength).unsqueeze(0);
         return new(Rows(settings.Prompt), settings.Guidance > 1 ? Rows(settings.Negative) : null, settings.TextLength);
     }
 }

@@ -1,6 +1,7 @@
 using Sora.Clips;
 using TorchSharp;
 using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
 
 namespace Sora.Models.Text;
 
@@ -54,15 +55,29 @@ public sealed class TextEncoder : IDisposable
         new(Tokenizer.Load(tokenizerFolder), encoderFolder, options ?? new WeightsOptions(), reporter ?? Reporter.Silent);
 
     /// <summary>
-    /// The embeddings <c>[prompts, length, D]</c>: a prompt's tokens with the closing <c>&lt;/s&gt;</c>, cut to
-    /// <paramref name="length"/>, then rows of zeros. No gradients are recorded.
+    /// The embeddings <c>[prompts, length, D]</c>: the rows of each prompt, then rows of zeros. No gradients are recorded.
     /// </summary>
     public Tensor Encode(IReadOnlyList<string> prompts, int length)
     {
+        using var scope = NewDisposeScope();
+        var padded = prompts.Select(prompt =>
+        {
+            var rows = Rows(prompt, length);
+            return functional.pad(rows, [0, 0, 0, length - rows.shape[0]]);
+        });
+        return stack([.. padded]).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// The embeddings <c>[n, D]</c> of the tokens of one prompt with the closing <c>&lt;/s&gt;</c>, at most
+    /// <paramref name="maxLength"/>, the surplus cut off in front of it. No gradients are recorded.
+    /// </summary>
+    public Tensor Rows(string prompt, int maxLength)
+    {
         using var off = no_grad();
         using var scope = NewDisposeScope();
-        var rows = prompts.Select(prompt => Embed(PromptCleaner.Clean(prompt), length)).ToList();
-        return stack(rows).MoveToOuterDisposeScope();
+        var (ids, mask) = Tokenizer.EncodePadded(PromptCleaner.Clean(prompt), maxLength);
+        return Cached(ids[..mask.Sum()]).MoveToOuterDisposeScope();
     }
 
     /// <summary>Frees the encoder's weights; the next prompt that needs them loads them again.</summary>
@@ -72,22 +87,12 @@ public sealed class TextEncoder : IDisposable
         loaded = null;
     }
 
-    private Tensor Embed(string prompt, int length)
-    {
-        var (padded, mask) = Tokenizer.EncodePadded(prompt, length);
-        var ids = padded[..mask.Sum()];
-        var embedding = Cached(ids);                                                            // [n, D]
-        var result = zeros([length, Config.DModel], embedding.dtype, options.Device);
-        result.narrow(0, 0, ids.Length).copy_(embedding);
-        return result;
-    }
-
     private Tensor Cached(int[] ids)
     {
         if (cache is null) return Run(ids);
         var type = options.DType is { } wanted ? TensorIO.StoredType(wanted) : Stored;
         var key = EmbeddingCache.Key(fingerprint.Value, type, ids);
-        if (cache.Find(key) is { } known) return TensorIO.ToTensor(known);
+        if (cache.Find(key) is { } known) return TensorIO.ToTensor(known).to(options.Device ?? CPU);
         var embedding = Run(ids);
         try
         {
