@@ -59,9 +59,10 @@ internal static class ClipSummary
     /// <summary>Such as <c>F32 [1, 16, 3, 4, 6]</c>.</summary>
     public static string Describe(TensorInfo tensor) => $"{tensor.DType.Name()} {Shapes.Text(tensor.Shape)}";
 
+    /// <summary>A line of a listing, unless there is nothing to say; control characters do not reach a terminal.</summary>
     public static void Row(TextWriter to, string name, string? value)
     {
-        if (value != null) to.WriteLine($"  {name,-8}  {Printable(value)}");
+        if (value != null) to.WriteLine($"  {Printable(name),-12}  {Printable(value)}");
     }
 
     public static void Write(Utf8JsonWriter json, TensorInfo tensor)
@@ -97,7 +98,6 @@ internal static class ClipSummary
 
     private static string SpaceName(LatentSpace space) => space == LatentSpace.Raw ? "raw" : "normalised";
 
-    /// <summary>Control characters in a file's text must not reach a terminal.</summary>
     private static string Printable(string text) => string.Concat(text.Select(c => c == '\n' ? ' ' : char.IsControl(c) ? '?' : c));
 
     private static void Write(Utf8JsonWriter json, string name, string? value)

@@ -3,6 +3,8 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Sora.Clips;
+using Sora.Models;
+using Sora.Models.Formats;
 using Sora.Models.Text;
 
 namespace Sora.Cli.Verbs;
@@ -14,80 +16,86 @@ internal static class Info
     {
         var clip = Options.Clip();
         var model = Options.Model();
+        var models = new Option<bool>("--models") { Description = "List the models that are installed" };
         var json = new Option<bool>("--json") { Description = "One JSON object for each clip, on a line of its own" };
         var command = new Option<bool>("--command") { Description = "Print the pipeline that makes the clip again" };
         var prompt = new Option<string?>("--prompt") { Description = "Show a prompt as the model sees it: cleaned, its tokens, the words that it doesn't know", HelpName = "TEXT" };
         var raw = new Option<bool>("--raw") { Description = "With --prompt: don't clean the text" };
         return new Verb("info", "Says what a clip or a model is", (args, run) =>
         {
+            var asJson = args.GetValue(json);
             if (args.GetValue(raw) && args.GetValue(prompt) == null) throw SoraException.Usage("--raw has no meaning without --prompt");
-            if (args.GetValue(prompt) is { } text) WritePrompt(run, args.GetValue(model), args.GetValue(raw) ? text : PromptCleaner.Clean(text), args.GetValue(json));
-            else if (args.GetValue(command)) ForEach(run, args.GetValue(clip)!, header => WriteCommand(run, header));
-            else if (args.GetValue(json)) ForEach(run, args.GetValue(clip)!, header => WriteJson(run, to => ClipSummary.WriteJson(header, to)));
-            else ForEach(run, args.GetValue(clip)!, header => ClipSummary.WriteText(header, run.Out));
+            if (args.GetValue(prompt) is { } text) ShowPrompt(run, PromptSummary.Of(args.GetValue(raw) ? text : PromptCleaner.Clean(text), args.GetValue(model)), asJson);
+            else if (args.GetValue(models)) ShowModels(run, asJson);
+            else if ((args.GetValue(model) ?? ModelFolderIn(args.GetValue(clip)!)) is { } named) ShowModel(run, ModelFolder.Open(named), asJson);
+            else if (args.GetValue(command)) Show(run, args.GetValue(clip)!, header => WriteCommand(run, header), NoCommand);
+            else if (asJson) Show(run, args.GetValue(clip)!, header => WriteJson(run, to => ClipSummary.WriteJson(header, to)), weights => WriteJson(run, to => ModelSummary.WriteJson(weights, to)));
+            else Show(run, args.GetValue(clip)!, header => ClipSummary.WriteText(header, run.Out), weights => ModelSummary.WriteText(weights, run.Out));
         })
         {
             Details =
             [
                 "A clip says how large and how long it is, which model made it from which prompt, and with which verbs: --command prints them as a pipeline.",
+                "A model shows its parts, their sizes and the fingerprint of its VAE, by which a clip is known to be of the same latent space. A single file of weights shows its tensors under the names that they have here.",
             ],
             Examples =
             [
                 new("sora info ball.latent", "Show what a clip is"),
                 new("sora info --command ball.latent", "Show how it was made"),
+                new("sora info --model mini", "Show what a model is"),
                 new("sora info --prompt \"a red ball\" --json", "Show the tokens of a prompt"),
             ],
-        }.With(clip, json, command, model, prompt, raw);
+        }.With(clip, json, command, model, models, prompt, raw);
     }
 
-    private static void ForEach(Run run, string name, Action<ClipHeader> show)
+    /// <summary>Clips from a file or a pipe; a file may also hold weights.</summary>
+    private static void Show(Run run, string name, Action<ClipHeader> showClip, Action<TensorSource> showWeights)
     {
         if (name != "-" && !FileType.IsPipe(name))
         {
-            using var file = SafeTensorsFile.Open(name);
-            show(ClipHeader.Read(file));
+            using var file = CheckpointFile.Open(name);
+            if (ClipHeader.IsClip(file)) showClip(ClipHeader.Read(file));
+            else showWeights(file);
             return;
         }
         using var input = run.OpenInput(name);
-        foreach (var header in new ClipReader().ReadHeaders(input, name == "-" ? "standard input" : name, run.Cancel)) show(header);
+        foreach (var header in new ClipReader().ReadHeaders(input, name == "-" ? "standard input" : name, run.Cancel)) showClip(header);
     }
+
+    /// <summary>The argument, where it is the folder of a model and not a clip.</summary>
+    private static string? ModelFolderIn(string name) => File.Exists(Path.Combine(name, "model_index.json")) ? name : null;
 
     private static void WriteCommand(Run run, ClipHeader clip) => run.Out.WriteLine(clip.History.Count > 0
         ? History.Command(clip.History)
         : throw SoraException.Failed($"{clip.Origin}: the clip doesn't say how it was made", "only clips that sora wrote have a history"));
 
-    private static void WritePrompt(Run run, string? model, string text, bool asJson)
+    private static void NoCommand(TensorSource weights) => throw SoraException.Failed($"{weights.Origin}: weights, not a clip");
+
+    private static void ShowModel(Run run, ModelFolder model, bool asJson)
     {
-        var tokenizer = Tokenizer.Load(Path.Combine(model ?? "", "tokenizer"));
-        var ids = tokenizer.Encode(text);
-        var tokens = tokenizer.Tokens(ids);
-        var unknown = tokenizer.UnknownWords(text);
+        if (asJson) WriteJson(run, to => ModelSummary.WriteJson(model, to));
+        else ModelSummary.WriteText(model, run.Out);
+    }
+
+    private static void ShowModels(Run run, bool asJson)
+    {
         if (asJson)
         {
             WriteJson(run, to =>
             {
-                to.WriteStartObject();
-                to.WriteString("cleaned", text);
-                to.WriteStartArray("ids");
-                foreach (var id in ids) to.WriteNumberValue(id);
+                to.WriteStartArray();
+                foreach (var name in ModelFolder.Installed()) to.WriteStringValue(name);
                 to.WriteEndArray();
-                WriteStrings(to, "tokens", tokens);
-                WriteStrings(to, "unknown", unknown);
-                to.WriteEndObject();
             });
             return;
         }
-        ClipSummary.Row(run.Out, "cleaned", text);
-        ClipSummary.Row(run.Out, "tokens", string.Join(' ', tokens));
-        ClipSummary.Row(run.Out, "ids", string.Join(' ', ids));
-        ClipSummary.Row(run.Out, "unknown", unknown.Count == 0 ? "none" : string.Join(' ', unknown));
+        foreach (var name in ModelFolder.Installed()) run.Out.WriteLine(name);
     }
 
-    private static void WriteStrings(Utf8JsonWriter to, string name, IEnumerable<string> values)
+    private static void ShowPrompt(Run run, PromptSummary prompt, bool asJson)
     {
-        to.WriteStartArray(name);
-        foreach (var value in values) to.WriteStringValue(value);
-        to.WriteEndArray();
+        if (asJson) WriteJson(run, prompt.WriteJson);
+        else prompt.WriteText(run.Out);
     }
 
     private static void WriteJson(Run run, Action<Utf8JsonWriter> write)

@@ -76,10 +76,13 @@ public sealed class ModelFolder
     /// <exception cref="SoraException">There is no such model, a part is missing, or its architecture is unknown.</exception>
     public static ModelFolder Open(string? model)
     {
-        var path = model is null ? FindBuiltin() : Find(model);
         var name = model is null ? Builtin : System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(model));
-        return new ModelFolder(Snapshot(path), name, Directory.Exists(model) ? System.IO.Path.GetFullPath(model) : model ?? Builtin);
+        return new ModelFolder(Locate(model), name, Directory.Exists(model) ? System.IO.Path.GetFullPath(model) : model ?? Builtin);
     }
+
+    /// <summary>The folder that <see cref="Open"/> opens, which may lack parts.</summary>
+    /// <exception cref="SoraException">There is no such folder.</exception>
+    public static string Locate(string? model) => Snapshot(model is null ? FindBuiltin() : Find(model));
 
     /// <summary>The models under <c>$SORA_MODELS</c>, and the built-in one where it is installed.</summary>
     public static IReadOnlyList<string> Installed()

@@ -1,0 +1,152 @@
+using System.Globalization;
+using System.Text.Json;
+using Sora.Clips;
+using Sora.Models;
+
+namespace Sora.Cli;
+
+/// <summary>What <c>info</c> says of a model or of a file of weights, as text and as JSON.</summary>
+internal static class ModelSummary
+{
+    private static readonly string[] Parts =
+        ["tokenizer", "text_encoder", "image_processor", "image_encoder", "transformer", "transformer_2", "vae", "scheduler"];
+
+    private static readonly string[] WithWeights = ["text_encoder", "image_encoder", "transformer", "transformer_2", "vae"];
+
+    public static void WriteText(ModelFolder model, TextWriter to)
+    {
+        to.WriteLine($"{model.Name}: {model.PipelineClass} in {model.Path}");
+        ClipSummary.Row(to, "VAE", model.VaeFingerprint());
+        foreach (var part in Parts.Where(model.Has))
+        {
+            var config = ReadConfig(model, part);
+            ClipSummary.Row(to, part, $"{ClassOf(config)}{(WithWeights.Contains(part) ? $", {WeightsOf(model, part)}" : "")}");
+        }
+        var (transformer, vae) = (model.Transformer, model.Vae);
+        ClipSummary.Row(to, "sizes", $"{transformer.NumLayers} blocks of width {transformer.Dim}; latents of {vae.ZDim} channels, one for {vae.SpatialFactor}x{vae.SpatialFactor} pixels and {vae.TemporalFactor} frames");
+        ClipSummary.Row(to, "schedule", $"shift {Text(model.FlowShift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep for each token" : "")}");
+    }
+
+    public static void WriteJson(ModelFolder model, Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteString("kind", "model");
+        json.WriteString("name", model.Name);
+        json.WriteString("path", model.Path);
+        json.WriteString("pipeline", model.PipelineClass);
+        json.WriteString("vae", model.VaeFingerprint());
+        json.WriteNumber("flow_shift", model.FlowShift);
+        if (model.BoundaryRatio is { } boundary) json.WriteNumber("boundary_ratio", boundary);
+        else json.WriteNull("boundary_ratio");
+        json.WriteBoolean("expand_timesteps", model.ExpandTimesteps);
+        json.WriteNumber("spatial_factor", model.Vae.SpatialFactor);
+        json.WriteNumber("temporal_factor", model.Vae.TemporalFactor);
+        json.WriteStartObject("parts");
+        foreach (var part in Parts.Where(model.Has)) WritePart(model, part, json);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    public static void WriteText(TensorSource weights, TextWriter to)
+    {
+        to.WriteLine($"{weights.Origin}: weights, {Describe(weights)}");
+        foreach (var tensor in weights.Tensors.Values) ClipSummary.Row(to, tensor.Name, ClipSummary.Describe(tensor));
+    }
+
+    public static void WriteJson(TensorSource weights, Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteString("kind", "weights");
+        json.WriteString("file", weights.Origin);
+        json.WriteNumber("parameters", Parameters(weights));
+        json.WriteStartArray("tensors");
+        foreach (var tensor in weights.Tensors.Values) ClipSummary.Write(json, tensor);
+        json.WriteEndArray();
+        json.WriteStartObject("metadata");
+        foreach (var (key, value) in weights.Metadata) json.WriteString(key, value);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private static void WritePart(ModelFolder model, string part, Utf8JsonWriter json)
+    {
+        var config = ReadConfig(model, part);
+        json.WriteStartObject(part);
+        json.WriteString("class", ClassOf(config));
+        if (WithWeights.Contains(part))
+        {
+            using var weights = model.OpenWeights(part);
+            json.WriteNumber("parameters", Parameters(weights));
+            json.WriteNumber("bytes", weights.Tensors.Values.Sum(tensor => tensor.Bytes));
+            json.WriteStartArray("dtypes");
+            foreach (var type in Types(weights)) json.WriteStringValue(type);
+            json.WriteEndArray();
+        }
+        // A tokenizer's lists its whole vocabulary of special tokens.
+        if (config is { } fields && part != "tokenizer")
+        {
+            json.WritePropertyName("config");
+            fields.WriteTo(json);
+        }
+        json.WriteEndObject();
+    }
+
+    private static string WeightsOf(ModelFolder model, string part)
+    {
+        using var weights = model.OpenWeights(part);
+        return Describe(weights);
+    }
+
+    private static string Describe(TensorSource weights)
+    {
+        var bytes = weights.Tensors.Values.Sum(tensor => tensor.Bytes);
+        return $"{Quantity(Parameters(weights))} parameters, {Quantity(bytes)}B as {string.Join(", ", Types(weights))}";
+    }
+
+    private static long Parameters(TensorSource weights) => weights.Tensors.Values.Sum(tensor => tensor.Elements);
+
+    private static IEnumerable<string> Types(TensorSource weights) =>
+        weights.Tensors.Values.Select(tensor => tensor.DType.Name()).Distinct().Order(StringComparer.Ordinal);
+
+    /// <summary>The config.json of a part (a scheduler's has a name of its own); null where a part has none.</summary>
+    private static JsonElement? ReadConfig(ModelFolder model, string part)
+    {
+        var names = (string[])["config.json", "scheduler_config.json", "tokenizer_config.json", "preprocessor_config.json"];
+        var path = names.Select(name => Path.Combine(model.Part(part), name)).FirstOrDefault(File.Exists);
+        if (path == null) return null;
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            return document.RootElement.Clone();
+        }
+        catch (JsonException fault)
+        {
+            throw SoraException.Failed($"{path} isn't JSON: {fault.Message.ReplaceLineEndings(" ")}", "download the file again", fault);
+        }
+    }
+
+    private static string ClassOf(JsonElement? config)
+    {
+        if (config is not { ValueKind: JsonValueKind.Object } fields) return "";
+        if (fields.TryGetProperty("_class_name", out var name) && name.ValueKind == JsonValueKind.String) return name.GetString()!;
+        if (fields.TryGetProperty("architectures", out var names) && names.ValueKind == JsonValueKind.Array && names.GetArrayLength() > 0) return names[0].ToString();
+        foreach (var field in (string[])["tokenizer_class", "image_processor_type"])
+            if (fields.TryGetProperty(field, out var other)) return other.ToString();
+        return "";
+    }
+
+    /// <summary>Such as <c>1.42 G</c>.</summary>
+    private static string Quantity(long number)
+    {
+        var (unit, size) = number switch
+        {
+            >= 1_000_000_000 => ("G", 1e9),
+            >= 1_000_000 => ("M", 1e6),
+            >= 1_000 => ("k", 1e3),
+            _ => ("", 1.0),
+        };
+        return string.Create(CultureInfo.InvariantCulture, $"{number / size:0.##} {unit}");
+    }
+
+    private static string Text(double value) => value.ToString("0.###", CultureInfo.InvariantCulture);
+}
