@@ -26,30 +26,23 @@ internal sealed class ChannelNorm
     {
         using var scope = NewDisposeScope();
         var scale = gamma.mul(root).view(-1, 1, 1, 1);
-        // The square of a half overflows.
+        // The square of a half overflows. Clamping comes before the root, whose slope at zero is infinite.
         var wide = x.dtype == float32 ? x : x.to(float32);
-        var length = linalg.vector_norm(wide, 2, [1], keepdim: true).clamp_min(1e-12).to(x.dtype);
-        var y = x.div(length);
+        var y = x.mul(wide.square().sum(1, keepdim: true).clamp_min(1e-24).rsqrt().to(x.dtype));
         return (Ops.Frozen(y, scale) ? y.mul_(scale) : y.mul(scale)).MoveToOuterDisposeScope();
     }
 }
 
-/// <summary>
-/// A convolution that looks two frames back in time and none ahead; zeros around each frame. With a kernel of 1
-/// in space it sees time only.
-/// </summary>
+/// <summary>A 3x3x3 convolution that looks two frames back in time and none ahead; zeros around each frame.</summary>
 internal sealed class CausalConv
 {
     private readonly Tensor weight;
     private readonly Tensor bias;
-    private readonly long[] padding;
 
-    public CausalConv(Weights weights, long inputs, long outputs, long space = 3)
+    public CausalConv(Weights weights, long inputs, long outputs)
     {
-        var fanIn = inputs * 3 * space * space;
-        weight = weights.Get("weight", Init.FanIn(fanIn), outputs, inputs, 3, space, space);
-        bias = weights.Get("bias", Init.FanIn(fanIn), outputs);
-        padding = [0, space / 2, space / 2];
+        weight = weights.Get("weight", Init.FanIn(inputs * 27), outputs, inputs, 3, 3, 3);
+        bias = weights.Get("bias", Init.FanIn(inputs * 27), outputs);
     }
 
     public bool Trains => weight.requires_grad;
@@ -64,10 +57,48 @@ internal sealed class CausalConv
         {
             // With nothing but zeros before, only the last tap of time counts.
             memory.Keep(this, x);
-            var frame = functional.conv2d(x.squeeze(2), weight.select(2, 2), bias, padding: padding[1..]);
-            return frame.unsqueeze(2).MoveToOuterDisposeScope();
+            return functional.conv2d(x.squeeze(2), weight.select(2, 2), bias, padding: [1, 1]).unsqueeze(2).MoveToOuterDisposeScope();
         }
-        return functional.conv3d(memory.Extend(this, x), weight, bias, padding: padding).MoveToOuterDisposeScope();
+        return Convolve(memory.Extend(this, x)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// libtorch on the CPU leaves the fast kernels when a batch of volumes has one entry, and takes several times as
+    /// long: so one frame is convolved as an image whose channels are those of three, and one clip as a batch of its halves.
+    /// </summary>
+    private Tensor Convolve(Tensor extended)
+    {
+        var (batch, channels, frames, height, width) = (extended.shape[0], extended.shape[1], extended.shape[2] - 2, extended.shape[3], extended.shape[4]);
+        if (frames == 1)
+            return functional.conv2d(extended.view(batch, channels * 3, height, width), weight.flatten(1, 2), bias, padding: [1, 1]).unsqueeze(2);
+        if (batch > 1 || frames % 2 != 0 || extended.device_type != DeviceType.CPU)
+            return functional.conv3d(extended, weight, bias, padding: [0, 1, 1]);
+        var half = frames / 2;
+        var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0);
+        return cat(functional.conv3d(halves, weight, bias, padding: [0, 1, 1]).split(1), 2);
+    }
+}
+
+/// <summary>A convolution over three frames of each place by itself: the last two before it, and its own.</summary>
+internal sealed class TimeConv
+{
+    private readonly Tensor weight;
+    private readonly Tensor bias;
+
+    public TimeConv(Weights weights, long inputs, long outputs)
+    {
+        weight = weights.Get("weight", Init.FanIn(inputs * 3), outputs, inputs, 3, 1, 1);
+        bias = weights.Get("bias", Init.FanIn(inputs * 3), outputs);
+    }
+
+    /// <param name="x"><c>[B, C, T, H, W]</c>, history in front.</param>
+    /// <param name="stride">In time.</param>
+    public Tensor Forward(Tensor x, long stride)
+    {
+        using var scope = NewDisposeScope();
+        // An image whose rows are frames and whose columns are places.
+        var y = functional.conv2d(x.flatten(3), weight.squeeze(4), bias, strides: [stride, 1]);
+        return y.unflatten(3, x.shape[3], x.shape[4]).MoveToOuterDisposeScope();
     }
 }
 
@@ -83,7 +114,25 @@ internal sealed class PointConv
         bias = weights.Get("bias", Init.FanIn(inputs), outputs);
     }
 
-    public Tensor Forward(Tensor x) => functional.conv3d(x, weight, bias);
+    public Tensor Forward(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        return functional.conv2d(x.flatten(2, 3), weight.squeeze(2), bias)
+            .unflatten(2, x.shape[2], x.shape[3]).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>A convolution of each frame by itself.</summary>
+internal static class FrameConv
+{
+    /// <param name="x"><c>[B, C, T, H, W]</c>.</param>
+    /// <param name="conv">From a chunk of frames <c>[B T, C, H, W]</c> to <c>[B T, C', H', W']</c>.</param>
+    public static Tensor Apply(Tensor x, Func<Tensor, Tensor> conv)
+    {
+        using var scope = NewDisposeScope();
+        var y = conv(x.transpose(1, 2).flatten(0, 1)); // [B T, C', H', W']
+        return y.unflatten(0, x.shape[0], x.shape[2]).transpose(1, 2).contiguous().MoveToOuterDisposeScope();
+    }
 }
 
 /// <summary>Norm, SiLU, causal convolution.</summary>
@@ -157,39 +206,34 @@ internal sealed class DownStep
 {
     private readonly Tensor weight;
     private readonly Tensor bias;
-    private readonly (Tensor Weight, Tensor Bias)? time;
+    private readonly TimeConv? time;
 
     public DownStep(Weights weights, long channels, bool halvesTime)
     {
         weight = weights.Get("resample.1.weight", Init.FanIn(channels * 9), channels, channels, 3, 3);
         bias = weights.Get("resample.1.bias", Init.FanIn(channels * 9), channels);
-        if (halvesTime)
-            time = (weights.Get("time_conv.weight", Init.FanIn(channels * 3), channels, channels, 3, 1, 1),
-                weights.Get("time_conv.bias", Init.FanIn(channels * 3), channels));
+        time = halvesTime ? new TimeConv(weights.Scope("time_conv"), channels, channels) : null;
     }
 
     /// <returns><c>[B, C, T or T/2, H/2, W/2]</c>; the first chunk's only frame stays.</returns>
     public Tensor Forward(Tensor x, StreamMemory memory)
     {
         using var scope = NewDisposeScope();
-        var y = HalveSpace(x);
-        if (time is not { } conv) return y.MoveToOuterDisposeScope();
+        var y = FrameConv.Apply(x, HalveSpace);
+        if (time is null) return y.MoveToOuterDisposeScope();
 
         var before = memory.Of(this)?.alias();
         memory.Keep(this, y.narrow(2, y.shape[2] - 1, 1));
-        if (before is not null) y = functional.conv3d(cat([before, y], 2), conv.Weight, conv.Bias, strides: [2, 1, 1]);
-        return y.MoveToOuterDisposeScope();
+        return (before is null ? y : time.Forward(cat([before, y], 2), stride: 2)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
     /// 3x3, stride 2, with zeros at the right and bottom only: as with two zeros all around, without the first
     /// row and column, which saves a padded copy.
     /// </summary>
-    private Tensor HalveSpace(Tensor x)
-    {
-        var y = functional.conv3d(x, weight.unsqueeze(2), bias, strides: [1, 2, 2], padding: [0, 2, 2]);
-        return y.narrow(3, 1, x.shape[3] / 2).narrow(4, 1, x.shape[4] / 2).contiguous();
-    }
+    private Tensor HalveSpace(Tensor frames) =>
+        functional.conv2d(frames, weight, bias, strides: [2, 2], padding: [2, 2])
+            .narrow(2, 1, frames.shape[2] / 2).narrow(3, 1, frames.shape[3] / 2);
 }
 
 /// <summary>Doubles space, and time as well if asked to.</summary>
@@ -197,13 +241,13 @@ internal sealed class UpStep
 {
     private readonly Tensor weight;
     private readonly Tensor bias;
-    private readonly CausalConv? time;
+    private readonly TimeConv? time;
 
     public UpStep(Weights weights, long inputs, long outputs, bool doublesTime)
     {
         weight = weights.Get("resample.1.weight", Init.FanIn(inputs * 9), outputs, inputs, 3, 3);
         bias = weights.Get("resample.1.bias", Init.FanIn(inputs * 9), outputs);
-        time = doublesTime ? new CausalConv(weights.Scope("time_conv"), inputs, 2 * inputs, space: 1) : null;
+        time = doublesTime ? new TimeConv(weights.Scope("time_conv"), inputs, 2 * inputs) : null;
     }
 
     /// <returns><c>[B, C_out, T or 2 T, 2 H, 2 W]</c>; the first chunk's only frame stays one, and isn't remembered.</returns>
@@ -213,11 +257,16 @@ internal sealed class UpStep
         if (time is not null && !memory.IsFirstChunk)
         {
             var (batch, channels, frames, rows, columns) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
-            x = time.Forward(x, memory).view(batch, 2, channels, frames, rows, columns)
+            x = time.Forward(memory.Extend(this, x), stride: 1).view(batch, 2, channels, frames, rows, columns)
                 .permute(0, 2, 3, 1, 4, 5).reshape(batch, channels, 2 * frames, rows, columns); // both of a frame, then the next
         }
-        var large = functional.interpolate(x, [x.shape[2], 2 * x.shape[3], 2 * x.shape[4]]);
-        return functional.conv3d(large, weight.unsqueeze(2), bias, padding: [0, 1, 1]).MoveToOuterDisposeScope();
+        return FrameConv.Apply(x, DoubleSpace).MoveToOuterDisposeScope();
+    }
+
+    private Tensor DoubleSpace(Tensor frames)
+    {
+        using var large = functional.interpolate(frames, [2 * frames.shape[2], 2 * frames.shape[3]]);
+        return functional.conv2d(large, weight, bias, padding: [1, 1]);
     }
 }
 
@@ -251,11 +300,16 @@ internal static class Shortcuts
         var (batch, channels, frames, rows, columns) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
         var repeats = outputs * time * space * space / channels;
         using var scope = NewDisposeScope();
-        var y = x.unsqueeze(2).expand(batch, channels, repeats, frames, rows, columns)
-            .reshape(batch, outputs, time, space, space, frames, rows, columns)
+        Tensor Spread(long repeats, long cell) => x.unsqueeze(2).expand(batch, channels, repeats, frames, rows, columns)
+            .reshape(batch, outputs, time, cell, cell, frames, rows, columns)
             .permute(0, 1, 5, 2, 6, 3, 7, 4)
-            .reshape(batch, outputs, frames * time, rows * space, columns * space);
+            .reshape(batch, outputs, frames * time, rows * cell, columns * cell);
+
+        // Where all places of a cell get the same channel, which is usual, space is doubled by the nearest pixel.
+        var isNearest = repeats % (space * space) == 0;
+        var y = isNearest ? Spread(repeats / (space * space), 1) : Spread(repeats, space);
         if (isFirstChunk) y = y.narrow(2, time - 1, y.shape[2] - (time - 1));
+        if (isNearest) y = functional.interpolate(y, [y.shape[2], rows * space, columns * space]);
         return y.MoveToOuterDisposeScope();
     }
 }

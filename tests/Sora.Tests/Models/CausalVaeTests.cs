@@ -81,7 +81,7 @@ public class CausalVaeTests
         golden.Check("raw_of_normalised", model.Vae.Denormalise(golden.Input("normalised")));
     }
 
-    /// <summary>Chunks of any length give what one chunk for everything behind the first frame gives.</summary>
+    /// <summary>Chunks of any length give what one chunk for everything behind the first frame gives, but for the order of sums.</summary>
     [Theory]
     [InlineData("wan21-t2v")]
     [InlineData("wan22-ti2v")]
@@ -95,13 +95,13 @@ public class CausalVaeTests
         var latents = whole.Push(video);
         using var chunked = model.Vae.NewEncoder();
         var parts = new[] { (0, 5), (5, 4), (9, 8) }.Select(part => chunked.Push(video.narrow(2, part.Item1, part.Item2))).ToArray();
-        Assert.True(GoldenTensors.Distance(cat(parts, 2), latents) < 1e-6);
+        Assert.True(GoldenTensors.Distance(cat(parts, 2), latents) < 1e-5);
 
         using var wholeDecoder = model.Vae.NewDecoder();
         var decoded = wholeDecoder.Push(latents);
         using var chunkedDecoder = model.Vae.NewDecoder();
         parts = [.. new[] { (0, 2), (2, 1), (3, 2) }.Select(part => chunkedDecoder.Push(latents.narrow(2, part.Item1, part.Item2)))];
-        Assert.True(GoldenTensors.Distance(cat(parts, 2), decoded) < 1e-6);
+        Assert.True(GoldenTensors.Distance(cat(parts, 2), decoded) < 1e-5);
         Assert.Equal(17, decoded.shape[2]);
     }
 
