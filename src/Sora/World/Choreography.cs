@@ -59,10 +59,7 @@ internal static class Choreography
             CameraMove.OrbitLeft or CameraMove.OrbitRight => rng.Uniform(0.55, Lerp(0.8, 1.1, length)),
             _ => 0,
         };
-        // A camera that goes with an object would hide that it moves.
-        if (draft.Objects.Any(o => o.Motion.Sideways()) && move is CameraMove.PanLeft or CameraMove.PanRight) amount *= 0.55;
-        if (draft.Objects.Any(o => o.Motion.Travels() && !o.Motion.Sideways()) && move is CameraMove.ZoomIn or CameraMove.ZoomOut)
-            amount = Math.Sqrt(amount);
+        amount *= Share(move, draft.Objects);
         return new CameraPath
         {
             Move = move,
@@ -72,6 +69,22 @@ internal static class Choreography
             Height = rng.Uniform(0.72, 1.0),
             TargetHeight = rng.Uniform(0.44, 0.52),
             HalfHeight = half,
+        };
+    }
+
+    /// <summary>How much of a camera move is left beside travelling objects: one that goes along would hide that they move.</summary>
+    private static double Share(CameraMove move, IReadOnlyList<SceneSampler.DraftObject> objects)
+    {
+        var left = objects.Any(o => o.Motion is Motion.RollLeft or Motion.SlideLeft);
+        var right = objects.Any(o => o.Motion is Motion.RollRight or Motion.SlideRight);
+        var deep = objects.Any(o => o.Motion.Travels() && !o.Motion.Sideways());
+        return move switch
+        {
+            CameraMove.PanLeft => left ? 0.4 : right ? 0.7 : 1,
+            CameraMove.PanRight => right ? 0.4 : left ? 0.7 : 1,
+            CameraMove.OrbitLeft or CameraMove.OrbitRight => left || right ? 0.55 : 1,
+            CameraMove.ZoomIn or CameraMove.ZoomOut => deep ? 0.85 : 1, // of a ratio: 1.5 becomes 1.28
+            _ => 1,
         };
     }
 
@@ -207,11 +220,11 @@ internal static class Choreography
             _ => Math.PI / 2,
         };
         var way = new Point(Math.Cos(heading), 0, -Math.Sin(heading));
-        var distance = Reach(ref rng, stage) * (depth ? Math.Max(1.8, 1.2 * stage.Width) : stage.Width);
+        var distance = Reach(ref rng, stage) * (depth ? Math.Max(2.7, 1.4 * stage.Width) : stage.Width);
         var seconds = placed.Then == FollowUp.None ? stage.Duration : rng.Uniform(0.32, 0.5) * stage.Duration;
         if (placed.Then != FollowUp.None) distance *= 0.8;
-        var speed = distance / (seconds + (placed.Then == FollowUp.None ? 0 : 0.15));
-        var middle = depth ? placed.Start with { Z = -0.3 } : placed.Start;
+        var speed = distance / Math.Max(seconds + (placed.Then == FollowUp.None ? 0 : 0.15), 0.01);
+        var middle = depth ? placed.Start with { Z = -0.4 } : placed.Start;
         return placed with
         {
             Start = middle - way * (0.5 * distance),
@@ -234,6 +247,7 @@ internal static class Choreography
         {
             case Interaction.Collide:
                 a = Straight(a, rng.Uniform(-0.06, 0.06));
+                a = a with { Velocity = a.Velocity * rng.Uniform(1.1, 1.4) };
                 b = b with { Yaw = rng.Uniform(-0.06, 0.06) };
                 b = b with { Start = new Point(direction * rng.Uniform(0, 0.13) * stage.Width, b.RestHeight, a.Start.Z) };
                 var gap = a.Velocity.Length * stage.Duration * rng.Uniform(0.35, 0.55);

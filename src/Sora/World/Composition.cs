@@ -7,7 +7,7 @@ namespace Sora.World;
 internal static class Composition
 {
     /// <summary>Least and greatest height of an object at the start, as a part of the frame's.</summary>
-    private const double Smallest = 1.0 / 6.2, Largest = 0.55;
+    private const double Smallest = 1.0 / 6.2, Largest = 0.52;
 
     /// <summary>Judges a scene by its simulation.</summary>
     public static bool Accepts(Scene scene, SceneOptions options)

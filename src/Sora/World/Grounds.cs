@@ -26,7 +26,7 @@ internal static class Grounds
     {
         Ground.Sand => Rgb.Shown(0.85, 0.71, 0.47),
         Ground.Grass => Rgb.Shown(0.29, 0.54, 0.16),
-        Ground.Snow => Rgb.Shown(0.86, 0.89, 0.95),
+        Ground.Snow => Rgb.Shown(0.88, 0.90, 0.93),
         Ground.Water => Rgb.Shown(0.14, 0.42, 0.58),
         Ground.Wood => Rgb.Shown(0.60, 0.38, 0.21),
         Ground.Stone => Rgb.Shown(0.52, 0.53, 0.55),
@@ -71,7 +71,7 @@ internal static class Grounds
         var drift = Noise(p.X * All(0.9f), p.Z * All(1.5f), seed);
         var hollow = Noise(p.X * All(2.7f), p.Z * All(3.6f), seed ^ 9) * Fade(Mean(p), 3.6f);
         var tone = Smooth(drift * All(0.7f) + hollow * All(0.3f), 0.2f, 0.65f);
-        return Matte(V3.Lerp(All(Rgb.Shown(0.74, 0.81, 0.92)), All(Rgb.Shown(0.93, 0.94, 0.97)), tone));
+        return Matte(V3.Lerp(All(Rgb.Shown(0.78, 0.83, 0.91)), All(Rgb.Shown(0.94, 0.94, 0.95)), tone));
     }
 
     private static GroundSurface Water(GroundPoints p, float seconds, uint seed)

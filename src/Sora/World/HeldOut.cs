@@ -20,7 +20,9 @@ public static class HeldOut
         return false;
     }
 
-    /// <summary>One colour of ten for each shape: green balls, purple cubes, black cylinders, yellow cones, blue rings, white pyramids.</summary>
+    /// <summary>
+    /// One colour of ten for each shape: green balls, purple cubes, black cylinders, yellow cones, blue rings, white pyramids.
+    /// </summary>
     internal static bool Contains(Colour colour, Shape shape) => (int)colour == (3 * (int)shape + 3) % 10;
 
     /// <summary>One combination of ten, spread evenly over each label.</summary>

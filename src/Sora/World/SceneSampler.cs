@@ -18,13 +18,13 @@ public sealed record SceneOptions
     /// <summary>Frames a second.</summary>
     public double Fps { get; init; } = DefaultFps;
 
-    /// <summary>Width over height of the picture, between 0.5 and 2.</summary>
+    /// <summary>Width over height of the picture, between 0.5 and 2: objects are placed to fit it, so render at the same.</summary>
     public double Aspect { get; init; } = 1;
 
     /// <summary>This many objects exactly; null draws one (55 %), two (35 %) or three (10 %).</summary>
     public int? Count { get; init; }
 
-    /// <summary>The first object's shape, or null for any; the same goes for what follows.</summary>
+    /// <summary>The first object's shape; null, here and below, leaves it to chance.</summary>
     public Shape? Shape { get; init; }
 
     /// <summary>The first object's colour.</summary>

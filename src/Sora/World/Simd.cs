@@ -47,8 +47,8 @@ internal readonly record struct Arrow(float X, float Y, float Z)
 }
 
 /// <summary>
-/// Arithmetic on eight values at a time, of additions, multiplications, divisions and square roots only, which every
-/// processor rounds alike: pictures do not depend on the machine.
+/// Arithmetic on eight values at a time, of additions, multiplications, divisions and square roots only: no library
+/// function whose last bit depends on the machine.
 /// </summary>
 internal static class Simd
 {

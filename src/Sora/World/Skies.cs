@@ -14,14 +14,14 @@ internal sealed record SkyModel
     [
         new()
         {
-            Horizon = Rgb.Shown(0.74, 0.87, 0.98), Mid = Rgb.Shown(0.46, 0.71, 0.97), Zenith = Rgb.Shown(0.22, 0.47, 0.90),
-            Glow = Rgb.Shown(0.25, 0.25, 0.22), Sun = new(0.86f, 0.83f, 0.76f), Ambient = new(0.36f, 0.41f, 0.50f),
+            Horizon = Rgb.Shown(0.62, 0.81, 0.97), Mid = Rgb.Shown(0.42, 0.68, 0.96), Zenith = Rgb.Shown(0.22, 0.47, 0.90),
+            Glow = Rgb.Shown(0.25, 0.25, 0.22), Sun = new(0.88f, 0.83f, 0.72f), Ambient = new(0.36f, 0.39f, 0.45f),
             Clouds = 0.75f, CloudTone = Rgb.Shown(0.98, 0.98, 1.0),
         },
         new()
         {
             Horizon = Rgb.Shown(1.0, 0.76, 0.34), Mid = Rgb.Shown(0.96, 0.47, 0.26), Zenith = Rgb.Shown(0.42, 0.24, 0.42),
-            Glow = Rgb.Shown(0.6, 0.42, 0.15), Sun = new(1.15f, 0.70f, 0.40f), Ambient = new(0.36f, 0.28f, 0.30f),
+            Glow = Rgb.Shown(0.6, 0.42, 0.15), Sun = new(1.15f, 0.70f, 0.40f), Ambient = new(0.43f, 0.34f, 0.36f),
             Clouds = 0, CloudTone = default,
         },
         new()

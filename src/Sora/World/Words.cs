@@ -52,7 +52,7 @@ internal static class Words
         ["under a clear blue sky", "on a sunny day", "by day", "in daylight", "under a blue sky", "in bright sunshine", "at noon"],
         ["at sunset", "at dusk", "in the evening", "under a sunset sky", "in the evening light", "under an orange sky"],
         ["at night", "under the stars", "under a starry sky", "in the moonlight", "by night", "on a starry night"],
-        ["under a cloudy sky", "under an overcast sky", "on a cloudy day", "under a grey sky", "on an overcast day", "under grey clouds"],
+        ["under a cloudy sky", "under an overcast sky", "on a cloudy day", "under a grey sky", "on an overcast day", "under clouds"],
         ["at dawn", "at sunrise", "in the early morning", "under a pink sky", "at daybreak", "in the pink light of dawn"],
     ];
 
