@@ -1,4 +1,4 @@
-namespace Sora.World;
+namespace Sora;
 
 /// <summary>
 /// A counter-based random generator: draw number n of a stream is a hash of (seed, stream, n), so that the same
@@ -29,6 +29,9 @@ public struct Rng
 
     /// <summary>A number in [low, high).</summary>
     public double Uniform(double low, double high) => low + (high - low) * Uniform();
+
+    /// <summary>Standard normal (Box and Muller 1958).</summary>
+    public double Normal() => Math.Sqrt(-2 * Math.Log(1 - Uniform())) * Math.Cos(2 * Math.PI * Uniform());
 
     /// <summary>An integer in [0, count).</summary>
     public int Below(int count) => (int)((UInt128)NextBits() * (ulong)count >> 64);
