@@ -21,6 +21,7 @@ internal static class Program
             Encode.Create(),
             Decode.Create(),
             Info.Create(),
+            Train.Create(),
         ];
         verbs.Add(Completions.Create(verbs));
         verbs.Add(Man.Create(verbs));

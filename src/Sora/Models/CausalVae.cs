@@ -33,6 +33,9 @@ public sealed class CausalVae
     /// <summary>Cuts frames into overlapping tiles to save memory; null (the default) never does. New sessions see it.</summary>
     public VaeTiling? Tiling { get; set; }
 
+    /// <summary>Whether decoded pixels are held in [-1, 1]; training turns it off, since a clamped pixel has no gradient.</summary>
+    public bool Clamps { get; set; } = true;
+
     /// <summary>Is shown intermediate results by the names of diffusers' modules and the number of the chunk.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 

@@ -83,7 +83,8 @@ public sealed class VaeDecoder : IDisposable
         var x = !fresh || frames == 1
             ? Next(latents)
             : cat([Next(latents.narrow(2, 0, 1)), Next(latents.narrow(2, 1, frames - 1))], 2);
-        return Patches.Unfold(x, vae.Config.PatchSize).clamp(-1, 1).MoveToOuterDisposeScope();
+        var video = Patches.Unfold(x, vae.Config.PatchSize);
+        return (vae.Clamps ? video.clamp(-1, 1) : video).MoveToOuterDisposeScope();
     }
 
     /// <summary>Frees what the layers remember.</summary>

@@ -1,0 +1,127 @@
+using System.CommandLine;
+using System.Globalization;
+using Sora.Training;
+using Sora.World;
+
+namespace Sora.Cli.Verbs;
+
+/// <summary>Trains the VAE, or text encoder and transformer, on the synthetic world or on a folder of clips.</summary>
+internal static class Train
+{
+    private const int SheetRows = 8, SheetColumns = 9, SheetSize = 96, SheetFrames = 33;
+
+    private static readonly Argument<string?> Part = new("PART")
+    {
+        Description = "What to train: vae, or transformer (with its text encoder)",
+        HelpName = "vae|transformer",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    private static readonly Option<string?> Folder = new("--output", "-o") { Description = "Model folder to write; a run that was stopped goes on from it", HelpName = "DIR" };
+    private static readonly Option<bool> World = new("--world") { Description = "Learn from the synthetic world" };
+    private static readonly Option<string[]> Data = Options.Values("--data", "DIR", "Learn from pictures and videos, each with its caption in a .txt file beside it; may be repeated", text => text);
+    private static readonly Option<double?> WorldShare = Number("--world-share", "With --world and --data: the world's share of the clips (0.5)");
+    private static readonly Option<string?> Show = new("--show") { Description = "Write a sheet of sample clips and stop", HelpName = "FILE" };
+    private static readonly Option<string[]> Clips = Options.Values("--clips", "WxHxF[:N]", "Size of the clips, width x height x frames; N is clips a batch (vae) or clips in all (transformer); may be repeated", text => text);
+    private static readonly Option<string?> Start = new("--init") { Description = "Begin with the weights of this model folder", HelpName = "DIR" };
+    private static readonly Option<bool> Inflate = new("--inflate") { Description = "With --init: the VAE has seen stills only; let it begin clips as stills" };
+    private static readonly Option<string?> VaeFolder = new("--vae") { Description = "Model folder whose VAE encodes the clips (the output folder's own)", HelpName = "DIR" };
+    private static readonly Option<string?> Cache = new("--cache") { Description = "Folder for encoded clips (training/latents in the output folder)", HelpName = "DIR" };
+    private static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Updates in all (10000)");
+    private static readonly Option<int?> Tokens = Options.Positive("--tokens", "N", "Latent tokens in a batch of the transformer (2048)");
+    private static readonly Option<double?> Rate = Number("--rate", "Learning rate of matrices (3e-3 for vae, 2e-3 for transformer)");
+    private static readonly Option<double?> Ema = Number("--ema", "Decay of the running mean of the weights (0.998)");
+    private static readonly Option<double?> Decay = Number("--decay", "Last part of the run over which the rate falls to zero (0.3)");
+    private static readonly Option<int?> SampleEvery = Options.Positive("--sample-every", "N", "Steps between sheets of samples (1000)");
+    private static readonly Option<int?> CheckpointEvery = Options.Positive("--checkpoint-every", "N", "Steps between checkpoints (500)");
+    private static readonly Option<int?> Threads = Options.Positive("--threads", "N", "Threads; with one, runs are bit-identical");
+    private static readonly Option<long?> Seed = Options.Seed();
+
+    public static Verb Create() => new Verb("train", "Trains a model on the synthetic world or on your own clips", Execute)
+    {
+        Details =
+        [
+            "Training goes in two parts: the causal VAE first, then the transformer together with its text encoder on what that VAE encodes. "
+            + "The model folder has the diffusers layout. The run's own files are in its folder training: loss.csv, loss.png, sample-*.png and state.safetensors, "
+            + "from which the same command goes on to the step.",
+        ],
+        Examples =
+        [
+            new("sora train --world --show sheet.png", "Show what the synthetic world looks like"),
+        ],
+    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, VaeFolder, Cache, Steps, Tokens, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Threads, Seed);
+
+    private static void Execute(ParseResult parse, Run run)
+    {
+        var part = parse.GetValue(Part);
+        var seed = (ulong)(parse.GetValue(Seed) ?? 0);
+        if (parse.GetValue(Show) is { } sheet)
+        {
+            if (!parse.GetValue(World)) throw SoraException.Usage("--show draws the synthetic world", "add --world");
+            WriteSheet(sheet, seed, run);
+            return;
+        }
+        if (part is not ("vae" or "transformer")) throw SoraException.Usage(part is null ? "what to train?" : $"'{part}' can't be trained", "sora train vae … or sora train transformer …");
+        var folder = parse.GetValue(Folder) ?? throw SoraException.Usage("where to?", "name the model folder with -o DIR");
+        var data = new TrainingData(Source(parse, run), Shapes(parse.GetValue(Clips)!, part));
+        var vae = part == "vae";
+        var rate = parse.GetValue(Rate) ?? (vae ? 3e-3 : 2e-3);
+        var options = new TrainingOptions(folder, parse.GetValue(Steps) ?? 10_000, new OptimizerOptions(rate, rate / 2))
+        {
+            Seed = seed,
+            EmaDecay = parse.GetValue(Ema) ?? 0.998,
+            DecayFraction = parse.GetValue(Decay) ?? 0.3,
+            SampleEvery = parse.GetValue(SampleEvery) ?? 1000,
+            CheckpointEvery = parse.GetValue(CheckpointEvery) ?? 500,
+            Threads = parse.GetValue(Threads),
+        };
+        if (vae) VaeTrainer.Train(data, options, new VaeStart(parse.GetValue(Start), parse.GetValue(Inflate)), run.Reporter, run.Cancel);
+        else
+        {
+            var start = new TransformerStart(parse.GetValue(Cache) ?? Path.Combine(options.RunFolder, "latents"), parse.GetValue(Tokens) ?? 2048)
+            {
+                Folder = parse.GetValue(Start),
+                VaeFolder = parse.GetValue(VaeFolder),
+            };
+            TransformerTrainer.Train(data, options, start, run.Reporter, run.Cancel);
+        }
+    }
+
+    private static ClipSource Source(ParseResult parse, Run run)
+    {
+        var folders = parse.GetValue(Data)!;
+        var share = parse.GetValue(WorldShare) ?? 0.5;
+        var parts = folders.Select(f => ((ClipSource)new FolderSource(f, WorldSource.Fps, run.Reporter, run.Cancel), (1 - share) / folders.Length)).ToList();
+        if (parse.GetValue(World)) parts.Add((new WorldSource(), folders.Length == 0 ? 1 : share));
+        return parts.Count switch
+        {
+            0 => throw SoraException.Usage("nothing to learn from", "add --world, or --data DIR"),
+            1 => parts[0].Item1,
+            _ => new MixedSource(parts),
+        };
+    }
+
+    private static (ClipShape, int)[] Shapes(string[] words, string part)
+    {
+        if (words.Length == 0) words = ["64x64x9"];
+        return [.. words.Select(word =>
+        {
+            var cut = word.Split(':');
+            if (cut.Length == 1) return (ClipShape.Parse(cut[0]), part == "vae" ? 8 : 24_000);
+            if (cut.Length == 2 && int.TryParse(cut[1], NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0) return (ClipShape.Parse(cut[0]), count);
+            throw SoraException.Usage($"--clips: '{word}' is no size with a number", "write WxHxF:N, as in 64x64x9:24000");
+        })];
+    }
+
+    private static void WriteSheet(string path, ulong seed, Run run)
+    {
+        var sheet = WorldSheet.Draw(seed, SheetRows, SheetColumns, SheetSize, SheetFrames);
+        new Media.Image(sheet.Width, sheet.Height, sheet.Rgb).Save(path, run.Cancel);
+        run.Out.Write(sheet.Legend());
+    }
+
+    private static Option<double?> Number(string name, string description) => Options.Value(name, "X", description, text =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1
+            ? value
+            : throw SoraException.Usage($"'{text}' is not a number from 0 to 1"));
+}

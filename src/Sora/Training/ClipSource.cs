@@ -1,0 +1,64 @@
+namespace Sora.Training;
+
+/// <summary>Size of a training clip: width and height in pixels, and frames (1, or 1 + 4k).</summary>
+public readonly record struct ClipShape(int Width, int Height, int Frames)
+{
+    /// <summary>Bytes of its RGB frames.</summary>
+    public int Bytes => Width * Height * Frames * 3;
+
+    /// <summary>Reads "64x64x9" (width x height x frames).</summary>
+    /// <exception cref="SoraException">The text is no such size, or frames are not 1 + 4k.</exception>
+    public static ClipShape Parse(string text)
+    {
+        var parts = text.Split('x');
+        if (parts.Length == 3 && int.TryParse(parts[0], out var w) && int.TryParse(parts[1], out var h)
+            && int.TryParse(parts[2], out var f) && w > 0 && h > 0 && f > 0 && f % 4 == 1)
+        {
+            return new ClipShape(w, h, f);
+        }
+        throw SoraException.Usage($"'{text}' is no clip size", "write WIDTHxHEIGHTxFRAMES with 1, 5, 9, 13 … frames, as in 64x64x9");
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Width}x{Height}x{Frames}";
+}
+
+/// <summary>
+/// Where training clips come from. Every clip is a function of its seed, so that a run that is resumed sees what the
+/// uninterrupted one would have seen, and nothing needs to be stored.
+/// </summary>
+public abstract class ClipSource
+{
+    /// <summary>Draws the clip of a seed: RGB bytes <c>[F, H, W, 3]</c> into <paramref name="rgb"/>. Called from many threads.</summary>
+    public abstract void Draw(ulong seed, ClipShape shape, Span<byte> rgb);
+
+    /// <summary>A caption of the clip of a seed and shape; variants differ in wording and detail.</summary>
+    public abstract string Caption(ulong seed, ClipShape shape, ulong variant);
+
+    /// <summary>Words that captions can contain.</summary>
+    public abstract IEnumerable<string> Words { get; }
+}
+
+/// <summary>Draws from several sources, each with its share.</summary>
+/// <param name="parts">The sources and their weights.</param>
+public sealed class MixedSource(IReadOnlyList<(ClipSource Source, double Weight)> parts) : ClipSource
+{
+    /// <inheritdoc/>
+    public override IEnumerable<string> Words => parts.SelectMany(p => p.Source.Words).Distinct();
+
+    /// <inheritdoc/>
+    public override void Draw(ulong seed, ClipShape shape, Span<byte> rgb) => Pick(seed).Draw(seed, shape, rgb);
+
+    /// <inheritdoc/>
+    public override string Caption(ulong seed, ClipShape shape, ulong variant) => Pick(seed).Caption(seed, shape, variant);
+
+    private ClipSource Pick(ulong seed)
+    {
+        var at = new Rng(seed, 0x6d6978).Uniform() * parts.Sum(p => p.Weight);
+        foreach (var (source, weight) in parts)
+        {
+            if ((at -= weight) < 0) return source;
+        }
+        return parts[^1].Source;
+    }
+}

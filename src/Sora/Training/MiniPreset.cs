@@ -1,0 +1,109 @@
+using System.Text.Json.Nodes;
+using Sora.Models;
+
+namespace Sora.Training;
+
+/// <summary>
+/// The sizes of the small model: a Wan 2.2 TI2V kind, small enough to train and run on two cores. A head of 48
+/// gives 16 rotary entries to each axis.
+/// </summary>
+internal static class MiniPreset
+{
+    /// <summary>Rows of text that the transformer attends to; captions of the synthetic world have up to about 45 words.</summary>
+    public const int TextLength = 64;
+
+    private const int TextDim = 128;
+    private const double FlowShift = 2;
+
+    /// <summary>16x16x4 compression to 48 channels, 5 million parameters.</summary>
+    public static CausalVaeConfig Vae { get; } = new()
+    {
+        BaseDim = 32,
+        DecoderBaseDim = 48,
+        ZDim = 48,
+        DimMult = [1, 2, 2],
+        NumResBlocks = 1,
+        TemporalDownsample = [true, true],
+        IsResidual = true,
+        InChannels = 48,
+        OutChannels = 48,
+        PatchSize = 4,
+        LatentsMean = [.. Enumerable.Repeat(0.0, 48)],
+        LatentsStd = [.. Enumerable.Repeat(1.0, 48)],
+    };
+
+    /// <summary>A token a latent pixel; 4 million parameters.</summary>
+    public static WanTransformerConfig Transformer { get; } = new()
+    {
+        PatchSize = (1, 1, 1),
+        NumAttentionHeads = 4,
+        AttentionHeadDim = 48,
+        InChannels = 48,
+        OutChannels = 48,
+        TextDim = TextDim,
+        FreqDim = 128,
+        FfnDim = 768,
+        NumLayers = 6,
+    };
+
+    /// <summary>The config.json of a two-layer umT5 kind encoder for a vocabulary.</summary>
+    public static JsonObject TextConfig(int vocabulary) => new()
+    {
+        ["architectures"] = new JsonArray("UMT5EncoderModel"),
+        ["model_type"] = "umt5",
+        ["d_model"] = TextDim,
+        ["d_kv"] = 32,
+        ["d_ff"] = 256,
+        ["num_layers"] = 2,
+        ["num_heads"] = 4,
+        ["vocab_size"] = vocabulary,
+        ["feed_forward_proj"] = "gated-gelu",
+        ["is_gated_act"] = true,
+        ["dense_act_fn"] = "gelu_new",
+        ["layer_norm_epsilon"] = 1e-6,
+        ["relative_attention_num_buckets"] = 32,
+        ["relative_attention_max_distance"] = 128,
+        ["pad_token_id"] = 0,
+        ["eos_token_id"] = 1,
+    };
+
+    /// <summary>Writes model_index.json and the scheduler's config.</summary>
+    public static void WriteIndex(string folder)
+    {
+        ModelParts.Write(Path.Combine(folder, "model_index.json"), new JsonObject
+        {
+            ["_class_name"] = "WanPipeline",
+            ["_diffusers_version"] = "0.35.0",
+            ["_sora"] = new JsonObject
+            {
+                ["steps"] = 12,
+                ["guidance"] = 3.0,
+                ["shift"] = FlowShift,
+                ["fps"] = 16,
+                ["size"] = "128x128",
+                ["frames"] = 33,
+                ["text_length"] = TextLength,
+            },
+            ["boundary_ratio"] = null,
+            ["expand_timesteps"] = true,
+            ["scheduler"] = new JsonArray("diffusers", "UniPCMultistepScheduler"),
+            ["text_encoder"] = new JsonArray("transformers", "UMT5EncoderModel"),
+            ["tokenizer"] = new JsonArray("transformers", "T5TokenizerFast"),
+            ["transformer"] = new JsonArray("diffusers", "WanTransformer3DModel"),
+            ["transformer_2"] = new JsonArray(null, null),
+            ["vae"] = new JsonArray("diffusers", "AutoencoderKLWan"),
+        });
+        Directory.CreateDirectory(Path.Combine(folder, "scheduler"));
+        ModelParts.Write(Path.Combine(folder, "scheduler", "scheduler_config.json"), new JsonObject
+        {
+            ["_class_name"] = "UniPCMultistepScheduler",
+            ["flow_shift"] = FlowShift,
+            ["num_train_timesteps"] = 1000,
+            ["prediction_type"] = "flow_prediction",
+            ["solver_order"] = 2,
+            ["solver_type"] = "bh2",
+            ["predict_x0"] = true,
+            ["use_flow_sigmas"] = true,
+        });
+    }
+}

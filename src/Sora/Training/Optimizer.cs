@@ -1,0 +1,169 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sora.Training;
+
+/// <summary>How parameters move.</summary>
+/// <param name="MatrixRate">Learning rate of Muon, on the scale of AdamW's.</param>
+/// <param name="OtherRate">Learning rate of AdamW, for everything that is no matrix.</param>
+/// <param name="ClipNorm">The gradient's global norm is cut to this.</param>
+public sealed record OptimizerOptions(double MatrixRate, double OtherRate, double ClipNorm = 1.0)
+{
+    /// <summary>Muon's momentum.</summary>
+    public double Momentum { get; init; } = 0.95;
+
+    /// <summary>AdamW's decay of the mean of gradients.</summary>
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>AdamW's decay of the mean of squared gradients.</summary>
+    public double Beta2 { get; init; } = 0.98;
+}
+
+/// <summary>
+/// Muon (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks") for weight matrices and
+/// convolutions, flattened to out x rest; AdamW (Loshchilov and Hutter 2019, no decay) for embeddings, norms,
+/// biases, modulation tables and the last layer. Muon's update has the scale 0.2 sqrt(max(rows, columns)), so that
+/// AdamW's learning rates carry over (Liu et al. 2025, "Muon is scalable for LLM training").
+/// </summary>
+internal sealed class Optimizer : IDisposable
+{
+    private const double NewtonA = 3.4445, NewtonB = -4.7750, NewtonC = 2.0315;
+    private const int NewtonSteps = 5;
+    private const double Epsilon = 1e-8;
+    private static readonly string[] NotMatrices =
+        ["shared", "relative_attention_bias", "scale_shift_table", "pos_embed", "proj_out", "conv_out"];
+
+    private readonly OptimizerOptions options;
+    private readonly List<MatrixGroup> groups = [];
+    private readonly List<Moments> moments = [];
+
+    public Optimizer(IReadOnlyDictionary<string, Tensor> parameters, OptimizerOptions options)
+    {
+        this.options = options;
+        foreach (var shaped in parameters.Where(p => IsMatrix(p.Key, p.Value)).GroupBy(p => Flat(p.Value.shape)))
+        {
+            var members = shaped.ToArray();
+            var momentum = zeros([members.Length, shaped.Key.Rows, shaped.Key.Columns], device: members[0].Value.device);
+            groups.Add(new MatrixGroup(members, momentum.DetachFromDisposeScope()));
+        }
+        foreach (var (name, parameter) in parameters.Where(p => !IsMatrix(p.Key, p.Value)))
+        {
+            moments.Add(new Moments(name, parameter,
+                zeros_like(parameter).detach().DetachFromDisposeScope(), zeros_like(parameter).detach().DetachFromDisposeScope()));
+        }
+    }
+
+    /// <summary>Updates of AdamW so far, for its bias correction.</summary>
+    public long Updates { get; private set; }
+
+    /// <summary>Momentum and moments by name, for a checkpoint; reading one back is <see cref="Restore"/>.</summary>
+    public IEnumerable<KeyValuePair<string, Tensor>> State()
+    {
+        foreach (var group in groups)
+        {
+            foreach (var (i, member) in group.Members.Index()) yield return new($"muon.{member.Key}", group.Momentum[i]);
+        }
+        foreach (var m in moments)
+        {
+            yield return new($"adam.mean.{m.Name}", m.Mean);
+            yield return new($"adam.square.{m.Name}", m.Square);
+        }
+    }
+
+    /// <summary>Puts a checkpoint's state back.</summary>
+    public void Restore(Action<string, Tensor> read, long updates)
+    {
+        using var noGrad = no_grad();
+        foreach (var (name, tensor) in State()) read(name, tensor);
+        Updates = updates;
+    }
+
+    /// <summary>
+    /// One update from the gradients, which are cleared; learning rates are multiplied by <paramref name="rate"/>.
+    /// Returns the gradient's norm before clipping. A norm that is not finite changes nothing.
+    /// </summary>
+    public double Step(double rate)
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        var gradients = groups.SelectMany(g => g.Members.Select(m => m.Value)).Concat(moments.Select(m => m.Parameter))
+            .Where(p => p.grad is not null).ToArray();
+        var norm = Math.Sqrt(stack(gradients.Select(p => p.grad!.square().sum())).sum().ToDouble());
+        if (double.IsFinite(norm))
+        {
+            var scale = Math.Min(1, options.ClipNorm / (norm + 1e-6));
+            Updates++;
+            foreach (var group in groups) StepMatrices(group, scale, rate * options.MatrixRate);
+            foreach (var m in moments) StepOther(m, scale, rate * options.OtherRate);
+        }
+        foreach (var parameter in gradients) parameter.grad!.zero_();
+        return norm;
+    }
+
+    public void Dispose()
+    {
+        foreach (var group in groups) group.Momentum.Dispose();
+        foreach (var m in moments)
+        {
+            m.Mean.Dispose();
+            m.Square.Dispose();
+        }
+    }
+
+    /// <summary>
+    /// The nearest matrix with all singular values near one, for each [rows, columns] of a batch: five steps of the
+    /// quintic Newton-Schulz iteration with Muon's coefficients. Every step multiplies X by a polynomial of A = X X',
+    /// and these commute, so the steps are taken on the small square A alone and X is multiplied once: for a
+    /// convolution of 96 x 2592 a quarter of the work.
+    /// </summary>
+    internal static Tensor Orthogonalise(Tensor batch)
+    {
+        var tall = batch.shape[1] > batch.shape[2];
+        var x = tall ? batch.mT : batch;
+        x = x / (x.square().sum([1, 2], keepdim: true).sqrt() + 1e-7);
+        var identity = eye(x.shape[1], device: x.device);
+        var a = x.bmm(x.mT);
+        var product = identity.expand_as(a);
+        for (var i = 0; i < NewtonSteps; i++)
+        {
+            var p = (identity * NewtonA).add(a, NewtonB).add_(a.bmm(a), NewtonC);
+            product = p.bmm(product);
+            a = p.bmm(a).bmm(p);
+        }
+        x = product.bmm(x);
+        return tall ? x.mT : x;
+    }
+
+    private static (long Rows, long Columns) Flat(long[] shape) => (shape[0], shape.Skip(1).Aggregate(1L, (a, b) => a * b));
+
+    private static bool IsMatrix(string name, Tensor parameter) =>
+        parameter.dim() >= 2 && Flat(parameter.shape) is { Rows: > 1, Columns: > 1 } && !NotMatrices.Any(name.Contains);
+
+    private void StepMatrices(MatrixGroup group, double scale, double rate)
+    {
+        using var scope = NewDisposeScope();
+        var (_, rows, columns) = (group.Momentum.shape[0], group.Momentum.shape[1], group.Momentum.shape[2]);
+        var gradient = stack(group.Members.Select(m => m.Value.grad is { } g ? g.reshape(rows, columns) : zeros(rows, columns, device: m.Value.device)));
+        gradient.mul_(scale);
+        group.Momentum.mul_(options.Momentum).add_(gradient);
+        var update = Orthogonalise(gradient.add_(group.Momentum, options.Momentum));
+        var size = rate * 0.2 * Math.Sqrt(Math.Max(rows, columns));
+        foreach (var (i, member) in group.Members.Index()) member.Value.add_(update[i].reshape(member.Value.shape), -size);
+    }
+
+    private void StepOther(Moments m, double scale, double rate)
+    {
+        if (m.Parameter.grad is not { } raw) return;
+        using var scope = NewDisposeScope();
+        var gradient = raw * scale;
+        m.Mean.mul_(options.Beta1).add_(gradient, 1 - options.Beta1);
+        m.Square.mul_(options.Beta2).addcmul_(gradient, gradient, 1 - options.Beta2);
+        var mean = m.Mean / (1 - Math.Pow(options.Beta1, Updates));
+        var square = m.Square / (1 - Math.Pow(options.Beta2, Updates));
+        m.Parameter.addcdiv_(mean, square.sqrt_().add_(Epsilon), -rate);
+    }
+
+    private sealed record MatrixGroup(KeyValuePair<string, Tensor>[] Members, Tensor Momentum);
+
+    private sealed record Moments(string Name, Tensor Parameter, Tensor Mean, Tensor Square);
+}

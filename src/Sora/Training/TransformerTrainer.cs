@@ -1,0 +1,84 @@
+using Sora.Models;
+using Sora.Models.Text;
+
+namespace Sora.Training;
+
+/// <summary>Trains the text encoder and the transformer of a model folder.</summary>
+public static class TransformerTrainer
+{
+    /// <summary>
+    /// Trains text encoder and transformer on the latents of the folder's VAE.
+    /// </summary>
+    /// <exception cref="SoraException">The folder has no VAE, or training diverges.</exception>
+    public static void Train(TrainingData data, TrainingOptions options, TransformerStart start, Reporter reporter, CancellationToken cancellation)
+    {
+        var vaeFolder = Path.Combine(start.VaeFolder ?? options.Folder, "vae");
+        if (!Directory.Exists(vaeFolder)) throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or name a model folder with --vae");
+        using var vaeWeights = Weights.Open(vaeFolder);
+        var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(vaeFolder, "config.json")), vaeWeights);
+        var fingerprint = Fingerprint(vaeFolder, vae.Config);
+        ModelParts.Copy(start.VaeFolder ?? options.Folder, options.Folder, "vae");
+        var latents = new LatentRequest(vae, fingerprint, data.Source, default) { Count = 0, Seed = options.Seed };
+        var sets = data.Shapes.Select(s => LatentCache.Open(start.Cache, latents with { Shape = s.Shape, Count = s.Count }, reporter, cancellation)).ToArray();
+        var validation = LatentCache.Open(Path.Combine(start.Cache, "validation"),
+            latents with { Shape = data.Shapes[0].Shape, Count = 64, Seed = ~options.Seed }, reporter, cancellation);
+
+        var parts = Parts(data, options, start, vae);
+        void Save(string folder)
+        {
+            ModelParts.WriteConfig(folder, "transformer", parts.Transformer.Config.ToJson());
+            parts.TransformerWeights.Save(ModelParts.WeightsFile(folder, "transformer"));
+            parts.TextWeights.Save(ModelParts.WeightsFile(folder, "text_encoder"));
+            MiniPreset.WriteIndex(folder);
+        }
+        using var task = new TransformerTask(parts with { Save = Save }, data.Source, sets, validation, start.TokensPerStep);
+        using var loop = new TrainingLoop(task, options, reporter);
+        loop.Run(cancellation);
+    }
+
+    private static string Fingerprint(string vaeFolder, CausalVaeConfig config)
+    {
+        using var weights = Checkpoint.Open(vaeFolder);
+        return Checkpoint.Fingerprint(weights, config.ToJson().ToJsonString());
+    }
+
+    private static TransformerParts Parts(TrainingData data, TrainingOptions options, TransformerStart start, CausalVae vae)
+    {
+        var from = start.Folder;
+        var trainable = new WeightsOptions { Trainable = true };
+        var tokenizerFolder = Path.Combine(options.Folder, "tokenizer");
+        if (from is not null)
+        {
+            ModelParts.Copy(from, options.Folder, "tokenizer");
+            ModelParts.Copy(from, options.Folder, "text_encoder");
+        }
+        else if (!Directory.Exists(tokenizerFolder))
+        {
+            ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(WordTokenizer.Write(tokenizerFolder, data.Source.Words)));
+        }
+        var tokenizer = Tokenizer.Load(tokenizerFolder);
+        var transformerConfig = from is null ? MiniPreset.Transformer : WanTransformerConfig.Read(Path.Combine(from, "transformer", "config.json"));
+        var textConfig = T5Config.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
+        var transformerWeights = from is null ? Weights.Initialise((long)options.Seed) : Weights.Open(Path.Combine(from, "transformer"), trainable);
+        var textWeights = from is null ? Weights.Initialise((long)options.Seed + 1) : Weights.Open(Path.Combine(from, "text_encoder"), trainable);
+        return new TransformerParts(new WanTransformer(transformerConfig, transformerWeights), transformerWeights, new T5Encoder(textConfig, textWeights), textWeights)
+        {
+            Vae = vae,
+            Tokenizer = tokenizer,
+            TextLength = MiniPreset.TextLength,
+            Seed = options.Seed,
+        };
+    }
+}
+
+/// <summary>Where a transformer's training begins and what it uses.</summary>
+/// <param name="Cache">Folder of encoded clips.</param>
+/// <param name="TokensPerStep">Latent tokens in a batch.</param>
+public sealed record TransformerStart(string Cache, int TokensPerStep)
+{
+    /// <summary>A model folder that is trained further; null: new weights of the small preset.</summary>
+    public string? Folder { get; init; }
+
+    /// <summary>The model folder whose VAE encodes; null: the folder that is trained.</summary>
+    public string? VaeFolder { get; init; }
+}

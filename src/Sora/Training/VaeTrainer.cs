@@ -1,0 +1,35 @@
+using Sora.Models;
+
+namespace Sora.Training;
+
+/// <summary>What a training run learns from.</summary>
+/// <param name="Source">The clips.</param>
+/// <param name="Shapes">Their sizes, each with a number: clips a batch for the VAE, clips in all for the transformer.</param>
+public sealed record TrainingData(ClipSource Source, IReadOnlyList<(ClipShape Shape, int Count)> Shapes);
+
+/// <summary>Trains the causal VAE of a model folder.</summary>
+public static class VaeTrainer
+{
+    /// <summary>
+    /// Trains the VAE of the folder that <paramref name="options"/> name, from what <paramref name="start"/> says.
+    /// </summary>
+    /// <exception cref="SoraException">A folder or file can't be used, or training diverges.</exception>
+    public static void Train(TrainingData data, TrainingOptions options, VaeStart start, Reporter reporter, CancellationToken cancellation)
+    {
+        var weights = start.Folder is null
+            ? Weights.Initialise((long)options.Seed)
+            : Weights.Open(Path.Combine(start.Folder, "vae"), new WeightsOptions { Trainable = true });
+        var config = start.Folder is null ? MiniPreset.Vae : CausalVaeConfig.Read(Path.Combine(start.Folder, "vae", "config.json"));
+        var vae = new CausalVae(config, weights);
+        if (start.Inflate) VaeTask.Inflate(weights.Named());
+        var first = TrainingLoop.SavedStep(options);
+        using var task = new VaeTask(vae, weights, data.Source, new ClipBatches(data.Source, data.Shapes, options.Seed, first));
+        using var loop = new TrainingLoop(task, options, reporter);
+        loop.Run(cancellation);
+    }
+}
+
+/// <summary>Where a VAE's training begins.</summary>
+/// <param name="Folder">A model folder whose VAE is trained further; null: new weights of the small preset.</param>
+/// <param name="Inflate">Resets the time convolutions: a VAE of stills becomes one of clips that treats every frame as a still.</param>
+public sealed record VaeStart(string? Folder = null, bool Inflate = false);

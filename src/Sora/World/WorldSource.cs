@@ -1,0 +1,30 @@
+using Sora.Training;
+
+namespace Sora.World;
+
+/// <summary>The synthetic world as a source of training clips: the scene of a seed, its picture, its captions.</summary>
+public sealed class WorldSource : ClipSource
+{
+    private const ulong CaptionStream = 0x77_6f_72_64;
+
+    /// <summary>Frames a second of its clips.</summary>
+    public const double Fps = SceneOptions.DefaultFps;
+
+    /// <inheritdoc/>
+    public override IEnumerable<string> Words => Captions.Vocabulary;
+
+    /// <inheritdoc/>
+    public override void Draw(ulong seed, ClipShape shape, Span<byte> rgb)
+    {
+        var clip = RenderedClip.Allocate(shape.Width, shape.Height, shape.Frames);
+        Renderer.Render(SceneOf(seed, shape), clip, Fps, threads: 1);
+        clip.Rgb.CopyTo(rgb);
+    }
+
+    /// <inheritdoc/>
+    public override string Caption(ulong seed, ClipShape shape, ulong variant) =>
+        Captions.Write(SceneOf(seed, shape), new Rng(variant, CaptionStream), CaptionStyle.Mixed);
+
+    private static Scene SceneOf(ulong seed, ClipShape shape) =>
+        SceneSampler.Draw(new Rng(seed), new SceneOptions { Frames = shape.Frames, Aspect = shape.Width / (double)shape.Height });
+}
