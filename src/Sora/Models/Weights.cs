@@ -100,10 +100,8 @@ public sealed class Weights : IDisposable
     public void Save(string path, ScalarType? dtype = null, IReadOnlyDictionary<string, string>? metadata = null)
     {
         var tensors = Named().Select(pair => TensorIO.ToWrite(pair.Key, pair.Value, dtype is { } type ? TensorIO.StoredType(type) : null));
-        var partial = path + ".part";
-        using (var stream = File.Create(partial))
-            SafeTensors.Write(stream, metadata ?? new Dictionary<string, string> { ["format"] = "pt" }, [.. tensors]);
-        File.Move(partial, path, overwrite: true);
+        AtomicFile.Write(path, stream =>
+            SafeTensors.Write(stream, metadata ?? new Dictionary<string, string> { ["format"] = "pt" }, [.. tensors]));
     }
 
     /// <summary>Frees the tensors and closes the files.</summary>
@@ -113,6 +111,13 @@ public sealed class Weights : IDisposable
     {
         if (device.type != DeviceType.CPU) tensor = tensor.to(device, disposeAfter: true);
         return tensor.DetachFromDisposeScope();
+    }
+
+    /// <summary>One pass over what was just read; a sum of numbers is a number.</summary>
+    private static bool IsFinite(Tensor tensor)
+    {
+        using var sum = tensor.sum(float32);
+        return float.IsFinite(sum.item<float>());
     }
 
     /// <summary>A seed of its own for each tensor, so that adding a layer doesn't change the others.</summary>
@@ -163,6 +168,8 @@ public sealed class Weights : IDisposable
             // The header knows the shape: say so before reading what may be gigabytes.
             if (!info.Shape.AsSpan().SequenceEqual(shape)) throw WrongShape(name, info.Shape, shape);
             var tensor = TensorIO.Load(source, name, full || options.Trainable ? float32 : options.DType);
+            if (tensor.is_floating_point() && !IsFinite(tensor))
+                throw SoraException.Failed($"{Source}: tensor {name} holds values that are no numbers", "the file is damaged; download it again");
             tensor = Own(tensor, Device);
             return options.Trainable ? tensor.requires_grad_() : tensor;
         }

@@ -174,6 +174,44 @@ public class CausalVaeTests
         Assert.Equal(1, (up - down) / (2 * step) / norm, 0.02);
     }
 
+    /// <summary>Memory doesn't grow with a stream: a push leaves nothing but its result.</summary>
+    [Fact]
+    public void APushLeavesNothingBehind()
+    {
+        using var weights = Weights.Initialise(2);
+        var vae = new CausalVae(Small, weights);
+        using var _ = no_grad();
+        using var scope = NewDisposeScope();
+        using var encoder = vae.NewEncoder();
+        using var decoder = vae.NewDecoder();
+        encoder.Push(zeros([1, 3, 1, 32, 32]));
+        decoder.Push(zeros([1, 6, 1, 2, 2]));
+        for (var i = 0; i < 3; i++)
+        {
+            var before = scope.DisposablesCount;
+            using var latents = encoder.Push(zeros([1, 3, 8, 32, 32]));
+            Assert.Equal(before + 2, scope.DisposablesCount); // the frames that were pushed, and the result
+            using var frames = decoder.Push(latents);
+            Assert.Equal(before + 3, scope.DisposablesCount);
+        }
+    }
+
+    [Fact]
+    public void PublishedSizesHaveThePublishedNumberOfParameters()
+    {
+        long Count(CausalVaeConfig config)
+        {
+            using var weights = Weights.Meta();
+            _ = new CausalVae(config, weights);
+            return weights.Named().Values.Sum(tensor => tensor.numel());
+        }
+
+        Assert.Equal(126_892_531, Count(CausalVaeConfig.Wan21));
+        Assert.Equal(704_688_668, Count(CausalVaeConfig.Wan22));
+        Assert.Equal((8, 4), (CausalVaeConfig.Wan21.SpatialFactor, CausalVaeConfig.Wan21.TemporalFactor));
+        Assert.Equal((16, 4), (CausalVaeConfig.Wan22.SpatialFactor, CausalVaeConfig.Wan22.TemporalFactor));
+    }
+
     [Fact]
     public void ConfigComesBackFromItsJson()
     {

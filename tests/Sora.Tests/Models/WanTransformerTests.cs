@@ -104,11 +104,34 @@ public class WanTransformerTests
         Assert.Equal(1, (up - down) / (2 * step) / norm, 0.01);
     }
 
-    [Theory]
-    [InlineData("1.3B", 1_418_996_800)]
-    public void PublishedSizesHaveThePublishedNumberOfParameters(string model, long expected)
+    public static TheoryData<string, long> Published => new()
     {
-        var config = model switch { "1.3B" => WanTransformerConfig.Wan21T2V1_3B, _ => throw new ArgumentException(model) };
+        { nameof(WanTransformerConfig.Wan21T2V1_3B), 1_418_996_800 },
+        { nameof(WanTransformerConfig.Wan21T2V14B), 14_288_491_584 },
+        { nameof(WanTransformerConfig.Wan22TI2V5B), 4_999_787_712 },
+        { nameof(WanTransformerConfig.Wan21I2V14B), 14_288_491_584 + ImageParameters + 40 * AddedParameters + ExtraChannels },
+        { nameof(WanTransformerConfig.Wan21Flf2V14B), 14_288_491_584 + ImageParameters + 40 * AddedParameters + ExtraChannels + 514 * 1280 },
+        { nameof(WanTransformerConfig.Wan22I2VA14B), 14_288_491_584 + ExtraChannels },
+        { nameof(WanTransformerConfig.Wan21Vace1_3B), 1_418_996_800 + (15 * VaceBlockParameters) + (1536 * 1537) + (1536 * (96 * 4 + 1)) },
+    };
+
+    // Two layer norms and two linear layers of the image embedder.
+    private const long ImageParameters = 2 * 1280 + 1280 * 1281 + 5120 * 1281 + 2 * 5120;
+
+    // Keys and values of the image in one block, and the norm of its keys.
+    private const long AddedParameters = 2 * 5120L * 5121 + 5120;
+
+    // Mask and condition: 20 more channels of 1x2x2 patches.
+    private const long ExtraChannels = 5120 * 20 * 4;
+
+    // Eight square linear layers and the hint's, four norms, the affine norm, the feed-forward layers, the table.
+    private const long VaceBlockParameters = 9 * 1536L * 1537 + 4 * 1536 + 2 * 1536 + 8960 * 1537 + 1536 * 8961 + 6 * 1536;
+
+    [Theory]
+    [MemberData(nameof(Published))]
+    public void PublishedSizesHaveThePublishedNumberOfParameters(string preset, long expected)
+    {
+        var config = (WanTransformerConfig)typeof(WanTransformerConfig).GetProperty(preset)!.GetValue(null)!;
         using var weights = Weights.Meta();
         _ = new WanTransformer(config, weights);
         Assert.Equal(expected, weights.Named().Values.Sum(tensor => tensor.numel()));

@@ -131,6 +131,16 @@ public sealed class WeightsTests : IDisposable
     }
 
     [Fact]
+    public void WhatIsNoNumberIsFoundBeforeItIsUsed()
+    {
+        var values = new float[] { 1, 2, float.NaN, 4 };
+        using var source = new TensorSet([new("layer.weight", HostTensor.FromFloats(values, [2, 2]))]);
+        using var weights = Weights.From(source);
+        var error = Assert.Throws<SoraException>(() => weights.Get("layer.weight", default, 2, 2));
+        Assert.Contains("layer.weight", error.Message);
+    }
+
+    [Fact]
     public void AnEmptyFolderIsAnError() =>
         Assert.Contains("no weights", Assert.Throws<SoraException>(() => Weights.Open(folder)).Message);
 }
