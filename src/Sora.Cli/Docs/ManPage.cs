@@ -18,6 +18,7 @@ internal static class ManPage
 
     private static readonly (string Name, string Means)[] Variables =
     [
+        ("SORA_CACHE", "Where embeddings of prompts are kept for large text encoders, instead of ~/.cache/sora; off keeps none."),
         ("SORA_MODELS", "Folder with models, which --model then takes by name."),
         ("SORA_TRACE", "Set to 1, errors show where in the program they came from."),
     ];

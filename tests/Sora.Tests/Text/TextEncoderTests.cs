@@ -1,4 +1,5 @@
 using Sora.Clips;
+using Sora.Models;
 using Sora.Models.Text;
 using Sora.Tests.Models;
 using TorchSharp;
@@ -34,6 +35,32 @@ public class TextEncoderTests
     }
 
     [Fact]
+    public void AnEmbeddingIsComputedOnceAndThenReadFromTheCache()
+    {
+        using var scope = NewDisposeScope();
+        var folder = Directory.CreateTempSubdirectory("sora-cache-").FullName;
+        var fresh = Encode(new EmbeddingCache(folder));
+        var file = Assert.Single(Directory.GetFiles(folder));
+        Assert.Equal(TensorIO.ToHost(fresh).Data, TensorIO.ToHost(Encode(new EmbeddingCache(folder))).Data);
+
+        // What lies there is what is used.
+        var zeros = HostTensor.FromFloats(new float[fresh.numel()], fresh.shape);
+        new EmbeddingCache(folder).Store(Path.GetFileNameWithoutExtension(file), zeros);
+        Assert.Equal(0, Encode(new EmbeddingCache(folder)).abs().sum().item<float>());
+    }
+
+    [Fact]
+    public void ACacheThatCannotBeWrittenIsAWarning()
+    {
+        using var scope = NewDisposeScope();
+        var file = Path.GetTempFileName();
+        var reporter = new Warnings();
+        Assert.Equal([3, 48], Encode(new EmbeddingCache(Path.Combine(file, "below")), reporter).shape);
+        Assert.Contains("below", Assert.Single(reporter.Lines));
+        File.Delete(file);
+    }
+
+    [Fact]
     public void TheCacheKeepsAndFindsWhatItWasGiven()
     {
         var folder = Path.Combine(Directory.CreateTempSubdirectory("sora-cache-").FullName, "new");
@@ -58,5 +85,24 @@ public class TextEncoderTests
             EmbeddingCache.Key("a", DType.BF16, [1, 23]), EmbeddingCache.Key("a", DType.F32, [12, 3]),
         ];
         Assert.Equal(4, keys.Distinct().Count());
+    }
+
+    private static Tensor Encode(EmbeddingCache cache, Reporter? reporter = null)
+    {
+        var model = Golden.Path("models", "umt5-tiny");
+        using var encoder = TextEncoder.OpenCached(
+            Path.Combine(model, "tokenizer"), Path.Combine(model, "text_encoder"), cache, reporter ?? Reporter.Silent);
+        return encoder.Rows("a ball", 512);
+    }
+
+    private sealed class Warnings : Reporter
+    {
+        public List<string> Lines { get; } = [];
+
+        public override void Note(string message) { }
+
+        public override void Warn(string message) => Lines.Add(message);
+
+        public override void Progress(string stage, long done, long total) { }
     }
 }

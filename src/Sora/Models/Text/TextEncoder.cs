@@ -22,13 +22,13 @@ public sealed class TextEncoder : IDisposable
     private readonly EmbeddingCache? cache;
     private (Weights Weights, T5Encoder Encoder)? loaded;
 
-    private TextEncoder(Tokenizer tokenizer, string folder, WeightsOptions options, Reporter reporter)
+    private TextEncoder(Tokenizer tokenizer, string folder, WeightsOptions options, Reporter reporter, EmbeddingCache? cache)
     {
         (Tokenizer, this.folder, this.options, this.reporter) = (tokenizer, folder, options, reporter);
         Config = T5Config.Read(Path.Combine(folder, "config.json"));
         using var weights = Checkpoint.Open(folder);
         Stored = weights.Tensors.Values.Where(tensor => tensor.DType.IsFloat()).Select(tensor => tensor.DType).First();
-        if (weights.Tensors.Values.Sum(tensor => tensor.Elements) >= CachedFrom) cache = EmbeddingCache.OfUser();
+        this.cache = cache ?? (weights.Tensors.Values.Sum(tensor => tensor.Elements) >= CachedFrom ? EmbeddingCache.OfUser() : null);
         fingerprint = new Lazy<string>(() =>
         {
             using var source = Checkpoint.Open(folder);
@@ -52,7 +52,11 @@ public sealed class TextEncoder : IDisposable
     /// <exception cref="SoraException">A file is missing or of another kind of model.</exception>
     public static TextEncoder Open(
         string tokenizerFolder, string encoderFolder, WeightsOptions? options = null, Reporter? reporter = null) =>
-        new(Tokenizer.Load(tokenizerFolder), encoderFolder, options ?? new WeightsOptions(), reporter ?? Reporter.Silent);
+        new(Tokenizer.Load(tokenizerFolder), encoderFolder, options ?? new WeightsOptions(), reporter ?? Reporter.Silent, null);
+
+    /// <summary>Opens a text encoder of any size with a cache.</summary>
+    internal static TextEncoder OpenCached(string tokenizerFolder, string encoderFolder, EmbeddingCache cache, Reporter reporter) =>
+        new(Tokenizer.Load(tokenizerFolder), encoderFolder, new WeightsOptions(), reporter, cache);
 
     /// <summary>
     /// The embeddings <c>[prompts, length, D]</c>: the rows of each prompt, then rows of zeros. No gradients are recorded.
