@@ -8,8 +8,9 @@ namespace Sora.Cli.Tests;
 public partial class ShownTests
 {
     private const string Material = """
-        ffmpeg -v error -f lavfi -i testsrc2=size=192x128:rate=16:duration=2 -pix_fmt yuv420p holiday.mp4
+        ffmpeg -v error -f lavfi -i testsrc2=size=192x128:rate=16:duration=3 -pix_fmt yuv420p holiday.mp4
         ffmpeg -v error -f lavfi -i color=tan:size=96x96,drawbox=x=30:y=30:w=36:h=36:color=red:t=fill -frames:v 1 ball.png
+        sora encode ball.png -o ball.latent
         """;
 
     [MiniFact]
