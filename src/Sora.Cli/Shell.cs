@@ -80,9 +80,10 @@ internal static class Shell
 
     private static (ErrorKind Kind, string Message, string? Hint) Describe(Exception error, Run run) => error switch
     {
+        // What fails once the run is stopped, fails because of that: a Ctrl-C also ends the programs that it started.
+        _ when run.ReaderGone => (ErrorKind.BrokenPipe, "", null),
+        _ when run.Cancel.IsCancellationRequested => (ErrorKind.Interrupted, "interrupted", null),
         SoraException ours => (ours.Kind, ours.Message, ours.Hint),
-        OperationCanceledException when run.ReaderGone => (ErrorKind.BrokenPipe, "", null),
-        OperationCanceledException => (ErrorKind.Interrupted, "interrupted", null),
         IOException or UnauthorizedAccessException => (ErrorKind.Failure, OneLine(error.Message), null),
         OutOfMemoryException or ExternalException when IsOutOfMemory(error) =>
             (ErrorKind.Failure, "out of memory", "a smaller --size or a shorter --duration needs less"),
