@@ -23,8 +23,8 @@ public sealed record Conditioning
     public Tensor? Known { get; init; }
 
     /// <summary>
-    /// Where <see cref="Known"/> holds, [1, 1, T, h, w] of ones and zeros. Elsewhere it is known up to a noise level only:
-    /// the run starts from it with noise of <see cref="SamplingSettings.Strength"/>.
+    /// Where <see cref="Known"/> holds, [1, 1, T, h, w] of ones and zeros; null is nowhere. Elsewhere it is known up to a
+    /// noise level only: the run starts from it with noise of <see cref="SamplingSettings.Strength"/>.
     /// </summary>
     public Tensor? Mask { get; init; }
 

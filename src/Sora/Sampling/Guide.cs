@@ -74,13 +74,12 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
             {
                 var clean = KnownTokens(mask);
                 timestep = (1 - clean) * level.Timestep;
-                mask = Spread(clean, mask);
+                x = where(Spread(clean, mask) > 0.5, known, latents);
             }
-            else if (Family == Family.Renoise)
+            else if (Family is Family.Renoise or Family.Control)
             {
-                known = Samplers.Noised(known, Noise!, level.Sigma);
+                x = where(mask > 0.5, Samplers.Noised(known, Noise!, level.Sigma), latents);
             }
-            x = where(mask > 0.5, known, latents);
         }
         if (Channels is not null) x = cat([x, Channels], 1);
         return new TransformerInput { HiddenStates = x, Timestep = timestep, Control = Control, ControlScale = ControlScale };

@@ -34,11 +34,14 @@ internal sealed class GuideBuilder(ModelFolder model, Precision precision, Sampl
         {
             Family.TokenTimesteps => Blended(Empty, conditioning),
             Family.Renoise => Blended(Empty, conditioning) with { Noise = noise },
-            _ => throw SoraException.Failed($"{model.Name}: this kind of model isn't supported yet"),
+            Family.MaskChannels => MaskChannels.Build(Empty, model, settings, conditioning, precision),
+            _ => new ControlVideo(model, settings, precision).Build(Blended(Empty, conditioning with { Stills = [] }) with { Noise = noise }, conditioning),
         };
+        if (conditioning.Control is not null && guide.Family != Family.Control)
+            throw SoraException.Usage($"{model.Name} takes no control video", "a VACE checkpoint does");
         foreach (var (_, tensor) in guide.Tensors())
         {
-            if (!ReferenceEquals(tensor, noise)) tensor.MoveToOuterDisposeScope();
+            if (scope.Contains(tensor)) tensor.MoveToOuterDisposeScope();
         }
         return guide;
     }
@@ -47,7 +50,8 @@ internal sealed class GuideBuilder(ModelFolder model, Precision precision, Sampl
     private Guide Blended(Guide guide, Conditioning conditioning)
     {
         var shape = settings.LatentShape(model.Vae);
-        var (known, mask) = (conditioning.Known, conditioning.Mask);
+        // Without a mask the known latents are only where the run starts.
+        var (known, mask) = conditioning.Mask is null ? (null, null) : (conditioning.Known, conditioning.Mask);
         if (conditioning.Stills.Count > 0)
         {
             known = known?.clone() ?? zeros(shape, device: precision.Device);

@@ -55,6 +55,7 @@ public sealed class Pipeline : IDisposable
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
         var text = Text(settings);
         var shape = settings.LatentShape(model.Vae);
+        shape[2] += conditioning.Control?.References.Count ?? 0;
         var start = noise is null ? SeededNoise(settings, 0, shape) : GivenNoise(noise, shape);
         var guide = new GuideBuilder(model, precision, settings).Build(conditioning, start);
         var first = 0;

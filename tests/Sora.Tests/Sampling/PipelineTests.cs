@@ -16,6 +16,14 @@ public class PipelineTests
     [InlineData("t2v-frames7")]
     [InlineData("ti2v-text")]
     [InlineData("ti2v-image")]
+    [InlineData("i2v")]
+    [InlineData("i2v-resized")]
+    [InlineData("flf2v")]
+    [InlineData("a14b-i2v")]
+    [InlineData("vace-text")]
+    [InlineData("vace-control")]
+    [InlineData("vace-reference")]
+    [InlineData("v2v")]
     public void A_guided_run_equals_the_reference(string name)
     {
         using var golden = GoldenCase.Open($"wan/pipeline-{name}");
@@ -23,11 +31,12 @@ public class PipelineTests
         var settings = Settings(golden, model);
         using var pipeline = Open(model);
         var calls = 0;
-        var clip = pipeline.Generate(settings, Known(golden, settings), Noise(golden), new RunOptions
+        using var scope = NewDisposeScope();
+        var clip = pipeline.Generate(settings, Known(golden, settings, model), Noise(golden), new RunOptions
         {
             Checkpoint = now => AssertClose(golden, $"latents_step{calls++}", now.Tensors["noise_latents"]),
         });
-        Assert.Equal(settings.Steps, calls);
+        Assert.Equal(golden.OutShape("timesteps")[0], calls);
         AssertClose(golden, "latents_raw", clip.FinishedLatents);
         AssertClose(golden, "video", Decode(model, clip.FinishedLatents));
     }
@@ -56,12 +65,39 @@ public class PipelineTests
 
     internal static HostTensor Noise(GoldenCase golden) => golden.File.Copy("in.noise");
 
-    private static Conditioning Known(GoldenCase golden, SamplingSettings settings)
+    private static Conditioning Known(GoldenCase golden, SamplingSettings settings, ModelFolder model)
     {
         var stills = new List<Still>();
         if (golden.Inputs.Contains("image")) stills.Add(new Still(0, Picture(golden, "image"), Fit.Stretch));
         if (golden.Inputs.Contains("last_image")) stills.Add(new Still(settings.Frames - 1, Picture(golden, "last_image"), Fit.Stretch));
-        return new Conditioning { Stills = stills };
+        var video = golden.Inputs.Contains("video") ? Frames(golden, "video", 3) : [];
+        if (model.Transformer.VaceLayers is null)
+            return new Conditioning { Stills = stills, Known = video.Count == 0 ? null : Encode(model, video) };
+        return new Conditioning
+        {
+            Control = new Control
+            {
+                Video = video,
+                Mask = golden.Inputs.Contains("mask") ? Frames(golden, "mask", 1) : [],
+                References = [.. golden.Inputs.Where(name => name.StartsWith("reference")).Order().Select(name => Picture(golden, name))],
+                Scale = ReferenceRun.Numbers(golden.Params, "conditioning_scale") ?? [1],
+            },
+        };
+    }
+
+    private static Tensor Encode(ModelFolder model, IReadOnlyList<Image> frames)
+    {
+        using var codec = FrameCodec.Open(model);
+        return model.Vae.Normalise(TensorIO.ToTensor(codec.Encode(frames, CancellationToken.None).Latents));
+    }
+
+    /// <summary>A video [F, H, W, 3], or a mask [F, H, W] as grey pictures.</summary>
+    private static List<Image> Frames(GoldenCase golden, string name, int channels)
+    {
+        var tensor = golden.File.Copy("in." + name);
+        var (height, width) = ((int)tensor.Shape[1], (int)tensor.Shape[2]);
+        return [.. tensor.Data.Chunk(height * width * channels)
+            .Select(frame => new Image(width, height, channels == 3 ? frame : [.. frame.SelectMany(v => new[] { v, v, v })]))];
     }
 
     private static Image Picture(GoldenCase golden, string name)

@@ -1,0 +1,80 @@
+using Sora.Media;
+using Sora.Models;
+using static TorchSharp.torch;
+
+namespace Sora.Sampling;
+
+/// <summary>
+/// Pictures and known latents for models that take them as further channels (Wan I2V, first and last frame): a mask, and
+/// the latents of a video that shows the known frames and is grey elsewhere; CLIP sees the first picture, too.
+/// </summary>
+internal static class MaskChannels
+{
+    /// <summary>The guide of a run.</summary>
+    /// <exception cref="SoraException">There is no picture where the model needs one.</exception>
+    public static Guide Build(Guide guide, ModelFolder model, SamplingSettings settings, Conditioning known, Precision precision)
+    {
+        var stills = known.Stills.Select(still => still with
+        {
+            Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit),
+        }).ToList();
+        if (stills.Count == 0 && known.Mask is null)
+            throw SoraException.Usage($"{model.Name} animates pictures", "name one with --image");
+        return guide with
+        {
+            Known = known.Mask is null ? null : known.Known,
+            Mask = known.Mask,
+            Channels = Channels(model, settings, known, stills, precision),
+            Image = model.Transformer.ImageDim is null ? null : Embed(model, known, precision),
+        };
+    }
+
+    /// <summary>[1, 4 + C, T, h, w]: the mask, a channel for each frame of a latent frame, and the condition.</summary>
+    private static Tensor Channels(
+        ModelFolder model, SamplingSettings settings, Conditioning known, IReadOnlyList<Still> stills, Precision precision)
+    {
+        var group = model.Vae.TemporalFactor;
+        var video = zeros([1, 3, settings.Frames, settings.Height, settings.Width], device: precision.Device);
+        var shown = new float[settings.Frames + group - 1];
+        foreach (var still in stills)
+        {
+            video.narrow(2, still.Frame, 1).copy_(Pixels.ToTensor([still.Picture], precision.Device));
+            // The first frame stands for a whole group.
+            if (still.Frame == 0) shown.AsSpan(0, group).Fill(1);
+            else shown[still.Frame + group - 1] = 1;
+        }
+        using var weights = Weights.From(model.OpenWeights("vae"), precision.Full);
+        var vae = new CausalVae(model.Vae, weights);
+        var condition = vae.Normalise(vae.Encode(video));
+        var (frames, rows, columns) = (condition.shape[2], condition.shape[3], condition.shape[4]);
+        var mask = tensor(shown, [1, frames, group, 1, 1], device: precision.Device).transpose(1, 2).expand(-1, -1, -1, rows, columns);
+        if (known is { Known: { } latents, Mask: { } places })
+        {
+            condition = where(places > 0.5, latents, condition);
+            mask = maximum(mask, places);
+        }
+        return cat([mask, condition], 1);
+    }
+
+    /// <summary>What CLIP sees in the first picture, or in the first and the last one: [n, tokens, D].</summary>
+    private static Tensor Embed(ModelFolder model, Conditioning known, Precision precision)
+    {
+        var wanted = model.Transformer.PosEmbedSeqLen is null ? 1 : 2;
+        var pictures = known.Stills.OrderBy(still => still.Frame).Select(still => still.Picture).ToList();
+        if (pictures.Count < wanted)
+            throw SoraException.Usage(
+                $"{model.Name} looks at {(wanted == 1 ? "a picture" : "a first and a last picture")}",
+                wanted == 1 ? "name one with --image" : "name them with --image and --last-image");
+        var folder = model.Part("image_encoder");
+        var processor = ClipPixels.Read(Path.Combine(model.Part("image_processor"), "preprocessor_config.json"));
+        using var weights = Weights.From(model.OpenWeights("image_encoder"), precision.Options);
+        var encoder = new ClipVision(ClipVisionConfig.Read(Path.Combine(folder, "config.json")), weights);
+        Image[] seen = wanted == 1 ? [pictures[0]] : [pictures[0], pictures[^1]];
+        var pixels = seen.Select(picture =>
+        {
+            var (width, height) = processor.ResizedTo(picture.Width, picture.Height);
+            return processor.Normalise(Resample.Bicubic(picture, width, height).Pixels, width, height);
+        });
+        return encoder.Forward(cat([.. pixels]).to(precision.Device)).to(float32);
+    }
+}
