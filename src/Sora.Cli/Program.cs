@@ -18,6 +18,9 @@ internal static class Program
         List<Verb> verbs =
         [
             Generate.Create(),
+            Extend.Create(),
+            Interpolate.Create(),
+            Edit.Create(),
             Encode.Create(),
             Decode.Create(),
             Info.Create(),

@@ -22,6 +22,10 @@ internal static class SamplingOptions
     public static readonly Option<string> Schedule = Options.Choice("--schedule", "UniPC's noise levels as in today's diffusers, or as when Wan was released", "default", "original");
     public static readonly Option<double[]> Sigmas = Numbers("--sigmas", "S,S,…", "Noise levels before the shift, falling from at most 1; the final 0 is added");
     public static readonly Option<long?> Seed = Options.Seed();
+    public static readonly Option<string?> Noise = Text("--noise", "FILE", "Start from this noise: safetensors with latent_tensor or noise, [1, C, T, h, w]");
+    public static readonly Option<int?> Window = Options.Positive("--window", "FRAMES", "Frames made in one piece; longer videos in windows that slide");
+    public static readonly Option<int?> Overlap = Options.Positive("--overlap", "FRAMES", "Frames that a window sees of the one before");
+    public static readonly Option<(ClipTime At, string Prompt)[]> PromptAt = Options.Values("--prompt-at", "T=TEXT", "Prompt from this time on, for windows that begin there or later; may be repeated", ParsePromptAt);
     public static readonly Option<string?> Device = Text("--device", "cpu|cuda|cuda:N", "Where to compute; by default a GPU where there is one");
     public static readonly Option<string?> Type = Text("--dtype", "f32|bf16|f16", "Type to compute in; by default bf16 on a GPU and f32 on the CPU");
     public static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what the run needs (tokens, memory, operations), and stop" };
@@ -30,8 +34,8 @@ internal static class SamplingOptions
     /// <summary>In the order in which help lists them.</summary>
     public static readonly Symbol[] All =
     [
-        Model, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed,
-        Device, Type, DryRun, Checkpoint,
+        Model, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed, Noise,
+        Window, Overlap, PromptAt, Device, Type, DryRun, Checkpoint,
     ];
 
     public static SamplingSettings Settings(ParseResult args, SamplingSettings defaults) => defaults with
@@ -45,9 +49,42 @@ internal static class SamplingOptions
         Shift = args.GetValue(Shift) ?? defaults.Shift,
         Sampler = args.GetValue(Sampler) ?? defaults.Sampler,
         Order = args.GetValue(Order) ?? defaults.Order,
+        Window = args.GetValue(Window) ?? defaults.Window,
+        Overlap = args.GetValue(Overlap) ?? Math.Min(defaults.Overlap, ((args.GetValue(Window) ?? defaults.Window) - 1) / 2),
         OriginalSchedule = args.GetValue(Schedule) == "original",
         Sigmas = args.GetValue(Sigmas) is { Length: > 0 } sigmas ? sigmas : defaults.Sigmas,
     };
+
+    /// <summary>The prompts of <c>--prompt-at</c>, in the order of time.</summary>
+    public static IReadOnlyList<TimedPrompt> Later(ParseResult args, double fps) =>
+        [.. args.GetValue(PromptAt)!.Select(later => new TimedPrompt(later.At.FrameCount(fps), later.Prompt)).OrderBy(later => later.Frame)];
+
+    /// <summary>The model of a clip, and settings for a video of its size, length and rate.</summary>
+    public static (ModelFolder Model, SamplingSettings Settings) ForClip(ParseResult args, Clip clip)
+    {
+        var model = ModelFolder.Open(args.GetValue(Model) ?? clip.Info.Model);
+        var settings = Settings(args, ModelDefaults.Of(model).Settings);
+        var shape = clip.FinishedLatents.Shape;
+        var fps = clip.Info.Fps ?? settings.Fps;
+        if (shape[1] != model.Vae.ZDim)
+            throw SoraException.Failed($"{clip.Origin}: latents of {shape[1]} channels; those of {model.Name} have {model.Vae.ZDim}", "name the clip's model with --model");
+        return (model, settings with
+        {
+            Width = (int)shape[4] * model.Vae.SpatialFactor,
+            Height = (int)shape[3] * model.Vae.SpatialFactor,
+            Frames = (int)(shape[2] - 1) * model.Vae.TemporalFactor + 1,
+            Fps = fps,
+            Later = Later(args, fps),
+        });
+    }
+
+    /// <summary>Noise of another run, or of another tool.</summary>
+    public static HostTensor ReadNoise(string path)
+    {
+        using var file = SafeTensorsFile.Open(path);
+        var name = file.Tensors.ContainsKey("latent_tensor") ? "latent_tensor" : "noise";
+        return file.Tensors.ContainsKey(name) ? file.Copy(name) : throw SoraException.Failed($"{path}: neither latent_tensor nor noise is in it");
+    }
 
     public static Precision Precision(ParseResult args) => Sampling.Precision.Parse(args.GetValue(Device), args.GetValue(Type));
 
@@ -58,7 +95,8 @@ internal static class SamplingOptions
         var calls = settings.MakeSchedule(ModelDefaults.Of(model).Scheduler).Calls;
         var bytes = args.GetValue(Type) is "bf16" or "f16" ? 2 : 4;
         MemoryPlan Of(SamplingSettings other) => MemoryPlan.Of(model, other, calls, bytes);
-        var plan = Of(settings);
+        var longest = Math.Min(settings.Frames, VideoSize.WholeFrames(model, settings.Window));
+        var plan = Of(settings with { Frames = longest });
         if (args.GetValue(DryRun))
         {
             foreach (var line in plan.Lines()) run.Out.WriteLine(line);
@@ -81,8 +119,8 @@ internal static class SamplingOptions
         ? clip => AtomicFile.Write(path, stream => new ClipWriter(stream, single: true).Write(clip))
         : null;
 
-    /// <summary>The verb in a clip's history, with the seed that was drawn and without what doesn't change the result.</summary>
-    public static HistoryEntry Entry(ParseResult args, Run run, long seed)
+    /// <summary>The verb in a clip's history, with the seed that was drawn and without what doesn't change the result and the clip that it began with.</summary>
+    public static HistoryEntry Entry(ParseResult args, Run run, long seed, string? clip = null)
     {
         var entry = ClipPipe.Entry(args, run);
         string[] dropped = [Checkpoint.Name, "--preview", "-n", Seed.Name];
@@ -90,6 +128,7 @@ internal static class SamplingOptions
         for (var i = 0; i < entry.Arguments.Count; i++)
         {
             if (dropped.Contains(entry.Arguments[i])) i++;
+            else if (entry.Arguments[i] == clip) clip = null;
             else words.Add(entry.Arguments[i]);
         }
         return entry with { Arguments = [.. words, Seed.Name, seed.ToString(CultureInfo.InvariantCulture)] };
@@ -114,6 +153,10 @@ internal static class SamplingOptions
             return [];
         },
     };
+
+    private static (ClipTime At, string Prompt) ParsePromptAt(string text) => text.Split('=', 2) is [var at, { Length: > 0 } prompt]
+        ? (ClipTime.Parse(at), prompt)
+        : throw SoraException.Usage($"'{text}' is not a prompt at a time", "write 4s=\"it stops\"");
 
     private static Option<double?> Number(string name, string description) =>
         Options.Value(name, "X", description, text =>

@@ -18,7 +18,10 @@ internal static class Generate
     private static readonly Option<string?> Last = SamplingOptions.Text("--last-image", "FILE", "Picture that the last frame shows");
     private static readonly Option<(ClipTime At, string File)[]> Keyframes = Options.Values("--keyframe", "T=FILE", "Picture that the frame at a time shows; may be repeated", ParseKeyframe);
     private static readonly Option<string> FitTo = Options.Choice("--fit", "How pictures get the video's shape: cut, with borders, or distorted", "crop", "pad", "stretch");
-    private static readonly Option<string?> NoiseFile = SamplingOptions.Text("--noise", "FILE", "Start from this noise: safetensors with latent_tensor or noise, [1, C, T, h, w]");
+    private static readonly Option<string?> ControlFile = SamplingOptions.Text("--control", "VIDEO", "Control video, for VACE models");
+    private static readonly Option<string?> MaskFile = SamplingOptions.Text("--mask", "VIDEO", "White where the control video is made anew; all of it by default");
+    private static readonly Option<string[]> References = Options.Values("--reference", "IMAGE", "Picture of what is to appear, for VACE models; may be repeated", text => text);
+    private static readonly Option<double[]> ControlScale = SamplingOptions.Numbers("--control-scale", "X,X,…", "Weight of the control, one for all its layers or one for each");
     private static readonly Option<int?> Count = Options.Positive("-n", "N", "Make so many clips, with seeds that count up");
     private static readonly Option<int?> Until = Options.Positive("--until", "N", "Stop after so many steps and write the unfinished clip");
     private static readonly Option<string?> Resume = SamplingOptions.Text("--resume", "CLIP", "Go on with an unfinished clip; - reads it from standard input");
@@ -39,7 +42,7 @@ internal static class Generate
             new("sora generate \"the ball bounces\" --image ball.png --size 160x96 --duration 3s --seed 7 -o b.latent", "Animate a picture"),
             new("sora generate \"a blue cube\" --steps 8 --until 4 | sora generate --resume - -o cube.latent", "Stop half way, and go on"),
         ],
-    }.With([Prompt, Output, Size, Frames, Duration, Fps, First, Last, Keyframes, FitTo, NoiseFile, Count, Until, Resume, Experts, .. SamplingOptions.All]);
+    }.With([Prompt, Output, Size, Frames, Duration, Fps, First, Last, Keyframes, FitTo, ControlFile, MaskFile, References, ControlScale, Count, Until, Resume, Experts, .. SamplingOptions.All]);
 
     private static void Body(ParseResult args, Run run)
     {
@@ -58,8 +61,8 @@ internal static class Generate
         var (output, count) = (args.GetValue(Output)!, args.GetValue(Count) ?? 1);
         if (count > 1 && output != "-" && ClipPipe.Numbered(output, 1) == output)
             throw SoraException.Usage($"{output} holds one clip, and there are {count}", "number them: -o clip-%d.latent");
-        var noise = args.GetValue(NoiseFile) is { } file ? ReadNoise(file) : null;
-        var known = new Conditioning { Stills = Stills(args, settings, run.Cancel) };
+        var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
+        var known = new Conditioning { Stills = Stills(args, settings, run.Cancel), Control = ReadControl(args, settings, run.Cancel) };
         using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
         Clip One(int i)
         {
@@ -97,8 +100,8 @@ internal static class Generate
         var asked = args.GetValue(Frames) ?? args.GetValue(Duration)?.FrameCount(fps) ?? settings.Frames;
         var frames = VideoSize.WholeFrames(model, asked);
         if (frames != asked) run.Reporter.Note($"{frames} frames instead of {asked}: the model makes 1, and {model.Vae.TemporalFactor} for each further latent frame");
-        var seed = args.GetValue(SamplingOptions.Seed) ?? (args.GetValue(NoiseFile) is null ? SamplingOptions.DrawSeed(run) : 0);
-        return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed };
+        var seed = args.GetValue(SamplingOptions.Seed) ?? (args.GetValue(SamplingOptions.Noise) is null ? SamplingOptions.DrawSeed(run) : 0);
+        return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed, Later = SamplingOptions.Later(args, fps) };
     }
 
     private static RunOptions Bounds(ParseResult args) => new()
@@ -126,11 +129,24 @@ internal static class Generate
         ? (ClipTime.Parse(at), file)
         : throw SoraException.Usage($"'{text}' is not a keyframe", "write 2s=picture.png");
 
-    private static HostTensor ReadNoise(string path)
+    private static Control? ReadControl(ParseResult args, SamplingSettings settings, CancellationToken cancel)
     {
-        using var file = SafeTensorsFile.Open(path);
-        var name = file.Tensors.ContainsKey("latent_tensor") ? "latent_tensor" : "noise";
-        return file.Tensors.ContainsKey(name) ? file.Copy(name) : throw SoraException.Failed($"{path}: neither latent_tensor nor noise is in it");
+        var (video, mask, references) = (args.GetValue(ControlFile), args.GetValue(MaskFile), args.GetValue(References)!);
+        if (mask is not null && video is null) throw SoraException.Usage("--mask goes with --control VIDEO", "sora edit changes a part of a clip");
+        if (video is null && references.Length == 0) return null;
+        List<Image> Read(string? file)
+        {
+            if (file is null) return [];
+            using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames }, cancel);
+            return [.. reader.Frames()];
+        }
+        return new Control
+        {
+            Video = Read(video),
+            Mask = Read(mask),
+            References = [.. references.Select(reference => Image.Load(reference, cancel))],
+            Scale = args.GetValue(ControlScale) is { Length: > 0 } scale ? scale : [1],
+        };
     }
 
     private static void RemoveCheckpoint(ParseResult args)

@@ -8,7 +8,7 @@ namespace Sora.Sampling;
 /// What a model does where the user says nothing. A model names its own in <c>model_index.json</c>, under
 /// <c>"_sora"</c>, which diffusers passes over:
 /// <code>"_sora": {"steps": 8, "guidance": 1, "shift": 2, "fps": 16, "size": "128x128", "frames": 33, "text_length": 64}</code>
-/// (further keys: <c>negative</c>, <c>sampler</c>, <c>guidance_2</c>). Every key may be left out; then the shift is that of
+/// (further keys: <c>negative</c>, <c>sampler</c>, <c>guidance_2</c>, <c>window</c>, <c>overlap</c>). Every key may be left out; then the shift is that of
 /// the scheduler's configuration, and the rest is what diffusers and Wan's authors take.
 /// </summary>
 public sealed record ModelDefaults
@@ -34,7 +34,7 @@ public sealed record ModelDefaults
     /// <summary>Sizes and rates that the authors of Wan give for each kind of checkpoint.</summary>
     private static SamplingSettings Published(ModelFolder model) => model switch
     {
-        { ExpandTimesteps: true } => new() { Width = 1280, Height = 704, Frames = 121, Fps = 24 },
+        { ExpandTimesteps: true } => new() { Width = 1280, Height = 704, Frames = 121, Window = 121, Fps = 24 },
         { Transformer2: not null } => new() { Width = 832, Height = 480, Frames = 81, Guidance = 4, Guidance2 = 3, Steps = 40 },
         _ => new() { Width = 832, Height = 480, Frames = 81 },
     };
@@ -51,6 +51,8 @@ public sealed record ModelDefaults
                 ("guidance_2", _) => settings with { Guidance2 = value.GetValue<double>() },
                 ("shift", _) => settings with { Shift = value.GetValue<double>() },
                 ("fps", _) => settings with { Fps = value.GetValue<double>() },
+                ("window", _) => settings with { Window = value.GetValue<int>() },
+                ("overlap", _) => settings with { Overlap = value.GetValue<int>() },
                 ("frames", _) => settings with { Frames = value.GetValue<int>() },
                 ("text_length", _) => settings with { TextLength = value.GetValue<int>() },
                 ("negative", _) => settings with { Negative = value.GetValue<string>() },

@@ -43,7 +43,13 @@ public sealed class Pipeline : IDisposable
     /// <summary>What runs of this model start from.</summary>
     public ModelDefaults Defaults { get; }
 
-    /// <summary>Samples a clip.</summary>
+    /// <summary>The model.</summary>
+    public ModelFolder Model => model;
+
+    /// <summary>Where the model computes.</summary>
+    internal Device Device => precision.Device;
+
+    /// <summary>Samples a clip; one longer than the window in several windows.</summary>
     /// <param name="settings">All that it depends on, checked by <see cref="VideoSize"/>.</param>
     /// <param name="conditioning">What is known.</param>
     /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
@@ -52,31 +58,53 @@ public sealed class Pipeline : IDisposable
     public Clip Generate(SamplingSettings settings, Conditioning conditioning, HostTensor? noise = null, RunOptions? options = null)
     {
         using var scope = NewDisposeScope();
-        var schedule = settings.MakeSchedule(Defaults.Scheduler);
-        var text = Text(settings);
-        var shape = settings.LatentShape(model.Vae);
-        shape[2] += conditioning.Control?.References.Count ?? 0;
-        var start = noise is null ? SeededNoise(settings, 0, shape) : GivenNoise(noise, shape);
-        var guide = new GuideBuilder(model, precision, settings).Build(conditioning, start);
-        var first = 0;
-        if (conditioning.Known is { } known && settings.Strength < 1)
-        {
-            first = schedule.FirstCall(settings.Strength, settings.ChooseSampler(Defaults.Scheduler).CallsPerStep);
-            if (first < schedule.Calls) start = Samplers.Noised(known, start, schedule.Sigmas[first]);
-        }
         var clip = new Clip { Info = Info(settings) };
-        return Run(clip, new Unfinished(settings, guide, new SamplerState(first, start)), text, options ?? new());
+        if (Windows.Needed(model, settings))
+        {
+            if (noise is not null || options is { Until: not null } or { Expert: not null } or { Checkpoint: not null })
+                throw SoraException.Usage(
+                    $"{settings.Frames} frames are made in windows of {settings.Window}, which have no single state or noise",
+                    $"--window {settings.Frames} makes them in one piece, if they fit into memory");
+            return clip with { Latents = ToRaw(new Windows(this, settings).Fill(Blend(settings, conditioning))) };
+        }
+        return Run(clip, Begin(settings, conditioning, noise), options ?? new());
+    }
+
+    /// <summary>Samples latents in one piece.</summary>
+    /// <returns>Normalised [1, C, T, h, w].</returns>
+    internal Tensor Sample(SamplingSettings settings, Conditioning conditioning)
+    {
+        using var scope = NewDisposeScope();
+        var begun = Begin(settings, conditioning, null);
+        var end = Advance(begun, new RunOptions(), null);
+        return begun.Guide.Finish(end.Latents).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Normalised latents as clips hold them.</summary>
+    public HostTensor ToRaw(Tensor normalised)
+    {
+        using var scope = NewDisposeScope();
+        return TensorIO.ToHost(model.Vae.Denormalise(normalised).cpu());
+    }
+
+    /// <summary>A clip's latents as the sampler takes them.</summary>
+    /// <exception cref="SoraException">They are of another VAE.</exception>
+    public Tensor Normalised(Clip clip)
+    {
+        using var scope = NewDisposeScope();
+        RequireVae(clip);
+        var latents = TensorIO.ToTensor(clip.FinishedLatents).to(float32).to(precision.Device);
+        return (clip.Info.Space == LatentSpace.Raw ? model.Vae.Normalise(latents) : latents).MoveToOuterDisposeScope();
     }
 
     /// <summary>Goes on with an unfinished clip.</summary>
     public Clip Resume(Clip clip, RunOptions? options = null)
     {
         using var scope = NewDisposeScope();
-        if (clip.Info.Vae is { } vae && vae != fingerprint.Value)
-            throw SoraException.Failed($"{clip.Origin}: sampled with another model ({clip.Info.Model ?? "unnamed"})", "name that one with --model");
+        RequireVae(clip);
         var empty = new GuideBuilder(model, precision, Defaults.Settings).Empty;
         var unfinished = Unfinished.FromClip(clip, empty, precision.Device);
-        return Run(Unfinished.Strip(clip), unfinished, Text(unfinished.Settings), options ?? new());
+        return Run(Unfinished.Strip(clip), unfinished, options ?? new());
     }
 
     /// <summary>Frees the transformer.</summary>
@@ -90,22 +118,64 @@ public sealed class Pipeline : IDisposable
         }
     }
 
-    private Clip Run(Clip clip, Unfinished at, TextRows text, RunOptions options)
+    private Unfinished Begin(SamplingSettings settings, Conditioning conditioning, HostTensor? noise)
+    {
+        // Pictures are encoded with nothing else in memory.
+        var schedule = settings.MakeSchedule(Defaults.Scheduler);
+        var shape = settings.LatentShape(model.Vae);
+        shape[2] += conditioning.Control?.References.Count ?? 0;
+        var start = noise is null ? SeededNoise(settings, 0, shape) : GivenNoise(noise, shape);
+        var guide = new GuideBuilder(model, precision, settings).Build(conditioning, start);
+        var first = 0;
+        if (conditioning.Known is { } known && settings.Strength < 1)
+        {
+            first = schedule.FirstCall(settings.Strength, settings.ChooseSampler(Defaults.Scheduler).CallsPerStep);
+            start = first < schedule.Calls ? Samplers.Noised(known, start, schedule.Sigmas[first]) : known;
+        }
+        return new Unfinished(settings, guide, new SamplerState(first, start));
+    }
+
+    private Clip Run(Clip clip, Unfinished at, RunOptions options)
+    {
+        var schedule = at.Settings.MakeSchedule(Defaults.Scheduler);
+        var end = Advance(at, options, now => options.Checkpoint?.Invoke((at with { State = now }).ToClip(clip, model.Vae, schedule)));
+        return end.Call < schedule.Calls
+            ? (at with { State = end }).ToClip(clip, model.Vae, schedule)
+            : clip with { Latents = ToRaw(at.Guide.Finish(end.Latents)) };
+    }
+
+    private SamplerState Advance(Unfinished at, RunOptions options, Action<SamplerState>? after)
     {
         var (settings, guide, state) = at;
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
         var sampler = settings.ChooseSampler(Defaults.Scheduler);
         var noiseShape = state.Latents.shape;
         var run = new SamplerRun(
-            schedule, sampler.Step, experts.Denoiser(settings, guide, text),
+            schedule, sampler.Step, experts.Denoiser(settings, guide, Text(settings)),
             call => SeededNoise(settings, (uint)call + 1, noiseShape));
-        var end = run.Run(state, LastCall(settings, schedule, sampler, options), now =>
+        return run.Run(state, LastCall(settings, schedule, sampler, options), now =>
         {
             reporter.Progress("sampling", now.Call - state.Call, schedule.Calls - state.Call);
-            options.Checkpoint?.Invoke((at with { State = now }).ToClip(clip, model.Vae, schedule));
+            after?.Invoke(now);
         }, cancel);
-        if (end.Call < schedule.Calls) return (at with { State = end }).ToClip(clip, model.Vae, schedule);
-        return clip with { Latents = TensorIO.ToHost(model.Vae.Denormalise(guide.Finish(end.Latents)).cpu()) };
+    }
+
+    /// <summary>Pictures as latents at their places, for windows, which are made of latents.</summary>
+    private Conditioning Blend(SamplingSettings settings, Conditioning conditioning)
+    {
+        if (conditioning.Stills.Count == 0) return conditioning;
+        if (GuideBuilder.FamilyOf(model) is Family.MaskChannels or Family.Control)
+            throw SoraException.Usage(
+                $"{model.Name} takes pictures in one piece only, and {settings.Frames} frames are more than a window",
+                $"--window {settings.Frames}, or fewer frames");
+        var guide = new GuideBuilder(model, precision, settings).Build(conditioning, zeros(1));
+        return conditioning with { Stills = [], Known = guide.Known, Mask = guide.Mask };
+    }
+
+    private void RequireVae(Clip clip)
+    {
+        if (clip.Info.Vae is { } vae && vae != fingerprint.Value)
+            throw SoraException.Failed($"{clip.Origin}: made with another model ({clip.Info.Model ?? "unnamed"})", "name that one with --model");
     }
 
     private int LastCall(SamplingSettings settings, Schedule schedule, Sampler sampler, RunOptions options)
@@ -130,7 +200,8 @@ public sealed class Pipeline : IDisposable
 
     private Tensor SeededNoise(SamplingSettings settings, uint stream, long[] shape)
     {
-        var values = Noise.Normal((ulong)settings.Seed, stream, ((int)shape[1], (int)shape[2], (int)shape[3], (int)shape[4]));
+        var sizes = ((int)shape[1], (int)shape[2], (int)shape[3], (int)shape[4]);
+        var values = Noise.Normal((ulong)settings.Seed, stream, sizes, settings.FirstLatent);
         return tensor(values, shape).to(precision.Device);
     }
 

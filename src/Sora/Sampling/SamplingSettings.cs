@@ -5,6 +5,11 @@ using Sora.Models;
 
 namespace Sora.Sampling;
 
+/// <summary>A prompt from a frame on.</summary>
+/// <param name="Frame">Video frame.</param>
+/// <param name="Prompt">What the video shows from there on.</param>
+public sealed record TimedPrompt(int Frame, string Prompt);
+
 /// <summary>
 /// All that a sampling run depends on besides the model and what is known of the video. It is stored with an
 /// unfinished run, and names every default that was taken.
@@ -72,6 +77,18 @@ public sealed record SamplingSettings
 
     /// <summary>How much of the schedule runs where the known latents are only a start: 1 is all of it.</summary>
     public double Strength { get; init; } = 1;
+
+    /// <summary>Video frames that are made in one piece; longer videos are made in windows that slide over what there is.</summary>
+    public int Window { get; init; } = 81;
+
+    /// <summary>Video frames that a window sees of the one before.</summary>
+    public int Overlap { get; init; } = 33;
+
+    /// <summary>Latent frame of the whole video that the first one of this run is.</summary>
+    public int FirstLatent { get; init; }
+
+    /// <summary>Prompts that take over from a video frame on, for windows that begin there or later.</summary>
+    public IReadOnlyList<TimedPrompt> Later { get; init; } = [];
 
     /// <summary>The sampler that these settings ask for.</summary>
     /// <exception cref="SoraException">There is no such sampler.</exception>

@@ -1,0 +1,93 @@
+using System.CommandLine;
+using System.Globalization;
+using Sora.Clips;
+using Sora.Media;
+using Sora.Models;
+using Sora.Sampling;
+
+namespace Sora.Cli.Verbs;
+
+/// <summary>Makes a clip, or a part of it, anew from another prompt.</summary>
+internal static class Edit
+{
+    private static readonly Argument<string[]> Words = new("[CLIP] PROMPT") { Description = "Clip to change (standard input when left out or -), and what it shall show", Arity = new ArgumentArity(1, 2) };
+    private static readonly Option<string> Output = Options.Output("Clip to write");
+    private static readonly Option<double?> Strength = Options.Value("--strength", "X", "How much changes, from 0 to 1; 0.6 by default, and 1 inside a region", ParseStrength);
+    private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is made anew");
+    private static readonly Option<Box?> Box = Options.Value("--box", "X,Y,W,H", "Part of the picture that is made anew, in pixels", Sampling.Box.Parse);
+    private static readonly Option<ClipRange?> Time = Options.Value("--time", "FROM-TO", "Part of the duration that is made anew: 1s-2s, 0-9f, 2s-end", ClipRange.Parse);
+    private static readonly Option<bool> Invert = new("--invert") { Description = "Keep what mask and box name, and make the rest anew" };
+    private static readonly Option<int?> Feather = Options.Positive("--feather", "PIXELS", "Make so much around the region anew, too, so that it fits in");
+
+    public static Verb Create() => new Verb("edit", "Makes a clip, or a part of it, anew from another prompt", Body)
+    {
+        Details =
+        [
+            "Without a region the clip is noised to a part of the schedule and sampled again from there: the higher the strength, the less is left of it.",
+            "With --mask, --box or --time only what lies in them changes, all else is kept bit for bit. The region grows to whole tokens.",
+        ],
+        Examples =
+        [
+            new("sora edit clip.latent \"the same at night\" --strength 0.6 -o night.latent", "Change the light"),
+            new("sora edit clip.latent \"a yellow ball\" --box 0,0,64,128 -o yellow.latent", "Change the left half"),
+        ],
+    }.With([Words, Output, Strength, Mask, Box, Time, Invert, Feather, .. SamplingOptions.All]);
+
+    private static void Body(ParseResult args, Run run)
+    {
+        var words = args.GetValue(Words)!;
+        ClipPipe.Write(run, args.GetValue(Output)!, writer =>
+        {
+            foreach (var clip in ClipPipe.Read(run, words.Length == 2 ? words[0] : "-"))
+            {
+                if (Change(args, run, clip, words) is { } changed) writer.Write(changed);
+            }
+        });
+    }
+
+    private static Clip? Change(ParseResult args, Run run, Clip clip, string[] words)
+    {
+        var prompt = words[^1];
+        var isRegion = args.GetValue(Mask) is not null || args.GetValue(Box) is not null || args.GetValue(Time) is not null;
+        var (model, found) = SamplingOptions.ForClip(args, clip);
+        var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
+        var settings = found with { Prompt = prompt, Seed = seed, Strength = args.GetValue(Strength) ?? (isRegion ? 1 : 0.6) };
+        if (!SamplingOptions.Plan(args, run, model, settings)) return null;
+        var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
+        using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
+        using var known = pipeline.Normalised(clip);
+        using var mask = isRegion ? ReadRegion(args, run, settings).Known(settings, model) : null;
+        var made = pipeline.Generate(settings, new Conditioning { Known = known, Mask = mask }, noise);
+        if (mask is not null) made = made with { Latents = Region.Keep(clip.Info.Space == LatentSpace.Raw ? clip.FinishedLatents : pipeline.ToRaw(known), made.FinishedLatents, mask) };
+        return clip with
+        {
+            Latents = made.Latents,
+            Info = clip.Info with { Prompt = prompt, Seed = seed, Space = LatentSpace.Raw },
+            Tensors = new Dictionary<string, HostTensor>(),
+            History = [.. clip.History, SamplingOptions.Entry(args, run, seed, words.Length == 2 ? words[0] : null)],
+        };
+    }
+
+    private static Region ReadRegion(ParseResult args, Run run, SamplingSettings settings)
+    {
+        var masks = new List<Image>();
+        if (args.GetValue(Mask) is { } file)
+        {
+            using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames }, run.Cancel);
+            masks.AddRange(reader.Frames());
+        }
+        return new Region
+        {
+            Masks = masks,
+            Box = args.GetValue(Box),
+            Time = args.GetValue(Time)?.Frames(settings.Fps, settings.Frames),
+            Invert = args.GetValue(Invert),
+            Grow = args.GetValue(Feather) ?? 0,
+        };
+    }
+
+    private static double ParseStrength(string text) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1
+            ? value
+            : throw SoraException.Usage($"'{text}' is not a strength from 0 to 1");
+}

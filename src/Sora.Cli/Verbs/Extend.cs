@@ -1,0 +1,61 @@
+using System.CommandLine;
+using Sora.Clips;
+using Sora.Sampling;
+
+namespace Sora.Cli.Verbs;
+
+/// <summary>Makes clips longer, forward and backward, or closes them to a loop.</summary>
+internal static class Extend
+{
+    private static readonly Argument<string[]> Words = new("[CLIP] [PROMPT]") { Description = "Clip to extend (standard input when left out or -), and what happens; by default what the clip's prompt says", Arity = new ArgumentArity(0, 2) };
+    private static readonly Option<string> Output = Options.Output("Clip to write");
+    private static readonly Option<ClipTime?> After = Options.Value<ClipTime>("--after", "TIME", "Go on for so long (2s, 33f)", ClipTime.Parse);
+    private static readonly Option<ClipTime?> Before = Options.Value<ClipTime>("--before", "TIME", "Begin so much earlier", ClipTime.Parse);
+    private static readonly Option<bool> Loop = new("--loop") { Description = "Lead back to the first frame, within --after (1s by default)" };
+
+    public static Verb Create() => new Verb("extend", "Makes a clip longer, or closes it to a loop", Body)
+    {
+        Details =
+        [
+            "With --after the clip is kept bit for bit. Before something, and in a loop, what is kept passes once more through the VAE where it moves back.",
+            "Any length: windows (--window) slide over what is there (--overlap). --prompt-at changes the prompt on the way.",
+            "A word alone that is no file is the prompt, and the clip comes from standard input.",
+        ],
+        Examples =
+        [
+            new("sora extend ball.latent --after 3s \"it stops and spins\" -o long.latent", "Go on"),
+            new("sora extend ball.latent --loop | sora decode -o loop.mp4", "A video that plays for ever without a seam"),
+        ],
+    }.With([Words, Output, After, Before, Loop, .. SamplingOptions.All]);
+
+    private static void Body(ParseResult args, Run run)
+    {
+        var (after, before, loop) = (args.GetValue(After), args.GetValue(Before), args.GetValue(Loop));
+        if (after is null && before is null && !loop) throw SoraException.Usage("nothing to do", "say --after 2s, --before 2s or --loop");
+        if (loop && before is not null) throw SoraException.Usage("a loop has no --before", "extend it first, and close it then");
+        var (name, prompt) = args.GetValue(Words)! switch
+        {
+            [] => ("-", null),
+            [var word] => word == "-" || File.Exists(word) ? (word, (string?)null) : ("-", word),
+            [var word, var text, ..] => (word, text),
+        };
+        ClipPipe.Write(run, args.GetValue(Output)!, writer =>
+        {
+            foreach (var clip in ClipPipe.Read(run, name))
+            {
+                var (model, found) = SamplingOptions.ForClip(args, clip);
+                var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
+                var settings = found with { Prompt = prompt ?? clip.Info.Prompt ?? "", Seed = seed };
+                var piece = settings with { Frames = Math.Max(1, settings.Window) };
+                if (!SamplingOptions.Plan(args, run, model, piece)) continue;
+                using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
+                var joins = new Joins(pipeline, settings, run.Cancel);
+                var longer = clip;
+                if (loop) longer = joins.Loop(clip, (after ?? ClipTime.Seconds(1)).FrameCount(settings.Fps));
+                else if (after is { } end) longer = joins.After(clip, end.FrameCount(settings.Fps));
+                if (before is { } start) longer = joins.Before(longer, start.FrameCount(settings.Fps));
+                writer.Write(longer.After(SamplingOptions.Entry(args, run, seed, name)));
+            }
+        });
+    }
+}

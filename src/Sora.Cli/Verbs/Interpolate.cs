@@ -1,0 +1,62 @@
+using System.CommandLine;
+using Sora.Clips;
+using Sora.Models;
+using Sora.Sampling;
+
+namespace Sora.Cli.Verbs;
+
+/// <summary>Makes the clip between two clips.</summary>
+internal static class Interpolate
+{
+    private static readonly Argument<string> First = new("FIRST") { Description = "Clip to come from; - is standard input" };
+    private static readonly Argument<string> Second = new("SECOND") { Description = "Clip to arrive at; - is standard input" };
+    private static readonly Argument<string?> Prompt = new("PROMPT") { Description = "What happens; by default what the first clip's prompt says", Arity = ArgumentArity.ZeroOrOne };
+    private static readonly Option<string> Output = Options.Output("Clip to write");
+    private static readonly Option<ClipTime?> Duration = Options.Duration();
+    private static readonly Option<ClipTime?> From = Options.Value<ClipTime>("--from", "TIME", "Leave the first clip here; at its end by default", ClipTime.Parse);
+    private static readonly Option<ClipTime?> To = Options.Value<ClipTime>("--to", "TIME", "Enter the second clip here; at its start by default", ClipTime.Parse);
+
+    public static Verb Create() => new Verb("interpolate", "Makes the clip that leads from one clip into another", Body)
+    {
+        Details =
+        [
+            "The result begins with the frame where the first clip is left and ends with the one where the second is entered; the model sees how both move.",
+        ],
+        Examples = [new("sora interpolate a.latent b.latent --duration 2s -o ab.latent", "Two seconds from a to b")],
+    }.With([First, Second, Prompt, Output, Duration, From, To, .. SamplingOptions.All]);
+
+    private static void Body(ParseResult args, Run run)
+    {
+        var (first, second) = (args.GetValue(First)!, args.GetValue(Second)!);
+        ClipPipe.Write(run, args.GetValue(Output)!, writer =>
+        {
+            var from = ClipPipe.Read(run, first).First();
+            var to = ClipPipe.Read(run, second).First();
+            var (model, found) = SamplingOptions.ForClip(args, from);
+            var (_, other) = SamplingOptions.ForClip(args, to);
+            RequireAlike(found, other, second);
+            var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
+            var settings = found with { Prompt = args.GetValue(Prompt) ?? from.Info.Prompt ?? "", Seed = seed };
+            if (!SamplingOptions.Plan(args, run, model, settings with { Frames = settings.Window })) return;
+            using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
+            var between = new Joins(pipeline, settings, run.Cancel).Between(
+                (from, (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames)),
+                (to, (args.GetValue(To) ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames)),
+                (args.GetValue(Duration) ?? ClipTime.Seconds(2)).FrameCount(settings.Fps));
+            var entry = SamplingOptions.Entry(args, run, seed);
+            writer.Write(between with
+            {
+                History = [entry with { Clips = new Dictionary<string, IReadOnlyList<HistoryEntry>> { [first] = from.History, [second] = to.History } }],
+            });
+        });
+    }
+
+    private static void RequireAlike(SamplingSettings from, SamplingSettings to, string second)
+    {
+        var (size, other) = (new FrameSize(from.Width, from.Height), new FrameSize(to.Width, to.Height));
+        if (size == other && from.Fps == to.Fps) return;
+        throw SoraException.Usage(
+            FormattableString.Invariant($"the clips are {size} at {from.Fps} frames a second and {other} at {to.Fps}"),
+            FormattableString.Invariant($"sora decode {ShellWords.Quote(second)} | sora encode --size {size} --fps {from.Fps} -o same.latent"));
+    }
+}

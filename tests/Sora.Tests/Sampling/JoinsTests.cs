@@ -1,0 +1,178 @@
+using Sora.Clips;
+using Sora.Media;
+using Sora.Models;
+using Sora.Sampling;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Sora.Tests.Sampling;
+
+/// <summary>Runs of a tiny Wan 2.2 model of random weights: what must hold whatever the model shows.</summary>
+public class JoinsTests
+{
+    private static readonly ModelFolder Model = ModelFolder.Open(Golden.Path("models", "wan22-ti2v"));
+
+    private static SamplingSettings Settings => ModelDefaults.Of(Model).Settings with
+    {
+        Prompt = "a cat", Width = 32, Height = 32, Frames = 9, Fps = 8, Steps = 2, Guidance = 1, TextLength = 16, Seed = 3, Window = 33, Overlap = 9,
+    };
+
+    [Theory]
+    [InlineData("euler")]
+    [InlineData("heun")]
+    [InlineData("unipc")]
+    [InlineData("dpm++")]
+    [InlineData("dpm++-sde")]
+    [InlineData("lcm")]
+    public void Going_on_is_bit_identical_to_not_stopping(string sampler)
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var settings = Settings with { Sampler = sampler, Steps = 4 };
+        var whole = pipeline.Generate(settings, Conditioning.Nothing);
+        var draft = pipeline.Generate(settings, Conditioning.Nothing, null, new RunOptions { Until = 2 });
+        Assert.True(draft.IsUnfinished);
+        Assert.Equal(whole.FinishedLatents.Shape, draft.Tensors["noise_estimate"].Shape);
+        var end = pipeline.Resume(Reread(draft));
+        Assert.Equal(whole.FinishedLatents.Data, end.FinishedLatents.Data);
+        Assert.Empty(end.Tensors);
+        Assert.Empty(end.Metadata);
+    }
+
+    [Fact]
+    public void A_run_with_a_picture_goes_on_bit_identically()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var known = new Conditioning { Stills = [new Still(0, new Image(32, 32, [.. Enumerable.Range(0, 3072).Select(i => (byte)(i * 7))]), Fit.Stretch)] };
+        var whole = pipeline.Generate(Settings, known);
+        var draft = pipeline.Generate(Settings, known, null, new RunOptions { Until = 1 });
+        Assert.Equal(whole.FinishedLatents.Data, pipeline.Resume(Reread(draft)).FinishedLatents.Data);
+    }
+
+    [Fact]
+    public void A_seed_gives_the_same_clip_in_any_order_and_another_seed_another()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        byte[] Of(long seed) => pipeline.Generate(Settings with { Seed = seed }, Conditioning.Nothing).FinishedLatents.Data;
+        var (three, four) = (Of(3), Of(4));
+        Assert.NotEqual(three, four);
+        using var other = PipelineTests.Open(Model);
+        Assert.Equal(four, other.Generate(Settings with { Seed = 4 }, Conditioning.Nothing).FinishedLatents.Data);
+        Assert.Equal(three, Of(3));
+    }
+
+    [Fact]
+    public void Windows_are_one_window_when_it_fits()
+    {
+        using var scope = NewDisposeScope();
+        using var pipeline = PipelineTests.Open(Model);
+        var whole = pipeline.Generate(Settings, Conditioning.Nothing).FinishedLatents.Data;
+        Assert.Equal(whole, pipeline.ToRaw(new Windows(pipeline, Settings).Fill(Conditioning.Nothing)).Data);
+    }
+
+    [Fact]
+    public void A_video_longer_than_a_window_has_the_first_window_of_a_shorter_one()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var settings = Settings with { Window = 9, Overlap = 5 };
+        var shorter = pipeline.Generate(settings, Conditioning.Nothing);
+        var longer = pipeline.Generate(settings with { Frames = 25 }, Conditioning.Nothing);
+        Assert.Equal([1, 24, 7, 2, 2], longer.FinishedLatents.Shape);
+        AssertSameFrames(shorter, 0, longer, 0, 3);
+        Assert.All(longer.FinishedLatents.ToFloats(), value => Assert.True(float.IsFinite(value)));
+    }
+
+    [Fact]
+    public void Behind_a_clip_its_latents_stay_bit_identical()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var clip = pipeline.Generate(Settings, Conditioning.Nothing);
+        var longer = new Joins(pipeline, Settings, CancellationToken.None).After(clip, 7);
+        Assert.Equal([1, 24, 5, 2, 2], longer.FinishedLatents.Shape);
+        Assert.Equal(17, longer.Info.Frames);
+        AssertSameFrames(clip, 0, longer, 0, 3);
+    }
+
+    [Fact]
+    public void Extending_twice_in_windows_keeps_what_there_was()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var joins = new Joins(pipeline, Settings with { Window = 13, Overlap = 5 }, CancellationToken.None);
+        var longer = joins.After(pipeline.Generate(Settings, Conditioning.Nothing), 16);
+        var longest = joins.After(longer, 16);
+        Assert.Equal(11, longest.FinishedLatents.Shape[2]);
+        AssertSameFrames(longer, 0, longest, 0, 7);
+    }
+
+    [Fact]
+    public void Before_a_clip_and_in_a_loop_the_lengths_add_up()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var joins = new Joins(pipeline, Settings, CancellationToken.None);
+        var clip = pipeline.Generate(Settings, Conditioning.Nothing);
+        Assert.Equal(17, joins.Before(clip, 8).Info.Frames);
+        var loop = joins.Loop(clip, 4);
+        Assert.Equal(13, loop.Info.Frames);
+        AssertSameFrames(clip, 0, loop, 0, 3);
+        var still = pipeline.Generate(Settings with { Frames = 1 }, Conditioning.Nothing);
+        Assert.Equal(5, joins.Before(still, 4).Info.Frames);
+    }
+
+    [Fact]
+    public void Between_two_clips_the_ends_are_frames_of_them()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        using var codec = FrameCodec.Open(Model);
+        var a = pipeline.Generate(Settings, Conditioning.Nothing);
+        var b = pipeline.Generate(Settings with { Seed = 9 }, Conditioning.Nothing);
+        var between = new Joins(pipeline, Settings, CancellationToken.None).Between((a, 8), (b, 0), 8);
+        Assert.Equal(9, between.Info.Frames);
+        var last = codec.Decode(a.FinishedLatents, LatentSpace.Raw, CancellationToken.None).Last();
+        Assert.Equal(codec.Encode([last], CancellationToken.None).Latents.Data, Frames(between, 0, 1));
+    }
+
+    [Fact]
+    public void Outside_a_region_the_latents_stay_bit_identical_and_inside_they_change()
+    {
+        using var scope = NewDisposeScope();
+        using var pipeline = PipelineTests.Open(Model);
+        var settings = Settings with { Width = 64 };
+        var clip = pipeline.Generate(settings, Conditioning.Nothing);
+        var mask = new Region { Box = new Box(0, 0, 20, 32), Time = (5, 9) }.Known(settings, Model);
+        Assert.Equal([1, 1, 3, 2, 4], mask.shape);
+        var made = pipeline.Generate(settings with { Seed = 8 }, new Conditioning { Known = pipeline.Normalised(clip), Mask = mask });
+        var kept = Region.Keep(clip.FinishedLatents, made.FinishedLatents, mask).ToFloats();
+        var (old, known) = (clip.FinishedLatents.ToFloats(), mask.data<float>().ToArray());
+        for (var i = 0; i < old.Length; i++) Assert.Equal(known[i % known.Length] == 1, kept[i] == old[i]);
+        // Frames 5 to 8 are the last latent frame, and 20 columns are one token of 32 pixels: two latents wide, two high.
+        Assert.Equal(4, known.Count(value => value == 0));
+    }
+
+    [Fact]
+    public void A_region_grows_and_turns_round()
+    {
+        using var scope = NewDisposeScope();
+        float[] Known(Region region) => region.Known(1, new FrameSize(64, 32), (16, 16, 4), 16).data<float>().ToArray();
+        Assert.Equal([0, 1, 1, 1, 1, 1, 1, 1], Known(new Region { Box = new Box(0, 0, 16, 16) }));
+        Assert.Equal([0, 0, 1, 1, 0, 0, 1, 1], Known(new Region { Box = new Box(0, 0, 16, 16), Grow = 1 }));
+        Assert.Equal([1, 0, 0, 0, 0, 0, 0, 0], Known(new Region { Box = new Box(0, 0, 16, 16), Invert = true }));
+        Assert.Throws<SoraException>(() => Known(new Region { Box = new Box(70, 0, 16, 16) }));
+    }
+
+    private static Clip Reread(Clip clip)
+    {
+        using var stream = new MemoryStream();
+        new ClipWriter(stream).Write(clip);
+        stream.Position = 0;
+        return new ClipReader().ReadAll(stream, "pipe").Single();
+    }
+
+    private static void AssertSameFrames(Clip a, int fromA, Clip b, int fromB, int count) =>
+        Assert.Equal(Frames(a, fromA, count), Frames(b, fromB, count));
+
+    /// <summary>The bytes of latent frames.</summary>
+    private static byte[] Frames(Clip clip, int first, int count)
+    {
+        using var scope = NewDisposeScope();
+        return TensorIO.ToHost(TensorIO.ToTensor(clip.FinishedLatents).narrow(2, first, count).contiguous()).Data;
+    }
+}
