@@ -22,11 +22,6 @@ public class FFMpegException : Exception
     public string FFMpegErrorOutput { get; }
 }
 
-public class FFOptionsException : Exception
-{
-    public FFOptionsException(string message, Exception? innerException = null) : base(message, innerException) { }
-}
-
 public class FFProbeException : Exception
 {
     public FFProbeException(string message, Exception? inner = null) : base(message, inner) { }

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace FFMpegCore;
 
 public class FFMpegArgumentOptions : FFMpegArgumentsBase
@@ -22,13 +20,7 @@ public class FFMpegArgumentOptions : FFMpegArgumentsBase
 
     public FFMpegArgumentOptions WithFrameOutputCount(int frames) => WithCustomArgument($"-vframes {frames}");
 
-    public FFMpegArgumentOptions WithFramerate(double framerate) =>
-        WithCustomArgument($"-r {framerate.ToString(CultureInfo.InvariantCulture)}");
-
     public FFMpegArgumentOptions WithStartNumber(int startNumber) => WithCustomArgument($"-start_number {startNumber}");
-
-    public FFMpegArgumentOptions WithDuration(TimeSpan? duration) =>
-        WithCustomArgument(duration is { } length ? $"-t {length}" : string.Empty);
 
     public FFMpegArgumentOptions Seek(TimeSpan? seekTo) => WithCustomArgument(seekTo is { } to
         ? $"-ss {(int)to.TotalHours:00}:{to.Minutes:00}:{to.Seconds:00}.{to.Milliseconds:000}"

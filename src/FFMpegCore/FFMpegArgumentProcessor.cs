@@ -16,8 +16,6 @@ public class FFMpegArgumentProcessor
 
     internal FFMpegArgumentProcessor(FFMpegArguments arguments) => _arguments = arguments;
 
-    public string Arguments => _arguments.Text;
-
     public FFMpegArgumentProcessor NotifyOnError(Action<string> onError)
     {
         _onError = onError;

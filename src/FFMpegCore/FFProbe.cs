@@ -1,6 +1,5 @@
 using System.Text.Json;
 using FFMpegCore.Exceptions;
-using FFMpegCore.Pipes;
 
 namespace FFMpegCore;
 
@@ -14,30 +13,6 @@ public static class FFProbe
         if (!File.Exists(filePath)) throw new FFMpegException(FFMpegExceptionType.File, $"No file found at '{filePath}'");
         using var tool = Start(filePath, ffOptions ?? GlobalFFOptions.Current, customArguments);
         await tool.WaitForExitAsync(cancellationToken).ConfigureAwait(false);
-        return Result(tool, cancellationToken);
-    }
-
-    public static async Task<IMediaAnalysis> AnalyseAsync(
-        Stream stream, FFOptions? ffOptions = null, CancellationToken cancellationToken = default, string? customArguments = null)
-    {
-        var pipe = new InputPipeArgument(new StreamSource(stream));
-        pipe.Pre();
-        using var tool = Start(pipe.PipePath, ffOptions ?? GlobalFFOptions.Current, customArguments);
-        var exit = tool.WaitForExitAsync(cancellationToken);
-        try
-        {
-            await pipe.During(cancellationToken).ConfigureAwait(false);
-        }
-        catch (IOException)
-        {
-            // ffprobe has seen enough and closed its end.
-            await exit.ConfigureAwait(false);
-        }
-        finally
-        {
-            pipe.Post();
-        }
-        await exit.ConfigureAwait(false);
         return Result(tool, cancellationToken);
     }
 
@@ -60,15 +35,7 @@ public static class FFProbe
         }
         using var json = JsonDocument.Parse(tool.Output);
         return json.RootElement.TryGetProperty("format", out _)
-            ? new MediaAnalysis(json.RootElement, tool.ErrorLines)
+            ? new MediaAnalysis(json.RootElement)
             : throw new FormatNullException();
-    }
-
-    private sealed class StreamSource(Stream source) : IPipeSource
-    {
-        public string GetStreamArguments() => string.Empty;
-
-        public Task WriteAsync(Stream outputStream, CancellationToken cancellationToken) =>
-            source.CopyToAsync(outputStream, 4096, cancellationToken);
     }
 }

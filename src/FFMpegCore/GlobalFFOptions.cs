@@ -11,11 +11,6 @@ public static class GlobalFFOptions
         ? JsonSerializer.Deserialize<FFOptions>(File.ReadAllText(ConfigFile))!
         : new FFOptions();
 
-    public static void Configure(Action<FFOptions> optionsAction) => optionsAction.Invoke(Current);
-
-    public static void Configure(FFOptions ffOptions) =>
-        _current = ffOptions ?? throw new ArgumentNullException(nameof(ffOptions));
-
     public static string GetFFMpegBinaryPath(FFOptions? ffOptions = null) => BinaryPath("ffmpeg", ffOptions ?? Current);
 
     public static string GetFFProbeBinaryPath(FFOptions? ffOptions = null) => BinaryPath("ffprobe", ffOptions ?? Current);

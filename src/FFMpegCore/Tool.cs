@@ -22,15 +22,13 @@ internal sealed class Tool : IDisposable
         }
     }
 
-    public IReadOnlyList<string> ErrorLines
+    public string Errors
     {
         get
         {
-            lock (_errors) return [.. _errors];
+            lock (_errors) return string.Join("\n", _errors);
         }
     }
-
-    public string Errors => string.Join("\n", ErrorLines);
 
     public static Tool Start(string program, string arguments, FFOptions options, Action<string>? onError = null)
     {

@@ -63,14 +63,14 @@ public sealed class EncodeDecodeTests : IDisposable
         Assert.Equal(shape[2], Directory.GetFiles(At("frames")).Length);
     }
 
-    /// <summary>Six times the frames, and the same memory: latents alone are kept, here some kilobytes.</summary>
+    /// <summary>Five times the frames, and the same memory: latents alone are kept, here some kilobytes.</summary>
     [Fact]
     public void MemoryDoesNotGrowWithDuration()
     {
         var outcome = _bash.Run("""
             set -e
             peak() { "$@" & while grep -s VmHWM /proc/$!/status > $!.now; do mv $!.now peak; done; wait $!; tr -dc 0-9 < peak; echo; }
-            for frames in 17 113; do
+            for frames in 33 161; do
                 ffmpeg -v error -f lavfi -i testsrc2=size=128x128:rate=16 -frames:v $frames -c:v ffv1 $frames.mkv
                 peak sora encode $frames.mkv --model wan22-ti2v --quiet -o $frames.latent
                 peak sora decode $frames.latent --quiet -o $frames.mp4
@@ -78,8 +78,9 @@ public sealed class EncodeDecodeTests : IDisposable
             """).Succeeded();
         var peaks = outcome.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse).ToArray();
         Assert.Equal(4, peaks.Length);
-        // At this size 16 frames pass at once. 96 more are 5 MB as bytes, 19 MB as floats, hundreds inside the network.
-        for (var i = 0; i < 2; i++) Assert.InRange(peaks[i + 2], 0, peaks[i] + 16_000);
+        // At this size 16 frames pass at once; memory varies by some 20 MB. What 128 frames more need in each of the
+        // widest layers of this small network alone is 67 MB.
+        for (var i = 0; i < 2; i++) Assert.InRange(peaks[i + 2], 0, peaks[i] + 45_000);
     }
 
     [Fact]

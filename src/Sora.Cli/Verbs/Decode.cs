@@ -2,6 +2,7 @@ using System.CommandLine;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
+using Sora.Sampling;
 
 namespace Sora.Cli.Verbs;
 
@@ -20,11 +21,8 @@ internal static class Decode
     private static readonly Option<int?> Crf = Options.Value<int>("--crf", "N", "Quality: smaller is better and larger (mp4: 0 to 51, 18 by default; webm: 0 to 63, 24)", text =>
         int.TryParse(text, out var crf) && crf >= 0 ? crf : throw SoraException.Usage($"'{text}' is not a whole number from 0 on"));
 
-    private static readonly Option<double?> Fps = Options.Fps("Frames a second; by default what the clip says");
+    private static readonly Option<double?> Fps = Options.Fps("Frames a second; by default what the clip says, or else the model's rate");
     private static readonly Option<string> Space = Options.Choice("--space", "How latents of other programs are meant: as the VAE gives them, or normalised as in diffusers", "raw", "normalised");
-
-    /// <summary>Of clips that don't say their rate; Wan's.</summary>
-    private const double DefaultFps = 16;
 
     public static Verb Create() => new Verb("decode", "Turns a clip into a video or pictures", Body)
     {
@@ -65,7 +63,7 @@ internal static class Decode
             {
                 Width = (int)latents.Shape[4] * model.Vae.SpatialFactor,
                 Height = (int)latents.Shape[3] * model.Vae.SpatialFactor,
-                Fps = args.GetValue(Fps) ?? clip.Info.Fps ?? DefaultFps,
+                Fps = args.GetValue(Fps) ?? clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps,
                 Frames = (int)(latents.Shape[2] - 1) * model.Vae.TemporalFactor + 1,
                 Format = format,
                 Crf = args.GetValue(Crf),

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
+using Sora.Sampling;
 
 namespace Sora.Cli.Verbs;
 
@@ -19,7 +20,7 @@ internal static class Encode
     private static readonly Option<string?> Model = Options.Model();
     private static readonly Option<FrameSize?> Size = Options.Size("Width and height of the clip's frames; by default those of the media, cut to what the model divides");
     private static readonly Option<string> FitOption = Options.Choice("--fit", "How frames of another shape become this size: cut their middle out, put black around them, or stretch them", "crop", "pad", "stretch");
-    private static readonly Option<double?> Fps = Options.Fps("Frames a second to resample a video to; the rate of pictures, which have none (25 by default)");
+    private static readonly Option<double?> Fps = Options.Fps("Frames a second to resample a video to; the rate of pictures, which have none (by default that of the model)");
     private static readonly Option<ClipTime?> Start = Options.Value<ClipTime>("--start", "TIME", "Skip what comes before: seconds (2s, 1.5s) or frames (33f)", ClipTime.Parse);
     private static readonly Option<ClipTime?> Duration = Options.Duration("Read no more than this: seconds (2s, 1.5s) or frames (33f)");
     private static readonly Option<int?> Frames = Options.Frames("Read no more than this many frames");
@@ -48,12 +49,12 @@ internal static class Encode
         if (args.GetValue(Size) is { } wanted) RequireDivisible(wanted, model.Vae.SpatialFactor);
         ClipPipe.Write(run, args.GetValue(Output)!, writer =>
         {
-            using var reader = Open(media, args, run);
+            using var reader = Open(media, model, args, run);
             writer.Write(Read(reader, model, args, run));
         });
     }
 
-    private static VideoReader Open(string media, ParseResult args, Run run)
+    private static VideoReader Open(string media, ModelFolder model, ParseResult args, Run run)
     {
         var options = new VideoReaderOptions
         {
@@ -61,6 +62,7 @@ internal static class Encode
             Duration = args.GetValue(Duration),
             Frames = args.GetValue(Frames),
             Fps = args.GetValue(Fps),
+            PicturesPerSecond = args.GetValue(Fps) ?? ModelDefaults.Of(model).Settings.Fps,
         };
         return media == "-"
             ? VideoReader.Open(run.OpenInput(media), "standard input", options, run.Cancel)

@@ -9,8 +9,8 @@ namespace Sora.Media;
 /// <summary>Where pictures come from, as ffmpeg is told: a file, a numbered sequence of stills, or a stream.</summary>
 internal sealed partial class MediaInput : IDisposable
 {
-    /// <summary>The rate of stills when nobody names one; ffmpeg's own.</summary>
-    private const double StillsPerSecond = 25;
+    /// <summary>The rate of videos that don't say theirs; ffmpeg's own assumption.</summary>
+    private const double UnknownRate = 25;
 
     private readonly string? _temporary;
     private readonly Func<Action<FFMpegArgumentOptions>, FFMpegArguments> _arguments;
@@ -25,7 +25,7 @@ internal sealed partial class MediaInput : IDisposable
     /// <summary>What to call it in messages.</summary>
     public string Name { get; }
 
-    /// <summary>Its frame rate; a number given by the caller for stills, which have none.</summary>
+    /// <summary>Its frame rate; for stills, which have none, the one that was asked for.</summary>
     public double Fps { get; }
 
     /// <summary>Whether its frames have times of their own, so that it can be resampled to another rate.</summary>
@@ -47,19 +47,19 @@ internal sealed partial class MediaInput : IDisposable
     }
 
     /// <summary>Opens a file, a numbered sequence (<c>frames/%04d.png</c>), or a named pipe.</summary>
-    public static MediaInput Open(string path, double? fps, CancellationToken cancel)
+    public static MediaInput Open(string path, double stillsRate, CancellationToken cancel)
     {
         FfmpegRun.Require();
-        if (FileType.IsPipe(path)) return FromStream(File.OpenRead(path), path, fps, cancel);
-        if (NumberPattern().IsMatch(Path.GetFileName(path))) return FromSequence(path, fps);
+        if (FileType.IsPipe(path)) return FromStream(File.OpenRead(path), path, stillsRate, cancel);
+        if (NumberPattern().IsMatch(Path.GetFileName(path))) return FromSequence(path, stillsRate);
         if (Directory.Exists(path))
             throw SoraException.Failed($"{path} is a folder", $"name its pictures by a pattern: {Path.Combine(path, "%04d.png")}");
         if (!File.Exists(path)) throw SoraException.Failed($"there is no file {path}");
-        return path.Contains('"') ? FromTemporary(path, link => File.CreateSymbolicLink(link, Path.GetFullPath(path)), fps, cancel)
-            : FromFile(path, path, null, fps, cancel);
+        return path.Contains('"') ? FromTemporary(path, link => File.CreateSymbolicLink(link, Path.GetFullPath(path)), stillsRate, cancel)
+            : FromFile(path, path, null, stillsRate, cancel);
     }
 
-    private static MediaInput FromSequence(string path, double? fps)
+    private static MediaInput FromSequence(string path, double stillsRate)
     {
         var (folder, pattern) = (Path.GetDirectoryName(Path.GetFullPath(path))!, Path.GetFileName(path));
         var number = NumberPattern().Match(pattern);
@@ -69,16 +69,15 @@ internal sealed partial class MediaInput : IDisposable
             .Select(match => int.Parse(match.Groups[1].Value)).ToList();
         if (numbers.Count == 0) throw SoraException.Failed($"there are no files {path}", "the pattern stands for numbers: %04d is 0001, 0002, …");
 
-        var rate = fps ?? StillsPerSecond;
         // Elsewhere in the path a percent sign is only a character, which ffmpeg wants doubled.
         var file = FfmpegRun.Quotable(Path.Combine(folder.Replace("%", "%%"), pattern));
-        return new MediaInput(path, rate, options => FFMpegArguments.FromFileInput(file, false, o =>
+        return new MediaInput(path, stillsRate, options => FFMpegArguments.FromFileInput(file, false, o =>
         {
-            options(o.ForceFormat("image2").WithCustomArgument($"-framerate {rate:R}").WithStartNumber(numbers.Min()));
-        }), null) { _duration = TimeSpan.FromSeconds(numbers.Count / rate) };
+            options(o.ForceFormat("image2").WithCustomArgument($"-framerate {stillsRate:R}").WithStartNumber(numbers.Min()));
+        }), null) { _duration = TimeSpan.FromSeconds(numbers.Count / stillsRate) };
     }
 
-    private static MediaInput FromFile(string name, string path, string? temporary, double? fps, CancellationToken cancel)
+    private static MediaInput FromFile(string name, string path, string? temporary, double stillsRate, CancellationToken cancel)
     {
         var analysis = Analyse(name, path, cancel);
         var video = analysis.VideoStreams.OrderBy(stream => stream.Index)
@@ -88,7 +87,7 @@ internal sealed partial class MediaInput : IDisposable
         var still = analysis.Format.FormatName is var format && (format == "image2" || format.EndsWith("_pipe", StringComparison.Ordinal));
         var file = FfmpegRun.Quotable(path);
         return new MediaInput(
-            name, still ? fps ?? StillsPerSecond : Rate(video), options => FFMpegArguments.FromFileInput(file, false, options), temporary)
+            name, still ? stillsRate : Rate(video), options => FFMpegArguments.FromFileInput(file, false, options), temporary)
         {
             HasTimes = !still,
             Stream = video.Index,
@@ -121,14 +120,14 @@ internal sealed partial class MediaInput : IDisposable
     {
         var (nominal, average) = (video.FrameRate, video.AvgFrameRate);
         var rate = !(average > 0) || (nominal > 0 && Math.Abs(nominal / average - 1) < 0.05) ? nominal : average;
-        return rate > 0 && double.IsFinite(rate) ? rate : StillsPerSecond;
+        return rate > 0 && double.IsFinite(rate) ? rate : UnknownRate;
     }
 
     /// <summary>
     /// YUV4MPEG2 is read as it comes. Most containers can't be read without seeking, so anything else is copied to a
     /// temporary file first.
     /// </summary>
-    public static MediaInput FromStream(Stream stream, string name, double? fps, CancellationToken cancel)
+    public static MediaInput FromStream(Stream stream, string name, double stillsRate, CancellationToken cancel)
     {
         FfmpegRun.Require();
         var head = new byte[256];
@@ -148,17 +147,17 @@ internal sealed partial class MediaInput : IDisposable
             using var copy = new FileStream(file, FileMode.CreateNew, FileAccess.Write);
             copy.Write(head, 0, count);
             stream.CopyTo(copy);
-        }, fps, cancel);
+        }, stillsRate, cancel);
     }
 
     /// <summary>Reads by way of a temporary file: also what has a double quote in its name, which FFMpegCore can't pass on.</summary>
-    private static MediaInput FromTemporary(string name, Action<string> make, double? fps, CancellationToken cancel)
+    private static MediaInput FromTemporary(string name, Action<string> make, double stillsRate, CancellationToken cancel)
     {
         var temporary = Path.Combine(Path.GetTempPath(), $"sora-{Guid.NewGuid():N}{Path.GetExtension(name).Replace("\"", "")}");
         try
         {
             make(temporary);
-            return FromFile(name, temporary, temporary, fps, cancel);
+            return FromFile(name, temporary, temporary, stillsRate, cancel);
         }
         catch
         {
@@ -172,7 +171,7 @@ internal sealed partial class MediaInput : IDisposable
     {
         var match = HeaderRatePattern().Match(Encoding.ASCII.GetString(head));
         var rate = match.Success ? double.Parse(match.Groups[1].Value) / double.Parse(match.Groups[2].Value) : 0;
-        return rate > 0 && double.IsFinite(rate) ? rate : StillsPerSecond;
+        return rate > 0 && double.IsFinite(rate) ? rate : UnknownRate;
     }
 
     [GeneratedRegex(@"^YUV4MPEG2 [^\n]*\bF(\d+):(\d+)")]

@@ -16,12 +16,11 @@ public sealed record VideoReaderOptions
     /// <summary>Reads no more than this many frames.</summary>
     public int? Frames { get; init; }
 
-    /// <summary>
-    /// Frames a second. A video is resampled to this rate by dropping and repeating frames; stills, which have no times,
-    /// are said to follow one another at this rate. Null keeps a video's own rate (its average if it varies), and
-    /// means 25 for stills.
-    /// </summary>
+    /// <summary>The frames a second to resample a video to, by dropping and repeating frames; null keeps its own rate, or its average if it varies.</summary>
     public double? Fps { get; init; }
+
+    /// <summary>The frames a second that numbered pictures stand for, which have no times of their own.</summary>
+    public double PicturesPerSecond { get; init; } = 25;
 }
 
 /// <summary>
@@ -49,7 +48,7 @@ public sealed class VideoReader : IDisposable
     private VideoReader(MediaInput input, VideoReaderOptions options, CancellationToken cancel)
     {
         _input = input;
-        Fps = options.Fps ?? input.Fps;
+        Fps = input.HasTimes ? options.Fps ?? input.Fps : input.Fps;
         var limits = new[] { options.Frames, options.Duration?.FrameCount(Fps) };
         ExpectedFrames = limits.Append(input.FramesAt(Fps, options.Start)).Min();
         _socket = new OutputSocket();
@@ -91,7 +90,7 @@ public sealed class VideoReader : IDisposable
     public static VideoReader Open(string path, VideoReaderOptions? options = null, CancellationToken cancel = default)
     {
         options ??= new VideoReaderOptions();
-        return Open(MediaInput.Open(path, options.Fps, cancel), options, cancel);
+        return Open(MediaInput.Open(path, options.PicturesPerSecond, cancel), options, cancel);
     }
 
     /// <summary>Opens a stream such as standard input. YUV4MPEG2 is read as it comes; any other format, since most need
@@ -104,7 +103,7 @@ public sealed class VideoReader : IDisposable
     public static VideoReader Open(Stream stream, string name, VideoReaderOptions? options = null, CancellationToken cancel = default)
     {
         options ??= new VideoReaderOptions();
-        return Open(MediaInput.FromStream(stream, name, options.Fps, cancel), options, cancel);
+        return Open(MediaInput.FromStream(stream, name, options.PicturesPerSecond, cancel), options, cancel);
     }
 
     /// <summary>The frames, each a picture of its own, once.</summary>

@@ -42,7 +42,7 @@ public sealed class VideoTests : IDisposable
         File.Move(At("f/003.png"), At("f/042.png"));
         File.Delete(At("f/001.png"));
         File.Delete(At("f/002.png"));
-        using var reader = VideoReader.Open(At("f/%03d.png"), new VideoReaderOptions { Fps = 8 });
+        using var reader = VideoReader.Open(At("f/%03d.png"), new VideoReaderOptions { PicturesPerSecond = 8 });
         Assert.Equal(8, reader.Fps);
         Assert.Single(reader.Frames());
     }
