@@ -120,8 +120,14 @@ public sealed class T5Encoder
         for (var i = 0; i < blocks.Length; i++)
         {
             Observer?.Invoke($"hidden_states.{i}", x);
-            bias = blocks[i].PositionBias(buckets, length, absent) ?? bias;                     // [B or 1, H, L, L]
-            x = blocks[i].Forward(x, bias!);
+            // With 64 heads the biases of 512 tokens take 64 MB a layer: the last layer's go before the next one's come.
+            if (blocks[i].HasBias)
+            {
+                bias?.Dispose();
+                bias = blocks[i].PositionBias(buckets, length, absent);                         // [B or 1, H, L, L]
+            }
+            using var input = x;
+            x = blocks[i].Forward(input, bias!);
         }
         return norm.Forward(x).MoveToOuterDisposeScope();
     }
@@ -134,7 +140,7 @@ public sealed class T5Encoder
     {
         using var scope = NewDisposeScope();
         var buckets = tensor(Buckets(length), int64, embedding.device);
-        return blocks[layer].PositionBias(buckets, length, null)!.squeeze(0).MoveToOuterDisposeScope();
+        return blocks[layer].PositionBias(buckets, length, null).squeeze(0).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -180,7 +186,9 @@ public sealed class T5Encoder
             feedForward = new FeedForward(config, second.Scope("DenseReluDense"));
         }
 
-        public Tensor? PositionBias(Tensor buckets, long length, Tensor? absent) => attention.PositionBias(buckets, length, absent);
+        public bool HasBias => attention.HasBias;
+
+        public Tensor PositionBias(Tensor buckets, long length, Tensor? absent) => attention.PositionBias(buckets, length, absent);
 
         public Tensor Forward(Tensor x, Tensor bias)
         {
@@ -210,11 +218,12 @@ public sealed class T5Encoder
                     config.RelativeAttentionNumBuckets, config.NumHeads);
         }
 
-        public Tensor? PositionBias(Tensor buckets, long length, Tensor? absent)
+        public bool HasBias => relative is not null;
+
+        public Tensor PositionBias(Tensor buckets, long length, Tensor? absent)
         {
-            if (relative is null) return null;
             using var scope = NewDisposeScope();
-            var bias = relative.index_select(0, buckets).view(1, length, length, config.NumHeads).permute(0, 3, 1, 2);
+            var bias = relative!.index_select(0, buckets).view(1, length, length, config.NumHeads).permute(0, 3, 1, 2);
             if (absent is not null) bias = bias.masked_fill(absent, double.NegativeInfinity);
             return bias.MoveToOuterDisposeScope();                                              // [B or 1, H, L, L]
         }

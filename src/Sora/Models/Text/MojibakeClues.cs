@@ -5,7 +5,7 @@ namespace Sora.Models.Text;
 /// <summary>
 /// Tells text that went through a wrong encoding from text that is merely unusual: by neighbours that do not occur in
 /// any language, such as an accented small letter before a currency sign. Classes and rules are those of ftfy 6.3
-/// (badness.py); in all they know the 400 characters that UTF-8 turns into.
+/// (badness.py, Apache License 2.0); in all they know the 400 characters that UTF-8 turns into.
 /// </summary>
 internal static class MojibakeClues
 {
