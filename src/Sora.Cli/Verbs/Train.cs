@@ -34,6 +34,7 @@ internal static class Train
     private static readonly Option<double?> Decay = Number("--decay", "Last part of the run over which the rate falls to zero (0.3)");
     private static readonly Option<int?> SampleEvery = Options.Positive("--sample-every", "N", "Steps between sheets of samples (1000)");
     private static readonly Option<int?> CheckpointEvery = Options.Positive("--checkpoint-every", "N", "Steps between checkpoints (500)");
+    private static readonly Option<bool> Half = new("--half") { Description = "Write the model's weights in half precision" };
     private static readonly Option<int?> Threads = Options.Positive("--threads", "N", "Threads; with one, runs are bit-identical");
     private static readonly Option<long?> Seed = Options.Seed();
 
@@ -49,7 +50,7 @@ internal static class Train
         [
             new("sora train --world --show sheet.png", "Show what the synthetic world looks like"),
         ],
-    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, VaeFolder, Cache, Steps, Tokens, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Threads, Seed);
+    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, VaeFolder, Cache, Steps, Tokens, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Half, Threads, Seed);
 
     private static void Execute(ParseResult parse, Run run)
     {
@@ -74,6 +75,7 @@ internal static class Train
             SampleEvery = parse.GetValue(SampleEvery) ?? 1000,
             CheckpointEvery = parse.GetValue(CheckpointEvery) ?? 500,
             Threads = parse.GetValue(Threads),
+            Half = parse.GetValue(Half),
         };
         if (vae) VaeTrainer.Train(data, options, new VaeStart(parse.GetValue(Start), parse.GetValue(Inflate)), run.Reporter, run.Cancel);
         else

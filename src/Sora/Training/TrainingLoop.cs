@@ -36,6 +36,12 @@ public sealed record TrainingOptions(string Folder, long Steps, OptimizerOptions
     /// <summary>Threads of tensor work; null: as many as there are cores. With one, runs are bit-identical.</summary>
     public int? Threads { get; init; }
 
+    /// <summary>Writes the model's weights in half precision; the run's state stays in single.</summary>
+    public bool Half { get; init; }
+
+    /// <summary>The type of the model's weights on disk; null: as they are trained.</summary>
+    internal ScalarType? SavedType => Half ? ScalarType.Float16 : null;
+
     /// <summary>Where the run's own files go.</summary>
     public string RunFolder => Path.Combine(Folder, "training");
 
@@ -104,6 +110,12 @@ internal sealed class TrainingLoop : IDisposable
     public void Run(CancellationToken cancellation)
     {
         var step = File.Exists(StatePath(options)) ? Restore() : 0;
+        if (step >= options.Steps)
+        {
+            WithMean(() => task.Save(options.Folder));
+            reporter.Note($"all {options.Steps} steps were done; wrote {options.Folder}");
+            return;
+        }
         if (step > 0) reporter.Note($"going on after step {step} of {options.Steps}");
         using var log = new LossLog(options.RunFolder, step);
         var (clock, before, bad) = (Stopwatch.StartNew(), log.Seconds, 0);

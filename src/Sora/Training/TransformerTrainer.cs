@@ -14,10 +14,9 @@ public static class TransformerTrainer
     {
         var vaeFolder = Path.Combine(start.VaeFolder ?? options.Folder, "vae");
         if (!Directory.Exists(vaeFolder)) throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or name a model folder with --vae");
-        using var vaeWeights = Weights.Open(vaeFolder);
+        using var vaeWeights = Weights.Open(vaeFolder, new WeightsOptions { DType = TorchSharp.torch.float32 });
         var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(vaeFolder, "config.json")), vaeWeights);
         var fingerprint = Fingerprint(vaeFolder, vae.Config);
-        ModelParts.Copy(start.VaeFolder ?? options.Folder, options.Folder, "vae");
         var latents = new LatentRequest(vae, fingerprint, data.Source, default) { Count = 0, Seed = options.Seed };
         var sets = data.Shapes.Select(s => LatentCache.Open(start.Cache, latents with { Shape = s.Shape, Count = s.Count }, reporter, cancellation)).ToArray();
         var validation = LatentCache.Open(Path.Combine(start.Cache, "validation"),
@@ -27,9 +26,12 @@ public static class TransformerTrainer
         void Save(string folder)
         {
             ModelParts.WriteConfig(folder, "transformer", parts.Transformer.Config.ToJson());
-            parts.TransformerWeights.Save(ModelParts.WeightsFile(folder, "transformer"));
-            parts.TextWeights.Save(ModelParts.WeightsFile(folder, "text_encoder"));
+            parts.TransformerWeights.Save(ModelParts.WeightsFile(folder, "transformer"), options.SavedType);
+            parts.TextWeights.Save(ModelParts.WeightsFile(folder, "text_encoder"), options.SavedType);
             MiniPreset.WriteIndex(folder);
+            if (start.VaeFolder is null) return;
+            ModelParts.WriteConfig(folder, "vae", vae.Config.ToJson());
+            vaeWeights.Save(ModelParts.WeightsFile(folder, "vae"), options.SavedType);
         }
         using var task = new TransformerTask(parts with { Save = Save }, data.Source, sets, validation, start.TokensPerStep);
         using var loop = new TrainingLoop(task, options, reporter);

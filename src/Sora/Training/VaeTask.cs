@@ -23,10 +23,11 @@ internal sealed class VaeTask : TrainingTask
     private readonly ClipSource source;
     private readonly ClipBatches batches;
     private readonly ClipShape[] shapes;
+    private readonly ScalarType? savedType;
 
-    public VaeTask(CausalVae vae, Weights weights, ClipSource source, ClipBatches batches)
+    public VaeTask(CausalVae vae, Weights weights, ClipSource source, ClipBatches batches, ScalarType? savedType = null)
     {
-        (this.vae, this.weights, this.source, this.batches) = (vae, weights, source, batches);
+        (this.vae, this.weights, this.source, this.batches, this.savedType) = (vae, weights, source, batches, savedType);
         shapes = [.. batches.Shapes];
         Parameters = weights.Named().ToDictionary(p => p.Key, p => p.Value);
     }
@@ -67,7 +68,7 @@ internal sealed class VaeTask : TrainingTask
         using var scope = NewDisposeScope();
         var (mean, deviation) = Statistics();
         ModelParts.WriteConfig(folder, "vae", (vae.Config with { LatentsMean = mean, LatentsStd = deviation }).ToJson());
-        weights.Save(ModelParts.WeightsFile(folder, "vae"));
+        weights.Save(ModelParts.WeightsFile(folder, "vae"), savedType);
     }
 
     /// <summary>

@@ -23,7 +23,7 @@ public static class VaeTrainer
         var vae = new CausalVae(config, weights);
         if (start.Inflate) VaeTask.Inflate(weights.Named());
         var first = TrainingLoop.SavedStep(options);
-        using var task = new VaeTask(vae, weights, data.Source, new ClipBatches(data.Source, data.Shapes, options.Seed, first));
+        using var task = new VaeTask(vae, weights, data.Source, new ClipBatches(data.Source, data.Shapes, options.Seed, first), options.SavedType);
         using var loop = new TrainingLoop(task, options, reporter);
         loop.Run(cancellation);
     }

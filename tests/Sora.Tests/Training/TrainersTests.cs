@@ -1,0 +1,66 @@
+using Sora.Clips;
+using Sora.Models;
+using Sora.Training;
+using Sora.World;
+using Xunit;
+
+namespace Sora.Tests.Training;
+
+public sealed class TrainersTests : IDisposable
+{
+    private readonly string folder = Directory.CreateTempSubdirectory("sora-trainers-").FullName;
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    [Fact]
+    public void VaeThenTransformerMakeAModelFolderInHalfPrecision()
+    {
+        var (vae, model) = (Path.Combine(folder, "vae"), Path.Combine(folder, "model"));
+        VaeTrainer.Train(Clips("32x32x1", 2), Options(vae, 1), new VaeStart(), Reporter.Silent, CancellationToken.None);
+        var start = new TransformerStart(Path.Combine(folder, "latents"), TokensPerStep: 16) { VaeFolder = vae };
+        TransformerTrainer.Train(Clips("32x32x5", 4), Options(model, 2), start, Reporter.Silent, CancellationToken.None);
+
+        var opened = ModelFolder.Open(model);
+        opened.Check();
+        Assert.True(opened.ExpandTimesteps);
+        Assert.Equal(48, opened.Vae.ZDim);
+        Assert.All(opened.Vae.LatentsStd, deviation => Assert.InRange(deviation, 1e-6, 1e3));
+        foreach (var part in new[] { "vae", "transformer", "text_encoder" })
+        {
+            using var weights = opened.OpenWeights(part);
+            Assert.All(weights.Tensors.Values, tensor => Assert.Equal(DType.F16, tensor.DType));
+        }
+        Assert.Equal(3, File.ReadLines(Path.Combine(model, "training", "loss.csv")).Count());
+        Assert.True(File.Exists(Path.Combine(model, "training", "sample-0000002.png")));
+
+        // Encoded clips of another VAE must not be taken for this one's.
+        var other = Path.Combine(folder, "other");
+        VaeTrainer.Train(Clips("32x32x1", 2), Options(other, 1) with { Seed = 9 }, new VaeStart(), Reporter.Silent, CancellationToken.None);
+        var error = Assert.Throws<SoraException>(() => TransformerTrainer.Train(Clips("32x32x5", 4), Options(model, 2), start with { VaeFolder = other }, Reporter.Silent, CancellationToken.None));
+        Assert.Contains("another vae", error.Message);
+    }
+
+    [Fact]
+    public void WorldClipsAndCaptionsFollowFromTheSeed()
+    {
+        var (source, shape) = (new WorldSource(), ClipShape.Parse("32x32x5"));
+        var (one, again) = (new byte[shape.Bytes], new byte[shape.Bytes]);
+        source.Draw(11, shape, one);
+        source.Draw(11, shape, again);
+        Assert.Equal(one, again);
+        Assert.Equal(source.Caption(11, shape, 3), source.Caption(11, shape, 3));
+        Assert.True(Enumerable.Range(0, 20).Select(i => source.Caption(11, shape, (ulong)i)).Distinct().Count() > 5);
+    }
+
+    [Theory]
+    [InlineData("64x64")]
+    [InlineData("64x64x8")]
+    [InlineData("0x64x9")]
+    public void AShapeThatIsNoneIsAUsageError(string text) =>
+        Assert.Equal(ErrorKind.Usage, Assert.Throws<SoraException>(() => ClipShape.Parse(text)).Kind);
+
+    private static TrainingData Clips(string shape, int count) => new(new WorldSource(), [(ClipShape.Parse(shape), count)]);
+
+    private static TrainingOptions Options(string folder, long steps) =>
+        new(folder, steps, new OptimizerOptions(1e-3, 1e-3)) { Half = true, ValidateEvery = 2, SampleEvery = 2, CheckpointEvery = 2 };
+}
