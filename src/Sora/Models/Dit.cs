@@ -82,21 +82,21 @@ public sealed class WanTransformer
     {
         using var scope = NewDisposeScope();
         var trace = new Trace(Observer);
-        var rows = conditions.EmbedText(text, textLength);
+        var rows = conditions.EmbedText(text.to(patchEmbedding.DType), textLength);
         trace.Show("text", rows.Rows);
-        var imageRows = image is null ? null : conditions.EmbedImage(image, text.shape[0], trace.Of("image"));
+        var imageRows = image is null ? null : conditions.EmbedImage(image.to(patchEmbedding.DType), text.shape[0], trace.Of("image"));
         var all = blocks.Select(block => block.CrossAttention).Concat(vace?.CrossAttentions ?? []);
         return new TextContext(all.ToDictionary(attention => attention, attention => attention.Embed(rows, imageRows)));
     }
 
     /// <summary>One pass.</summary>
-    /// <returns>The predicted velocity, <c>[B, C_out, T, h, w]</c>.</returns>
+    /// <returns>The predicted velocity in the type of the weights, <c>[B, C_out, T, h, w]</c>.</returns>
     /// <exception cref="ArgumentException">The input lacks what this kind of model needs.</exception>
     public Tensor Forward(TransformerInput input)
     {
         using var scope = NewDisposeScope();
         var trace = new Trace(Observer);
-        var latents = input.HiddenStates;
+        var latents = input.HiddenStates.to(patchEmbedding.DType);
         var grid = TokenPatches.Grid(Config, latents);
         var rotary = positions.Table(grid.Frames, grid.Rows, grid.Columns, latents.device);
 

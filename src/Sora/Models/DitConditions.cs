@@ -6,7 +6,8 @@ namespace Sora.Models;
 
 /// <summary>
 /// Embedded text, <c>[B, n, dim]</c>. Every zero row of the padding embeds to the same row, so one stands for all m of
-/// them, the last: softmax then needs log m added to its score, which <c>Bias</c>, <c>[1, n]</c>, does. Null: no padding.
+/// them, the last: softmax then needs log m added to its score, which <c>Bias</c>, <c>[1, n]</c>, does. Null: every row
+/// stands for itself.
 /// </summary>
 internal readonly record struct TextRows(Tensor Rows, Tensor? Bias);
 
@@ -89,6 +90,9 @@ internal sealed class ConditionEmbedder
         if (padding > 0) text = cat([text, zeros([text.shape[0], 1, text.shape[2]], text.dtype, text.device)], 1);
         var rows = text2.Forward(Ops.GeluTanh(text1.Forward(text)));
         if (padding == 0) return new(rows, null);
+        // Half a float is too coarse for the logarithm: there, all the rows stand for themselves.
+        if (rows.dtype != float32)
+            return new(cat([rows, rows.narrow(1, text.shape[1] - 1, 1).expand(-1, padding - 1, -1)], 1), null);
         var bias = zeros([1, text.shape[1]], rows.dtype, rows.device);
         bias.narrow(1, text.shape[1] - 1, 1).fill_(Math.Log(padding));
         return new(rows, bias);
@@ -190,6 +194,9 @@ internal sealed class PatchEmbedding
         weight = weights.Get("weight", Init.FanIn(fanIn), config.Dim, channels, pt, ph, pw);
         bias = weights.Get("bias", Init.FanIn(fanIn), config.Dim);
     }
+
+    /// <summary>The type that the transformer computes in.</summary>
+    public ScalarType DType => weight.dtype;
 
     /// <param name="patches">Of <see cref="TokenPatches.Fold"/>.</param>
     public Tensor Forward(Tensor patches) => functional.linear(patches, weight.flatten(1), bias);

@@ -42,7 +42,7 @@ internal sealed class VaceBranch
         if (input.ControlScale is { } scales && scales.Count != layers.Count)
             throw new ArgumentException($"{scales.Count} control scales for {layers.Count} control layers");
         using var scope = NewDisposeScope();
-        var state = patchEmbedding.Forward(TokenPatches.Fold(config, control));
+        var state = patchEmbedding.Forward(TokenPatches.Fold(config, control.to(x.dtype)));
         trace.Show("vace_patch_embedding", state);
         var missing = x.shape[1] - state.shape[1];
         if (missing > 0) state = cat([state, zeros([state.shape[0], missing, config.Dim], state.dtype, state.device)], 1);
