@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using Sora.Clips;
 using Sora.Models;
+using Sora.Models.Formats;
 using Sora.Sampling;
 
 namespace Sora.Cli;
@@ -10,6 +11,7 @@ namespace Sora.Cli;
 internal static class SamplingOptions
 {
     public static readonly Option<string?> Model = Options.Model();
+    public static readonly Option<LoraOption[]> Loras = Options.Values("--lora", "FILE[:WEIGHT]", "LoRA to merge into the model, and how strongly it acts (1 by default); may be repeated", LoraOption.Parse);
     public static readonly Option<string?> Negative = Text("--negative", "TEXT", "What the video shall not show; used with guidance above 1");
     public static readonly Option<double?> Guidance = Number("--guidance", "How strongly the prompt leads; 1 takes a single pass and half the time");
     public static readonly Option<double?> Guidance2 = Number("--guidance-2", "The same for the expert for low noise");
@@ -34,9 +36,16 @@ internal static class SamplingOptions
     /// <summary>In the order in which help lists them.</summary>
     public static readonly Symbol[] All =
     [
-        Model, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed, Noise,
+        Model, Loras, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed, Noise,
         Window, Overlap, PromptAt, Device, Type, DryRun, Checkpoint,
     ];
+
+    /// <summary>The model that was named, or else <paramref name="otherwise"/>, with its LoRAs.</summary>
+    public static ModelFolder Open(ParseResult args, Run run, string? otherwise = null)
+    {
+        var model = ModelFolder.Open(args.GetValue(Model) ?? otherwise);
+        return args.GetValue(Loras) is { Length: > 0 } loras ? model.With(loras, run.Reporter) : model;
+    }
 
     public static SamplingSettings Settings(ParseResult args, SamplingSettings defaults) => defaults with
     {
@@ -60,9 +69,9 @@ internal static class SamplingOptions
         [.. args.GetValue(PromptAt)!.Select(later => new TimedPrompt(later.At.FrameCount(fps), later.Prompt)).OrderBy(later => later.Frame)];
 
     /// <summary>The model of a clip, and settings for a video of its size, length and rate.</summary>
-    public static (ModelFolder Model, SamplingSettings Settings) ForClip(ParseResult args, Clip clip)
+    public static (ModelFolder Model, SamplingSettings Settings) ForClip(ParseResult args, Run run, Clip clip)
     {
-        var model = ModelFolder.Open(args.GetValue(Model) ?? clip.Info.Model);
+        var model = Open(args, run, clip.Info.Model);
         var settings = Settings(args, ModelDefaults.Of(model).Settings);
         var shape = clip.FinishedLatents.Shape;
         var fps = clip.Info.Fps ?? settings.Fps;

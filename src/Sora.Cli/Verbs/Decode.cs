@@ -57,7 +57,7 @@ internal static class Decode
                 var numbered = VideoWriter.HoldsStills(format) ? "clip-%d/%04d" : "out-%d";
                 throw SoraException.Usage($"{output} holds one clip, and there are more", $"number them: -o {numbered}{Path.GetExtension(output)}");
             }
-            var model = ModelFor(clip, args.GetValue(Model));
+            var model = ClipModel.Of(clip, args.GetValue(Model));
             var latents = clip.FinishedLatents;
             var options = new VideoWriterOptions
             {
@@ -77,21 +77,6 @@ internal static class Decode
             }
             writer.Complete();
         }
-    }
-
-    /// <summary>The model whose VAE the clip's latents belong to; nothing but configs has been read then.</summary>
-    private static ModelFolder ModelFor(Clip clip, string? given)
-    {
-        var model = ModelFolder.Open(given ?? clip.Info.Model);
-        var channels = clip.FinishedLatents.Shape[1];
-        if (channels != model.Vae.ZDim || (clip.Info.Vae is { } vae && vae != model.VaeFingerprint()))
-        {
-            throw SoraException.Failed(
-                $"{clip.Origin}: its latents are of another VAE than that of {model.Name}"
-                    + (channels != model.Vae.ZDim ? $": {channels} channels, not {model.Vae.ZDim}" : $" (fingerprint {clip.Info.Vae})"),
-                clip.Info.Model is { } maker && maker != model.Reference ? $"it was made with --model {maker}" : "name the model that made it: --model");
-        }
-        return model;
     }
 
     /// <summary>

@@ -49,7 +49,7 @@ internal static class Edit
     {
         var prompt = words[^1];
         var isRegion = args.GetValue(Mask) is not null || args.GetValue(Box) is not null || args.GetValue(Time) is not null;
-        var (model, found) = SamplingOptions.ForClip(args, clip);
+        var (model, found) = SamplingOptions.ForClip(args, run, clip);
         var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
         var settings = found with { Prompt = prompt, Seed = seed, Strength = args.GetValue(Strength) ?? (isRegion ? 1 : 0.6) };
         if (!SamplingOptions.Plan(args, run, model, settings)) return null;

@@ -43,7 +43,7 @@ internal static class Extend
         {
             foreach (var clip in ClipPipe.Read(run, name))
             {
-                var (model, found) = SamplingOptions.ForClip(args, clip);
+                var (model, found) = SamplingOptions.ForClip(args, run, clip);
                 var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
                 var settings = found with { Prompt = prompt ?? clip.Info.Prompt ?? "", Seed = seed };
                 var piece = settings with { Frames = Math.Max(1, settings.Window) };

@@ -54,7 +54,7 @@ internal static class Generate
     {
         var prompt = args.GetValue(Prompt) ?? throw SoraException.Usage("no prompt", "sora generate \"a red ball rolls left on sand\"");
         if (args.GetValue(Experts) == "low") throw SoraException.Usage("--experts low goes on with what --experts high began", "add --resume CLIP");
-        var model = ModelFolder.Open(args.GetValue(SamplingOptions.Model));
+        var model = SamplingOptions.Open(args, run);
         var settings = Settings(args, run, model) with { Prompt = prompt };
         if (!SamplingOptions.Plan(args, run, model, settings)) return;
 
@@ -81,7 +81,7 @@ internal static class Generate
         {
             foreach (var clip in ClipPipe.Read(run, unfinished))
             {
-                var model = ModelFolder.Open(args.GetValue(SamplingOptions.Model) ?? clip.Info.Model);
+                var model = SamplingOptions.Open(args, run, clip.Info.Model);
                 using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
                 writer.Write(pipeline.Resume(clip, Bounds(args)).After(ClipPipe.Entry(args, run)));
             }

@@ -19,6 +19,7 @@ internal static class Info
         var models = new Option<bool>("--models") { Description = "List the models that are installed" };
         var json = new Option<bool>("--json") { Description = "One JSON object for each clip, on a line of its own" };
         var command = new Option<bool>("--command") { Description = "Print the pipeline that makes the clip again" };
+        var sheet = new Option<string?>("--sheet") { Description = "Draw frames of each clip, a row for a clip, into this picture", HelpName = "FILE" };
         var prompt = new Option<string?>("--prompt") { Description = "Show a prompt as the model sees it: cleaned, its tokens, the words that it doesn't know", HelpName = "TEXT" };
         var raw = new Option<bool>("--raw") { Description = "With --prompt: don't clean the text" };
         return new Verb("info", "Says what a clip or a model is", (args, run) =>
@@ -26,6 +27,7 @@ internal static class Info
             var asJson = args.GetValue(json);
             if (args.GetValue(raw) && args.GetValue(prompt) == null) throw SoraException.Usage("--raw has no meaning without --prompt");
             if (args.GetValue(prompt) is { } text) ShowPrompt(run, PromptSummary.Of(args.GetValue(raw) ? text : PromptCleaner.Clean(text), args.GetValue(model)), asJson);
+            else if (args.GetValue(sheet) is { } picture) FrameSheet.Draw(run, ClipPipe.Read(run, args.GetValue(clip)!), args.GetValue(model), picture);
             else if (args.GetValue(models)) ShowModels(run, asJson);
             else if ((args.GetValue(model) ?? ModelFolderIn(args.GetValue(clip)!)) is { } named) ShowModel(run, ModelFolder.Open(named), asJson);
             else if (args.GetValue(command)) Show(run, args.GetValue(clip)!, header => WriteCommand(run, header), NoCommand);
@@ -45,7 +47,7 @@ internal static class Info
                 new("sora info --model mini", "Show what a model is"),
                 new("sora info --prompt \"a red ball\" --json", "Show the tokens of a prompt"),
             ],
-        }.With(clip, json, command, model, models, prompt, raw);
+        }.With(clip, json, command, sheet, model, models, prompt, raw);
     }
 
     /// <summary>Clips from a file or a pipe; a file may also hold weights.</summary>

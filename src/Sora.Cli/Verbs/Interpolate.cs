@@ -32,8 +32,8 @@ internal static class Interpolate
         {
             var from = ClipPipe.Read(run, first).First();
             var to = ClipPipe.Read(run, second).First();
-            var (model, found) = SamplingOptions.ForClip(args, from);
-            var (_, other) = SamplingOptions.ForClip(args, to);
+            var (model, found) = SamplingOptions.ForClip(args, run, from);
+            var (_, other) = SamplingOptions.ForClip(args, run, to);
             RequireAlike(found, other, second);
             var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
             var settings = found with { Prompt = args.GetValue(Prompt) ?? from.Info.Prompt ?? "", Seed = seed };

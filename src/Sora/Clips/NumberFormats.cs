@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 
 namespace Sora.Clips;
@@ -23,20 +24,20 @@ public static class NumberFormats
         switch (type)
         {
             case DType.F32: source.CopyTo(MemoryMarshal.AsBytes(destination)); break;
-            case DType.F16: Convert<Half>(source, destination, x => (float)x); break;
-            case DType.BF16: Convert<ushort>(source, destination, x => BitConverter.UInt32BitsToSingle((uint)x << 16)); break;
-            case DType.F8E4M3: Convert<byte>(source, destination, x => E4M3[x]); break;
-            case DType.F8E5M2: Convert<byte>(source, destination, x => E5M2[x]); break;
-            case DType.F64: Convert<double>(source, destination, x => (float)x); break;
-            case DType.I64: Convert<long>(source, destination, x => x); break;
-            case DType.I32: Convert<int>(source, destination, x => x); break;
-            case DType.I16: Convert<short>(source, destination, x => x); break;
-            case DType.I8: Convert<sbyte>(source, destination, x => x); break;
-            case DType.U64: Convert<ulong>(source, destination, x => x); break;
-            case DType.U32: Convert<uint>(source, destination, x => x); break;
-            case DType.U16: Convert<ushort>(source, destination, x => x); break;
-            case DType.U8: Convert<byte>(source, destination, x => x); break;
-            case DType.Bool: Convert<byte>(source, destination, x => x == 0 ? 0 : 1); break;
+            case DType.F16: Convert<Half, FromHalf>(source, destination); break;
+            case DType.BF16: Convert<ushort, FromBFloat16>(source, destination); break;
+            case DType.F8E4M3: Look(E4M3, source, destination); break;
+            case DType.F8E5M2: Look(E5M2, source, destination); break;
+            case DType.F64: Convert<double, FromNumber<double>>(source, destination); break;
+            case DType.I64: Convert<long, FromNumber<long>>(source, destination); break;
+            case DType.I32: Convert<int, FromNumber<int>>(source, destination); break;
+            case DType.I16: Convert<short, FromNumber<short>>(source, destination); break;
+            case DType.I8: Convert<sbyte, FromNumber<sbyte>>(source, destination); break;
+            case DType.U64: Convert<ulong, FromNumber<ulong>>(source, destination); break;
+            case DType.U32: Convert<uint, FromNumber<uint>>(source, destination); break;
+            case DType.U16: Convert<ushort, FromNumber<ushort>>(source, destination); break;
+            case DType.U8: Convert<byte, FromNumber<byte>>(source, destination); break;
+            case DType.Bool: Convert<byte, FromTruth>(source, destination); break;
             default: BlockFormats.Dequantise(type, source, destination); break;
         }
     }
@@ -118,10 +119,43 @@ public static class NumberFormats
         return table;
     }
 
-    private static void Convert<T>(ReadOnlySpan<byte> source, Span<float> destination, Func<T, float> convert) where T : unmanaged
+    /// <summary>A conversion as a type, so that the loop over it is compiled for it alone.</summary>
+    private interface IWiden<T>
+    {
+        static abstract float Widen(T stored);
+    }
+
+    private readonly struct FromHalf : IWiden<Half>
+    {
+        public static float Widen(Half stored) => (float)stored;
+    }
+
+    private readonly struct FromBFloat16 : IWiden<ushort>
+    {
+        public static float Widen(ushort stored) => BitConverter.UInt32BitsToSingle((uint)stored << 16);
+    }
+
+    private readonly struct FromTruth : IWiden<byte>
+    {
+        public static float Widen(byte stored) => stored == 0 ? 0 : 1;
+    }
+
+    private readonly struct FromNumber<T> : IWiden<T> where T : INumberBase<T>
+    {
+        public static float Widen(T stored) => float.CreateTruncating(stored);
+    }
+
+    private static void Convert<T, TWiden>(ReadOnlySpan<byte> source, Span<float> destination)
+        where T : unmanaged
+        where TWiden : IWiden<T>
     {
         var typed = MemoryMarshal.Cast<byte, T>(source);
-        for (var i = 0; i < typed.Length; i++) destination[i] = convert(typed[i]);
+        for (var i = 0; i < typed.Length && i < destination.Length; i++) destination[i] = TWiden.Widen(typed[i]);
+    }
+
+    private static void Look(float[] table, ReadOnlySpan<byte> source, Span<float> destination)
+    {
+        for (var i = 0; i < source.Length && i < destination.Length; i++) destination[i] = table[source[i]];
     }
 
     private static void Narrow<T>(ReadOnlySpan<float> source, Span<byte> destination, Func<float, T> convert) where T : unmanaged

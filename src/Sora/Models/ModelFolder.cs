@@ -1,4 +1,5 @@
 using Sora.Clips;
+using Sora.Models.Formats;
 
 namespace Sora.Models;
 
@@ -15,6 +16,7 @@ public sealed class ModelFolder
     private const string Builtin = "mini";
 
     private readonly ConfigFile index;
+    private IReadOnlyList<LoraOption> loras = [];
 
     private ModelFolder(string path, string name, string reference)
     {
@@ -112,7 +114,34 @@ public sealed class ModelFolder
 
     /// <summary>Opens the weights of a part: headers only.</summary>
     /// <exception cref="SoraException">They are missing, truncated or not safetensors.</exception>
-    public TensorSource OpenWeights(string part) => Checkpoint.Open(Part(part));
+    public TensorSource OpenWeights(string part) => Merged(part, Reporter.Silent);
+
+    /// <summary>The same model with LoRAs merged into its transformer, and into both experts where it has two.</summary>
+    /// <param name="added">Files and weights; none gives the model itself.</param>
+    /// <param name="reporter">Told which tensors of the files were left out.</param>
+    /// <exception cref="SoraException">A file is no LoRA, or does not fit the model.</exception>
+    public ModelFolder With(IReadOnlyList<LoraOption> added, Reporter reporter)
+    {
+        var changed = (ModelFolder)MemberwiseClone();
+        changed.loras = added;
+        changed.Merged("transformer", reporter).Dispose();
+        return changed;
+    }
+
+    private TensorSource Merged(string part, Reporter reporter)
+    {
+        var weights = Checkpoint.Open(Part(part));
+        if (loras.Count == 0 || part is not ("transformer" or "transformer_2")) return weights;
+        try
+        {
+            return Lora.Merge(weights, loras, reporter);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>
     /// Reads the header of every part that has weights.

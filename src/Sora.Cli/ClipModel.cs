@@ -1,0 +1,24 @@
+using Sora.Clips;
+using Sora.Models;
+
+namespace Sora.Cli;
+
+/// <summary>Which model a clip belongs to.</summary>
+internal static class ClipModel
+{
+    /// <summary>The model whose VAE the clip's latents belong to; nothing but configs and headers has been read then.</summary>
+    /// <exception cref="SoraException">The clip is of another VAE than the model's.</exception>
+    public static ModelFolder Of(Clip clip, string? given)
+    {
+        var model = ModelFolder.Open(given ?? clip.Info.Model);
+        var channels = clip.FinishedLatents.Shape[1];
+        if (channels != model.Vae.ZDim || (clip.Info.Vae is { } vae && vae != model.VaeFingerprint()))
+        {
+            throw SoraException.Failed(
+                $"{clip.Origin}: its latents are of another VAE than that of {model.Name}"
+                    + (channels != model.Vae.ZDim ? $": {channels} channels, not {model.Vae.ZDim}" : $" (fingerprint {clip.Info.Vae})"),
+                clip.Info.Model is { } maker && maker != model.Reference ? $"it was made with --model {maker}" : "name the model that made it: --model");
+        }
+        return model;
+    }
+}

@@ -1,0 +1,32 @@
+using Sora.Clips;
+using Sora.Media;
+using Sora.Models;
+
+namespace Sora.Cli;
+
+/// <summary>A picture of clips: a row for each, with frames from its first to its last.</summary>
+internal static class FrameSheet
+{
+    private const int Columns = 6;
+
+    public static void Draw(Run run, IEnumerable<Clip> clips, string? model, string path)
+    {
+        var rows = new List<List<Image>>();
+        foreach (var clip in clips)
+        {
+            var owner = ClipModel.Of(clip, model);
+            using var codec = FrameCodec.Open(owner);
+            var frames = (int)(clip.FinishedLatents.Shape[2] - 1) * owner.Vae.TemporalFactor + 1;
+            rows.Add(Spread(codec.Decode(clip.FinishedLatents, clip.Info.Space, run.Cancel), frames));
+        }
+        ContactSheet.Rows(rows, Columns).Save(path, run.Cancel);
+    }
+
+    /// <summary>Some of so many frames, evenly spread; the others are let go as they come.</summary>
+    private static List<Image> Spread(IEnumerable<Image> frames, int all)
+    {
+        var count = Math.Min(Columns, all);
+        var wanted = Enumerable.Range(0, count).Select(i => count == 1 ? 0 : (int)((long)i * (all - 1) / (count - 1))).ToHashSet();
+        return [.. frames.Where((_, i) => wanted.Contains(i))];
+    }
+}
