@@ -187,6 +187,29 @@ public sealed record CausalVaeConfig
         Demand(DimMult.Count > 0 && DimMult.All(mult => mult > 0), "dim_mult must list positive widths");
         Demand(TemporalDownsample.Count == DimMult.Count - 1, "temperal_downsample needs one entry for each stage but the last");
         Demand(InChannels == 3 * PatchSize * PatchSize && OutChannels == InChannels, "in_channels and out_channels must be 3 times the square of patch_size");
+        Demand(!IsResidual || ShortcutsDivide(), "the widths of neighbouring stages don't fit the shortcuts of a residual VAE");
         Demand(LatentsMean.Count == ZDim && LatentsStd.Count == ZDim, $"latents_mean and latents_std need {ZDim} entries");
+    }
+
+    /// <summary>
+    /// Shortcuts average whole groups of channels on the way down and repeat channels whole times on the way up, so one
+    /// width has to divide the other's cells.
+    /// </summary>
+    private bool ShortcutsDivide()
+    {
+        for (var stage = 0; stage < DimMult.Count; stage++)
+        {
+            var isLast = stage == DimMult.Count - 1;
+            var cell = isLast ? 1 : TemporalDownsample[stage] ? 8 : 4;
+            var before = stage == 0 ? 1 : DimMult[stage - 1];
+            if (before * cell % DimMult[stage] != 0) return false;
+
+            // The decoder's stages are the encoder's in reverse; its last has no shortcut.
+            if (isLast) continue;
+            var (from, to) = (stage == 0 ? DimMult[^1] : DimMult[^stage], DimMult[DimMult.Count - 1 - stage]);
+            var upCell = TemporalDownsample[TemporalDownsample.Count - 1 - stage] ? 8 : 4;
+            if (to * upCell % from != 0) return false;
+        }
+        return true;
     }
 }

@@ -81,6 +81,30 @@ public class CausalVaeTests
         golden.Check("raw_of_normalised", model.Vae.Denormalise(golden.Input("normalised")));
     }
 
+    [Theory]
+    [InlineData("forward-vae21")]
+    [InlineData("forward-vae22")]
+    public void OtherWidthsEqualTheReference(string name)
+    {
+        using var golden = GoldenCase.Open("formats/" + name);
+        using var scope = NewDisposeScope();
+        using var weights = Weights.Open(golden.Model);
+        var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(golden.Model, "config.json")), weights);
+        var (mean, logVariance) = vae.EncodeMoments(golden.Input("video"));
+        golden.Check("moments", cat([mean, logVariance], 1));
+        golden.Check("video", vae.Decode(golden.Input("latent")));
+    }
+
+    [Fact]
+    public void WidthsThatShortcutsCantJoinAreRefused()
+    {
+        var folder = Directory.CreateTempSubdirectory("sora-config-");
+        var path = Path.Combine(folder.FullName, "config.json");
+        File.WriteAllText(path, (Small with { DimMult = [1, 2, 3] }).ToJson().ToJsonString());
+        Assert.Contains("shortcuts", Assert.Throws<SoraException>(() => CausalVaeConfig.Read(path)).Message);
+        folder.Delete(recursive: true);
+    }
+
     /// <summary>Chunks of any length give what one chunk for everything behind the first frame gives, but for the order of sums.</summary>
     [Theory]
     [InlineData("wan21-t2v")]
@@ -215,9 +239,11 @@ public class CausalVaeTests
     [Fact]
     public void ConfigComesBackFromItsJson()
     {
-        var path = Path.Combine(Directory.CreateTempSubdirectory("sora-config-").FullName, "config.json");
+        var folder = Directory.CreateTempSubdirectory("sora-config-");
+        var path = Path.Combine(folder.FullName, "config.json");
         File.WriteAllText(path, Small.ToJson().ToJsonString());
         Assert.Equal(Small.ToJson().ToJsonString(), CausalVaeConfig.Read(path).ToJson().ToJsonString());
+        folder.Delete(recursive: true);
         Assert.Equal((16, 4), (Small.SpatialFactor, Small.TemporalFactor));
     }
 
