@@ -68,9 +68,6 @@ public sealed class Weights : IDisposable
     public static Weights Meta() =>
         new(new NewStore("shapes", META, (_, _, shape) => empty(shape, float32, META).DetachFromDisposeScope()));
 
-    /// <summary>A model over tensors that someone else owns, such as running averages; Dispose leaves them alone.</summary>
-    public static Weights Of(IReadOnlyDictionary<string, Tensor> tensors) => new(new BorrowedStore(tensors));
-
     /// <summary>The tensors below <paramref name="name"/>: <c>Scope("blocks.0").Get("norm1.weight")</c>.</summary>
     public Weights Scope(string name) => new(store, $"{prefix}{name}.", full);
 
@@ -190,21 +187,5 @@ public sealed class Weights : IDisposable
         public override bool Has(string name) => true;
 
         protected override Tensor Make(string name, Init init, long[] shape, bool full) => make(name, init, shape);
-    }
-
-    private sealed class BorrowedStore : Store
-    {
-        public BorrowedStore(IReadOnlyDictionary<string, Tensor> tensors)
-            : base("given tensors", tensors.Count == 0 ? CPU : tensors.First().Value.device)
-        {
-            foreach (var (name, tensor) in tensors) Loaded[name] = tensor;
-        }
-
-        public override bool Has(string name) => Loaded.ContainsKey(name);
-
-        protected override Tensor Make(string name, Init init, long[] shape, bool full) =>
-            throw SoraException.Failed($"{Source} lack {name} (wanted {Shapes.Text(shape)})");
-
-        public override void Dispose() => Loaded.Clear();
     }
 }
