@@ -10,7 +10,8 @@ public partial class ShownTests
     private const string Material = """
         ffmpeg -v error -f lavfi -i testsrc2=size=192x128:rate=16:duration=3 -pix_fmt yuv420p holiday.mp4
         ffmpeg -v error -f lavfi -i color=tan:size=96x96,drawbox=x=30:y=30:w=36:h=36:color=red:t=fill -frames:v 1 ball.png
-        sora encode ball.png -o ball.latent
+        sora encode --quiet holiday.mp4 --size 128x128 --frames 9 -o clip.latent
+        for name in a b ball; do cp clip.latent $name.latent; done
         """;
 
     [MiniFact]
@@ -27,6 +28,7 @@ public partial class ShownTests
     [InlineData("animate-a-still.sh", "cube.mp4")]
     [InlineData("real-footage.sh holiday.mp4", "back.mp4")]
     [InlineData("variations.sh", "cone-1.mp4 cone-2.mp4 cone-3.mp4")]
+    [InlineData("train-on-the-world.sh 1", "mine.mp4")]
     public void ScriptOfExamplesMakes(string script, string files)
     {
         using var bash = new Bash();

@@ -30,6 +30,8 @@ internal static class Declared
     {
         var arguments = verb.Arguments.Where(argument => !argument.Hidden).Select(argument =>
         {
+            // A name with a form of its own, for arguments of which the first may be left out.
+            if (argument.Name.Contains('[')) return argument.Name;
             var name = argument.Arity.MaximumNumberOfValues > 1 ? $"{argument.Name}..." : argument.Name;
             return argument.Arity.MinimumNumberOfValues == 0 ? $"[{name}]" : name;
         });
