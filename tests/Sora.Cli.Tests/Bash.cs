@@ -14,7 +14,7 @@ internal sealed record Outcome(string Out, string Err, int Status)
 /// <summary>Runs bash with the program under test as <c>sora</c>, in a folder of its own.</summary>
 internal sealed class Bash : IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(4);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(8);
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("sora-test-").FullName;
 
