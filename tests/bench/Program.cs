@@ -7,11 +7,11 @@ using TorchSharp;
 using static TorchSharp.torch;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
-if (args is [var threads]) set_num_threads(int.Parse(threads));
-using var gradients = no_grad();
-
 var load = Stopwatch.StartNew();
 zeros(1).Dispose();
+load.Stop();
+if (args is [var threads]) set_num_threads(int.Parse(threads));
+using var gradients = no_grad();
 Console.WriteLine($"libtorch loads in {load.Elapsed.TotalSeconds:f2} s; {get_num_threads()} threads");
 
 const int Calls = 50_000;
