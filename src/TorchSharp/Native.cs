@@ -78,6 +78,8 @@ internal static unsafe partial class Native
 
     [LibraryImport(Library)]
     internal static partial int shim_attention(nint query, nint key, nint value, out nint result);
+    [LibraryImport(Library)]
+    internal static partial int shim_convolution(nint input, nint weight, nint bias, long* padding, int dims, out nint result);
 
     [LibraryImport(Library)] internal static partial int shim_grad_mode();
     [LibraryImport(Library)] internal static partial void shim_set_grad_mode(int enabled);

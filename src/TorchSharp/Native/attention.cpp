@@ -10,31 +10,14 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "attention_kernel.h"
+#include "cpu.h"
 
 namespace {
 
 const AttentionKernel& kernel() {
-    static const AttentionKernel& chosen = []() -> const AttentionKernel& {
-#if defined(__x86_64__)
-        if (__builtin_cpu_supports("avx512f")) return attention_avx512;
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return attention_avx2;
-#endif
-        return attention_portable;
-    }();
+    static const AttentionKernel& chosen = CHOOSE_KERNEL(attention);
     return chosen;
 }
-
-// Aligned scratch memory that lives as long as the thread's share of the work.
-struct Buffer {
-    explicit Buffer(size_t floats) : data(static_cast<float*>(std::aligned_alloc(64, (floats * 4 + 63) / 64 * 64))) {
-        TORCH_CHECK(data != nullptr, "attention: not enough memory for ", floats * 4, " bytes of scratch");
-    }
-    ~Buffer() { std::free(data); }
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-
-    float* data;
-};
 
 // The rows [n, d] of one head of a [batch, heads, n, d] tensor whose last dimension is contiguous.
 ConstRows rows_of(const at::Tensor& tensor, int64_t head) {
@@ -66,7 +49,10 @@ std::pair<at::Tensor, at::Tensor> forward(const at::Tensor& q, const at::Tensor&
     constexpr int64_t Block = 72;  // queries that one thread takes at least
     int64_t heads = q.size(0) * q.size(1);
     int64_t queries = q.size(2);
-    at::Tensor out = at::empty({q.size(0), q.size(1), queries, v.size(3)}, q.options());
+    // In memory the result is ordered as the queries are: heads that were split off a row are rows again at no cost.
+    bool split = q.stride(1) < q.stride(2);
+    at::Tensor out = split ? at::empty({q.size(0), queries, q.size(1), v.size(3)}, q.options()).transpose(1, 2)
+                           : at::empty({q.size(0), q.size(1), queries, v.size(3)}, q.options());
     at::Tensor log_sum = at::empty({heads, queries}, q.options());
     int64_t blocks = (queries + Block - 1) / Block;
     at::parallel_for(0, heads * blocks, 1, [&](int64_t begin, int64_t end) {

@@ -2,42 +2,20 @@
 // Milakov and Gimelshein (https://arxiv.org/abs/1805.02867) around it as in FlashAttention
 // (https://arxiv.org/abs/2205.14135).
 //
-// This file is compiled several times with different instruction sets (ATTENTION names the result). It includes no
-// header with inline code, lest the linker pick a copy of such code that other processors cannot run.
+// This file is compiled once for each instruction set (KERNEL names the result).
 
 #include "attention_kernel.h"
+#include "vector.h"
 
 namespace {
-
-#if defined(__AVX512F__)
-constexpr int Lanes = 16, TileRows = 12;
-#elif defined(__AVX2__)
-constexpr int Lanes = 8, TileRows = 6;
-#else
-constexpr int Lanes = 4, TileRows = 6;
-#endif
-constexpr int Panel = 2 * Lanes;  // columns of a packed panel
 
 // All are multiples of TileRows and of Panel where they need to be.
 constexpr int QueryBlock = 72;
 constexpr int KeyBlock = 192;
 constexpr int QueryChunk = 6 * QueryBlock;  // queries that share one packing of the keys
 
-typedef float Vector __attribute__((vector_size(4 * Lanes)));
-typedef int32_t Integers __attribute__((vector_size(4 * Lanes)));
-typedef float Unaligned __attribute__((vector_size(4 * Lanes), aligned(4), may_alias));
-
 constexpr float Log2E = 1.44269504088896340736f;
 constexpr float Infinity = __builtin_inff();
-
-constexpr int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-
-int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-Vector load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
-// Subtracting zero (unlike adding it) compiles to nothing but the broadcast.
-Vector broadcast(float value) { return value - Vector{}; }
-void store(float* p, Vector v) { *reinterpret_cast<Unaligned*>(p) = v; }
 
 // 2^x for x <= 0, to about one unit in the last place; below 2^-126 it stays there.
 inline Vector exp2(Vector x) {
@@ -69,32 +47,6 @@ float horizontal_max(Vector v) {
     return most;
 }
 
-// c[TileRows, Vectors * Lanes] (+)= a[TileRows, depth] panel[depth, Panel]; a's element (i, k) lies at
-// i * row + k * column.
-template <int Vectors, bool Accumulate>
-void tile(int64_t depth, const float* a, int64_t row, int64_t column, const float* panel, float* c, int64_t c_row) {
-    Vector sum[TileRows][Vectors];
-#pragma GCC unroll 16
-    for (int i = 0; i < TileRows; i++)
-#pragma GCC unroll 2
-        for (int j = 0; j < Vectors; j++) sum[i][j] = Accumulate ? load(c + i * c_row + j * Lanes) : Vector{};
-    for (int64_t k = 0; k < depth; k++) {
-        Vector b[Vectors];
-#pragma GCC unroll 2
-        for (int j = 0; j < Vectors; j++) b[j] = load(panel + k * Panel + j * Lanes);
-#pragma GCC unroll 16
-        for (int i = 0; i < TileRows; i++) {
-            Vector value = broadcast(a[i * row + k * column]);
-#pragma GCC unroll 2
-            for (int j = 0; j < Vectors; j++) sum[i][j] += value * b[j];
-        }
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < TileRows; i++)
-#pragma GCC unroll 2
-        for (int j = 0; j < Vectors; j++) store(c + i * c_row + j * Lanes, sum[i][j]);
-}
-
 // A right-hand matrix in panels of Panel columns, each [height, Panel], padded with zeros on the right.
 struct Packed {
     const float* data;
@@ -110,10 +62,12 @@ void multiply(int64_t rows, int64_t columns, int64_t depth, const float* a, int6
         for (int64_t i = 0; i < rows; i += TileRows) {
             const float* left = a + i * a_row;
             float* target = c + i * c_row + j;
-            if (columns - j > Lanes)
-                tile<2, Accumulate>(depth, left, a_row, a_column, panel, target, c_row);
+            if (columns - j > 2 * Lanes)
+                tile<TileRows, TileVectors, Accumulate>(depth, left, a_row, a_column, panel, target, c_row);
+            else if (columns - j > Lanes)
+                tile<TileRows, 2, Accumulate>(depth, left, a_row, a_column, panel, target, c_row);
             else
-                tile<1, Accumulate>(depth, left, a_row, a_column, panel, target, c_row);
+                tile<TileRows, 1, Accumulate>(depth, left, a_row, a_column, panel, target, c_row);
         }
     }
 }
@@ -127,11 +81,10 @@ Packed pack(ConstRows from, int64_t rows, int64_t columns, int64_t height, float
             const float* source = from.data + i * from.stride + j;
             float* target = panel + i * Panel;
             if (width == Panel) {
-                store(target, load(source));
-                store(target + Lanes, load(source + Lanes));
-                continue;
+                for (int k = 0; k < Panel; k += Lanes) store(target + k, load(source + k));
+            } else {
+                for (int64_t k = 0; k < Panel; k++) target[k] = k < width ? source[k] : 0;
             }
-            for (int64_t k = 0; k < Panel; k++) target[k] = k < width ? source[k] : 0;
         }
     }
     return {to, height};
@@ -180,7 +133,7 @@ struct ForwardParts {
         : keys(scratch.take(KeyBlock * p.dim)),
           values(scratch.take(KeyBlock * round_up(p.value_dim, Panel))),
           queries(scratch.take(QueryChunk * p.dim)),
-          out(scratch.take(QueryChunk * round_up(p.value_dim, Panel))),
+          out(scratch.take(QueryChunk * round_up(p.value_dim, Lanes))),
           scores(scratch.take(QueryBlock * KeyBlock)),
           most(scratch.take(QueryChunk)),
           sum(scratch.take(QueryChunk)),
@@ -231,7 +184,7 @@ void soften(float* scores, int64_t rows, int64_t keys, float* most, float* sum, 
 void forward(const AttentionForward& p, float* memory) {
     Scratch scratch{memory, 0};
     ForwardParts parts(p, scratch);
-    int64_t out_row = round_up(p.value_dim, Panel);
+    int64_t out_row = round_up(p.value_dim, Lanes);
     for (int64_t first = 0; first < p.queries; first += QueryChunk) {
         int64_t rows = smaller(QueryChunk, p.queries - first);
         int64_t padded = round_up(rows, TileRows);
@@ -371,4 +324,4 @@ void backward(const AttentionBackward& p, float* memory) {
 
 }  // namespace
 
-extern const AttentionKernel ATTENTION = {forward_scratch, backward_scratch, forward, backward};
+extern const AttentionKernel KERNEL(attention) = {forward_scratch, backward_scratch, forward, backward};

@@ -8,6 +8,7 @@
 #include "shim.h"
 
 #include "attention.h"
+#include "convolution.h"
 
 #include <dlfcn.h>
 
@@ -295,6 +296,16 @@ int shim_attention(void* query, void* key, void* value, void** result) {
     return guarded(-1, [&] {
         at::Tensor q = borrow(query), k = borrow(key), v = borrow(value);
         *result = attention_applies(q, k, v) ? release(attention(q, k, v)) : nullptr;
+        return 0;
+    });
+}
+
+// The convolution kernel's result for unit strides, or undefined where it does not apply.
+int shim_convolution(void* input, void* weight, void* bias, const int64_t* padding, int dims, void** result) {
+    return guarded(-1, [&] {
+        at::Tensor x = borrow(input), w = borrow(weight), b = borrow(bias);
+        at::IntArrayRef around(padding, static_cast<size_t>(dims));
+        *result = convolution_applies(x, w, b, around) ? release(convolution(x, w, b, around)) : nullptr;
         return 0;
     });
 }

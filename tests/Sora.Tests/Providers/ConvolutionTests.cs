@@ -1,0 +1,91 @@
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn.functional;
+
+namespace Sora.Tests.Providers;
+
+/// <summary>Convolution and its gradients against the same in float64, which takes libtorch's own way.</summary>
+public class ConvolutionTests
+{
+    [Theory]
+    [InlineData(1, 1, 1, 1)]
+    [InlineData(2, 3, 5, 1)]
+    [InlineData(1, 17, 8, 0)]
+    [InlineData(2, 40, 51, 1)]
+    [InlineData(1, 70, 100, 2)]
+    public void InTwoDimensions(long batch, long from, long to, long padding) =>
+        Check([batch, from, 13, 37], [to, from, 3, 3], [padding, padding]);
+
+    [Theory]
+    [InlineData(1, 4, 6, 0)]
+    [InlineData(2, 9, 50, 1)]
+    [InlineData(1, 60, 13, 2)]
+    public void InThreeDimensions(long batch, long from, long to, long time) =>
+        Check([batch, from, 4, 12, 21], [to, from, 3, 3, 3], [time, 1, 1]);
+
+    [Fact]
+    public void WithOtherWindows()
+    {
+        Check([1, 5, 14, 40], [7, 5, 1, 5], [0, 2]);
+        Check([1, 5, 14, 40], [7, 5, 4, 2], [1, 0]);
+        Check([2, 3, 5, 12, 12], [4, 3, 1, 3, 3], [0, 1, 1]);
+    }
+
+    [Fact]
+    public void OverViews()
+    {
+        using var scope = NewDisposeScope();
+        var x = randn([2, 30, 20, 8]).permute(0, 3, 2, 1);
+        var weight = randn([6, 3, 3, 8]).permute(0, 3, 1, 2);
+        Near(conv2d(x.@double(), weight.@double(), padding: [1, 1]), conv2d(x, weight, padding: [1, 1]));
+    }
+
+    [Fact]
+    public void OfStridesAndGroups()
+    {
+        using var scope = NewDisposeScope();
+        var x = randn([1, 8, 16, 16]);
+        Assert.Equal([1, 4, 8, 8], conv2d(x, randn([4, 8, 3, 3]), strides: [2, 2], padding: [1, 1]).shape);
+        Assert.Equal([1, 8, 16, 16], conv2d(x, randn([8, 1, 3, 3]), padding: [1, 1], groups: 8).shape);
+        Assert.Throws<System.Runtime.InteropServices.ExternalException>(() => conv2d(x, randn([4, 7, 3, 3])));
+    }
+
+    [Fact]
+    public void GradientsOfGradients()
+    {
+        using var scope = NewDisposeScope();
+        Tensor Curvature(ScalarType type)
+        {
+            using var generator = new Generator(3);
+            var x = randn([1, 3, 6, 14], generator: generator).to(type).requires_grad_();
+            var weight = randn([4, 3, 3, 3], generator: generator).to(type).requires_grad_();
+            var slope = autograd.grad([conv2d(x, weight, padding: [1, 1]).pow(2).sum()], [x], create_graph: true, retain_graph: true)[0];
+            return autograd.grad([slope.pow(2).sum()], [weight])[0];
+        }
+        var expected = Curvature(float64);
+        Near(expected, Curvature(float32));
+    }
+
+    private static void Check(long[] input, long[] window, long[] padding)
+    {
+        using var scope = NewDisposeScope();
+        Tensor x = randn(input), weight = randn(window), bias = randn(window[0]);
+        Tensor[] plain = [x.requires_grad_(), weight.requires_grad_(), bias.requires_grad_()];
+        Tensor[] exact = [.. plain.Select(t => t.detach().@double().requires_grad_())];
+        Tensor Convolve(Tensor[] t) => t[0].dim() == 4 ? conv2d(t[0], t[1], t[2], padding: padding) : conv3d(t[0], t[1], t[2], padding: padding);
+        Tensor y = Convolve(plain), expected = Convolve(exact);
+        Near(expected, y);
+        var direction = randn_like(y);
+        var gradients = autograd.grad([(y * direction).sum()], plain);
+        var wanted = autograd.grad([(expected * direction.@double()).sum()], exact);
+        foreach (var (gradient, reference) in gradients.Zip(wanted)) Near(reference, gradient);
+    }
+
+    private static void Near(Tensor expected, Tensor actual)
+    {
+        var tolerance = 1e-5 * Math.Max(1, expected.abs().max().item<double>());
+        Assert.Equal(expected.shape, actual.shape);
+        Assert.InRange((expected - actual.@double()).abs().max().item<double>(), 0, tolerance);
+    }
+}
