@@ -65,6 +65,8 @@ public class TokenizerTests
     {
         var tokenizer = Tokenizer.Load(Words("names", "red", "ball", ","));
         Assert.Equal(["zebra", "purple-ish"], tokenizer.UnknownWords("Red zebra, \"purple-ish\" ball, zebra"));
+        // A comma that the vocabulary lacks doesn't make its word unknown.
+        Assert.Empty(tokenizer.UnknownWords("red, \"ball\""));
     }
 
     [Fact]

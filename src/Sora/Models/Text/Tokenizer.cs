@@ -67,8 +67,8 @@ public sealed class Tokenizer
     public IReadOnlyList<string> UnknownWords(string text) =>
     [
         .. text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)
-            .Where(word => parts.Segment(WellFormed(word)).Contains(UnknownId))
             .Select(Trim)
+            .Where(word => parts.Segment(WellFormed(word)).Contains(UnknownId))
             .Distinct(StringComparer.Ordinal),
     ];
 
