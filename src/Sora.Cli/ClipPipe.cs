@@ -19,8 +19,9 @@ internal static partial class ClipPipe
 
     /// <summary>Gives <paramref name="produce"/> a writer to a file, whole or not at all, or to standard output.</summary>
     /// <exception cref="SoraException">Standard output is a terminal; said before anything is computed.</exception>
-    public static void Write(Run run, string output, Action<ClipWriter> produce, DType? storage = null)
+    public static void Write(ParseResult args, Run run, string output, Action<ClipWriter> produce)
     {
+        var storage = args.GetValue(Options.Store);
         if (output == "-") produce(new ClipWriter(run.OpenOutput()) { Storage = storage });
         else AtomicFile.Write(output, stream => produce(new ClipWriter(stream, single: true) { Storage = storage }));
     }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Sora.Clips;
 using Sora.Models;
 
 namespace Sora.Cli;
@@ -19,6 +20,17 @@ internal static class Options
     public static readonly Option<bool> Help = new("--help", "-h") { Description = "Print this help", Recursive = true };
 
     public static readonly Option<bool> Version = new("--version") { Description = "Print the version" };
+
+    /// <summary>Of verbs that write clips.</summary>
+    public static readonly Option<DType?> Store = Value<DType>(
+        "--store", "f32|f16|bf16", "Type that the clip's latents are stored in: half the size for f16 and bf16; by default f32, or what they have",
+        text => text switch
+        {
+            "f32" => DType.F32,
+            "f16" => DType.F16,
+            "bf16" => DType.BF16,
+            _ => throw SoraException.Usage($"'{text}' is none of f32, f16, bf16"),
+        });
 
     static Options() => Log.Recursive = true;
 

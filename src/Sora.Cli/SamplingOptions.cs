@@ -37,7 +37,7 @@ internal static class SamplingOptions
     public static readonly Symbol[] All =
     [
         Model, Loras, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed, Noise,
-        Window, Overlap, PromptAt, Device, Type, DryRun, Checkpoint,
+        Window, Overlap, PromptAt, Device, Type, DryRun, Checkpoint, Options.Store,
     ];
 
     /// <summary>The model that was named, or else <paramref name="otherwise"/>, with its LoRAs.</summary>

@@ -36,7 +36,7 @@ internal static class Edit
     private static void Body(ParseResult args, Run run)
     {
         var words = args.GetValue(Words)!;
-        ClipPipe.Write(run, args.GetValue(Output)!, writer =>
+        ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
             foreach (var clip in ClipPipe.Read(run, words.Length == 2 ? words[0] : "-"))
             {

@@ -39,7 +39,7 @@ internal static class Extend
             [var word] => word == "-" || File.Exists(word) ? (word, (string?)null) : ("-", word),
             [var word, var text, ..] => (word, text),
         };
-        ClipPipe.Write(run, args.GetValue(Output)!, writer =>
+        ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
             foreach (var clip in ClipPipe.Read(run, name))
             {

@@ -69,15 +69,15 @@ internal static class Generate
             var clip = pipeline.Generate(settings with { Seed = settings.Seed + i }, known, noise, Bounds(args));
             return clip.After(SamplingOptions.Entry(args, run, settings.Seed + i));
         }
-        if (output == "-") ClipPipe.Write(run, output, writer => { for (var i = 0; i < count; i++) writer.Write(One(i)); });
-        else for (var i = 0; i < count; i++) ClipPipe.Write(run, ClipPipe.Numbered(output, i + 1), writer => writer.Write(One(i)));
+        if (output == "-") ClipPipe.Write(args, run, output, writer => { for (var i = 0; i < count; i++) writer.Write(One(i)); });
+        else for (var i = 0; i < count; i++) ClipPipe.Write(args, run, ClipPipe.Numbered(output, i + 1), writer => writer.Write(One(i)));
         RemoveCheckpoint(args);
     }
 
     private static void GoOn(ParseResult args, Run run, string unfinished)
     {
         if (args.GetValue(Prompt) is not null) throw SoraException.Usage("--resume takes the prompt from the unfinished clip", "leave the prompt out");
-        ClipPipe.Write(run, args.GetValue(Output)!, writer =>
+        ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
             foreach (var clip in ClipPipe.Read(run, unfinished))
             {

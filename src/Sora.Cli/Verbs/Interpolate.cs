@@ -28,7 +28,7 @@ internal static class Interpolate
     private static void Body(ParseResult args, Run run)
     {
         var (first, second) = (args.GetValue(First)!, args.GetValue(Second)!);
-        ClipPipe.Write(run, args.GetValue(Output)!, writer =>
+        ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
             var from = ClipPipe.Read(run, first).First();
             var to = ClipPipe.Read(run, second).First();
