@@ -28,12 +28,25 @@ public partial class ShownTests
     [InlineData("animate-a-still.sh", "cube.mp4")]
     [InlineData("real-footage.sh holiday.mp4", "back.mp4")]
     [InlineData("variations.sh", "cone-1.mp4 cone-2.mp4 cone-3.mp4")]
+    [InlineData("extend-and-loop.sh", "long.mp4 loop.gif")]
+    [InlineData("join-two-clips.sh", "between.mp4")]
+    [InlineData("edit-a-clip.sh", "night.mp4 half.mp4")]
+    [InlineData("keyframes.sh", "between.mp4")]
+    [InlineData("stop-and-resume.sh", "resumed-0009.png")]
     [InlineData("train-on-the-world.sh 1", "mine.mp4")]
     public void ScriptOfExamplesMakes(string script, string files)
     {
         using var bash = new Bash();
         bash.Run($"set -e\n{Material}\n'{Repository.Path("examples")}'/{script}").Succeeded();
         foreach (var file in files.Split(' ')) bash.Run($"ffprobe -v error '{file}'").Succeeded();
+    }
+
+    [Fact]
+    public void EveryScriptOfExamplesIsRun()
+    {
+        var run = typeof(ShownTests).GetMethod(nameof(ScriptOfExamplesMakes))!.GetCustomAttributes(typeof(InlineDataAttribute), false)
+            .Cast<InlineDataAttribute>().Select(data => ((string)data.GetData(null!).Single()[0]).Split(' ')[0]);
+        Assert.Equal(Directory.GetFiles(Repository.Path("examples"), "*.sh").Select(path => Path.GetFileName(path)).Order(), run.Order());
     }
 
     public static TheoryData<string> Verbs() => [.. Declared.Visible(Program.Verbs).Select(verb => verb.Name)];
