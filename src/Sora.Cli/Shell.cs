@@ -21,7 +21,8 @@ internal static class Shell
         var verb = parse.CommandResult.Command as Verb;
         var json = parse.GetResult(Options.Log) is { Tokens: [{ Value: "json" }] };
         var log = Log.For(verb?.Name ?? "", json, quiet: Given(parse, Options.Quiet));
-        using var stop = new CancellationTokenSource();
+        // Not disposed: the watch of standard output's reader may cancel it until the process is gone.
+        var stop = new CancellationTokenSource();
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt(stop));
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Interrupt(stop));
         var run = new Run(verb?.Name ?? "", words.Skip(Array.IndexOf(words, verb?.Name) + 1).ToArray(), log, stop);
