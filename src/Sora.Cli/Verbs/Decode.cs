@@ -52,11 +52,7 @@ internal static class Decode
         {
             number++;
             var file = stream == null ? FileOf(output, format, number) : output;
-            if (number > 1 && file == FileOf(output, format, 1))
-            {
-                var numbered = VideoWriter.HoldsStills(format) ? "clip-%d/%04d" : "out-%d";
-                throw SoraException.Usage($"{output} holds one clip, and there are more", $"number them: -o {numbered}{Path.GetExtension(output)}");
-            }
+            if (number > 1 && file == FileOf(output, format, 1)) throw OneClipOnly(output, format);
             var model = ClipModel.Of(clip, args.GetValue(Model));
             var latents = clip.FinishedLatents;
             var options = new VideoWriterOptions
@@ -87,6 +83,13 @@ internal static class Decode
     {
         var numbered = VideoWriter.HoldsStills(format) ? output.Length - Path.GetFileName(output).Length : output.Length;
         return ClipPipe.Numbered(output[..numbered], clip) + output[numbered..];
+    }
+
+    private static SoraException OneClipOnly(string output, VideoFormat format)
+    {
+        var (name, extension) = output == "-" ? ("standard output", ".mp4") : (output, Path.GetExtension(output));
+        return SoraException.Usage(
+            $"{name} holds one clip, and there are more", $"number them: -o {(VideoWriter.HoldsStills(format) ? "clip-%d/%04d" : "out-%d")}{extension}");
     }
 
     /// <summary>The VAE of the last model, for clips of a pipe mostly are of one.</summary>

@@ -187,11 +187,22 @@ internal sealed partial class MediaInput : IDisposable
 
         public async Task WriteAsync(Stream outputStream, CancellationToken cancellationToken)
         {
-            await outputStream.WriteAsync(head, cancellationToken).ConfigureAwait(false);
             var buffer = new byte[1 << 16];
-            // A read that nothing answers is left behind when ffmpeg has ended, having had enough frames.
-            while (await rest.ReadAsync(buffer, CancellationToken.None).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false) is > 0 and var count)
-                await outputStream.WriteAsync(buffer.AsMemory(0, count), cancellationToken).ConfigureAwait(false);
+            for (var piece = head.AsMemory(); piece.Length > 0;)
+            {
+                try
+                {
+                    await outputStream.WriteAsync(piece, cancellationToken).ConfigureAwait(false);
+                }
+                catch (IOException)
+                {
+                    // ffmpeg has had enough frames, or failed: its exit status says which.
+                    return;
+                }
+                // A read that nothing answers is left behind when ffmpeg has ended.
+                var read = rest.ReadAsync(buffer, CancellationToken.None).AsTask();
+                piece = buffer.AsMemory(0, await read.WaitAsync(cancellationToken).ConfigureAwait(false));
+            }
         }
     }
 }

@@ -142,8 +142,7 @@ public sealed class VideoWriter : IDisposable
     {
         if (_written == 0) throw SoraException.Failed($"{_name} can't be written: there are no frames");
         _frames.End();
-        _run.Wait();
-        _copy.GetAwaiter().GetResult();
+        WaitForEnd();
         _file?.Commit();
         _sequence?.Commit();
     }
@@ -208,13 +207,20 @@ public sealed class VideoWriter : IDisposable
     }
 
     /// <summary>Why no frame is taken any more.</summary>
-    private Exception Ended()
+    private SoraException Ended()
     {
+        WaitForEnd();
+        return _run.Failure();
+    }
+
+    /// <summary>Waits for ffmpeg's end, and throws what it was that failed.</summary>
+    private void WaitForEnd()
+    {
+        Task.WaitAny(_run.Ended);
         _cancel.ThrowIfCancellationRequested();
         // If the reader of the stream went away, ffmpeg's own end is only the consequence.
-        if (_copy.IsFaulted) _copy.GetAwaiter().GetResult();
+        _copy.GetAwaiter().GetResult();
         _run.Wait();
-        return _run.Failure();
     }
 
     private void CopyTo(Stream stream)

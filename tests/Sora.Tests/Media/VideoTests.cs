@@ -190,6 +190,29 @@ public sealed class VideoTests : IDisposable
         AssertSame(frames[1..], [.. reader.Frames()], 2);
     }
 
+    /// <summary>ffmpeg goes away when it has the frames that were asked for, with most of the stream unread.</summary>
+    [Fact]
+    public void APartOfALongStreamIsEnough()
+    {
+        var frames = Noise(8, 320, 240);
+        WriteAll("a.y4m", frames, 10);
+        using var stream = File.OpenRead(At("a.y4m"));
+        using var reader = VideoReader.Open(stream, "stream", new VideoReaderOptions { Frames = 1 });
+        Assert.Single(reader.Frames());
+    }
+
+    [Fact]
+    public void WhenNobodyReadsTheStreamThatIsTheError()
+    {
+        using var writer = VideoWriter.Create(new Closed(), new VideoWriterOptions { Width = 320, Height = 240 });
+        var error = Assert.Throws<SoraException>(() =>
+        {
+            for (var i = 0; i < 100; i++) writer.Write(new Image(320, 240));
+            writer.Complete();
+        });
+        Assert.Equal(ErrorKind.BrokenPipe, error.Kind);
+    }
+
     [Fact]
     public void AStreamOfAnotherFormatIsReadToo()
     {
@@ -326,5 +349,13 @@ public sealed class VideoTests : IDisposable
         using var process = Process.Start("ffmpeg", $"-v error -y {arguments}");
         process.WaitForExit();
         Assert.Equal(0, process.ExitCode);
+    }
+
+    /// <summary>A stream whose reader went away.</summary>
+    private sealed class Closed : MemoryStream
+    {
+        public override void Write(byte[] buffer, int offset, int count) => throw new SoraException(ErrorKind.BrokenPipe, "gone");
+
+        public override void Write(ReadOnlySpan<byte> buffer) => throw new SoraException(ErrorKind.BrokenPipe, "gone");
     }
 }
