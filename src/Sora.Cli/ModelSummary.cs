@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json;
 using Sora.Clips;
 using Sora.Models;
+using Sora.Sampling;
 
 namespace Sora.Cli;
 
@@ -25,6 +26,12 @@ internal static class ModelSummary
         var (transformer, vae) = (model.Transformer, model.Vae);
         ClipSummary.Row(to, "sizes", $"{transformer.NumLayers} blocks of width {transformer.Dim}; latents of {vae.ZDim} channels, one for {vae.SpatialFactor}x{vae.SpatialFactor} pixels and {vae.TemporalFactor} frames");
         ClipSummary.Row(to, "schedule", $"shift {Text(model.FlowShift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep for each token" : "")}");
+        foreach (var support in Enum.GetValues<Support>())
+        {
+            var able = Enum.GetValues<Ability>().Where(ability => Abilities.Of(model, ability) == support).ToList();
+            if (able.Count > 0) ClipSummary.Row(to, Word(support), string.Join(", ", able.Select(ability => ability.Name())));
+            foreach (var note in able.Select(ability => Abilities.Note(model, ability)).OfType<string>().Distinct()) ClipSummary.Row(to, "", note);
+        }
     }
 
     public static void WriteJson(ModelFolder model, Utf8JsonWriter json)
@@ -41,6 +48,15 @@ internal static class ModelSummary
         json.WriteBoolean("expand_timesteps", model.ExpandTimesteps);
         json.WriteNumber("spatial_factor", model.Vae.SpatialFactor);
         json.WriteNumber("temporal_factor", model.Vae.TemporalFactor);
+        json.WriteStartObject("abilities");
+        foreach (var ability in Enum.GetValues<Ability>())
+        {
+            json.WriteStartObject(ability.Key());
+            json.WriteString("support", Word(Abilities.Of(model, ability)));
+            json.WriteString("note", Abilities.Note(model, ability));
+            json.WriteEndObject();
+        }
+        json.WriteEndObject();
         json.WriteStartObject("parts");
         foreach (var part in Parts.Where(model.Has)) WritePart(model, part, json);
         json.WriteEndObject();
@@ -134,6 +150,8 @@ internal static class ModelSummary
             if (fields.TryGetProperty(field, out var other)) return other.ToString();
         return "";
     }
+
+    private static string Word(Support support) => support.ToString().ToLowerInvariant();
 
     /// <summary>Such as <c>1.42 G</c>.</summary>
     private static string Quantity(long number)

@@ -9,8 +9,20 @@ public abstract class Reporter
     /// <summary>A reporter that says nothing.</summary>
     public static readonly Reporter Silent = new SilentReporter();
 
+    private readonly HashSet<string> said = [];
+
     /// <summary>One line for the user.</summary>
     public abstract void Note(string message);
+
+    /// <summary>The same, unless it was said before: of what holds for many clips.</summary>
+    public void NoteOnce(string message)
+    {
+        lock (said)
+        {
+            if (!said.Add(message)) return;
+        }
+        Note(message);
+    }
 
     /// <summary>One line for the user about something that may not be what they want.</summary>
     public abstract void Warn(string message);

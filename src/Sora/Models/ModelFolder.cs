@@ -51,6 +51,9 @@ public sealed class ModelFolder
     /// <summary>The pipeline's class in diffusers, such as <c>WanPipeline</c>.</summary>
     public string PipelineClass => index.ClassName ?? "";
 
+    /// <summary>Whether <c>sora train</c> made it, with every known mask that there is.</summary>
+    public bool IsTrainedHere => index.Has("_sora");
+
     /// <summary>Sizes of the VAE.</summary>
     public CausalVaeConfig Vae { get; }
 

@@ -20,13 +20,13 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
     public Guide Build(Guide guide, Conditioning known)
     {
         var control = known.Control ?? new Control();
-        var (video, mask) = control.Video.Count > 0 ? Given(control) : FromStills(known.Stills);
         var layers = model.Transformer.VaceLayers!.Count;
         if (control.Scale.Count != 1 && control.Scale.Count != layers)
             throw SoraException.Usage($"{control.Scale.Count} control scales for {layers} control layers", $"give one, or {layers}");
 
         using var weights = Weights.From(model.OpenWeights("vae"), precision.Full);
         var vae = new CausalVae(model.Vae, weights);
+        var (video, mask) = control.Video.Count > 0 ? Given(control) : FromKnown(vae, known);
         var made = (mask > 0.5).to(float32);
         var latents = cat([Encode(vae, video * (1 - made)), Encode(vae, video * made)], 1);
         var channels = Fold(mask, latents.shape[2]);
@@ -61,12 +61,17 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
         return (video, mask.expand(-1, -1, settings.Frames, -1, -1));
     }
 
-    /// <summary>A grey video that shows the stills, which stay.</summary>
-    private (Tensor Video, Tensor Mask) FromStills(IReadOnlyList<Still> stills)
+    /// <summary>A grey video that shows what is known, which stays.</summary>
+    private (Tensor Video, Tensor Mask) FromKnown(CausalVae vae, Conditioning known)
     {
         var video = zeros([1, 3, settings.Frames, settings.Height, settings.Width], device: precision.Device);
         var mask = ones([1, 1, settings.Frames, settings.Height, settings.Width], device: precision.Device);
-        foreach (var still in stills)
+        if (known is { Known: { } latents, Mask: { } places })
+        {
+            var pixels = KnownPixels.Decode(vae, latents, places);
+            (video, mask) = (video + pixels.Video * pixels.Kept, 1 - pixels.Kept);
+        }
+        foreach (var still in known.Stills)
         {
             var picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit);
             video.narrow(2, still.Frame, 1).copy_(Pixels.ToTensor([picture], precision.Device));

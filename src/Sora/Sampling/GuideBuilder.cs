@@ -37,8 +37,6 @@ internal sealed class GuideBuilder(ModelFolder model, Precision precision, Sampl
             Family.MaskChannels => MaskChannels.Build(Empty, model, settings, conditioning, precision),
             _ => new ControlVideo(model, settings, precision).Build(Blended(Empty, conditioning with { Stills = [] }) with { Noise = noise }, conditioning),
         };
-        if (conditioning.Control is not null && guide.Family != Family.Control)
-            throw SoraException.Usage($"{model.Name} takes no control video", "a VACE checkpoint does");
         foreach (var (_, tensor) in guide.Tensors())
         {
             if (scope.Contains(tensor)) tensor.MoveToOuterDisposeScope();

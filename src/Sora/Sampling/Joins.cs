@@ -19,6 +19,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     /// <summary>The clip with <paramref name="frames"/> more frames behind it, rounded up to latent frames; it itself is kept bit for bit.</summary>
     public Clip After(Clip clip, int frames)
     {
+        pipeline.Require(Ability.Extend);
         using var scope = NewDisposeScope();
         var old = pipeline.Normalised(clip);
         var filled = Fill(old, Groups(frames), null, 0);
@@ -28,6 +29,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     /// <summary>The clip with <paramref name="frames"/> more frames before it, rounded up to latent frames.</summary>
     public Clip Before(Clip clip, int frames)
     {
+        pipeline.Require(Ability.Extend);
         // What precedes is made in pieces that see the start of what follows.
         var piece = Math.Max(1, Windows.Latents(settings.Window, group) - Overlap - 1);
         for (var left = Groups(frames); left > 0; left -= piece) clip = BeforeOnce(clip, Math.Min(left, piece));
@@ -37,6 +39,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     /// <summary>The clip with so many frames more that lead back to its first one.</summary>
     public Clip Loop(Clip clip, int frames)
     {
+        pipeline.Require(Ability.Loop);
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(pipeline.Model);
         var old = pipeline.Normalised(clip);
@@ -49,6 +52,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     /// <summary>A clip of one frame and <paramref name="frames"/> more that goes from a frame of one clip to a frame of another.</summary>
     public Clip Between((Clip Clip, int Frame) from, (Clip Clip, int Frame) to, int frames)
     {
+        pipeline.Require(Ability.Interpolate);
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(pipeline.Model);
         var before = Frames(from.Clip, codec).Take(from.Frame + 1).TakeLast(1 + Overlap * group).ToList();

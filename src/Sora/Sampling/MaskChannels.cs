@@ -20,13 +20,32 @@ internal static class MaskChannels
         }).ToList();
         if (stills.Count == 0 && known.Mask is null)
             throw SoraException.Usage($"{model.Name} animates pictures", "name one with --image");
+        var seen = model.Transformer.ImageDim is null ? [] : Seen(model, known, precision);
         return guide with
         {
             Known = known.Mask is null ? null : known.Known,
             Mask = known.Mask,
             Channels = Channels(model, settings, known, stills, precision),
-            Image = model.Transformer.ImageDim is null ? null : Embed(model, known, precision),
+            Image = seen.Count == 0 ? null : Embed(model, seen, precision),
         };
+    }
+
+    /// <summary>The pictures that CLIP looks at: the first one, or the first and the last one.</summary>
+    private static List<Image> Seen(ModelFolder model, Conditioning known, Precision precision)
+    {
+        var wanted = model.Transformer.PosEmbedSeqLen is null ? 1 : 2;
+        var pictures = known.Stills.OrderBy(still => still.Frame).Select(still => still.Picture).ToList();
+        if (pictures.Count < wanted && known is { Known: { } latents, Mask: { } places })
+        {
+            using var weights = Weights.From(model.OpenWeights("vae"), precision.Full);
+            var (first, last) = KnownPixels.Decode(new CausalVae(model.Vae, weights), latents, places).Ends();
+            pictures = [first, last];
+        }
+        if (pictures.Count < wanted)
+            throw SoraException.Usage(
+                $"{model.Name} looks at {(wanted == 1 ? "a picture" : "a first and a last picture")}",
+                wanted == 1 ? "name one with --image" : "name them with --image and --last-image");
+        return wanted == 1 ? [pictures[0]] : [pictures[0], pictures[^1]];
     }
 
     /// <summary>[1, 4 + C, T, h, w]: the mask, a channel for each frame of a latent frame, and the condition.</summary>
@@ -56,20 +75,13 @@ internal static class MaskChannels
         return cat([mask, condition], 1);
     }
 
-    /// <summary>What CLIP sees in the first picture, or in the first and the last one: [n, tokens, D].</summary>
-    private static Tensor Embed(ModelFolder model, Conditioning known, Precision precision)
+    /// <summary>What CLIP sees in pictures: [n, tokens, D].</summary>
+    private static Tensor Embed(ModelFolder model, IReadOnlyList<Image> seen, Precision precision)
     {
-        var wanted = model.Transformer.PosEmbedSeqLen is null ? 1 : 2;
-        var pictures = known.Stills.OrderBy(still => still.Frame).Select(still => still.Picture).ToList();
-        if (pictures.Count < wanted)
-            throw SoraException.Usage(
-                $"{model.Name} looks at {(wanted == 1 ? "a picture" : "a first and a last picture")}",
-                wanted == 1 ? "name one with --image" : "name them with --image and --last-image");
         var folder = model.Part("image_encoder");
         var processor = ClipPixels.Read(Path.Combine(model.Part("image_processor"), "preprocessor_config.json"));
         using var weights = Weights.From(model.OpenWeights("image_encoder"), precision.Options);
         var encoder = new ClipVision(ClipVisionConfig.Read(Path.Combine(folder, "config.json")), weights);
-        Image[] seen = wanted == 1 ? [pictures[0]] : [pictures[0], pictures[^1]];
         var pixels = seen.Select(picture =>
         {
             var (width, height) = processor.ResizedTo(picture.Width, picture.Height);

@@ -58,6 +58,8 @@ public sealed class Pipeline : IDisposable
     public Clip Generate(SamplingSettings settings, Conditioning conditioning, HostTensor? noise = null, RunOptions? options = null)
     {
         using var scope = NewDisposeScope();
+        Require(Abilities.Needed(conditioning, settings));
+        if (Windows.Needed(model, settings)) Require(Ability.Extend);
         var clip = new Clip { Info = Info(settings) };
         if (Windows.Needed(model, settings))
         {
@@ -69,6 +71,10 @@ public sealed class Pipeline : IDisposable
         }
         return Run(clip, Begin(settings, conditioning, noise), options ?? new());
     }
+
+    /// <summary>Says once if the model only approximates what is asked of it.</summary>
+    /// <exception cref="SoraException">It can't do it.</exception>
+    internal void Require(Ability ability) => Abilities.Require(model, ability, reporter);
 
     /// <summary>Samples latents in one piece.</summary>
     /// <returns>Normalised [1, C, T, h, w].</returns>

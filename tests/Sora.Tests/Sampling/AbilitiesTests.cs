@@ -1,0 +1,145 @@
+using Sora.Clips;
+using Sora.Media;
+using Sora.Models;
+using Sora.Sampling;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Sora.Tests.Sampling;
+
+/// <summary>Every ability of every kind of model: what the table promises runs, and what it refuses is refused.</summary>
+public class AbilitiesTests
+{
+    private static readonly string[] Models = ["wan21-t2v", "wan21-i2v", "wan21-flf2v", "wan21-vace", "wan22-ti2v", "wan22-a14b-i2v", "wan22-a14b-t2v"];
+
+    public static TheoryData<string, Ability> All()
+    {
+        var all = new TheoryData<string, Ability>();
+        foreach (var model in Models)
+            foreach (var ability in Enum.GetValues<Ability>()) all.Add(model, ability);
+        return all;
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public void The_table_is_what_happens(string name, Ability ability)
+    {
+        using var folder = new TemporaryModels();
+        var model = folder.Open(name);
+        var reporter = new Notes();
+        using var pipeline = new Pipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
+        using var scope = NewDisposeScope();
+        if (Abilities.Of(model, ability) == Support.Refused)
+        {
+            var error = Assert.Throws<SoraException>(() => Make(pipeline, ability));
+            Assert.Equal(ErrorKind.Usage, error.Kind);
+            Assert.Contains(ability.Name(), error.Message);
+            Assert.Contains("Wan2.", error.Hint);
+            return;
+        }
+        foreach (var clip in (Clip[])[Make(pipeline, ability), Make(pipeline, ability)])
+            Assert.All(clip.FinishedLatents.ToFloats(), value => Assert.True(float.IsFinite(value)));
+        if (Abilities.Of(model, ability) == Support.Native) Assert.Empty(reporter.Lines);
+        else Assert.Contains("approximate", Assert.Single(reporter.Lines));
+    }
+
+    [Fact]
+    public void Models_trained_here_know_every_mask()
+    {
+        var model = ModelFolder.Open(null);
+        Assert.All(Enum.GetValues<Ability>().Except([Ability.Control]), ability => Assert.Equal(Support.Native, Abilities.Of(model, ability)));
+        Assert.Equal(Support.Refused, Abilities.Of(model, Ability.Control));
+    }
+
+    /// <summary>VACE is told of a clip in the pixels of its control video.</summary>
+    [Fact]
+    public void A_control_video_shows_what_is_known()
+    {
+        using var scope = NewDisposeScope();
+        var model = ModelFolder.Open(Golden.Path("models", "wan21-vace"));
+        var settings = Settings(model);
+        var builder = new GuideBuilder(model, new Precision(CPU, float32), settings);
+        var noise = zeros(settings.LatentShape(model.Vae));
+        var nothing = builder.Build(new Conditioning(), noise).Control!;
+        var mask = zeros([1, 1, .. noise.shape[2..]]);
+        mask.narrow(2, 0, 2).fill_(1);
+        var known = builder.Build(new Conditioning { Known = ones_like(noise), Mask = mask }, noise).Control!;
+        Assert.Equal(nothing.shape, known.shape);
+        // The last 64 channels are the mask: nothing of what is known is made anew.
+        Assert.Equal(0, known.narrow(1, 32, 64).narrow(2, 0, 2).abs().max().item<float>());
+        Assert.Equal(1, known.narrow(1, 32, 64).narrow(2, 2, 1).min().item<float>());
+        Assert.True((known - nothing).narrow(1, 0, 16).narrow(2, 0, 1).abs().max().item<float>() > 0.01);
+    }
+
+    private static SamplingSettings Settings(ModelFolder model) => ModelDefaults.Of(model).Settings with
+    {
+        Prompt = "a cat", Width = 32, Height = 32, Frames = 9, Fps = 8, Steps = 2, Guidance = 1, TextLength = 16, Seed = 3, Window = 33, Overlap = 5,
+    };
+
+    private static Clip Make(Pipeline pipeline, Ability ability)
+    {
+        var settings = Settings(pipeline.Model);
+        var joins = new Joins(pipeline, settings, CancellationToken.None);
+        Clip Stills(params int[] frames) => pipeline.Generate(settings, new Conditioning { Stills = [.. frames.Select(frame => new Still(frame, Picture(), Fit.Crop))] });
+        return ability switch
+        {
+            Ability.Text => pipeline.Generate(settings, Conditioning.Nothing),
+            Ability.Still => Stills(0),
+            Ability.FirstAndLast => Stills(0, 8),
+            Ability.Keyframes => Stills(0, 5, 8),
+            Ability.Extend => joins.After(Old(pipeline.Model), 4),
+            Ability.Loop => joins.Loop(Old(pipeline.Model), 4),
+            Ability.Interpolate => joins.Between((Old(pipeline.Model), 8), (Old(pipeline.Model), 0), 4),
+            Ability.Strength => pipeline.Generate(settings with { Strength = 0.5 }, new Conditioning { Known = pipeline.Normalised(Old(pipeline.Model)) }),
+            Ability.Region => pipeline.Generate(settings, new Conditioning
+            {
+                Known = pipeline.Normalised(Old(pipeline.Model)),
+                Mask = new Region { Box = new Box(0, 0, 32, 16) }.Known(settings, pipeline.Model),
+            }),
+            _ => pipeline.Generate(settings, new Conditioning { Control = new Control { References = [Picture()] } }),
+        };
+    }
+
+    private static Clip Old(ModelFolder model)
+    {
+        using var codec = FrameCodec.Open(model);
+        var latents = codec.Encode(Enumerable.Repeat(Picture(), 9), CancellationToken.None).Latents;
+        return new Clip { Latents = latents, Info = new ClipInfo { Width = 32, Height = 32, Frames = 9, Fps = 8 } };
+    }
+
+    private static Image Picture() => new(32, 32, [.. Enumerable.Range(0, 32 * 32 * 3).Select(i => (byte)(i * 7))]);
+
+    private sealed class Notes : Reporter
+    {
+        public List<string> Lines { get; } = [];
+
+        public override void Note(string message) => Lines.Add(message);
+
+        public override void Warn(string message) => Lines.Add(message);
+
+        public override void Progress(string stage, long done, long total) { }
+    }
+
+    /// <summary>The small reference models, and one with two experts for text that is put together from them.</summary>
+    private sealed class TemporaryModels : IDisposable
+    {
+        private readonly string root = Directory.CreateTempSubdirectory("sora-abilities-").FullName;
+
+        public ModelFolder Open(string name)
+        {
+            if (name != "wan22-a14b-t2v") return ModelFolder.Open(Golden.Path("models", name));
+            var plain = Golden.Path("models", "wan21-t2v");
+            var both = Path.Combine(root, name);
+            Directory.CreateDirectory(both);
+            foreach (var part in (string[])["scheduler", "text_encoder", "tokenizer", "transformer", "vae"])
+                Directory.CreateSymbolicLink(Path.Combine(both, part), Path.Combine(plain, part));
+            Directory.CreateSymbolicLink(Path.Combine(both, "transformer_2"), Path.Combine(plain, "transformer"));
+            var index = File.ReadAllText(Path.Combine(plain, "model_index.json"));
+            File.WriteAllText(Path.Combine(both, "model_index.json"), index.Replace(
+                "\"vae\"", "\"boundary_ratio\": 0.875, \"transformer_2\": [\"diffusers\", \"WanTransformer3DModel\"], \"vae\""));
+            return ModelFolder.Open(both);
+        }
+
+        public void Dispose() => Directory.Delete(root, recursive: true);
+    }
+}
