@@ -8,9 +8,9 @@ internal static class ClipModel
 {
     /// <summary>The model whose VAE the clip's latents belong to; nothing but configs and headers has been read then.</summary>
     /// <exception cref="SoraException">The clip is of another VAE than the model's.</exception>
-    public static ModelFolder Of(Clip clip, string? given)
+    public static ModelFolder Of(Clip clip, string? given, PartPaths? parts = null)
     {
-        var model = ModelFolder.Open(given ?? clip.Info.Model);
+        var model = ModelFolder.Open(given ?? clip.Info.Model, parts);
         var channels = clip.FinishedLatents.Shape[1];
         if (channels != model.Vae.ZDim || (clip.Info.Vae is { } vae && vae != model.VaeFingerprint()))
         {

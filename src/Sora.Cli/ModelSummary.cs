@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Sora.Clips;
 using Sora.Models;
 using Sora.Sampling;
@@ -9,23 +10,24 @@ namespace Sora.Cli;
 /// <summary>What <c>info</c> says of a model or of a file of weights, as text and as JSON.</summary>
 internal static class ModelSummary
 {
-    private static readonly string[] Parts =
-        ["tokenizer", "text_encoder", "image_processor", "image_encoder", "transformer", "transformer_2", "vae", "scheduler"];
-
-    private static readonly string[] WithWeights = ["text_encoder", "image_encoder", "transformer", "transformer_2", "vae"];
-
     public static void WriteText(ModelFolder model, TextWriter to)
     {
-        to.WriteLine($"{model.Name}: {model.PipelineClass} in {model.Path}");
+        to.WriteLine($"{model.Name}: {(model.PipelineClass == "" ? "single files" : model.PipelineClass)} in {model.Path}");
+        if (model.Known is { } known) ClipSummary.Row(to, "checkpoint", known.Licence is null ? known.Name : $"{known.Name}; licence: {known.Licence}");
+        ClipSummary.Row(to, "fingerprint", model.Fingerprint("transformer"));
         ClipSummary.Row(to, "VAE", model.VaeFingerprint());
-        foreach (var part in Parts.Where(model.Has))
+        foreach (var part in ModelFolder.AllParts.Where(model.Has))
         {
-            var config = ReadConfig(model, part);
-            ClipSummary.Row(to, part, $"{ClassOf(config)}{(WithWeights.Contains(part) ? $", {WeightsOf(model, part)}" : "")}");
+            var config = model.ReadConfig(part);
+            ClipSummary.Row(to, part, $"{ClassOf(config)}{(ModelFolder.PartsWithWeights.Contains(part) ? $", {WeightsOf(model, part)}" : "")}");
         }
         var (transformer, vae) = (model.Transformer, model.Vae);
         ClipSummary.Row(to, "sizes", $"{transformer.NumLayers} blocks of width {transformer.Dim}; latents of {vae.ZDim} channels, one for {vae.SpatialFactor}x{vae.SpatialFactor} pixels and {vae.TemporalFactor} frames");
-        ClipSummary.Row(to, "schedule", $"shift {Text(model.FlowShift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep for each token" : "")}");
+        var defaults = ModelDefaults.Of(model).Settings;
+        ClipSummary.Row(to, "schedule", $"shift {Text(defaults.Shift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep for each token" : "")}");
+        ClipSummary.Row(to, "defaults", string.Create(CultureInfo.InvariantCulture,
+            $"{new FrameSize(defaults.Width, defaults.Height)}, {defaults.Frames} frames at {defaults.Fps} a second, {defaults.Steps} steps, guidance {defaults.Guidance}{(defaults.Guidance2 is { } second ? $" and {second}" : "")}"));
+        if (defaults.Negative != "") ClipSummary.Row(to, "negative", defaults.Negative);
         foreach (var support in Enum.GetValues<Support>())
         {
             var able = Enum.GetValues<Ability>().Where(ability => Abilities.Of(model, ability) == support).ToList();
@@ -41,6 +43,9 @@ internal static class ModelSummary
         json.WriteString("name", model.Name);
         json.WriteString("path", model.Path);
         json.WriteString("pipeline", model.PipelineClass);
+        json.WriteString("checkpoint", model.Known?.Name);
+        json.WriteString("licence", model.Known?.Licence);
+        json.WriteString("fingerprint", model.Fingerprint("transformer"));
         json.WriteString("vae", model.VaeFingerprint());
         json.WriteNumber("flow_shift", model.FlowShift);
         if (model.BoundaryRatio is { } boundary) json.WriteNumber("boundary_ratio", boundary);
@@ -48,6 +53,7 @@ internal static class ModelSummary
         json.WriteBoolean("expand_timesteps", model.ExpandTimesteps);
         json.WriteNumber("spatial_factor", model.Vae.SpatialFactor);
         json.WriteNumber("temporal_factor", model.Vae.TemporalFactor);
+        WriteDefaults(ModelDefaults.Of(model).Settings, json);
         json.WriteStartObject("abilities");
         foreach (var ability in Enum.GetValues<Ability>())
         {
@@ -58,7 +64,7 @@ internal static class ModelSummary
         }
         json.WriteEndObject();
         json.WriteStartObject("parts");
-        foreach (var part in Parts.Where(model.Has)) WritePart(model, part, json);
+        foreach (var part in ModelFolder.AllParts.Where(model.Has)) WritePart(model, part, json);
         json.WriteEndObject();
         json.WriteEndObject();
     }
@@ -84,12 +90,26 @@ internal static class ModelSummary
         json.WriteEndObject();
     }
 
+    private static void WriteDefaults(SamplingSettings settings, Utf8JsonWriter json)
+    {
+        json.WriteStartObject("defaults");
+        json.WriteString("size", $"{new FrameSize(settings.Width, settings.Height)}");
+        json.WriteNumber("frames", settings.Frames);
+        json.WriteNumber("fps", settings.Fps);
+        json.WriteNumber("steps", settings.Steps);
+        json.WriteNumber("guidance", settings.Guidance);
+        if (settings.Guidance2 is { } second) json.WriteNumber("guidance_2", second);
+        json.WriteNumber("shift", settings.Shift);
+        json.WriteString("negative", settings.Negative);
+        json.WriteEndObject();
+    }
+
     private static void WritePart(ModelFolder model, string part, Utf8JsonWriter json)
     {
-        var config = ReadConfig(model, part);
+        var config = model.ReadConfig(part);
         json.WriteStartObject(part);
         json.WriteString("class", ClassOf(config));
-        if (WithWeights.Contains(part))
+        if (ModelFolder.PartsWithWeights.Contains(part))
         {
             using var weights = model.OpenWeights(part);
             json.WriteNumber("parameters", Parameters(weights));
@@ -124,32 +144,11 @@ internal static class ModelSummary
     private static IEnumerable<string> Types(TensorSource weights) =>
         weights.Tensors.Values.Select(tensor => tensor.DType.Name()).Distinct().Order(StringComparer.Ordinal);
 
-    /// <summary>The config.json of a part (a scheduler's has a name of its own); null where a part has none.</summary>
-    private static JsonElement? ReadConfig(ModelFolder model, string part)
-    {
-        var names = (string[])["config.json", "scheduler_config.json", "tokenizer_config.json", "preprocessor_config.json"];
-        var path = names.Select(name => Path.Combine(model.Part(part), name)).FirstOrDefault(File.Exists);
-        if (path == null) return null;
-        try
-        {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            return document.RootElement.Clone();
-        }
-        catch (JsonException fault)
-        {
-            throw SoraException.Failed($"{path} isn't JSON: {fault.Message.ReplaceLineEndings(" ")}", "download the file again", fault);
-        }
-    }
-
-    private static string ClassOf(JsonElement? config)
-    {
-        if (config is not { ValueKind: JsonValueKind.Object } fields) return "";
-        if (fields.TryGetProperty("_class_name", out var name) && name.ValueKind == JsonValueKind.String) return name.GetString()!;
-        if (fields.TryGetProperty("architectures", out var names) && names.ValueKind == JsonValueKind.Array && names.GetArrayLength() > 0) return names[0].ToString();
-        foreach (var field in (string[])["tokenizer_class", "image_processor_type"])
-            if (fields.TryGetProperty(field, out var other)) return other.ToString();
-        return "";
-    }
+    private static string ClassOf(JsonObject? config) =>
+        ((string[])["_class_name", "tokenizer_class", "image_processor_type"]).Select(field => config?[field]).OfType<JsonNode>().FirstOrDefault()?.ToString()
+        ?? (config?["architectures"] as JsonArray)?.FirstOrDefault()?.ToString()
+        ?? config?["model_type"]?.ToString()
+        ?? "";
 
     private static string Word(Support support) => support.ToString().ToLowerInvariant();
 

@@ -56,7 +56,7 @@ internal static class Options
             Description = description,
             HelpName = "MODEL",
         };
-        option.CompletionSources.Add(_ => ModelFolder.Installed());
+        option.CompletionSources.Add(_ => ModelLocator.Installed());
         return option;
     }
 

@@ -14,9 +14,10 @@ internal sealed record PromptSummary(string Cleaned, int[] Ids, string[] Tokens,
     /// <summary>Runs a model's tokenizer; of the model, nothing else need be there.</summary>
     public static PromptSummary Of(string text, string? model)
     {
-        var folder = ModelFolder.Locate(model);
-        var inside = Path.Combine(folder, "tokenizer");
-        var tokenizer = Tokenizer.Load(Directory.Exists(inside) ? inside : folder);
+        var found = ModelLocator.Find(model);
+        var inside = Path.Combine(found, "tokenizer");
+        var isWhole = File.Exists(found) || ModelLocator.IsModel(found);
+        var tokenizer = Directory.Exists(inside) ? Tokenizer.Load(inside) : isWhole ? ModelFolder.Open(model).OpenTokenizer() : Tokenizer.Load(found);
         var ids = tokenizer.Encode(text);
         return new PromptSummary(text, ids, tokenizer.Tokens(ids), tokenizer.UnknownWords(text));
     }

@@ -36,14 +36,14 @@ internal static class SamplingOptions
     /// <summary>In the order in which help lists them.</summary>
     public static readonly Symbol[] All =
     [
-        Model, Loras, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed, Noise,
+        Model, .. ModelOptions.All, Loras, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed, Noise,
         Window, Overlap, PromptAt, Device, Type, DryRun, Checkpoint, Options.Store,
     ];
 
     /// <summary>The model that was named, or else <paramref name="otherwise"/>, with its LoRAs.</summary>
     public static ModelFolder Open(ParseResult args, Run run, string? otherwise = null)
     {
-        var model = ModelFolder.Open(args.GetValue(Model) ?? otherwise);
+        var model = ModelFolder.Open(args.GetValue(Model) ?? otherwise, ModelOptions.Paths(args));
         return args.GetValue(Loras) is { Length: > 0 } loras ? model.With(loras, run.Reporter) : model;
     }
 

@@ -33,6 +33,9 @@ internal sealed class Bash : IDisposable
         start.Environment["PATH"] = $"{Repository.Bin}:{start.Environment["PATH"]}";
         start.Environment["GOLDEN"] = Repository.Path("tests", "golden");
         start.Environment["SORA_MODELS"] = Repository.Path("tests", "golden", "models");
+        // A user's own models and table of them are not the tests'.
+        start.Environment["HF_HUB_CACHE"] = Path.Combine(Folder, ".hub");
+        start.Environment["XDG_CONFIG_HOME"] = Path.Combine(Folder, ".config");
         start.Environment["LC_ALL"] = "C.UTF-8";
         start.Environment.Remove("SORA_TRACE");
         using var process = Process.Start(start)!;

@@ -19,7 +19,7 @@ internal static class Completions
                 "bash" => Docs.Completions.Bash(verbs),
                 "zsh" => Docs.Completions.Zsh(verbs),
                 "fish" => Docs.Completions.Fish(verbs),
-                "models" => string.Concat(ModelFolder.Installed().Select(name => $"{name}\n")),
+                "models" => string.Concat(ModelLocator.Installed().Select(name => $"{name}\n")),
                 var other => throw SoraException.Usage($"there are no completions '{other}'", "bash, zsh, fish or models"),
             });
         })

@@ -38,7 +38,7 @@ internal static class Decode
             new("sora decode ball.latent -o frames/%04d.png", "Write each frame as a picture"),
             new("sora decode ball.latent | ffmpeg -v error -i - -y ball.avi", "Hand the frames to another program"),
         ],
-    }.With(ClipName, Output, Model, Format, Crf, Fps, Space);
+    }.With(ClipName, Output, Model, ModelOptions.Vae, Format, Crf, Fps, Space);
 
     private static void Body(ParseResult args, Run run)
     {
@@ -53,7 +53,7 @@ internal static class Decode
             number++;
             var file = stream == null ? FileOf(output, format, number) : output;
             if (number > 1 && file == FileOf(output, format, 1)) throw OneClipOnly(output, format);
-            var model = ClipModel.Of(clip, args.GetValue(Model));
+            var model = ClipModel.Of(clip, args.GetValue(Model), ModelOptions.Paths(args));
             var latents = clip.FinishedLatents;
             var options = new VideoWriterOptions
             {

@@ -38,14 +38,14 @@ internal static class Encode
             new("sora encode holiday.mp4 --start 1s --duration 2s --size 128x96 -o holiday.latent", "Take two seconds of a video"),
             new("sora encode ball.png -o ball.latent", "Turn a picture into a clip of one frame"),
         ],
-    }.With(Media, Output, Model, Size, FitOption, Fps, Start, Duration, Frames, Options.Store);
+    }.With(Media, Output, Model, ModelOptions.Vae, Size, FitOption, Fps, Start, Duration, Frames, Options.Store);
 
     private static void Body(ParseResult args, Run run)
     {
         var media = args.GetValue(Media)!;
         if (media == "-" && !Console.IsInputRedirected)
             throw SoraException.Usage("nothing to read: standard input is a terminal", "name a video or a picture: sora encode holiday.mp4");
-        var model = ModelFolder.Open(args.GetValue(Model));
+        var model = ModelFolder.Open(args.GetValue(Model), ModelOptions.Paths(args));
         if (args.GetValue(Size) is { } wanted) RequireDivisible(wanted, model.Vae.SpatialFactor);
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {

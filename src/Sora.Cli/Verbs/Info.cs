@@ -29,7 +29,7 @@ internal static class Info
             if (args.GetValue(prompt) is { } text) ShowPrompt(run, PromptSummary.Of(args.GetValue(raw) ? text : PromptCleaner.Clean(text), args.GetValue(model)), asJson);
             else if (args.GetValue(sheet) is { } picture) FrameSheet.Draw(run, ClipPipe.Read(run, args.GetValue(clip)!), args.GetValue(model), picture);
             else if (args.GetValue(models)) ShowModels(run, asJson);
-            else if ((args.GetValue(model) ?? ModelFolderIn(args.GetValue(clip)!)) is { } named) ShowModel(run, ModelFolder.Open(named), asJson);
+            else if ((args.GetValue(model) ?? ModelFolderIn(args.GetValue(clip)!)) is { } named) ShowModel(run, ModelFolder.Open(named, ModelOptions.Paths(args)), asJson);
             else if (args.GetValue(command)) Show(run, args.GetValue(clip)!, header => WriteCommand(run, header), NoCommand);
             else if (asJson) Show(run, args.GetValue(clip)!, header => WriteJson(run, to => ClipSummary.WriteJson(header, to)), weights => WriteJson(run, to => ModelSummary.WriteJson(weights, to)));
             else Show(run, args.GetValue(clip)!, header => ClipSummary.WriteText(header, run.Out), weights => ModelSummary.WriteText(weights, run.Out));
@@ -47,7 +47,7 @@ internal static class Info
                 new("sora info --model mini", "Show what a model is"),
                 new("sora info --prompt \"a red ball\" --json", "Show the tokens of a prompt"),
             ],
-        }.With(clip, json, command, sheet, model, models, prompt, raw);
+        }.With([clip, json, command, sheet, model, .. ModelOptions.All, models, prompt, raw]);
     }
 
     /// <summary>Clips from a file or a pipe; a file may also hold weights.</summary>
@@ -65,7 +65,7 @@ internal static class Info
     }
 
     /// <summary>The argument, where it is the folder of a model and not a clip.</summary>
-    private static string? ModelFolderIn(string name) => File.Exists(Path.Combine(name, "model_index.json")) ? name : null;
+    private static string? ModelFolderIn(string name) => Directory.Exists(name) && ModelLocator.IsModel(name) ? name : null;
 
     private static void WriteCommand(Run run, ClipHeader clip) => run.Out.WriteLine(clip.History.Count > 0
         ? History.Command(clip.History)
@@ -86,12 +86,12 @@ internal static class Info
             WriteJson(run, to =>
             {
                 to.WriteStartArray();
-                foreach (var name in ModelFolder.Installed()) to.WriteStringValue(name);
+                foreach (var name in ModelLocator.Installed()) to.WriteStringValue(name);
                 to.WriteEndArray();
             });
             return;
         }
-        foreach (var name in ModelFolder.Installed()) run.Out.WriteLine(name);
+        foreach (var name in ModelLocator.Installed()) run.Out.WriteLine(name);
     }
 
     private static void ShowPrompt(Run run, PromptSummary prompt, bool asJson)

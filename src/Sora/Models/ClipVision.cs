@@ -42,16 +42,17 @@ public sealed record ClipVisionConfig
 
     /// <summary>Reads a <c>config.json</c>.</summary>
     /// <exception cref="SoraException">It can't be read or is of another kind of model.</exception>
-    public static ClipVisionConfig Read(string path)
+    public static ClipVisionConfig Read(string path) => From(ConfigFile.Read(path));
+
+    internal static ClipVisionConfig From(ConfigFile file)
     {
-        var file = ConfigFile.Read(path);
         var fallback = new ClipVisionConfig();
         var type = file.Text("model_type", "clip_vision_model");
         if (type != "clip_vision_model")
-            throw SoraException.Failed($"{path}: unknown image encoder {type}", "clip_vision_model is supported");
+            throw SoraException.Failed($"{file.Path}: unknown image encoder {type}", "clip_vision_model is supported");
         var activation = file.Text("hidden_act", "quick_gelu");
         if (activation is not ("gelu" or "quick_gelu"))
-            throw SoraException.Failed($"{path}: unknown hidden_act {activation}", "gelu and quick_gelu are supported");
+            throw SoraException.Failed($"{file.Path}: unknown hidden_act {activation}", "gelu and quick_gelu are supported");
         return new ClipVisionConfig
         {
             HiddenSize = file.Int("hidden_size", fallback.HiddenSize),

@@ -46,6 +46,8 @@ internal sealed class ConfigFile
         }
     }
 
+    public JsonObject ToJson() => fields.DeepClone().AsObject();
+
     public bool Has(string name) => fields[name] is not null;
 
     public int Int(string name, int fallback) => Value(name, "a whole number", node => node.GetValue<int>(), fallback);

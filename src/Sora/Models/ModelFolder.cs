@@ -1,45 +1,71 @@
+using System.Text.Json.Nodes;
 using Sora.Clips;
 using Sora.Models.Formats;
+using Sora.Models.Text;
 
 namespace Sora.Models;
 
 /// <summary>
-/// A model on disk in the layout of diffusers: <c>model_index.json</c> and a folder for each part. Opening it reads
-/// the configs and the headers of the weights, nothing else, so that what is missing or broken is known at once; it
-/// doesn't load torch.
+/// A model on disk: a folder in the layout of diffusers (<c>model_index.json</c> and a folder for each part), or a file with a
+/// transformer and the other parts beside it or named. Opening it reads the configs and the headers of the weights, nothing
+/// else, so that what is missing or broken is known at once; it doesn't load torch.
 /// </summary>
 public sealed class ModelFolder
 {
-    /// <summary>The environment variable that names the folder of a user's models.</summary>
-    public const string FolderVariable = "SORA_MODELS";
-
-    private const string Builtin = "mini";
-
     private readonly ConfigFile index;
+    private readonly Dictionary<string, List<string>> parts = [];
+    private readonly bool isLoose;
+    private readonly Lazy<string> vaeFingerprint;
     private IReadOnlyList<LoraOption> loras = [];
 
-    private ModelFolder(string path, string name, string reference)
+    private ModelFolder(string path, string? given, PartPaths named)
     {
-        (Path, Name, Reference) = (path, name, reference);
-        index = ConfigFile.Read(System.IO.Path.Combine(path, "model_index.json"));
-        Vae = Has("vae")
-            ? CausalVaeConfig.From(Config("vae"))
-            : throw Lacks("vae");
-        Transformer = Has("transformer")
-            ? WanTransformerConfig.From(Config("transformer"))
-            : throw Lacks("transformer");
+        Path = path;
+        Name = given is null ? ModelLocator.Builtin : System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(given));
+        Reference = Directory.Exists(given) || File.Exists(given) ? System.IO.Path.GetFullPath(given) : given ?? ModelLocator.Builtin;
+        var loose = File.Exists(path) ? path : File.Exists(Inside("model_index.json")) ? null : LooseParts.OriginalTransformer(path);
+        isLoose = loose is not null;
+        index = isLoose ? ConfigFile.Parse(path, "{}") : ConfigFile.Read(Inside("model_index.json"));
+        if (isLoose)
+        {
+            parts["transformer"] = [loose!];
+            if (LooseParts.LowNoise(loose!) is { } low) parts["transformer_2"] = [low];
+        }
+        else
+        {
+            foreach (var part in AllParts.Where(part => index.Texts(part, []) is [_, { Length: > 0 }])) parts[part] = [Inside(part)];
+        }
+        foreach (var (part, file) in named.Named()) parts[part] = [file];
+        Transformer = WanTransformerConfig.From(Config("transformer"));
         if (Has("transformer_2")) Transformer2 = WanTransformerConfig.From(Config("transformer_2"));
+        if (isLoose)
+        {
+            foreach (var (part, files) in LooseParts.Beside(loose!, Transformer)) parts.TryAdd(part, files);
+        }
+        Vae = CausalVaeConfig.From(Config("vae"));
+        vaeFingerprint = new Lazy<string>(ReadVaeFingerprint);
         if (Has("scheduler"))
         {
-            var scheduler = ConfigFile.Read(System.IO.Path.Combine(path, "scheduler", "scheduler_config.json"));
+            SchedulerPath = Inside("scheduler", "scheduler_config.json");
+            var scheduler = ConfigFile.Read(SchedulerPath);
             SchedulerClass = scheduler.ClassName;
             FlowShift = scheduler.Has("flow_shift") ? scheduler.Number("flow_shift", 1) : scheduler.Number("shift", 1);
         }
-        BoundaryRatio = index.Has("boundary_ratio") ? index.Number("boundary_ratio", 0) : null;
-        ExpandTimesteps = index.Flag("expand_timesteps", false);
+        var fingerprint = new Lazy<string>(() => Fingerprint("transformer"));
+        Known = CheckpointTable.Find(new ModelTraits(Name, Transformer, Has("transformer_2") ? 2 : 1, given is null or ModelLocator.Builtin, fingerprint));
+        BoundaryRatio = index.Has("boundary_ratio") ? index.Number("boundary_ratio", 0) : isLoose ? Known?.Boundary : null;
+        // Without an index: the VAE of this kind came with the transformer that was trained so.
+        ExpandTimesteps = index.Flag("expand_timesteps", isLoose && Vae.IsResidual);
     }
 
-    /// <summary>The folder.</summary>
+    /// <summary>Every part that a model may have, by the names of diffusers.</summary>
+    public static readonly IReadOnlyList<string> AllParts =
+        ["tokenizer", "text_encoder", "image_processor", "image_encoder", "transformer", "transformer_2", "vae", "scheduler"];
+
+    /// <summary>Those that have weights.</summary>
+    public static readonly IReadOnlyList<string> PartsWithWeights = ["text_encoder", "image_encoder", "transformer", "transformer_2", "vae"];
+
+    /// <summary>The folder, or the file.</summary>
     public string Path { get; }
 
     /// <summary>What a user calls it: the name that was given, or the folder's.</summary>
@@ -48,11 +74,17 @@ public sealed class ModelFolder
     /// <summary>What opens it again from any folder: a name, or an absolute path. Clips keep it.</summary>
     public string Reference { get; }
 
-    /// <summary>The pipeline's class in diffusers, such as <c>WanPipeline</c>.</summary>
+    /// <summary>The pipeline's class in diffusers, such as <c>WanPipeline</c>; empty for single files.</summary>
     public string PipelineClass => index.ClassName ?? "";
+
+    /// <summary>What the table of checkpoints says of it; null: it isn't known.</summary>
+    public KnownCheckpoint? Known { get; }
 
     /// <summary>Whether <c>sora train</c> made it, with every known mask that there is.</summary>
     public bool IsTrainedHere => index.Has("_sora");
+
+    /// <summary>The model's own defaults, and the file that they are in.</summary>
+    public (JsonObject Defaults, string Origin) OwnDefaults => (index.Object("_sora") ?? [], index.Path);
 
     /// <summary>Sizes of the VAE.</summary>
     public CausalVaeConfig Vae { get; }
@@ -69,55 +101,53 @@ public sealed class ModelFolder
     /// <summary>Whether each token has a timestep of its own (TI2V).</summary>
     public bool ExpandTimesteps { get; }
 
+    /// <summary>The scheduler's config file; null: the model comes without one.</summary>
+    public string? SchedulerPath { get; }
+
     /// <summary>The scheduler's class in diffusers, or null.</summary>
     public string? SchedulerClass { get; }
 
-    /// <summary>The shift of the noise schedule; 1 is none.</summary>
+    /// <summary>The shift of the noise schedule that the scheduler names; 1 is none.</summary>
     public double FlowShift { get; } = 1;
 
     /// <summary>
-    /// Opens a model: a path, a name under <c>$SORA_MODELS</c>, or null for the built-in one.
+    /// Opens a model: a folder, a file with a transformer, a name that <see cref="ModelLocator.Installed"/> lists, or null for
+    /// the built-in one.
     /// </summary>
+    /// <param name="model">Path or name.</param>
+    /// <param name="parts">Parts to take from elsewhere.</param>
     /// <exception cref="SoraException">There is no such model, a part is missing, or its architecture is unknown.</exception>
-    public static ModelFolder Open(string? model)
-    {
-        var name = model is null ? Builtin : System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(model));
-        return new ModelFolder(Locate(model), name, Directory.Exists(model) ? System.IO.Path.GetFullPath(model) : model ?? Builtin);
-    }
-
-    /// <summary>The folder that <see cref="Open"/> opens, which may lack parts.</summary>
-    /// <exception cref="SoraException">There is no such folder.</exception>
-    public static string Locate(string? model) => Snapshot(model is null ? FindBuiltin() : Find(model));
-
-    /// <summary>The models under <c>$SORA_MODELS</c>, and the built-in one where it is installed.</summary>
-    public static IReadOnlyList<string> Installed()
-    {
-        var names = new List<string>();
-        if (BuiltinFolder() is not null) names.Add(Builtin);
-        if (Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } root && Directory.Exists(root))
-            names.AddRange(Directory.GetDirectories(root)
-                .Where(folder => File.Exists(System.IO.Path.Combine(Snapshot(folder), "model_index.json")))
-                .Select(folder => System.IO.Path.GetFileName(folder)).Order(StringComparer.Ordinal));
-        return names;
-    }
+    public static ModelFolder Open(string? model, PartPaths? parts = null) => new(ModelLocator.Find(model), model, parts ?? new PartPaths());
 
     /// <summary>Whether the model has this part, such as <c>image_encoder</c>.</summary>
-    public bool Has(string part) => index.Texts(part, []) is [_, { Length: > 0 }];
+    public bool Has(string part) => parts.ContainsKey(part);
 
-    /// <summary>The folder of a part.</summary>
-    /// <exception cref="SoraException">The model has no such part, or its folder isn't there.</exception>
+    /// <summary>The folder or file of a part.</summary>
+    /// <exception cref="SoraException">The model has no such part, it isn't there, or there are several that it could be.</exception>
     public string Part(string part)
     {
-        if (!Has(part)) throw Lacks(part);
-        var folder = System.IO.Path.Combine(Path, part);
-        return Directory.Exists(folder)
-            ? folder
-            : throw SoraException.Failed($"{folder} isn't there, though model_index.json names it", "the download may be incomplete");
+        var option = $"--{part.Replace('_', '-')}";
+        if (!parts.TryGetValue(part, out var files))
+            throw SoraException.Failed($"the model {Path} has no {part}", isLoose ? $"name one with {option}, or put it beside the file" : null);
+        if (files.Count > 1)
+            throw SoraException.Failed($"{Path}: several files beside it could be its {part}: {string.Join(", ", files)}", $"name one with {option}");
+        return Directory.Exists(files[0]) || File.Exists(files[0])
+            ? files[0]
+            : throw SoraException.Failed($"{files[0]} isn't there, though model_index.json names it", "the download may be incomplete");
     }
 
     /// <summary>Opens the weights of a part: headers only.</summary>
     /// <exception cref="SoraException">They are missing, truncated or not safetensors.</exception>
     public TensorSource OpenWeights(string part) => Merged(part, Reporter.Silent);
+
+    /// <summary>The tokenizer: of its part, or that inside the file of the text encoder.</summary>
+    /// <exception cref="SoraException">There is none, or it uses something that is not supported.</exception>
+    public Tokenizer OpenTokenizer()
+    {
+        if (!Has("tokenizer") && Has("text_encoder") && File.Exists(Part("text_encoder")) && CheckpointFile.SentencePiece(Part("text_encoder")) is { } inside)
+            return Tokenizer.FromSentencePiece(inside, Part("text_encoder"));
+        return Tokenizer.Load(Part("tokenizer"));
+    }
 
     /// <summary>The same model with LoRAs merged into its transformer, and into both experts where it has two.</summary>
     /// <param name="added">Files and weights; none gives the model itself.</param>
@@ -129,6 +159,64 @@ public sealed class ModelFolder
         changed.loras = added;
         changed.Merged("transformer", reporter).Dispose();
         return changed;
+    }
+
+    /// <summary>
+    /// Reads the header of every part that has weights.
+    /// </summary>
+    /// <exception cref="SoraException">One is missing or truncated.</exception>
+    public void Check()
+    {
+        foreach (var part in PartsWithWeights.Where(Has)) OpenWeights(part).Dispose();
+    }
+
+    /// <summary>Says which VAE latents belong to: its <see cref="Checkpoint.Fingerprint"/>.</summary>
+    public string VaeFingerprint() => vaeFingerprint.Value;
+
+    /// <summary>The <see cref="Checkpoint.Fingerprint"/> of a part.</summary>
+    public string Fingerprint(string part)
+    {
+        using var weights = OpenWeights(part);
+        return Checkpoint.Fingerprint(weights, part == "transformer" ? Transformer.ToJson().ToJsonString() : Config(part).ToJson().ToJsonString());
+    }
+
+    /// <summary>The config of a part as JSON: its file's, or what the shapes of its weights tell; null where it has none.</summary>
+    public JsonObject? ReadConfig(string part)
+    {
+        if (PartsWithWeights.Contains(part)) return Config(part).ToJson();
+        var names = (string[])["scheduler_config.json", "tokenizer_config.json", "preprocessor_config.json"];
+        var path = names.Select(name => System.IO.Path.Combine(Part(part), name)).FirstOrDefault(File.Exists);
+        return path is null ? null : ConfigFile.Read(path).ToJson();
+    }
+
+    /// <summary>The config of a part with weights.</summary>
+    internal ConfigFile Config(string part)
+    {
+        var path = Part(part);
+        if (!isLoose && path == Inside(part)) return ConfigFile.Read(Inside(part, "config.json"));
+        var folder = Directory.Exists(path) ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
+        string[] candidates = [System.IO.Path.ChangeExtension(path, ".json"), System.IO.Path.Combine(folder, "config.json")];
+        var configs = candidates.Where(File.Exists).Select(ConfigFile.Read).ToList();
+        if (configs.Find(config => IsFor(part, config)) is { } config) return config;
+        using var weights = Checkpoint.Open(path);
+        var original = configs.Find(config => config.ClassName is "WanModel" or "VaceWanModel");
+        return InferredConfig.Of(part, weights, part.StartsWith("transformer", StringComparison.Ordinal) ? original?.Int("num_heads") : null);
+    }
+
+    private static bool IsFor(string part, ConfigFile config) => part switch
+    {
+        "transformer" or "transformer_2" => config.ClassName is "WanTransformer3DModel" or "WanVACETransformer3DModel",
+        "vae" => config.ClassName == "AutoencoderKLWan",
+        "text_encoder" => config.Text("model_type", null) is "t5" or "umt5" or "mt5",
+        _ => config.Text("model_type", null) == "clip_vision_model",
+    };
+
+    private string Inside(params ReadOnlySpan<string> names) => System.IO.Path.Combine([Path, .. names]);
+
+    private string ReadVaeFingerprint()
+    {
+        using var weights = OpenWeights("vae");
+        return Checkpoint.Fingerprint(weights, Vae.ToJson().ToJsonString());
     }
 
     private TensorSource Merged(string part, Reporter reporter)
@@ -144,65 +232,5 @@ public sealed class ModelFolder
             weights.Dispose();
             throw;
         }
-    }
-
-    /// <summary>
-    /// Reads the header of every part that has weights.
-    /// </summary>
-    /// <exception cref="SoraException">One is missing or truncated.</exception>
-    public void Check()
-    {
-        foreach (var part in (string[])["text_encoder", "image_encoder", "transformer", "transformer_2", "vae"])
-            if (Has(part)) OpenWeights(part).Dispose();
-    }
-
-    /// <summary>Says which VAE latents belong to: its <see cref="Checkpoint.Fingerprint"/>.</summary>
-    public string VaeFingerprint()
-    {
-        using var weights = OpenWeights("vae");
-        return Checkpoint.Fingerprint(weights, Vae.ToJson().ToJsonString());
-    }
-
-    private ConfigFile Config(string part) => ConfigFile.Read(System.IO.Path.Combine(Part(part), "config.json"));
-
-    private SoraException Lacks(string part) => SoraException.Failed($"the model {Path} has no {part}");
-
-    private static string Find(string model)
-    {
-        if (Directory.Exists(model)) return model;
-        var root = Environment.GetEnvironmentVariable(FolderVariable);
-        if (!string.IsNullOrEmpty(root) && Directory.Exists(System.IO.Path.Combine(root, model))) return System.IO.Path.Combine(root, model);
-        if (model == Builtin) return FindBuiltin();
-        throw SoraException.Failed(
-            $"no model '{model}': {(string.IsNullOrEmpty(root) ? $"it isn't a folder, and {FolderVariable} isn't set" : $"neither a folder nor in {root}")}",
-            "--model takes the path of a folder that holds model_index.json, or a name under $SORA_MODELS");
-    }
-
-    private static string FindBuiltin() => BuiltinFolder()
-        ?? throw SoraException.Failed($"the built-in model '{Builtin}' isn't installed beside the program",
-            "run install.sh again, or name another with --model");
-
-    private static string? BuiltinFolder()
-    {
-        var beside = System.IO.Path.Combine(AppContext.BaseDirectory, Builtin);
-        if (Directory.Exists(beside)) return beside;
-        // A program run from its build folder finds the source tree above it.
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
-        {
-            var candidate = System.IO.Path.Combine(folder.FullName, "src", "Sora", "Builtin", Builtin);
-            if (Directory.Exists(candidate)) return candidate;
-        }
-        return null;
-    }
-
-    /// <summary>In a folder of the Hugging Face cache, the snapshot that <c>main</c> names, or the only one; else the folder.</summary>
-    private static string Snapshot(string folder)
-    {
-        var snapshots = System.IO.Path.Combine(folder, "snapshots");
-        if (!Directory.Exists(snapshots)) return folder;
-        var main = System.IO.Path.Combine(folder, "refs", "main");
-        if (File.Exists(main) && System.IO.Path.Combine(snapshots, File.ReadAllText(main).Trim()) is var named && Directory.Exists(named))
-            return named;
-        return Directory.GetDirectories(snapshots) is [var only] ? only : folder;
     }
 }

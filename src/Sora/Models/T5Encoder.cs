@@ -47,15 +47,16 @@ public sealed record T5Config
 
     /// <summary>Reads a <c>config.json</c>.</summary>
     /// <exception cref="SoraException">It can't be read or is of another kind of model.</exception>
-    public static T5Config Read(string path)
+    public static T5Config Read(string path) => From(ConfigFile.Read(path));
+
+    internal static T5Config From(ConfigFile file)
     {
-        var file = ConfigFile.Read(path);
         var type = file.Text("model_type", "umt5");
         if (type is not ("t5" or "umt5" or "mt5"))
-            throw SoraException.Failed($"{path}: unknown text encoder {type}", "t5, mt5 and umt5 are supported");
+            throw SoraException.Failed($"{file.Path}: unknown text encoder {type}", "t5, mt5 and umt5 are supported");
         var projection = file.Text("feed_forward_proj", type == "t5" ? "relu" : "gated-gelu");
         if (projection is not ("gated-gelu" or "relu"))
-            throw SoraException.Failed($"{path}: unknown feed_forward_proj {projection}", "gated-gelu and relu are supported");
+            throw SoraException.Failed($"{file.Path}: unknown feed_forward_proj {projection}", "gated-gelu and relu are supported");
         return new T5Config
         {
             VocabSize = file.Int("vocab_size", Umt5Xxl.VocabSize),

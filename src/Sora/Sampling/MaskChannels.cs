@@ -78,10 +78,10 @@ internal static class MaskChannels
     /// <summary>What CLIP sees in pictures: [n, tokens, D].</summary>
     private static Tensor Embed(ModelFolder model, IReadOnlyList<Image> seen, Precision precision)
     {
-        var folder = model.Part("image_encoder");
-        var processor = ClipPixels.Read(Path.Combine(model.Part("image_processor"), "preprocessor_config.json"));
+        // A single file of the encoder comes without: CLIP's own numbers.
+        var processor = model.Has("image_processor") ? ClipPixels.Read(Path.Combine(model.Part("image_processor"), "preprocessor_config.json")) : new ClipPixels();
         using var weights = Weights.From(model.OpenWeights("image_encoder"), precision.Options);
-        var encoder = new ClipVision(ClipVisionConfig.Read(Path.Combine(folder, "config.json")), weights);
+        var encoder = new ClipVision(ClipVisionConfig.From(model.Config("image_encoder")), weights);
         var pixels = seen.Select(picture =>
         {
             var (width, height) = processor.ResizedTo(picture.Width, picture.Height);

@@ -106,7 +106,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
     private static Stage Text(ModelFolder model, int length, int passes, int bytes)
     {
         if (!model.Has("text_encoder")) return new Stage("text", 0, 0, 0);
-        var config = T5Config.Read(Path.Combine(model.Part("text_encoder"), "config.json"));
+        var config = T5Config.From(model.Config("text_encoder"));
         var elements = Elements(model, "text_encoder");
         long inner = (long)config.NumHeads * config.DKv;
         var activations = length * (4 * inner + 3L * config.DFf + 4L * config.DModel) * bytes + 3L * config.NumHeads * length * length * bytes;

@@ -8,8 +8,8 @@ namespace Sora.Sampling;
 /// What a model does where the user says nothing. A model names its own in <c>model_index.json</c>, under
 /// <c>"_sora"</c>, which diffusers passes over:
 /// <code>"_sora": {"steps": 8, "guidance": 1, "shift": 2, "fps": 16, "size": "128x128", "frames": 33, "text_length": 64}</code>
-/// (further keys: <c>negative</c>, <c>sampler</c>, <c>guidance_2</c>, <c>window</c>, <c>overlap</c>). Every key may be left out; then the shift is that of
-/// the scheduler's configuration, and the rest is what diffusers and Wan's authors take.
+/// (further keys: <c>negative</c>, <c>sampler</c>, <c>guidance_2</c>, <c>window</c>, <c>overlap</c>). What it leaves out
+/// is what the table of checkpoints says, the shift that of the scheduler's configuration; a user's own table goes before all.
 /// </summary>
 public sealed record ModelDefaults
 {
@@ -23,11 +23,13 @@ public sealed record ModelDefaults
     /// <exception cref="SoraException">A file can't be read, or a key isn't what it should be.</exception>
     public static ModelDefaults Of(ModelFolder model)
     {
-        var path = Path.Combine(model.Path, "model_index.json");
-        var scheduler = SchedulerConfig.Read(Path.Combine(model.Path, "scheduler", "scheduler_config.json"));
-        var settings = Published(model) with { Shift = scheduler.Shift };
-        var own = ConfigFile.Read(path).Object("_sora") ?? [];
-        foreach (var (key, value) in own) settings = With(settings, key, value, path);
+        var scheduler = model.SchedulerPath is { } path ? SchedulerConfig.Read(path) : new SchedulerConfig();
+        // Where there is no scheduler, Wan's own program takes 5.
+        var settings = Published(model) with { Shift = 5 };
+        if (model.Known is { IsUsers: false } known) settings = With(settings, known.Defaults, known.Origin);
+        if (model.SchedulerPath is not null) settings = settings with { Shift = scheduler.Shift };
+        settings = With(settings, model.OwnDefaults.Defaults, model.OwnDefaults.Origin);
+        if (model.Known is { IsUsers: true } own) settings = With(settings, own.Defaults, own.Origin);
         return new ModelDefaults { Settings = settings, Scheduler = scheduler };
     }
 
@@ -38,6 +40,12 @@ public sealed record ModelDefaults
         { Transformer2: not null } => new() { Width = 832, Height = 480, Frames = 81, Guidance = 4, Guidance2 = 3, Steps = 40 },
         _ => new() { Width = 832, Height = 480, Frames = 81 },
     };
+
+    private static SamplingSettings With(SamplingSettings settings, JsonObject defaults, string path)
+    {
+        foreach (var (key, value) in defaults) settings = With(settings, key, value, path);
+        return settings;
+    }
 
     private static SamplingSettings With(SamplingSettings settings, string key, JsonNode? value, string path)
     {
@@ -59,12 +67,12 @@ public sealed record ModelDefaults
                 ("sampler", _) => settings with { Sampler = value.GetValue<string>() },
                 ("size", _) when FrameSize.Parse(value.GetValue<string>()) is var size =>
                     settings with { Width = size.Width, Height = size.Height },
-                _ => throw SoraException.Failed($"{path}: unknown default '_sora.{key}'", "update sora"),
+                _ => throw SoraException.Failed($"{path}: unknown default '{key}'", "update sora"),
             };
         }
         catch (Exception fault) when (fault is InvalidOperationException or FormatException or JsonException)
         {
-            throw SoraException.Failed($"{path}: the default '_sora.{key}' can't be {value?.ToJsonString()}", null, fault);
+            throw SoraException.Failed($"{path}: the default '{key}' can't be {value?.ToJsonString()}", null, fault);
         }
     }
 }

@@ -19,7 +19,7 @@ internal sealed record TextRows(Tensor Prompt, Tensor? Negative, int Length)
     /// <param name="reporter">Told which words the model doesn't know.</param>
     public static TextRows Encode(ModelFolder model, SamplingSettings settings, Precision precision, Reporter reporter)
     {
-        using var encoder = TextEncoder.Open(model.Part("tokenizer"), model.Part("text_encoder"), precision.Options, reporter);
+        using var encoder = TextEncoder.Open(model, precision.Options, reporter);
         var unknown = encoder.Tokenizer.UnknownWords(PromptCleaner.Clean(settings.Prompt));
         if (unknown.Count > 0) reporter.Warn($"the model doesn't know {string.Join(", ", unknown.Select(word => $"'{word}'"))}");
         Tensor Rows(string prompt) => encoder.Rows(prompt, settings.TextLength).unsqueeze(0);

@@ -41,18 +41,18 @@ internal sealed class SentencePieceModel
 
     private enum PieceKind { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6 }
 
-    public static TokenizerParts Read(string path)
+    public static TokenizerParts Read(byte[] bytes, string origin)
     {
         try
         {
-            var model = new SentencePieceModel(new CodedInputStream(File.ReadAllBytes(path)));
+            var model = new SentencePieceModel(new CodedInputStream(bytes));
             var after = model.endId >= 0 ? new[] { model.endId } : [];
             return new TokenizerParts(model.Segment, [], after, [.. model.entries.Select(entry => entry.Text)],
                 Math.Max(0, model.padId), model.unknownId);
         }
-        catch (Exception error) when (error is InvalidProtocolBufferException or IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is InvalidProtocolBufferException)
         {
-            throw SoraException.Failed($"cannot read {path}: {error.Message}", "download the tokenizer again", error);
+            throw SoraException.Failed($"cannot read {origin}: {error.Message}", "download the tokenizer again", error);
         }
     }
 

@@ -15,24 +15,24 @@ public sealed class TextEncoder : IDisposable
     /// <summary>From this many parameters on, loading and running the encoder takes longer than reading a file.</summary>
     private const long CachedFrom = 100_000_000;
 
-    private readonly string folder;
+    private readonly string path;
     private readonly WeightsOptions options;
     private readonly Reporter reporter;
     private readonly Lazy<string> fingerprint;
     private readonly EmbeddingCache? cache;
     private (Weights Weights, T5Encoder Encoder)? loaded;
 
-    private TextEncoder(Tokenizer tokenizer, string folder, WeightsOptions options, Reporter reporter, EmbeddingCache? cache)
+    private TextEncoder(Tokenizer tokenizer, (string Path, ConfigFile Config) encoder, WeightsOptions options, Reporter reporter, EmbeddingCache? cache)
     {
-        (Tokenizer, this.folder, this.options, this.reporter) = (tokenizer, folder, options, reporter);
-        Config = T5Config.Read(Path.Combine(folder, "config.json"));
-        using var weights = Checkpoint.Open(folder);
+        (Tokenizer, path, this.options, this.reporter) = (tokenizer, encoder.Path, options, reporter);
+        Config = T5Config.From(encoder.Config);
+        using var weights = Checkpoint.Open(path);
         Stored = weights.Tensors.Values.Where(tensor => tensor.DType.IsFloat()).Select(tensor => tensor.DType).First();
         this.cache = cache ?? (weights.Tensors.Values.Sum(tensor => tensor.Elements) >= CachedFrom ? EmbeddingCache.OfUser() : null);
         fingerprint = new Lazy<string>(() =>
         {
-            using var source = Checkpoint.Open(folder);
-            return Checkpoint.Fingerprint(source, File.ReadAllText(Path.Combine(folder, "config.json")));
+            using var source = Checkpoint.Open(path);
+            return Checkpoint.Fingerprint(source, encoder.Config.ToJson().ToJsonString());
         });
     }
 
@@ -52,11 +52,16 @@ public sealed class TextEncoder : IDisposable
     /// <exception cref="SoraException">A file is missing or of another kind of model.</exception>
     public static TextEncoder Open(
         string tokenizerFolder, string encoderFolder, WeightsOptions? options = null, Reporter? reporter = null) =>
-        new(Tokenizer.Load(tokenizerFolder), encoderFolder, options ?? new WeightsOptions(), reporter ?? Reporter.Silent, null);
+        new(Tokenizer.Load(tokenizerFolder), InFolder(encoderFolder), options ?? new WeightsOptions(), reporter ?? Reporter.Silent, null);
+
+    /// <summary>Opens a model's text encoder; only configs and headers are read.</summary>
+    /// <exception cref="SoraException">A file is missing or of another kind of model.</exception>
+    public static TextEncoder Open(ModelFolder model, WeightsOptions options, Reporter reporter) =>
+        new(model.OpenTokenizer(), (model.Part("text_encoder"), model.Config("text_encoder")), options, reporter, null);
 
     /// <summary>Opens a text encoder of any size with a cache.</summary>
     internal static TextEncoder OpenCached(string tokenizerFolder, string encoderFolder, EmbeddingCache cache, Reporter reporter) =>
-        new(Tokenizer.Load(tokenizerFolder), encoderFolder, new WeightsOptions(), reporter, cache);
+        new(Tokenizer.Load(tokenizerFolder), InFolder(encoderFolder), new WeightsOptions(), reporter, cache);
 
     /// <summary>
     /// The embeddings <c>[prompts, length, D]</c>: the rows of each prompt, then rows of zeros. No gradients are recorded.
@@ -91,6 +96,8 @@ public sealed class TextEncoder : IDisposable
         loaded = null;
     }
 
+    private static (string Path, ConfigFile Config) InFolder(string folder) => (folder, ConfigFile.Read(Path.Combine(folder, "config.json")));
+
     private Tensor Cached(int[] ids)
     {
         if (cache is null) return Run(ids);
@@ -114,7 +121,7 @@ public sealed class TextEncoder : IDisposable
     {
         if (loaded is null)
         {
-            var weights = Weights.Open(folder, options);
+            var weights = Weights.Open(path, options);
             loaded = (weights, new T5Encoder(Config, weights));
         }
         using var scope = NewDisposeScope();

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Sora.Clips;
 
 namespace Sora.Models.Text;
 
@@ -16,17 +17,24 @@ public sealed class Tokenizer
     internal Tokenizer(TokenizerParts parts) => this.parts = parts;
 
     /// <summary>Reads the tokenizer of a model.</summary>
-    /// <param name="folder">The folder with <c>tokenizer.json</c> or <c>spiece.model</c>.</param>
+    /// <param name="folder">The folder with <c>tokenizer.json</c> or <c>spiece.model</c>, or one of these files.</param>
     /// <exception cref="SoraException">There is none, or it uses something that is not supported.</exception>
     public static Tokenizer Load(string folder)
     {
+        if (File.Exists(folder)) return Path.GetExtension(folder) == ".json" ? new Tokenizer(TokenizerJson.Read(folder)) : FromSentencePiece(ReadAll(folder), folder);
         var json = Path.Combine(folder, "tokenizer.json");
         if (File.Exists(json)) return new Tokenizer(TokenizerJson.Read(json));
         var model = Path.Combine(folder, "spiece.model");
-        if (File.Exists(model)) return new Tokenizer(SentencePieceModel.Read(model));
+        if (File.Exists(model)) return FromSentencePiece(ReadAll(model), model);
         throw SoraException.Failed($"no tokenizer.json and no spiece.model in {folder}",
             "a model folder has them in its sub-folder tokenizer");
     }
+
+    /// <summary>Reads the bytes of a <c>spiece.model</c>.</summary>
+    /// <param name="bytes">The file, or what another file carries of it.</param>
+    /// <param name="origin">Where they come from, for messages.</param>
+    /// <exception cref="SoraException">They are something else.</exception>
+    public static Tokenizer FromSentencePiece(byte[] bytes, string origin) => new(SentencePieceModel.Read(bytes, origin));
 
     /// <summary>How many ids there are, from 0 on.</summary>
     public int Count => parts.Tokens.Length;
@@ -71,6 +79,18 @@ public sealed class Tokenizer
             .Where(word => parts.Segment(WellFormed(word)).Contains(UnknownId))
             .Distinct(StringComparer.Ordinal),
     ];
+
+    private static byte[] ReadAll(string path)
+    {
+        try
+        {
+            return File.ReadAllBytes(path);
+        }
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+        {
+            throw Files.CannotRead(path, fault);
+        }
+    }
 
     /// <summary>A word without punctuation at its ends; punctuation alone stays as it is.</summary>
     private static string Trim(string word)

@@ -1,0 +1,31 @@
+using System.CommandLine;
+using Sora.Models;
+
+namespace Sora.Cli;
+
+/// <summary>Options that name the parts of a model one by one, for models that come as single files.</summary>
+internal static class ModelOptions
+{
+    /// <summary>Of every verb that uses a VAE.</summary>
+    public static readonly Option<string?> Vae = Part("--vae", "VAE, instead of the model's own or the one beside its file");
+
+    private static readonly Option<string?> LowNoise = Part("--transformer-2", "Expert for low noise, of a model with two that comes as single files");
+    private static readonly Option<string?> TextEncoder = Part("--text-encoder", "Text encoder, instead of the model's own or the one beside its file");
+    private static readonly Option<string?> Tokenizer = Part("--tokenizer", "tokenizer.json or spiece.model, where the text encoder's file has none inside");
+    private static readonly Option<string?> ImageEncoder = Part("--image-encoder", "CLIP's image encoder, instead of the model's own or the one beside its file");
+
+    /// <summary>In the order in which help lists them.</summary>
+    public static readonly Symbol[] All = [LowNoise, Vae, TextEncoder, Tokenizer, ImageEncoder];
+
+    /// <summary>The parts that were named.</summary>
+    public static PartPaths Paths(ParseResult args) => new()
+    {
+        LowNoise = args.GetValue(LowNoise),
+        Vae = args.GetValue(Vae),
+        TextEncoder = args.GetValue(TextEncoder),
+        Tokenizer = args.GetValue(Tokenizer),
+        ImageEncoder = args.GetValue(ImageEncoder),
+    };
+
+    private static Option<string?> Part(string name, string description) => new(name) { Description = description, HelpName = "FILE" };
+}
