@@ -1,6 +1,5 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace TorchSharp;
 
@@ -15,9 +14,6 @@ internal static unsafe partial class Native
         // (BLAS, the video decoder). It must be in the C environment before libgomp starts, so .NET's own
         // SetEnvironmentVariable does not do.
         if (OperatingSystem.IsLinux() || OperatingSystem.IsMacOS()) SetEnvironment("OMP_WAIT_POLICY", "passive", 0);
-        // Releases of OpenBLAS know no processor that is younger than they are and then choose kernels of half the width:
-        // 240 instead of 450 GFLOP/s on a Zen 5 with OpenBLAS 0.3.21. The name stands for AVX-512, whoever makes it.
-        if (OperatingSystem.IsLinux() && Avx512DQ.VL.IsSupported && Avx512BW.IsSupported) SetEnvironment("OPENBLAS_CORETYPE", "SkylakeX", 0);
         NativeLibrary.SetDllImportResolver(typeof(Native).Assembly, Resolve);
     }
 

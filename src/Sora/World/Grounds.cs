@@ -52,7 +52,7 @@ internal static class Grounds
         var ripple = Wave(p.Z * All(3.6f) + p.X * All(0.5f) + warp * All(2.2f)) - All(0.5f);
         ripple *= Fade(p.WidthZ, 3.6f);
         var grain = (Noise(p.X * All(11), p.Z * All(11), seed ^ 7) - All(0.5f)) * Fade(width, 11);
-        var tone = Saturate(All(0.5f) + All(0.75f) * ripple + All(0.35f) * grain + All(0.4f) * (warp - All(0.5f)));
+        var tone = Saturate(All(0.5f) + All(0.55f) * ripple + All(0.25f) * grain + All(0.4f) * (warp - All(0.5f)));
         return Matte(V3.Lerp(All(Rgb.Shown(0.76, 0.60, 0.37)), All(Rgb.Shown(0.93, 0.81, 0.57)), tone));
     }
 
@@ -118,11 +118,11 @@ internal static class Grounds
 
     private static GroundSurface Checker(GroundPoints p)
     {
-        const float tile = 0.55f;
+        const float tile = 0.62f;
         V a = Square(p.X * All(0.5f / tile), p.WidthX * All(0.5f / tile));
         V b = Square(p.Z * All(0.5f / tile), p.WidthZ * All(0.5f / tile));
         var light = All(0.5f) + All(0.5f) * a * b;
-        return Matte(V3.Lerp(All(Rgb.Shown(0.24, 0.27, 0.36)), All(Rgb.Shown(0.90, 0.88, 0.82)), light));
+        return Matte(V3.Lerp(All(Rgb.Shown(0.42, 0.46, 0.56)), All(Rgb.Shown(0.84, 0.82, 0.77)), light));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
