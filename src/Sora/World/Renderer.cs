@@ -49,6 +49,18 @@ public static class Renderer
     }
 
     /// <summary>
+    /// Renders only some frames of a clip, in the order given: frame number n shows the scene after n / fps seconds, as
+    /// it would in the whole clip.
+    /// </summary>
+    public static RenderedClip RenderSome(Scene scene, int width, int height, IReadOnlyList<int> frames, double fps = SceneOptions.DefaultFps)
+    {
+        var clip = RenderedClip.Allocate(width, height, frames.Count);
+        var simulation = Simulation.Run(scene, frames.Max() + 1, fps);
+        for (var slot = 0; slot < frames.Count; slot++) RenderFrame(scene, simulation, clip, (slot, frames[slot]), fps);
+        return clip;
+    }
+
+    /// <summary>
     /// Renders a scene into the buffers of <paramref name="clip"/>, whose sizes say what to render. The result does
     /// not depend on the number of threads.
     /// </summary>
@@ -57,22 +69,24 @@ public static class Renderer
         var simulation = Simulation.Run(scene, clip.Frames, fps);
         if (threads == 1)
         {
-            for (var frame = 0; frame < clip.Frames; frame++) RenderFrame(scene, simulation, clip, frame, fps);
+            for (var frame = 0; frame < clip.Frames; frame++) RenderFrame(scene, simulation, clip, (frame, frame), fps);
             return;
         }
         var options = new ParallelOptions { MaxDegreeOfParallelism = threads };
-        Parallel.For(0, clip.Frames, options, frame => RenderFrame(scene, simulation, clip, frame, fps));
+        Parallel.For(0, clip.Frames, options, frame => RenderFrame(scene, simulation, clip, (frame, frame), fps));
     }
 
-    private static void RenderFrame(Scene scene, Simulation simulation, RenderedClip clip, int frame, double fps)
+    /// <summary>Renders a frame of the simulation into a place of the clip.</summary>
+    private static void RenderFrame(Scene scene, Simulation simulation, RenderedClip clip, (int Slot, int Frame) place, double fps)
     {
+        var (slot, frame) = place;
         int width = clip.Width, height = clip.Height, pixels = width * height;
         var poses = new Pose[scene.Objects.Count];
         for (var i = 0; i < poses.Length; i++) poses[i] = simulation.At(frame, i);
         var tracer = new FrameTracer(scene, poses, frame / fps, (double)width / height, height);
-        var rgb = clip.Rgb.AsSpan(3 * pixels * frame, 3 * pixels);
-        var depth = clip.Depth.AsSpan(pixels * frame, pixels);
-        var objects = clip.Objects.AsSpan(pixels * frame, pixels);
+        var rgb = clip.Rgb.AsSpan(3 * pixels * slot, 3 * pixels);
+        var depth = clip.Depth.AsSpan(pixels * slot, pixels);
+        var objects = clip.Objects.AsSpan(pixels * slot, pixels);
         var stride = (width + Lanes - 1) / Lanes * Lanes;
         var packed = ArrayPool<uint>.Shared.Rent(stride * (height + 1));
         Cast(tracer, width, height, packed, depth);
