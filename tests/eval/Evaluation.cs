@@ -57,7 +57,7 @@ internal static class Evaluation
 
     private static void ScoreVae(string? model, Footages data, Report report)
     {
-        var folder = Path.Combine(ModelFolder.Locate(model), "vae");
+        var folder = Path.Combine(ModelLocator.Find(model), "vae");
         if (!Directory.Exists(folder)) throw SoraException.Failed($"no VAE in {folder}", "--model takes a folder that holds one");
         using var weights = Weights.Open(folder, new WeightsOptions { DType = float32 });
         var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(folder, "config.json")), weights);
