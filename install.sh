@@ -76,13 +76,14 @@ choose_packages() {
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-# Debian packages: ffmpeg always; for the local build what compiles the C++ shim, and libtorch with the parallel BLAS
-# (without it libtorch falls back to a slow one), unless LIBTORCH names another libtorch.
+# Debian packages: ffmpeg always; for the local build what compiles the C++ shim, and libtorch with a parallel BLAS
+# (without it libtorch falls back to a slow one; that of OpenMP shares libtorch's threads, where that with threads of its
+# own fights with them for the processors), unless LIBTORCH names another libtorch.
 install_prerequisites() {
     local wanted=(ffmpeg) missing=() package as_root=()
     if [ "$packages" != nuget ]; then
         wanted+=(cmake g++ make)
-        if [ -z "${LIBTORCH:-}" ]; then wanted+=(libtorch-dev libopenblas0-pthread); fi
+        if [ -z "${LIBTORCH:-}" ]; then wanted+=(libtorch-dev libopenblas0-openmp); fi
     fi
     for package in "${wanted[@]}"; do
         if ! is_installed "$package"; then missing+=("$package"); fi

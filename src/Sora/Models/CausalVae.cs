@@ -5,7 +5,7 @@ namespace Sora.Models;
 
 /// <summary>
 /// The causal video VAE of Wan (https://arxiv.org/abs/2503.20314, section 4.1), in both kinds: 2.1 (flat) and 2.2
-/// (residual, on folded pixels). It looks backward in time only, so a video of any length passes through it
+/// (residual, on folded pixels), and a small kind of this project's own, linear but for what refines its pixels. It looks backward in time only, so a video of any length passes through it
 /// chunk by chunk, with what each layer remembers between chunks: a chunked result equals the result of one pass.
 /// Video is <c>[B, 3, F, H, W]</c> in [-1, 1] with F = 1 + 4k frames (for the usual time factor 4), latents are raw
 /// <c>[B, z, 1 + k, h, w]</c>.
@@ -15,16 +15,16 @@ public sealed class CausalVae
     /// <summary>Pixels in the frames of a chunk that <see cref="Encode"/> and <see cref="Decode"/> aim at.</summary>
     private const long ChunkPixels = 1 << 18;
 
-    private readonly VaeEncoderNetwork encoder;
-    private readonly VaeDecoderNetwork decoder;
+    private readonly IVaeNetwork encoder;
+    private readonly IVaeNetwork decoder;
 
     /// <summary>Builds the VAE over <paramref name="weights"/>, which must outlive it.</summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
     public CausalVae(CausalVaeConfig config, Weights weights)
     {
         Config = config;
-        encoder = new VaeEncoderNetwork(config, weights);
-        decoder = new VaeDecoderNetwork(config, weights);
+        encoder = config.IsBlock ? new BlockEncoderNetwork(config, weights) : new VaeEncoderNetwork(config, weights);
+        decoder = config.IsBlock ? new BlockDecoderNetwork(config, weights) : new VaeDecoderNetwork(config, weights);
     }
 
     /// <summary>The sizes.</summary>

@@ -8,6 +8,8 @@ namespace Sora.Models;
 /// </summary>
 public sealed record CausalVaeConfig
 {
+    private const string WanClass = "AutoencoderKLWan", BlockClass = "SoraBlockVae";
+
     /// <summary>Width of the encoder's first stage.</summary>
     public int BaseDim { get; init; } = 96;
 
@@ -31,6 +33,12 @@ public sealed record CausalVaeConfig
 
     /// <summary>Whether stages have average and duplication shortcuts (the 2.2 kind).</summary>
     public bool IsResidual { get; init; }
+
+    /// <summary>
+    /// Whether it is the linear transform of blocks with a network behind it that refines pixels (class
+    /// <c>SoraBlockVae</c>; the decoder's base width and the residual blocks are that network's).
+    /// </summary>
+    public bool IsBlock { get; init; }
 
     /// <summary>Channels that the encoder sees: 3 times the square of the patch size.</summary>
     public int InChannels { get; init; } = 3;
@@ -129,8 +137,8 @@ public sealed record CausalVaeConfig
 
     internal static CausalVaeConfig From(ConfigFile file)
     {
-        if (file.ClassName is { } name && name != "AutoencoderKLWan")
-            throw SoraException.Failed($"{file.Path}: unknown VAE class {name}", "AutoencoderKLWan is supported");
+        if (file.ClassName is { } name && name is not (WanClass or BlockClass))
+            throw SoraException.Failed($"{file.Path}: unknown VAE class {name}", $"{WanClass} and {BlockClass} are supported");
         var fallback = Wan21;
         var config = new CausalVaeConfig
         {
@@ -142,6 +150,7 @@ public sealed record CausalVaeConfig
             AttnScales = file.Numbers("attn_scales", fallback.AttnScales),
             TemporalDownsample = file.Flags("temperal_downsample", fallback.TemporalDownsample),
             IsResidual = file.Flag("is_residual", false),
+            IsBlock = file.ClassName == BlockClass,
             InChannels = file.Int("in_channels", fallback.InChannels),
             OutChannels = file.Int("out_channels", fallback.OutChannels),
             PatchSize = file.Int("patch_size", 1),
@@ -155,7 +164,7 @@ public sealed record CausalVaeConfig
     /// <summary>The <c>config.json</c> that diffusers reads.</summary>
     public JsonObject ToJson() => new()
     {
-        ["_class_name"] = "AutoencoderKLWan",
+        ["_class_name"] = ClassName,
         ["attn_scales"] = List(AttnScales),
         ["base_dim"] = BaseDim,
         ["decoder_base_dim"] = DecoderBaseDim,
@@ -174,6 +183,9 @@ public sealed record CausalVaeConfig
         ["z_dim"] = ZDim,
     };
 
+    /// <summary>The class that configs name.</summary>
+    internal string ClassName => IsBlock ? BlockClass : WanClass;
+
     private static JsonArray List<T>(IEnumerable<T> values) => [.. values.Select(value => JsonValue.Create(value))];
 
     private void Check(string path)
@@ -187,6 +199,7 @@ public sealed record CausalVaeConfig
         Demand(DimMult.Count > 0 && DimMult.All(mult => mult > 0), "dim_mult must list positive widths");
         Demand(TemporalDownsample.Count == DimMult.Count - 1, "temperal_downsample needs one entry for each stage but the last");
         Demand(InChannels == 3 * PatchSize * PatchSize && OutChannels == InChannels, "in_channels and out_channels must be 3 times the square of patch_size");
+        Demand(!IsBlock || (SpatialFactor == PatchSize * Blocks.Side && TemporalFactor == Blocks.Frames), $"blocks are of {Blocks.Side} folded pixels a side and {Blocks.Frames} frames");
         Demand(!IsResidual || ShortcutsDivide(), "the widths of neighbouring stages don't fit the shortcuts of a residual VAE");
         Demand(LatentsMean.Count == ZDim && LatentsStd.Count == ZDim, $"latents_mean and latents_std need {ZDim} entries");
     }

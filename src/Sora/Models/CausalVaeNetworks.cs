@@ -24,7 +24,7 @@ internal sealed class MidBlock(Weights weights, int channels)
 }
 
 /// <summary>Pixels (folded into patches) to moments, chunk by chunk.</summary>
-internal sealed class VaeEncoderNetwork
+internal sealed class VaeEncoderNetwork : IVaeNetwork
 {
     /// <summary>One step of the encoder: x, what the stream remembers, trace.</summary>
     private delegate Tensor Layer(Tensor x, StreamMemory memory, Trace trace);
@@ -122,7 +122,7 @@ internal sealed class VaeEncoderNetwork
 }
 
 /// <summary>Latents to pixels (folded into patches), chunk by chunk.</summary>
-internal sealed class VaeDecoderNetwork
+internal sealed class VaeDecoderNetwork : IVaeNetwork
 {
     private readonly PointConv postQuantConv;
     private readonly CausalConv convIn;

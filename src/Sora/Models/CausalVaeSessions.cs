@@ -7,11 +7,11 @@ namespace Sora.Models;
 public sealed class VaeEncoder : IDisposable
 {
     private readonly CausalVae vae;
-    private readonly VaeEncoderNetwork network;
+    private readonly IVaeNetwork network;
     private TiledStream? stream;
     private int chunk;
 
-    internal VaeEncoder(CausalVae vae, VaeEncoderNetwork network) => (this.vae, this.network) = (vae, network);
+    internal VaeEncoder(CausalVae vae, IVaeNetwork network) => (this.vae, this.network) = (vae, network);
 
     /// <summary>
     /// Encodes the next frames, <c>[B, 3, F, H, W]</c> in [-1, 1]: at first 1 + 4k of them, then any multiple of 4
@@ -66,11 +66,11 @@ public sealed class VaeEncoder : IDisposable
 public sealed class VaeDecoder : IDisposable
 {
     private readonly CausalVae vae;
-    private readonly VaeDecoderNetwork network;
+    private readonly IVaeNetwork network;
     private TiledStream? stream;
     private int chunk;
 
-    internal VaeDecoder(CausalVae vae, VaeDecoderNetwork network) => (this.vae, this.network) = (vae, network);
+    internal VaeDecoder(CausalVae vae, IVaeNetwork network) => (this.vae, this.network) = (vae, network);
 
     /// <summary>Decodes the next latent frames, raw, <c>[B, z, t, h, w]</c>, any number of them.</summary>
     /// <returns>Their video frames, <c>[B, 3, F, H, W]</c> in [-1, 1]: 4 for each latent frame, 1 for the stream's first.</returns>

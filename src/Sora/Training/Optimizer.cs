@@ -40,6 +40,7 @@ internal sealed class Optimizer : IDisposable
     public Optimizer(IReadOnlyDictionary<string, Tensor> parameters, OptimizerOptions options)
     {
         this.options = options;
+        parameters = parameters.Where(p => p.Value.requires_grad).ToDictionary();
         foreach (var shaped in parameters.Where(p => IsMatrix(p.Key, p.Value)).GroupBy(p => Flat(p.Value.shape)))
         {
             var members = shaped.ToArray();

@@ -40,6 +40,8 @@ internal sealed class VaeTask : TrainingTask
         vae.Clamps = false;
         var (mean, logVariance) = vae.EncodeMoments(video);                      // [B, z, T, h, w]
         var back = vae.Decode(mean + (Noise * randn_like(mean)));
+        // A transform that is given has no posterior to shape.
+        if (vae.Config.IsBlock) return Reconstruction(back, video);
         return Reconstruction(back, video)
             + (MeanWeight * mean.square().mean())
             + (LogVarianceWeight * (logVariance - RestingLogVariance).square().mean());
@@ -119,6 +121,10 @@ internal sealed class VaeTask : TrainingTask
             return vae.Encode(video).transpose(0, 1).flatten(1);                 // [z, everything else]
         }).ToArray();
         var all = cat(values, dim: 1).to(ScalarType.Float64);
-        return ([.. all.mean([1]).data<double>()], [.. all.std(1).data<double>()]);
+        var deviation = all.std(1);
+        // Principal components differ a hundredfold in size, and in what they mean for the picture. At the root of that, the
+        // first of them count for more in the transformer's loss, and the last are the last to come out of the noise.
+        if (vae.Config.IsBlock) deviation = (deviation * deviation.mean()).sqrt();
+        return ([.. all.mean([1]).data<double>()], [.. deviation.data<double>()]);
     }
 }

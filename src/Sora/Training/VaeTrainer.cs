@@ -23,6 +23,11 @@ public static class VaeTrainer
         var vae = new CausalVae(config, weights);
         if (start.Inflate) VaeTask.Inflate(weights.Named());
         var first = TrainingLoop.SavedStep(options);
+        if (config.IsBlock)
+        {
+            if (start.Folder is null && first == 0) BlockTransform.Fit(weights.Named().ToDictionary(p => p.Key, p => p.Value), config, data, start.FitClips);
+            BlockTransform.Freeze(weights.Named().ToDictionary(p => p.Key, p => p.Value));
+        }
         using var task = new VaeTask(vae, weights, data.Source, new ClipBatches(data.Source, data.Shapes, options.Seed, first), options.SavedType);
         using var loop = new TrainingLoop(task, options, reporter);
         loop.Run(cancellation);
@@ -32,4 +37,8 @@ public static class VaeTrainer
 /// <summary>Where a VAE's training begins.</summary>
 /// <param name="Folder">A model folder whose VAE is trained further; null: new weights of the small preset.</param>
 /// <param name="Inflate">Resets the time convolutions: a VAE of stills becomes one of clips that treats every frame as a still.</param>
-public sealed record VaeStart(string? Folder = null, bool Inflate = false);
+public sealed record VaeStart(string? Folder = null, bool Inflate = false)
+{
+    /// <summary>Clips that the transform of a new VAE is fitted to.</summary>
+    public int FitClips { get; init; } = 2048;
+}

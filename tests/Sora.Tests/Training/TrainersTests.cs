@@ -16,14 +16,14 @@ public sealed class TrainersTests : IDisposable
     public void VaeThenTransformerMakeAModelFolderInHalfPrecision()
     {
         var (vae, model) = (Path.Combine(folder, "vae"), Path.Combine(folder, "model"));
-        VaeTrainer.Train(Clips("32x32x1", 2), Options(vae, 1), new VaeStart(), Reporter.Silent, CancellationToken.None);
+        VaeTrainer.Train(Clips("32x32x5", 2), Options(vae, 1), new VaeStart { FitClips = 32 }, Reporter.Silent, CancellationToken.None);
         var start = new TransformerStart(Path.Combine(folder, "latents"), TokensPerStep: 16) { VaeFolder = vae };
         TransformerTrainer.Train(Clips("32x32x5", 4), Options(model, 2), start, Reporter.Silent, CancellationToken.None);
 
         var opened = ModelFolder.Open(model);
         opened.Check();
         Assert.True(opened.ExpandTimesteps);
-        Assert.Equal(48, opened.Vae.ZDim);
+        Assert.Equal(96, opened.Vae.ZDim);
         Assert.All(opened.Vae.LatentsStd, deviation => Assert.InRange(deviation, 1e-6, 1e3));
         foreach (var part in new[] { "vae", "transformer", "text_encoder" })
         {
@@ -35,7 +35,7 @@ public sealed class TrainersTests : IDisposable
 
         // Encoded clips of another VAE must not be taken for this one's.
         var other = Path.Combine(folder, "other");
-        VaeTrainer.Train(Clips("32x32x1", 2), Options(other, 1) with { Seed = 9 }, new VaeStart(), Reporter.Silent, CancellationToken.None);
+        VaeTrainer.Train(Clips("32x32x5", 2), Options(other, 1) with { Seed = 9 }, new VaeStart { FitClips = 32 }, Reporter.Silent, CancellationToken.None);
         var error = Assert.Throws<SoraException>(() => TransformerTrainer.Train(Clips("32x32x5", 4), Options(model, 2), start with { VaeFolder = other }, Reporter.Silent, CancellationToken.None));
         Assert.Contains("another vae", error.Message);
     }
