@@ -66,7 +66,7 @@ internal sealed class Judge : IDisposable
     /// <summary>Shapes.</summary>
     public const int Shapes = 6;
 
-    private const int Narrow = 16, Middle = 32, Wide = 64, Slot = 64, Scene = 96, Hidden = 192, Statistics = 7;
+    private const int Narrow = 16, Middle = 32, Wide = 64, Slot = 64, Scene = 96, Hidden = 192, Statistics = 7, Grid = 24, Moves = 128;
     private const int Grounds = 7, Skies = 5, Cameras = 9, Counts = 3, Sizes = 3, Motions = 14;
 
     /// <summary>
@@ -77,8 +77,8 @@ internal sealed class Judge : IDisposable
     private readonly Weights weights;
     private readonly Stage fine, middle, inner, wide, first, second;
     private readonly TimeMix middleTime, wideTime;
-    private readonly Stage flow, flowMiddle, flowWide, flowLast;
-    private readonly Linear cover, coverFine, grid, scene, sceneTime, sceneHead, slot, slotHead, clip, clipTime, clipHead, flowAll, flowClip, flowHead;
+    private readonly Stage flow, flowMiddle, flowCoarse;
+    private readonly Linear cover, coverFine, grid, scene, sceneTime, sceneHead, slot, slotHead, clip, clipTime, clipHead, flowGrid, flowAll, flowClip, flowHead;
     private readonly Tensor places;
 
     /// <summary>Builds the network over weights, which it disposes.</summary>
@@ -95,8 +95,8 @@ internal sealed class Judge : IDisposable
         second = new Stage(weights.Scope("second"), Wide, Wide);
         cover = new Linear(weights.Scope("cover"), Wide, 4 * (1 + Colours));
         coverFine = new Linear(weights.Scope("cover_fine"), Middle, 1 + Colours, withBias: false);
-        grid = new Linear(weights.Scope("grid"), Wide, 24);
-        scene = new Linear(weights.Scope("scene"), 24 * 16 + Wide + Colours * Statistics, Scene);
+        grid = new Linear(weights.Scope("grid"), Wide, Grid);
+        scene = new Linear(weights.Scope("scene"), 16 * Grid + Wide + Colours * Statistics, Scene);
         sceneTime = new Linear(weights.Scope("scene_time"), Moments.Count * Scene, Hidden);
         sceneHead = new Linear(weights.Scope("scene_proj_out"), Hidden, Grounds + Skies + Cameras + Counts);
         slot = new Linear(weights.Scope("slot"), Wide + Statistics, Slot);
@@ -106,11 +106,11 @@ internal sealed class Judge : IDisposable
         clipHead = new Linear(weights.Scope("clip_proj_out"), Hidden, 1 + Shapes + Sizes + Motions);
         flow = new Stage(weights.Scope("flow"), 3 * Moments.Count, Wide, side: 5, stride: 2);
         flowMiddle = new Stage(weights.Scope("flow_middle"), Wide, Wide, stride: 2);
-        flowWide = new Stage(weights.Scope("flow_wide"), Wide, Scene, stride: 2);
-        flowLast = new Stage(weights.Scope("flow_last"), Scene, Scene);
-        flowAll = new Linear(weights.Scope("flow_all"), 16 * Scene, Hidden);
-        flowClip = new Linear(weights.Scope("flow_clip"), Hidden, Hidden, withBias: false);
-        flowHead = new Linear(weights.Scope("flow_proj_out"), Hidden, Cameras, withBias: false);
+        flowCoarse = new Stage(weights.Scope("flow_coarse"), Wide, Wide, stride: 2);
+        flowGrid = new Linear(weights.Scope("flow_grid"), Wide, Grid);
+        flowAll = new Linear(weights.Scope("flow_scene"), 16 * Grid, Moves);
+        flowClip = new Linear(weights.Scope("flow_slot"), Moves, Hidden, withBias: false);
+        flowHead = new Linear(weights.Scope("moves_proj_out"), Moves, Cameras, withBias: false);
         places = Places().DetachFromDisposeScope();
     }
 
@@ -163,7 +163,7 @@ internal sealed class Judge : IDisposable
         var frame = slotHead.Forward(slots).view(batch, times, Colours, 1 + Shapes);
         var over = slots.view(batch, times, Colours, Slot).transpose(1, 2).flatten(2);     // [B, 10, T 64]
         over = cat([over, context.unsqueeze(1).expand(batch, Colours, Hidden)], 2);
-        var moving = Flow(frames);                                                         // [B, 192]
+        var moving = Flow(frames);                                                         // [B, 128]
         over = (clip.Forward(over) + flowClip.Forward(moving).unsqueeze(1)).relu();
         var heads = clipHead.Forward(clipTime.Forward(over).relu()).split([1, Shapes, Sizes, Motions], 2);
         return new Opinion
@@ -189,15 +189,15 @@ internal sealed class Judge : IDisposable
         places.Dispose();
     }
 
-    /// <summary>How the picture as a whole moves, [B, 192]: convolutions over all frames' changes side by side.</summary>
+    /// <summary>How the picture as a whole moves, [B, 128]: convolutions over all frames' changes side by side.</summary>
     private Tensor Flow(Tensor frames)
     {
         var (batch, times) = (frames.shape[0], frames.shape[1]);
         var small = functional.avg_pool2d(frames.flatten(0, 1), 2).view(batch, times, 3, Side / 2, Side / 2);
         var changes = (small.narrow(1, 1, times - 1) - small.narrow(1, 0, times - 1)) * 4;
         var x = flow.Forward(cat([small.mean([1]), changes.flatten(1, 2)], 1));            // [B, 64, 32, 32]
-        x = flowWide.Forward(flowMiddle.Forward(x));                                       // [B, 96, 8, 8]
-        x = x + flowLast.Forward(x);
+        x = flowCoarse.Forward(flowMiddle.Forward(x));                                     // [B, 64, 8, 8]
+        x = flowGrid.Forward(x.flatten(2).transpose(1, 2)).relu().transpose(1, 2).unflatten(2, 8, 8);
         return flowAll.Forward(functional.avg_pool2d(x, 2).flatten(1)).relu();
     }
 

@@ -38,24 +38,23 @@ chosen() {
 }
 
 prepare() {
-    local work=$cache.part number path i=0
+    local work=$cache/part number path part i=0
     rm -rf "$work"
     mkdir -p "$work/debs" "$work/files" "$work/data/photos" "$work/data/heldout" "$work/data/clips"
     (cd "$work/debs" && apt-get download "${packages[@]}" >&2)
     for deb in "$work"/debs/*.deb; do dpkg -x "$deb" "$work/files"; done
     cd "$work/files"
-    gunzip -kqf usr/share/doc/opencv-doc/examples/data/*.gz 2>/dev/null || true
     while IFS=$'\t' read -r number path; do
         # Every sixth group is held out.
         [ $((number % 6)) = 0 ] && part=heldout || part=photos
         ffmpeg -nostdin -v error -y -i "$path" -vf "scale='min(768,iw)':'min(768,ih)':force_original_aspect_ratio=decrease:flags=area" \
-            -frames:v 1 -pix_fmt rgb24 "$work/data/$part/$(printf '%03d-%03d' "$number" "$((i++))").png" || true
+            -frames:v 1 -pix_fmt rgb24 "$work/data/$part/$(printf "%03d-%03d" "$number" "$i").png"
+        i=$((i + 1))
     done < <(chosen)
     cp usr/share/doc/opencv-doc/examples/data/vtest.avi "$work/data/"
     cp usr/share/doc/opencv-doc/examples/data/{Megamind,tree}.avi "$work/data/clips/"
-    rm -rf "$work/debs" "$work/files"
-    rm -rf "$cache"
-    mv "$work" "$cache"
+    mv "$work/data" "$cache/data"
+    rm -rf "$work"
 }
 
 [ "${1:-}" = judge ] || [ -d "$cache/data" ] || (prepare)
