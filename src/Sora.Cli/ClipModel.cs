@@ -11,7 +11,7 @@ internal static class ClipModel
     public static ModelFolder Of(Clip clip, string? given, PartPaths? parts = null)
     {
         var model = ModelFolder.Open(given ?? clip.Info.Model, parts);
-        var channels = clip.FinishedLatents.Shape[1];
+        var channels = clip.VisibleLatents.Shape[1];
         if (channels != model.Vae.ZDim || (clip.Info.Vae is { } vae && vae != model.VaeFingerprint()))
         {
             throw SoraException.Failed(

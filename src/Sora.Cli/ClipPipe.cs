@@ -30,18 +30,24 @@ internal static partial class ClipPipe
     public static string Numbered(string output, int number) =>
         NumberPattern().Replace(output, match => number.ToString($"D{match.Groups[1].Value}"));
 
+    /// <summary>The word that names a clip which the stage before makes again, when its history does; otherwise null.</summary>
+    public static string? Source(string name, Clip clip) => clip.History.Count > 0 ? name : null;
+
     /// <summary>
     /// The verb as it was called, for the clip's history: its arguments and options, without those that say where the
     /// result goes and what is printed.
     /// </summary>
-    public static HistoryEntry Entry(ParseResult args, Run run)
+    /// <param name="args">The command line.</param>
+    /// <param name="run">Knows the verb.</param>
+    /// <param name="keepsDash">Keeps words that stand for standard input.</param>
+    public static HistoryEntry Entry(ParseResult args, Run run, bool keepsDash = false)
     {
-        Symbol[] unimportant = [Options.Quiet, Options.Log];
+        Symbol[] unimportant = [Options.Quiet, Options.Log, SamplingOptions.Checkpoint, SamplingOptions.Preview];
         var words = args.CommandResult.Children.SelectMany(part => part switch
         {
             OptionResult { Implicit: false } option when option.Option.Name != "--output" && !unimportant.Contains(option.Option) =>
                 option.Tokens.Select(token => token.Value).Prepend(option.Option.Name),
-            ArgumentResult argument => argument.Tokens.Select(token => token.Value).Where(word => word != "-"),
+            ArgumentResult argument => argument.Tokens.Select(token => token.Value).Where(word => keepsDash || word != "-"),
             _ => [],
         });
         return HistoryEntry.Of(run.Verb, words);

@@ -16,11 +16,14 @@ internal static class FrameSheet
         {
             var owner = ClipModel.Of(clip, model);
             using var codec = FrameCodec.Open(owner);
-            var frames = (int)(clip.FinishedLatents.Shape[2] - 1) * owner.Vae.TemporalFactor + 1;
-            rows.Add(Spread(codec.Decode(clip.FinishedLatents, clip.Info.Space, run.Cancel), frames));
+            var frames = (int)(clip.VisibleLatents.Shape[2] - 1) * owner.Vae.TemporalFactor + 1;
+            rows.Add(Spread(codec.Decode(clip.VisibleLatents, clip.Info.Space, run.Cancel), frames));
         }
         ContactSheet.Rows(rows, Columns).Save(path, run.Cancel);
     }
+
+    /// <summary>Some of <paramref name="all"/> frames in one row.</summary>
+    public static Image Row(IEnumerable<Image> frames, int all) => ContactSheet.Rows([Spread(frames, all)], Columns);
 
     /// <summary>Some of so many frames, evenly spread; the others are let go as they come.</summary>
     private static List<Image> Spread(IEnumerable<Image> frames, int all)

@@ -31,6 +31,7 @@ internal static class SamplingOptions
     public static readonly Option<string?> Device = Text("--device", "cpu|cuda|cuda:N", "Where to compute; by default a GPU where there is one");
     public static readonly Option<string?> Type = Text("--dtype", "f32|bf16|f16", "Type to compute in; by default bf16 on a GPU and f32 on the CPU");
     public static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what the run needs (tokens, memory, operations), and stop" };
+    public static readonly Option<string?> Preview = Text("--preview", "FILE", "Show the current estimate in this picture (a row of frames) or video, every few steps");
     public static readonly Option<string?> Checkpoint = Text("--checkpoint", "FILE", "Keep the state here after every step, for --resume; removed at the end");
 
     /// <summary>In the order in which help lists them.</summary>
@@ -129,10 +130,10 @@ internal static class SamplingOptions
         : null;
 
     /// <summary>The verb in a clip's history, with the seed that was drawn and without what doesn't change the result and the clip that it began with.</summary>
-    public static HistoryEntry Entry(ParseResult args, Run run, long seed, string? clip = null)
+    public static HistoryEntry Entry(ParseResult args, Run run, long seed, string? clip = null, bool keepsDash = false)
     {
-        var entry = ClipPipe.Entry(args, run);
-        string[] dropped = [Checkpoint.Name, "--preview", "-n", Seed.Name];
+        var entry = ClipPipe.Entry(args, run, keepsDash);
+        string[] dropped = ["-n", Seed.Name];
         var words = new List<string>();
         for (var i = 0; i < entry.Arguments.Count; i++)
         {

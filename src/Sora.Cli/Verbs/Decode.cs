@@ -29,6 +29,7 @@ internal static class Decode
         Details =
         [
             "Frames are written as they are decoded: memory doesn't grow with the duration.",
+            "Of an unfinished clip (sora generate --until) the current estimate is shown.",
             "Several clips from a pipe need a number in the output's name, which stands for the clip: out-%d.mp4, or clip-%d/%04d.png.",
             "mp4 takes even sizes only: an odd one gets its last column or row twice.",
         ],
@@ -54,7 +55,8 @@ internal static class Decode
             var file = stream == null ? FileOf(output, format, number) : output;
             if (number > 1 && file == FileOf(output, format, 1)) throw OneClipOnly(output, format);
             var model = ClipModel.Of(clip, args.GetValue(Model), ModelOptions.Paths(args));
-            var latents = clip.FinishedLatents;
+            var latents = clip.VisibleLatents;
+            if (clip.IsUnfinished) run.Reporter.Note($"{clip.Origin} is unfinished{(Unfinished.HowFar(clip) is { } far ? $" ({far})" : "")}: this is its current estimate");
             var options = new VideoWriterOptions
             {
                 Width = (int)latents.Shape[4] * model.Vae.SpatialFactor,

@@ -15,8 +15,9 @@ internal static class Edit
     private static readonly Option<double?> Strength = Options.Value("--strength", "X", "How much changes, from 0 to 1; 0.6 by default, and 1 inside a region", ParseStrength);
     private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is made anew");
     private static readonly Option<Box?> Box = Options.Value("--box", "X,Y,W,H", "Part of the picture that is made anew, in pixels", Sampling.Box.Parse);
+    private static readonly Option<KeyColour?> Colour = Options.Value("--colour", "COLOUR[:X]", "What has this colour in the clip is made anew: red, #e51a17, or with a tolerance red:0.4", KeyColour.Parse);
     private static readonly Option<ClipRange?> Time = Options.Value("--time", "FROM-TO", "Part of the duration that is made anew: 1s-2s, 0-9f, 2s-end", ClipRange.Parse);
-    private static readonly Option<bool> Invert = new("--invert") { Description = "Keep what mask and box name, and make the rest anew" };
+    private static readonly Option<bool> Invert = new("--invert") { Description = "Keep what mask, colour and box name, and make the rest anew" };
     private static readonly Option<int?> Feather = Options.Positive("--feather", "PIXELS", "Make so much around the region anew, too, so that it fits in");
 
     public static Verb Create() => new Verb("edit", "Makes a clip, or a part of it, anew from another prompt", Body)
@@ -24,39 +25,44 @@ internal static class Edit
         Details =
         [
             "Without a region the clip is noised to a part of the schedule and sampled again from there: the higher the strength, the less is left of it.",
-            "With --mask, --box or --time only what lies in them changes, all else is kept bit for bit. The region grows to whole tokens.",
+            "With --mask, --colour, --box or --time only what lies in them changes, all else is kept bit for bit. The region grows to whole tokens.",
         ],
         Examples =
         [
             new("sora edit clip.latent \"the same at night\" --strength 0.6 -o night.latent", "Change the light"),
+            new("sora edit clip.latent \"a yellow ball\" --colour red --feather 4 -o yellow.latent", "Change what is red"),
             new("sora edit clip.latent \"a yellow ball\" --box 0,0,64,128 -o yellow.latent", "Change the left half"),
         ],
-    }.With([Words, Output, Strength, Mask, Box, Time, Invert, Feather, .. SamplingOptions.All]);
+    }.With([Words, Output, Strength, Mask, Colour, Box, Time, Invert, Feather, .. SamplingOptions.All]);
 
     private static void Body(ParseResult args, Run run)
     {
         var words = args.GetValue(Words)!;
+        if (args.GetValue(Invert) && args.GetValue(Mask) is null && args.GetValue(Box) is null && args.GetValue(Colour) is null)
+            throw SoraException.Usage("--invert turns a mask, a colour or a box round, and there is none", "name one with --mask, --colour or --box");
+        using var pipelines = new Pipelines(args, run);
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
             foreach (var clip in ClipPipe.Read(run, words.Length == 2 ? words[0] : "-"))
             {
-                if (Change(args, run, clip, words) is { } changed) writer.Write(changed);
+                if (Change(args, run, clip, pipelines) is { } changed) writer.Write(changed);
             }
         });
     }
 
-    private static Clip? Change(ParseResult args, Run run, Clip clip, string[] words)
+    private static Clip? Change(ParseResult args, Run run, Clip clip, Pipelines pipelines)
     {
+        var words = args.GetValue(Words)!;
         var prompt = words[^1];
-        var isRegion = args.GetValue(Mask) is not null || args.GetValue(Box) is not null || args.GetValue(Time) is not null;
+        var isRegion = args.GetValue(Mask) is not null || args.GetValue(Box) is not null || args.GetValue(Colour) is not null || args.GetValue(Time) is not null;
         var (model, found) = SamplingOptions.ForClip(args, run, clip);
         var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
         var settings = found with { Prompt = prompt, Seed = seed, Strength = args.GetValue(Strength) ?? (isRegion ? 1 : 0.6) };
         if (!SamplingOptions.Plan(args, run, model, settings)) return null;
         var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
-        using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
+        var pipeline = pipelines.For(model);
         using var known = pipeline.Normalised(clip);
-        using var mask = isRegion ? ReadRegion(args, run, settings).Known(settings, model) : null;
+        using var mask = isRegion ? ReadRegion(args, run, settings, () => Frames(clip, model, run)).Known(settings, model) : null;
         var made = pipeline.Generate(settings, new Conditioning { Known = known, Mask = mask }, noise);
         if (mask is not null) made = made with { Latents = Region.Keep(clip.Info.Space == LatentSpace.Raw ? clip.FinishedLatents : pipeline.ToRaw(known), made.FinishedLatents, mask) };
         return clip with
@@ -64,17 +70,28 @@ internal static class Edit
             Latents = made.Latents,
             Info = clip.Info with { Prompt = prompt, Seed = seed, Space = LatentSpace.Raw },
             Tensors = new Dictionary<string, HostTensor>(),
-            History = [.. clip.History, SamplingOptions.Entry(args, run, seed, words.Length == 2 ? words[0] : null)],
+            History = [.. clip.History, SamplingOptions.Entry(args, run, seed, words.Length == 2 ? ClipPipe.Source(words[0], clip) : null)],
         };
     }
 
-    private static Region ReadRegion(ParseResult args, Run run, SamplingSettings settings)
+    private static List<Image> Frames(Clip clip, ModelFolder model, Run run)
+    {
+        using var codec = FrameCodec.Open(model);
+        return [.. codec.Decode(clip.FinishedLatents, clip.Info.Space, run.Cancel)];
+    }
+
+    private static Region ReadRegion(ParseResult args, Run run, SamplingSettings settings, Func<List<Image>> frames)
     {
         var masks = new List<Image>();
         if (args.GetValue(Mask) is { } file)
         {
             using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames }, run.Cancel);
             masks.AddRange(reader.Frames());
+        }
+        if (args.GetValue(Colour) is { } colour)
+        {
+            if (masks.Count > 0) throw SoraException.Usage("--mask and --colour both say where", "give one of them");
+            masks.AddRange(frames().Select(colour.Mask));
         }
         return new Region
         {

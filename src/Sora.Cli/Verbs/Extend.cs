@@ -39,6 +39,7 @@ internal static class Extend
             [var word] => word == "-" || File.Exists(word) ? (word, (string?)null) : ("-", word),
             [var word, var text, ..] => (word, text),
         };
+        using var pipelines = new Pipelines(args, run);
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
             foreach (var clip in ClipPipe.Read(run, name))
@@ -48,13 +49,12 @@ internal static class Extend
                 var settings = found with { Prompt = prompt ?? clip.Info.Prompt ?? "", Seed = seed };
                 var piece = settings with { Frames = Math.Max(1, settings.Window) };
                 if (!SamplingOptions.Plan(args, run, model, piece)) continue;
-                using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
-                var joins = new Joins(pipeline, settings, run.Cancel);
+                var joins = new Joins(pipelines.For(model), settings, run.Cancel);
                 var longer = clip;
                 if (loop) longer = joins.Loop(clip, (after ?? ClipTime.Seconds(1)).FrameCount(settings.Fps));
                 else if (after is { } end) longer = joins.After(clip, end.FrameCount(settings.Fps));
                 if (before is { } start) longer = joins.Before(longer, start.FrameCount(settings.Fps));
-                writer.Write(longer.After(SamplingOptions.Entry(args, run, seed, name)));
+                writer.Write(longer.After(SamplingOptions.Entry(args, run, seed, ClipPipe.Source(name, clip))));
             }
         });
     }

@@ -28,6 +28,15 @@ internal static class Generate
     private static readonly Option<string> Experts = Options.Choice("--experts", "Of a model with two experts, run the steps of one", "both", "high", "low");
     private static readonly Option<string> Output = Options.Output("Clip to write (with -n a name with %d)");
 
+    /// <summary>What an unfinished clip has decided.</summary>
+    private static readonly Option[] Fixed =
+    [
+        Size, Frames, Duration, Fps, First, Last, Keyframes, ControlFile, MaskFile, References, ControlScale, Count, SamplingOptions.Negative,
+        SamplingOptions.Guidance, SamplingOptions.Guidance2, SamplingOptions.Boundary, SamplingOptions.Steps, SamplingOptions.Shift,
+        SamplingOptions.Sampler, SamplingOptions.Order, SamplingOptions.Schedule, SamplingOptions.Sigmas, SamplingOptions.Seed, SamplingOptions.Noise,
+        SamplingOptions.TextLength, SamplingOptions.PromptAt,
+    ];
+
     public static Verb Create() => new Verb("generate", "Makes a clip from a prompt", Body)
     {
         Details =
@@ -42,7 +51,7 @@ internal static class Generate
             new("sora generate \"the ball bounces\" --image ball.png --size 160x96 --duration 3s --seed 7 -o b.latent", "Animate a picture"),
             new("sora generate \"a blue cube\" --steps 8 --until 4 | sora generate --resume - -o cube.latent", "Stop half way, and go on"),
         ],
-    }.With([Prompt, Output, Size, Frames, Duration, Fps, First, Last, Keyframes, FitTo, ControlFile, MaskFile, References, ControlScale, Count, Until, Resume, Experts, .. SamplingOptions.All]);
+    }.With([Prompt, Output, Size, Frames, Duration, Fps, First, Last, Keyframes, FitTo, ControlFile, MaskFile, References, ControlScale, Count, Until, Resume, Experts, SamplingOptions.Preview, .. SamplingOptions.All]);
 
     private static void Body(ParseResult args, Run run)
     {
@@ -64,9 +73,10 @@ internal static class Generate
         var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
         var known = new Conditioning { Stills = Stills(args, settings, run.Cancel), Control = ReadControl(args, settings, run.Cancel) };
         using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
+        using var preview = OpenPreview(args, run, settings.Fps);
         Clip One(int i)
         {
-            var clip = pipeline.Generate(settings with { Seed = settings.Seed + i }, known, noise, Bounds(args));
+            var clip = pipeline.Generate(settings with { Seed = settings.Seed + i }, known, noise, Bounds(args, model, preview));
             return clip.After(SamplingOptions.Entry(args, run, settings.Seed + i));
         }
         if (output == "-") ClipPipe.Write(args, run, output, writer => { for (var i = 0; i < count; i++) writer.Write(One(i)); });
@@ -77,13 +87,18 @@ internal static class Generate
     private static void GoOn(ParseResult args, Run run, string unfinished)
     {
         if (args.GetValue(Prompt) is not null) throw SoraException.Usage("--resume takes the prompt from the unfinished clip", "leave the prompt out");
+        foreach (var option in Fixed.Where(option => args.GetResult(option) is { Implicit: false }))
+            run.Reporter.Warn($"{option.Name} has no effect: it is as the unfinished clip says");
+        using var pipelines = new Pipelines(args, run);
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
             foreach (var clip in ClipPipe.Read(run, unfinished))
             {
                 var model = SamplingOptions.Open(args, run, clip.Info.Model);
-                using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
-                writer.Write(pipeline.Resume(clip, Bounds(args)).After(ClipPipe.Entry(args, run)));
+                using var preview = OpenPreview(args, run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
+                var entry = ClipPipe.Entry(args, run);
+                if (ClipPipe.Source(unfinished, clip) is { } source) entry = entry with { Arguments = [.. entry.Arguments.Select(word => word == source ? "-" : word)] };
+                writer.Write(pipelines.For(model).Resume(clip, Bounds(args, model, preview)).After(entry));
             }
         });
         RemoveCheckpoint(args);
@@ -104,11 +119,15 @@ internal static class Generate
         return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed, Later = SamplingOptions.Later(args, fps) };
     }
 
-    private static RunOptions Bounds(ParseResult args) => new()
+    private static Preview? OpenPreview(ParseResult args, Run run, double fps) =>
+        args.GetValue(SamplingOptions.Preview) is { } path ? new Preview(path, fps, run) : null;
+
+    private static RunOptions Bounds(ParseResult args, ModelFolder model, Preview? preview) => new()
     {
         Until = args.GetValue(Until),
         Expert = args.GetValue(Experts) switch { "high" => 0, "low" => 1, _ => null },
         Checkpoint = SamplingOptions.Keep(args),
+        Preview = preview is null ? null : latents => preview.Show(model, latents),
     };
 
     private static List<Still> Stills(ParseResult args, SamplingSettings settings, CancellationToken cancel)

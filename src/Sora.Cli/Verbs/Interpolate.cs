@@ -30,8 +30,7 @@ internal static class Interpolate
         var (first, second) = (args.GetValue(First)!, args.GetValue(Second)!);
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
-            var from = ClipPipe.Read(run, first).First();
-            var to = ClipPipe.Read(run, second).First();
+            var (from, to) = Read(run, first, second);
             var (model, found) = SamplingOptions.ForClip(args, run, from);
             var (_, other) = SamplingOptions.ForClip(args, run, to);
             RequireAlike(found, other, second);
@@ -43,12 +42,31 @@ internal static class Interpolate
                 (from, (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames)),
                 (to, (args.GetValue(To) ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames)),
                 (args.GetValue(Duration) ?? ClipTime.Seconds(2)).FrameCount(settings.Fps));
-            var entry = SamplingOptions.Entry(args, run, seed);
-            writer.Write(between with
-            {
-                History = [entry with { Clips = new Dictionary<string, IReadOnlyList<HistoryEntry>> { [first] = from.History, [second] = to.History } }],
-            });
+            writer.Write(between with { History = [Entry(args, run, seed, [(first, from), (second, to)])] });
         });
+    }
+
+    private static (Clip From, Clip To) Read(Run run, string first, string second)
+    {
+        if (first != "-" || second != "-") return (ClipPipe.Read(run, first).First(), ClipPipe.Read(run, second).First());
+        return ClipPipe.Read(run, "-").Take(2).ToList() is [var from, var to]
+            ? (from, to)
+            : throw SoraException.Failed("standard input holds one clip, and two are wanted", "cat a.latent b.latent | sora interpolate - -");
+    }
+
+    /// <summary>The verb as it was called, with the histories of both clips; those from standard input get a name of their own.</summary>
+    private static HistoryEntry Entry(ParseResult args, Run run, long seed, (string Word, Clip Clip)[] sources)
+    {
+        var entry = SamplingOptions.Entry(args, run, seed, keepsDash: true);
+        var (words, clips) = (entry.Arguments.ToList(), new Dictionary<string, IReadOnlyList<HistoryEntry>>());
+        var at = 0;
+        foreach (var (word, clip) in sources)
+        {
+            at = words.IndexOf(word, at);
+            if (word == "-" && clip.History.Count > 0) words[at] = $"standard input {clips.Count + 1}";
+            clips[words[at++]] = clip.History;
+        }
+        return entry with { Arguments = words, Clips = clips };
     }
 
     private static void RequireAlike(SamplingSettings from, SamplingSettings to, string second)

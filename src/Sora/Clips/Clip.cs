@@ -50,6 +50,9 @@ public sealed record Clip
     /// <summary>Prefix of the tensors of an unfinished sampling.</summary>
     public const string NoisePrefix = "noise_";
 
+    /// <summary>Name of the tensor with an unfinished sampling's current estimate of the video, raw latents <c>[1, C, T, h, w]</c>.</summary>
+    public const string EstimateName = NoisePrefix + "estimate";
+
     /// <summary>Name of the tensor <c>[F, H, W]</c> of relative inverse depth.</summary>
     public const string DepthName = "depth";
 
@@ -78,6 +81,10 @@ public sealed record Clip
     /// <exception cref="SoraException">It is unfinished.</exception>
     public HostTensor FinishedLatents => Latents ?? throw SoraException.Failed(
         $"{Origin}: an unfinished sampling, not a clip", "finish it with sora generate --resume");
+
+    /// <summary>The latents of a finished clip, or what an unfinished one looks like so far.</summary>
+    /// <exception cref="SoraException">It is unfinished, and has no estimate yet.</exception>
+    public HostTensor VisibleLatents => Latents ?? (Tensors.TryGetValue(EstimateName, out var estimate) ? estimate : FinishedLatents);
 
     /// <summary>The same clip with one more verb in its history.</summary>
     public Clip After(HistoryEntry entry) => this with { History = [.. History, entry] };

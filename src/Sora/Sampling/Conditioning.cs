@@ -28,6 +28,9 @@ public sealed record Conditioning
     /// </summary>
     public Tensor? Mask { get; init; }
 
+    /// <summary>Where <see cref="Known"/> is what is roughly there, as in <see cref="Guide.Hints"/>; null is nowhere.</summary>
+    public Tensor? Hints { get; init; }
+
     /// <summary>Pictures that frames show.</summary>
     public IReadOnlyList<Still> Stills { get; init; } = [];
 

@@ -25,9 +25,9 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         var scale = expert.Index == 1 ? settings.Guidance2 ?? settings.Guidance : settings.Guidance;
         var input = guide.Input(latents, level);
         var conditioned = Pass(expert, input, expert.Prompt);
-        if (expert.Negative is null) return conditioned;
+        if (expert.Negative is null) return guide.Answer(conditioned, latents, level);
         var unconditioned = Pass(expert, input, expert.Negative);
-        return unconditioned + (conditioned - unconditioned) * scale;
+        return guide.Answer(unconditioned + (conditioned - unconditioned) * scale, latents, level);
     };
 
     /// <summary>Frees the weights.</summary>

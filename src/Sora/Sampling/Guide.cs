@@ -26,11 +26,23 @@ public enum Family
 /// <param name="Patch">Rows and columns of latents in a token.</param>
 public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
 {
+    /// <summary>
+    /// Noise level down to which hints hold. A still inside a clip is one frame of the four of its latent frame: held to
+    /// the end it would stop the picture for all four, and let go here it moves like what is around it.
+    /// </summary>
+    private const float Release = 0.6f;
+
     /// <summary>Normalised latents [1, C, T, h, w] of which the result has those where <see cref="Mask"/> is 1.</summary>
     public Tensor? Known { get; init; }
 
     /// <summary>[1, 1, T, h, w] of ones and zeros.</summary>
     public Tensor? Mask { get; init; }
+
+    /// <summary>[1, 1, T, h, w] of ones and zeros: places that are as <see cref="Known"/> while the noise is high, and the model's then.</summary>
+    public Tensor? Hints { get; init; }
+
+    /// <summary>Pictures, in the video's size, of frames behind the first one that the finished clip is made to show.</summary>
+    public IReadOnlyList<Still> Stills { get; init; } = [];
 
     /// <summary>The noise of the run's start, for families that noise what is known.</summary>
     public Tensor? Noise { get; init; }
@@ -55,7 +67,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     {
         (string, Tensor?)[] all =
         [
-            ("known", Known), ("mask", Mask), ("start", Noise), ("channels", Channels), ("image", Image), ("control", Control),
+            ("known", Known), ("mask", Mask), ("hints", Hints), ("start", Noise), ("channels", Channels), ("image", Image), ("control", Control),
         ];
         foreach (var (name, tensor) in all)
         {
@@ -68,7 +80,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     {
         var timestep = full([1], level.Timestep, device: latents.device);
         var x = latents;
-        if (Mask is { } mask && Known is { } known)
+        if (MaskAt(level) is { } mask && Known is { } known)
         {
             if (Family == Family.TokenTimesteps)
             {
@@ -85,12 +97,19 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
         return new TransformerInput { HiddenStates = x, Timestep = timestep, Control = Control, ControlScale = ControlScale };
     }
 
+    /// <summary>The model's answer, where hints hold replaced by the velocity that leads to them.</summary>
+    public Tensor Answer(Tensor velocity, Tensor latents, Level level) => Hints is not null && level.Sigma > Release
+        ? where(Hints > 0.5, (latents - Known!) / level.Sigma, velocity)
+        : velocity;
+
     /// <summary>The video's latents at the end of a run: what is known as it was, without references.</summary>
     public Tensor Finish(Tensor latents)
     {
         var whole = Mask is not null && Known is not null ? where(Mask > 0.5, Known, latents) : latents;
         return References == 0 ? whole : whole.narrow(2, References, whole.shape[2] - References);
     }
+
+    private Tensor? MaskAt(Level level) => Hints is not null && level.Sigma > Release ? maximum(Mask!, Hints) : Mask;
 
     /// <summary>Tokens of which everything is known, [1, tokens] of ones and zeros.</summary>
     private Tensor KnownTokens(Tensor mask) =>

@@ -50,29 +50,38 @@ internal sealed class GuideBuilder(ModelFolder model, Precision precision, Sampl
         var shape = settings.LatentShape(model.Vae);
         // Without a mask the known latents are only where the run starts.
         var (known, mask) = conditioning.Mask is null ? (null, null) : (conditioning.Known, conditioning.Mask);
+        var (hints, shown) = (conditioning.Hints, new List<Still>());
         if (conditioning.Stills.Count > 0)
         {
             known = known?.clone() ?? zeros(shape, device: precision.Device);
             mask = mask?.clone() ?? zeros([1, 1, .. shape[2..]], device: precision.Device);
             using var weights = Weights.From(model.OpenWeights("vae"), precision.Full);
             var vae = new CausalVae(model.Vae, weights);
-            foreach (var still in conditioning.Stills)
+            foreach (var still in conditioning.Stills.Select(Resized))
             {
                 // Latent frame 0 is one video frame, and every later one four, of which the still is the last.
                 var at = (still.Frame + model.Vae.TemporalFactor - 1) / model.Vae.TemporalFactor;
                 known.narrow(2, at, 1).copy_(Encode(vae, still));
-                mask.narrow(2, at, 1).fill_(1);
+                if (still.Frame == 0)
+                {
+                    mask.narrow(2, 0, 1).fill_(1);
+                    continue;
+                }
+                hints ??= zeros_like(mask);
+                hints.narrow(2, at, 1).fill_(1);
+                shown.Add(still);
             }
         }
-        return guide with { Known = known, Mask = mask };
+        return guide with { Known = known, Mask = mask, Hints = hints, Stills = shown };
     }
 
-    /// <summary>A still as one normalised latent frame: behind copies of itself, where it isn't the first.</summary>
+    private Still Resized(Still still) => still with { Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit) };
+
+    /// <summary>A still of the video's size as one normalised latent frame: behind copies of itself, where it isn't the first.</summary>
     private Tensor Encode(CausalVae vae, Still still)
     {
-        var picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit);
         var frames = still.Frame == 0 ? 1 : 1 + model.Vae.TemporalFactor;
-        var pixels = Pixels.ToTensor([picture], precision.Device).expand(-1, -1, frames, -1, -1);
+        var pixels = Pixels.ToTensor([still.Picture], precision.Device).expand(-1, -1, frames, -1, -1);
         var latents = vae.Normalise(vae.Encode(pixels));
         return latents.narrow(2, latents.shape[2] - 1, 1);
     }

@@ -12,6 +12,11 @@ namespace Sora.Sampling;
 /// </summary>
 public sealed class Joins(Pipeline pipeline, SamplingSettings settings, CancellationToken cancel)
 {
+    /// <summary>Where a part that is filled in lies, in latent frames.</summary>
+    /// <param name="Noise">Whose noise its first one takes, counted from the start of the clip that there was.</param>
+    /// <param name="Time">Which one of the result it is.</param>
+    private readonly record struct Place(int Noise, int Time);
+
     private readonly int group = pipeline.Model.Vae.TemporalFactor;
 
     private int Overlap => Windows.Latents(settings.Overlap, group);
@@ -22,7 +27,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         pipeline.Require(Ability.Extend);
         using var scope = NewDisposeScope();
         var old = pipeline.Normalised(clip);
-        var filled = Fill(old, Groups(frames), null, 0);
+        var filled = Fill(old, Groups(frames), null, default);
         return Longer(clip, Kept(clip, filled, old.shape[2], Groups(frames)));
     }
 
@@ -30,13 +35,28 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     public Clip Before(Clip clip, int frames)
     {
         pipeline.Require(Ability.Extend);
-        // What precedes is made in pieces that see the start of what follows.
+        using var scope = NewDisposeScope();
+        using var codec = FrameCodec.Open(pipeline.Model);
+        // What precedes is made in pieces, the last one first, that see the start of what follows.
         var piece = Math.Max(1, Windows.Latents(settings.Window, group) - Overlap - 1);
-        for (var left = Groups(frames); left > 0; left -= piece) clip = BeforeOnce(clip, Math.Min(left, piece));
-        return clip;
+        var following = Frames(clip, codec).Take(1 + Overlap * group).ToList();
+        var (fresh, first) = (new List<Image>(), zeros(0));
+        int made = 0, all = Groups(frames);
+        while (made < all)
+        {
+            var latents = Math.Min(all - made, piece);
+            made += latents;
+            // One more than the groups: the new first latent frame, which is a single video frame.
+            var filled = Fill(null, latents + 1, Behind(following, codec), new Place(-made, all - made));
+            var pictures = Arriving([.. Decode(filled, codec).Take(latents * group + 1)], following[0])[..^1];
+            fresh.InsertRange(0, pictures);
+            following = [.. pictures.Concat(following).Take(1 + Overlap * group)];
+            first = pipeline.Model.Vae.Denormalise(filled.narrow(2, 0, latents)).cpu();
+        }
+        return Longer(clip, TensorIO.ToHost(new Refinement(codec, cancel).Encode(fresh.Concat(Frames(clip, codec)), first)));
     }
 
-    /// <summary>The clip with so many frames more that lead back to its first one.</summary>
+    /// <summary>The clip with so many frames more that lead back to its first one, which the last one shows again.</summary>
     public Clip Loop(Clip clip, int frames)
     {
         pipeline.Require(Ability.Loop);
@@ -44,9 +64,14 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         using var codec = FrameCodec.Open(pipeline.Model);
         var old = pipeline.Normalised(clip);
         var tail = (int)Math.Min(old.shape[2], Overlap);
-        var head = Behind([.. codec.Decode(clip.FinishedLatents, clip.Info.Space, cancel).Take(1 + Overlap * group)], codec);
-        var filled = Fill(old.narrow(2, old.shape[2] - tail, tail), Groups(frames), head, (int)old.shape[2] - tail);
-        return Longer(clip, Kept(clip, filled, tail, Groups(frames)));
+        var start = Frames(clip, codec).Take(1 + Overlap * group).ToList();
+        var begins = (int)old.shape[2] - tail;
+        var filled = Fill(old.narrow(2, begins, tail), Groups(frames), Behind(start, codec), new Place(begins, begins));
+        var loop = TensorIO.ToTensor(Kept(clip, filled, tail, Groups(frames)));
+        var known = ones([1, 1, .. loop.shape[2..]]);
+        known.narrow(2, old.shape[2], Groups(frames)).fill_(0);
+        var last = new Still((int)(loop.shape[2] - 1) * group, start[0], Fit.Stretch);
+        return Longer(clip, TensorIO.ToHost(new Refinement(codec, cancel).Pin(loop, known, [last])));
     }
 
     /// <summary>A clip of one frame and <paramref name="frames"/> more that goes from a frame of one clip to a frame of another.</summary>
@@ -58,63 +83,72 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         var before = Frames(from.Clip, codec).Take(from.Frame + 1).TakeLast(1 + Overlap * group).ToList();
         before = before[^FrameCodec.Encodable(before.Count, pipeline.Model.Vae)..];
         var after = Frames(to.Clip, codec).Skip(to.Frame).Take(1 + Overlap * group).ToList();
-        var known = pipeline.Model.Vae.Normalise(Encode(before, codec)).to(pipeline.Device);
-        var filled = Fill(known, Groups(frames), Behind(after, codec), 0);
-        var between = codec.Decode(pipeline.ToRaw(filled), LatentSpace.Raw, cancel)
-            .Skip(before.Count - 1).Take(1 + Groups(frames) * group).ToList();
-        (between[0], between[^1]) = (before[^1], after[0]);
+        var known = pipeline.Model.Vae.Normalise(new Refinement(codec, cancel).Encode(before)).to(pipeline.Device);
+        var filled = Fill(known, Groups(frames), Behind(after, codec), new Place(0, 1 - (int)known.shape[2]));
+        var between = Decode(filled, codec).Skip(before.Count - 1).Take(1 + Groups(frames) * group).ToList();
+        between[0] = before[^1];
+        between = Arriving(between, after[0]);
         return from.Clip with
         {
-            Latents = codec.Encode(between, cancel).Latents,
+            Latents = TensorIO.ToHost(new Refinement(codec, cancel).Encode(between)),
             Tensors = new Dictionary<string, HostTensor>(),
             Info = from.Clip.Info with { Frames = between.Count, Prompt = settings.Prompt, Seed = settings.Seed, Space = LatentSpace.Raw },
         };
-    }
-
-    private Clip BeforeOnce(Clip clip, int latents)
-    {
-        using var scope = NewDisposeScope();
-        using var codec = FrameCodec.Open(pipeline.Model);
-        var frames = Frames(clip, codec).ToList();
-        var head = Behind([.. frames.Take(1 + Overlap * group)], codec);
-        // One more than the groups asked for: the new first latent frame, which is a single video frame.
-        var filled = Fill(null, latents + 1, head, 0);
-        var fresh = codec.Decode(pipeline.ToRaw(filled), LatentSpace.Raw, cancel).Take(latents * group);
-        var encoded = TensorIO.ToTensor(codec.Encode(fresh.Concat(frames), cancel).Latents);
-        var whole = cat([pipeline.Model.Vae.Denormalise(filled.narrow(2, 0, latents)).cpu(), encoded.narrow(2, latents, encoded.shape[2] - latents)], 2);
-        return Longer(clip, TensorIO.ToHost(whole));
     }
 
     private IEnumerable<Image> Frames(Clip clip, FrameCodec codec) => codec.Decode(clip.FinishedLatents, clip.Info.Space, cancel);
 
     private int Groups(int frames) => (frames + group - 1) / group;
 
-    /// <summary>The latents, from the second on, of frames behind copies of their first one: [1, C, k, h, w], normalised.</summary>
-    private Tensor Behind(IReadOnlyList<Image> frames, FrameCodec codec)
+    /// <summary>The frames, of which the last one becomes the given one, and those before it fade towards that.</summary>
+    private List<Image> Arriving(List<Image> frames, Image last)
     {
-        var encoded = Encode([.. Enumerable.Repeat(frames[0], group), .. frames], codec);
-        // A lone frame has no second latent: then it is that of its copies.
-        var from = Math.Min(2, encoded.shape[2] - 1);
-        return pipeline.Model.Vae.Normalise(encoded.narrow(2, from, encoded.shape[2] - from)).to(pipeline.Device);
+        var (guess, fade) = (frames[^1], Math.Min(2 * group, frames.Count - 1));
+        for (var back = 0; back < fade; back++)
+        {
+            var (frame, faded, share) = (frames[^(back + 1)], new Image(last.Width, last.Height), 1 - (double)back / fade);
+            for (var i = 0; i < faded.Pixels.Length; i++)
+                faded.Pixels[i] = (byte)Math.Clamp(Math.Round(frame.Pixels[i] + share * (last.Pixels[i] - guess.Pixels[i])), 0, 255);
+            frames[^(back + 1)] = faded;
+        }
+        return frames;
     }
 
-    private Tensor Encode(IReadOnlyList<Image> frames, FrameCodec codec) => TensorIO.ToTensor(codec.Encode(frames, cancel).Latents);
+    /// <summary>
+    /// The latents, from the second on, of frames behind copies of their first one, [1, C, 1 + k, h, w], normalised: first
+    /// those of copies alone, a hint of what the latent frame shows that ends with the first frame, then those of the others.
+    /// </summary>
+    private Tensor Behind(IReadOnlyList<Image> frames, FrameCodec codec)
+    {
+        var encoded = new Refinement(codec, cancel).Encode([.. Enumerable.Repeat(frames[0], group), .. frames]);
+        return pipeline.Model.Vae.Normalise(encoded.narrow(2, 1, encoded.shape[2] - 1)).to(pipeline.Device);
+    }
 
-    /// <summary>[before, filled in, after], normalised, where either end may be missing.</summary>
-    private Tensor Fill(Tensor? before, int latents, Tensor? after, int firstLatent)
+    private IEnumerable<Image> Decode(Tensor normalised, FrameCodec codec) =>
+        codec.Decode(pipeline.ToRaw(normalised), LatentSpace.Raw, cancel);
+
+    /// <summary>[before, filled in, after], normalised, where either end may be missing; the first of what comes after is a hint for the last one filled in.</summary>
+    private Tensor Fill(Tensor? before, int latents, Tensor? after, Place place)
     {
         var like = before ?? after!;
-        var (head, tail) = (before?.shape[2] ?? 0, after?.shape[2] ?? 0);
+        var (head, hints) = (before?.shape[2] ?? 0, after is null ? 0 : 1);
+        var tail = (after?.shape[2] ?? 0) - hints;
         var (rows, columns) = (like.shape[3], like.shape[4]);
-        var gap = zeros([1, like.shape[1], latents, rows, columns], device: like.device);
+        var gap = zeros([1, like.shape[1], latents - hints, rows, columns], device: like.device);
         Tensor Places(long length, double value) => full([1, 1, length, rows, columns], value, device: like.device);
         Tensor?[] parts = [before, gap, after];
         var total = (int)(head + latents + tail);
-        var whole = settings with { Frames = (total - 1) * group + 1, FirstLatent = firstLatent };
+        var whole = settings with
+        {
+            Frames = (total - 1) * group + 1,
+            FirstLatent = place.Noise,
+            Later = [.. settings.Later.Select(later => later with { Frame = Math.Max(0, later.Frame - place.Time * group) })],
+        };
         return new Windows(pipeline, whole).Fill(new Conditioning
         {
             Known = cat([.. parts.OfType<Tensor>()], 2),
             Mask = cat([Places(head, 1), Places(latents, 0), Places(tail, 1)], 2),
+            Hints = after is null ? null : cat([Places(head + latents - 1, 0), Places(1, 1), Places(tail, 0)], 2),
         });
     }
 

@@ -15,6 +15,9 @@ public sealed record RunOptions
 
     /// <summary>Sees the unfinished clip after every model call.</summary>
     public Action<Clip>? Checkpoint { get; init; }
+
+    /// <summary>Sees the current estimate after every model call: raw latents [1, C, T, h, w], in windows those of the window.</summary>
+    public Action<Tensor>? Preview { get; init; }
 }
 
 /// <summary>
@@ -65,9 +68,10 @@ public sealed class Pipeline : IDisposable
         {
             if (noise is not null || options is { Until: not null } or { Expert: not null } or { Checkpoint: not null })
                 throw SoraException.Usage(
-                    $"{settings.Frames} frames are made in windows of {settings.Window}, which have no single state or noise",
-                    $"--window {settings.Frames} makes them in one piece, if they fit into memory");
-            return clip with { Latents = ToRaw(new Windows(this, settings).Fill(Blend(settings, conditioning))) };
+                    $"{settings.Frames} frames are made in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}, which have no single state or noise",
+                    settings.Later.Count > 0 ? "leave --prompt-at out" : $"--window {settings.Frames} makes them in one piece, if they fit into memory");
+            var (blended, stills) = Blend(settings, conditioning);
+            return clip with { Latents = Shown(new Windows(this, settings, options?.Preview).Fill(blended), blended.Mask, stills) };
         }
         return Run(clip, Begin(settings, conditioning, noise), options ?? new());
     }
@@ -78,11 +82,11 @@ public sealed class Pipeline : IDisposable
 
     /// <summary>Samples latents in one piece.</summary>
     /// <returns>Normalised [1, C, T, h, w].</returns>
-    internal Tensor Sample(SamplingSettings settings, Conditioning conditioning)
+    internal Tensor Sample(SamplingSettings settings, Conditioning conditioning, Action<Tensor>? preview = null)
     {
         using var scope = NewDisposeScope();
         var begun = Begin(settings, conditioning, null);
-        var end = Advance(begun, new RunOptions(), null);
+        var end = Advance(begun, new RunOptions { Preview = preview }, null);
         return begun.Guide.Finish(end.Latents).MoveToOuterDisposeScope();
     }
 
@@ -147,7 +151,15 @@ public sealed class Pipeline : IDisposable
         var end = Advance(at, options, now => options.Checkpoint?.Invoke((at with { State = now }).ToClip(clip, model.Vae, schedule)));
         return end.Call < schedule.Calls
             ? (at with { State = end }).ToClip(clip, model.Vae, schedule)
-            : clip with { Latents = ToRaw(at.Guide.Finish(end.Latents)) };
+            : clip with { Latents = Shown(at.Guide.Finish(end.Latents), at.Guide.Mask, at.Guide.Stills) };
+    }
+
+    /// <summary>Normalised latents as clips hold them, in which the frames of stills show them.</summary>
+    private HostTensor Shown(Tensor normalised, Tensor? known, IReadOnlyList<Still> stills)
+    {
+        if (stills.Count == 0) return ToRaw(normalised);
+        using var codec = FrameCodec.Open(model);
+        return TensorIO.ToHost(new Refinement(codec, cancel).Pin(model.Vae.Denormalise(normalised).cpu(), known, stills));
     }
 
     private SamplerState Advance(Unfinished at, RunOptions options, Action<SamplerState>? after)
@@ -162,20 +174,21 @@ public sealed class Pipeline : IDisposable
         return run.Run(state, LastCall(settings, schedule, sampler, options), now =>
         {
             reporter.Progress("sampling", now.Call - state.Call, schedule.Calls - state.Call);
+            if (now.Estimate is { } estimate) options.Preview?.Invoke(model.Vae.Denormalise(guide.Finish(estimate)));
             after?.Invoke(now);
         }, cancel);
     }
 
     /// <summary>Pictures as latents at their places, for windows, which are made of latents.</summary>
-    private Conditioning Blend(SamplingSettings settings, Conditioning conditioning)
+    private (Conditioning Blended, IReadOnlyList<Still> Stills) Blend(SamplingSettings settings, Conditioning conditioning)
     {
-        if (conditioning.Stills.Count == 0) return conditioning;
+        if (conditioning.Stills.Count == 0) return (conditioning, []);
         if (GuideBuilder.FamilyOf(model) is Family.MaskChannels or Family.Control)
             throw SoraException.Usage(
                 $"{model.Name} takes pictures in one piece only, and {settings.Frames} frames are more than a window",
                 $"--window {settings.Frames}, or fewer frames");
         var guide = new GuideBuilder(model, precision, settings).Build(conditioning, zeros(1));
-        return conditioning with { Stills = [], Known = guide.Known, Mask = guide.Mask };
+        return (conditioning with { Stills = [], Known = guide.Known, Mask = guide.Mask, Hints = guide.Hints }, guide.Stills);
     }
 
     private void RequireVae(Clip clip)

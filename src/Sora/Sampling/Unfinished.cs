@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Text.Json;
 using Sora.Clips;
+using Sora.Media;
 using Sora.Models;
 using static TorchSharp.torch;
 
@@ -13,19 +15,17 @@ namespace Sora.Sampling;
 /// <param name="Settings">All that the run depends on.</param>
 /// <param name="Guide">What is known, for the network.</param>
 /// <param name="State">Where the sampler stands.</param>
-internal sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerState State)
+public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerState State)
 {
-    /// <summary>Name of the tensor with the current estimate of the video, raw latents [1, C, T, h, w].</summary>
-    public const string EstimateName = Clip.NoisePrefix + "estimate";
-
     private const string SettingsKey = "sampling";
     private const string ProgressKey = "sampling_progress";
     private const string Latents = Clip.NoisePrefix + "latents";
     private const string Previous = Clip.NoisePrefix + "previous";
     private const string Prediction = Clip.NoisePrefix + "prediction_";
+    private const string Shown = Clip.NoisePrefix + "still_";
 
     /// <summary>What is stored besides settings and tensors.</summary>
-    private sealed record Progress(int Call, int Order, float Sigma, int References, IReadOnlyList<double>? ControlScale);
+    private sealed record Progress(int Call, int Calls, int Order, float Sigma, int References, IReadOnlyList<double>? ControlScale);
 
     /// <summary>The run as a clip, with the tensors that <paramref name="clip"/> has already.</summary>
     public Clip ToClip(Clip clip, CausalVaeConfig vae, Schedule schedule)
@@ -35,8 +35,10 @@ internal sealed record Unfinished(SamplingSettings Settings, Guide Guide, Sample
         if (State.Previous is { } previous) tensors[Previous] = TensorIO.ToHost(previous);
         for (var k = 0; k < State.Predictions.Count; k++) tensors[$"{Prediction}{k}"] = TensorIO.ToHost(State.Predictions[k]);
         foreach (var (name, tensor) in Guide.Tensors()) tensors[Clip.NoisePrefix + name] = TensorIO.ToHost(tensor);
-        if (State.Estimate is { } estimate) tensors[EstimateName] = TensorIO.ToHost(vae.Denormalise(Guide.Finish(estimate)));
-        var progress = new Progress(State.Call, State.Order, schedule.Sigmas[State.Call], Guide.References, Guide.ControlScale);
+        foreach (var still in Guide.Stills)
+            tensors[$"{Shown}{still.Frame}"] = new HostTensor(DType.U8, [still.Picture.Height, still.Picture.Width, Image.Channels], still.Picture.Pixels);
+        if (State.Estimate is { } estimate) tensors[Clip.EstimateName] = TensorIO.ToHost(vae.Denormalise(Guide.Finish(estimate)));
+        var progress = new Progress(State.Call, schedule.Calls, State.Order, schedule.Sigmas[State.Call], Guide.References, Guide.ControlScale);
         return (clip with { Latents = null, Tensors = tensors })
             .WithMetadata(SettingsKey, Settings.ToJson())
             .WithMetadata(ProgressKey, JsonSerializer.Serialize(progress));
@@ -61,6 +63,8 @@ internal sealed record Unfinished(SamplingSettings Settings, Guide Guide, Sample
         {
             Known = Get(Clip.NoisePrefix + "known"),
             Mask = Get(Clip.NoisePrefix + "mask"),
+            Hints = Get(Clip.NoisePrefix + "hints"),
+            Stills = [.. Stills(clip)],
             Noise = Get(Clip.NoisePrefix + "start"),
             Channels = Get(Clip.NoisePrefix + "channels"),
             Image = Get(Clip.NoisePrefix + "image"),
@@ -71,9 +75,21 @@ internal sealed record Unfinished(SamplingSettings Settings, Guide Guide, Sample
         return new Unfinished(settings, guide, state);
     }
 
+    /// <summary>How far the run of an unfinished clip got, such as <c>4 of 12 model calls</c>; null where the clip doesn't say.</summary>
+    public static string? HowFar(Clip clip) => clip.Metadata.TryGetValue(ProgressKey, out var text) && JsonSerializer.Deserialize<Progress>(text) is { } progress
+        ? $"{progress.Call} of {progress.Calls} model calls"
+        : null;
+
     /// <summary>A clip without what an unfinished run added.</summary>
     public static Clip Strip(Clip clip) => clip.WithoutNoise() with
     {
         Metadata = clip.Metadata.Where(entry => entry.Key is not (SettingsKey or ProgressKey)).ToDictionary(),
     };
+
+    private static IEnumerable<Still> Stills(Clip clip) =>
+        from tensor in clip.Tensors
+        where tensor.Key.StartsWith(Shown, StringComparison.Ordinal)
+        let frame = int.Parse(tensor.Key.AsSpan(Shown.Length), CultureInfo.InvariantCulture)
+        orderby frame
+        select new Still(frame, new Image((int)tensor.Value.Shape[1], (int)tensor.Value.Shape[0], tensor.Value.Data), Fit.Stretch);
 }

@@ -1,0 +1,85 @@
+using Sora.Clips;
+using Sora.Media;
+using Sora.Models;
+using static TorchSharp.torch;
+
+namespace Sora.Sampling;
+
+/// <summary>
+/// Latents whose video comes nearer to what it should be. Decoding and encoding are only nearly inverse, so encoding loses
+/// something each time, even of frames that a decoder made. Here the latents move by what the wanted and the actual video
+/// differ by once encoded, z += E(wanted) - E(D(z)), a few times over.
+/// </summary>
+internal sealed class Refinement(FrameCodec codec, CancellationToken cancel)
+{
+    private const int Rounds = 2;
+
+    /// <summary>Frames on each side of a pinned one that take part of the difference.</summary>
+    private const int Fade = 3;
+
+    /// <summary>Raw latents [1, C, T, h, w] of frames.</summary>
+    /// <param name="frames">As many as the VAE encodes; read several times over.</param>
+    /// <param name="first">Latents that the result begins with, as they are; null for none.</param>
+    public Tensor Encode(IEnumerable<Image> frames, Tensor? first = null)
+    {
+        using var scope = NewDisposeScope();
+        var latents = Latents(frames);
+        var known = zeros([1, 1, latents.shape[2], 1, 1]);
+        if (first is not null)
+        {
+            latents.narrow(2, 0, first.shape[2]).copy_(first);
+            known.narrow(2, 0, first.shape[2]).fill_(1);
+        }
+        return Towards(latents, known, _ => frames).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Raw latents of which single frames show given pictures. A latent frame is four video frames, so a picture's own
+    /// latents can't be put there. The frames before and behind fade towards the difference.
+    /// </summary>
+    /// <param name="latents">Raw latents [1, C, T, h, w] of a clip.</param>
+    /// <param name="known">Where they stay as they are, ones and zeros that broadcast to [1, 1, T, h, w]; null is nowhere.</param>
+    /// <param name="stills">The pictures, in the video's size.</param>
+    public Tensor Pin(Tensor latents, Tensor? known, IReadOnlyList<Still> stills) =>
+        Towards(latents, known, actual => Changed(actual, Differences(actual, stills)));
+
+    /// <summary>Moves latents towards the video that a function makes of theirs.</summary>
+    private Tensor Towards(Tensor latents, Tensor? known, Func<IEnumerable<Image>, IEnumerable<Image>> wanted)
+    {
+        using var scope = NewDisposeScope();
+        for (var round = 0; round < Rounds; round++)
+        {
+            var actual = codec.Decode(TensorIO.ToHost(latents), LatentSpace.Raw, cancel);
+            var change = Latents(wanted(actual)) - Latents(actual);
+            latents = latents + (known is null ? change : change * (1 - known.cpu()));
+        }
+        return latents.MoveToOuterDisposeScope();
+    }
+
+    private Tensor Latents(IEnumerable<Image> frames) => TensorIO.ToTensor(codec.Encode(frames, cancel).Latents);
+
+    /// <summary>What is missing at each still's frame, a signed number for each byte.</summary>
+    private static Dictionary<int, short[]> Differences(IEnumerable<Image> frames, IReadOnlyList<Still> stills)
+    {
+        // Of two pictures for one frame the later one holds.
+        var wanted = stills.GroupBy(still => still.Frame).ToDictionary(group => group.Key, group => group.Last().Picture.Pixels);
+        return frames.Take(wanted.Keys.Max() + 1).Select((frame, index) => (frame, index)).Where(at => wanted.ContainsKey(at.index))
+            .ToDictionary(at => at.index, at => at.frame.Pixels.Zip(wanted[at.index], (has, should) => (short)(should - has)).ToArray());
+    }
+
+    private static IEnumerable<Image> Changed(IEnumerable<Image> frames, Dictionary<int, short[]> differences) => frames.Select((frame, index) =>
+    {
+        List<(int At, short[] Difference)> near = differences.TryGetValue(index, out var exact)
+            ? [(index, exact)]
+            : [.. differences.Where(at => Math.Abs(at.Key - index) <= Fade).Select(at => (at.Key, at.Value))];
+        if (near.Count == 0) return frame;
+        var changed = new Image(frame.Width, frame.Height);
+        for (var i = 0; i < changed.Pixels.Length; i++)
+        {
+            double value = frame.Pixels[i];
+            foreach (var (at, difference) in near) value += difference[i] * (1 - Math.Abs(at - index) / (Fade + 1.0));
+            changed.Pixels[i] = (byte)Math.Clamp(Math.Round(value), 0, 255);
+        }
+        return changed;
+    });
+}
