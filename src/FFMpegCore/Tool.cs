@@ -86,9 +86,9 @@ internal sealed class Tool : IDisposable
             _process.StandardInput.WriteLine(line);
             _process.StandardInput.Flush();
         }
-        catch (IOException) when (_process.HasExited)
+        catch (IOException)
         {
-            // It ended by itself in the meantime, which is what the line asked for.
+            // It reads no more, for it is ending by itself, which is what the line asked for.
             return;
         }
     }

@@ -50,6 +50,12 @@ public readonly record struct ClipTime
         return (int)frames;
     }
 
+    /// <summary>As <see cref="FrameCount"/>, at least one frame.</summary>
+    /// <exception cref="SoraException">It says <c>end</c>, or covers no frame.</exception>
+    public int Length(double fps) => FrameCount(fps) is > 0 and var frames
+        ? frames
+        : throw SoraException.Usage($"'{this}' is shorter than a frame", "write 2s or 33f");
+
     /// <summary>The index of the frame at this point of a clip of <paramref name="frames"/> frames.</summary>
     /// <exception cref="SoraException">The point lies behind the last frame.</exception>
     public int FrameIndex(double fps, int frames)

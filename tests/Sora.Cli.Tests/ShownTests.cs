@@ -28,11 +28,11 @@ public partial class ShownTests
     [InlineData("animate-a-still.sh", "cube.mp4")]
     [InlineData("real-footage.sh holiday.mp4", "back.mp4")]
     [InlineData("variations.sh", "cone-1.mp4 cone-2.mp4 cone-3.mp4")]
-    [InlineData("extend-and-loop.sh", "long.mp4 loop.gif")]
-    [InlineData("join-two-clips.sh", "between.mp4")]
-    [InlineData("edit-a-clip.sh", "night.mp4 half.mp4")]
-    [InlineData("keyframes.sh", "between.mp4")]
-    [InlineData("stop-and-resume.sh", "resumed-0009.png")]
+    [InlineData("extend-and-loop.sh", "long.mp4 longer.mp4 loop.gif")]
+    [InlineData("join-two-clips.sh", "between.mp4 inside.mp4 mended.mp4")]
+    [InlineData("edit-a-clip.sh", "night.mp4 half.mp4 other-half.mp4 gone.mp4 end.mp4")]
+    [InlineData("keyframes.sh", "between.mp4 inside.mp4")]
+    [InlineData("stop-and-resume.sh", "resumed-0009.png look.mp4 preview.png")]
     [InlineData("train-on-the-world.sh 1", "mine.mp4")]
     public void ScriptOfExamplesMakes(string script, string files)
     {

@@ -51,9 +51,9 @@ internal static class Extend
                 if (!SamplingOptions.Plan(args, run, model, piece)) continue;
                 var joins = new Joins(pipelines.For(model), settings, run.Cancel);
                 var longer = clip;
-                if (loop) longer = joins.Loop(clip, (after ?? ClipTime.Seconds(1)).FrameCount(settings.Fps));
-                else if (after is { } end) longer = joins.After(clip, end.FrameCount(settings.Fps));
-                if (before is { } start) longer = joins.Before(longer, start.FrameCount(settings.Fps));
+                if (loop) longer = joins.Loop(clip, (after ?? ClipTime.Seconds(1)).Length(settings.Fps));
+                else if (after is { } end) longer = joins.After(clip, end.Length(settings.Fps));
+                if (before is { } start) longer = joins.Before(longer, start.Length(settings.Fps));
                 writer.Write(longer.After(SamplingOptions.Entry(args, run, seed, ClipPipe.Source(name, clip))));
             }
         });

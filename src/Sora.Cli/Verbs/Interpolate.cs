@@ -41,7 +41,7 @@ internal static class Interpolate
             var between = new Joins(pipeline, settings, run.Cancel).Between(
                 (from, (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames)),
                 (to, (args.GetValue(To) ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames)),
-                (args.GetValue(Duration) ?? ClipTime.Seconds(2)).FrameCount(settings.Fps));
+                (args.GetValue(Duration) ?? ClipTime.Seconds(2)).Length(settings.Fps));
             writer.Write(between with { History = [Entry(args, run, seed, [(first, from), (second, to)])] });
         });
     }

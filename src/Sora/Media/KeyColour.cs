@@ -6,7 +6,7 @@ namespace Sora.Media;
 public readonly record struct KeyColour
 {
     /// <summary>Of two colours whose shares of red, green and blue differ by so much, from 0 to about 1.4.</summary>
-    private const double DefaultTolerance = 0.25;
+    private const double DefaultTolerance = 0.2;
 
     /// <summary>How much brightness counts beside hue.</summary>
     private const double BrightnessWeight = 0.3;

@@ -1,6 +1,7 @@
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sora.Sampling;
@@ -47,11 +48,17 @@ internal sealed class Refinement(FrameCodec codec, CancellationToken cancel)
     private Tensor Towards(Tensor latents, Tensor? known, Func<IEnumerable<Image>, IEnumerable<Image>> wanted)
     {
         using var scope = NewDisposeScope();
+        var (before, least) = (latents, double.PositiveInfinity);
         for (var round = 0; round < Rounds; round++)
         {
             var actual = codec.Decode(TensorIO.ToHost(latents), LatentSpace.Raw, cancel);
             var change = Latents(wanted(actual)) - Latents(actual);
-            latents = latents + (known is null ? change : change * (1 - known.cpu()));
+            if (known is not null) change *= 1 - known.cpu();
+            // A VAE that isn't nearly its own inverse leads away: then the last step is taken back.
+            var size = change.square().mean().ToDouble();
+            if (size > least) return before.alias().MoveToOuterDisposeScope();
+            (before, least) = (latents, size);
+            latents = latents + change;
         }
         return latents.MoveToOuterDisposeScope();
     }

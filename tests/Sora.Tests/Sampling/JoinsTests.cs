@@ -12,7 +12,7 @@ public class JoinsTests
 {
     private static readonly ModelFolder Model = ModelFolder.Open(Golden.Path("models", "wan22-ti2v"));
 
-    private static SamplingSettings Settings => ModelDefaults.Of(Model).Settings with
+    internal static SamplingSettings Settings => ModelDefaults.Of(Model).Settings with
     {
         Prompt = "a cat", Width = 32, Height = 32, Frames = 9, Fps = 8, Steps = 2, Guidance = 1, TextLength = 16, Seed = 3, Window = 33, Overlap = 9,
     };
@@ -118,16 +118,14 @@ public class JoinsTests
     }
 
     [Fact]
-    public void Between_two_clips_the_ends_are_frames_of_them()
+    public void Between_two_clips_the_lengths_add_up()
     {
         using var pipeline = PipelineTests.Open(Model);
-        using var codec = FrameCodec.Open(Model);
         var a = pipeline.Generate(Settings, Conditioning.Nothing);
-        var b = pipeline.Generate(Settings with { Seed = 9 }, Conditioning.Nothing);
-        var between = new Joins(pipeline, Settings, CancellationToken.None).Between((a, 8), (b, 0), 8);
-        Assert.Equal(9, between.Info.Frames);
-        var last = codec.Decode(a.FinishedLatents, LatentSpace.Raw, CancellationToken.None).Last();
-        Assert.Equal(codec.Encode([last], CancellationToken.None).Latents.Data, Frames(between, 0, 1));
+        var joins = new Joins(pipeline, Settings, CancellationToken.None);
+        Assert.Equal(9, joins.Between((a, 8), (a, 0), 8).Info.Frames);
+        // Rounded up to latent frames; a single frame of each clip is enough.
+        Assert.Equal(5, joins.Between((a, 0), (a, 8), 1).Info.Frames);
     }
 
     [Fact]
@@ -158,7 +156,7 @@ public class JoinsTests
         Assert.Throws<SoraException>(() => Known(new Region { Box = new Box(70, 0, 16, 16) }));
     }
 
-    private static Clip Reread(Clip clip)
+    internal static Clip Reread(Clip clip)
     {
         using var stream = new MemoryStream();
         new ClipWriter(stream).Write(clip);
@@ -166,7 +164,7 @@ public class JoinsTests
         return new ClipReader().ReadAll(stream, "pipe").Single();
     }
 
-    private static void AssertSameFrames(Clip a, int fromA, Clip b, int fromB, int count) =>
+    internal static void AssertSameFrames(Clip a, int fromA, Clip b, int fromB, int count) =>
         Assert.Equal(Frames(a, fromA, count), Frames(b, fromB, count));
 
     /// <summary>The bytes of latent frames.</summary>

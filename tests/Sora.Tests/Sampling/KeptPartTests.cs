@@ -1,0 +1,100 @@
+using Sora.Clips;
+using Sora.Media;
+using Sora.Models;
+using Sora.Sampling;
+using Xunit;
+
+namespace Sora.Tests.Sampling;
+
+/// <summary>What is left, after decoding, of frames that a result is to show: with the built-in model's VAE, for a random one carries no pictures.</summary>
+public class KeptPartTests
+{
+    private static readonly ModelFolder Model = ModelFolder.Open(null);
+
+    private static SamplingSettings Settings => ModelDefaults.Of(Model).Settings with
+    {
+        Prompt = "a red ball rolls left on sand", Width = 64, Height = 64, Frames = 9, Steps = 4, Guidance = 1, Seed = 3,
+    };
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(6)]
+    [InlineData(12)]
+    public void A_keyframe_shows_its_picture_and_its_neighbours_move(int at)
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        using var codec = FrameCodec.Open(Model);
+        var picture = Frames(codec, pipeline.Generate(Settings with { Seed = 8, Frames = 1 }, Conditioning.Nothing))[0];
+        var clip = pipeline.Generate(Settings with { Frames = 13 }, new Conditioning { Stills = [new Still(at, picture, Fit.Stretch)] });
+        var frames = Frames(codec, clip);
+        Assert.True(Psnr(frames[at], picture) > Psnr(RoundTrip(codec, [picture])[0], picture) - 2);
+        Assert.True(Difference(frames[at], frames[at - 1]) > Difference(frames[0], frames[^1]) / 100);
+        Assert.NotEqual(frames[at - 1].Pixels, frames[at - 2].Pixels);
+    }
+
+    [Fact]
+    public void A_run_with_a_keyframe_goes_on_bit_identically()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var picture = new Image(64, 64, [.. Enumerable.Range(0, 64 * 64 * 3).Select(i => (byte)(i / 48))]);
+        var known = new Conditioning { Stills = [new Still(0, picture, Fit.Stretch), new Still(6, picture, Fit.Stretch)] };
+        var whole = pipeline.Generate(Settings, known).FinishedLatents.Data;
+        for (var until = 1; until < 4; until++)
+        {
+            var draft = pipeline.Generate(Settings, known, null, new RunOptions { Until = until });
+            Assert.Equal(whole, pipeline.Resume(JoinsTests.Reread(draft)).FinishedLatents.Data);
+        }
+    }
+
+    [Fact]
+    public void Before_a_clip_what_there_was_is_within_a_decibel_of_a_plain_round_trip()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        using var codec = FrameCodec.Open(Model);
+        var clip = pipeline.Generate(Settings, Conditioning.Nothing);
+        // Twelve frames are made in two pieces of windows of 13 frames.
+        var longer = new Joins(pipeline, Settings with { Window = 13, Overlap = 5 }, CancellationToken.None).Before(clip, 12);
+        var (old, now) = (Frames(codec, clip), Frames(codec, longer));
+        Assert.Equal(21, now.Count);
+        var plain = RoundTrip(codec, old);
+        Assert.True(Psnr(now[12..], old) > Psnr(plain, old) - 1);
+        Assert.True(Psnr(now[12], old[0]) > Psnr(plain[0], old[0]) - 1);
+    }
+
+    [Fact]
+    public void A_loop_ends_where_it_begins()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        using var codec = FrameCodec.Open(Model);
+        var clip = pipeline.Generate(Settings, Conditioning.Nothing);
+        var frames = Frames(codec, new Joins(pipeline, Settings, CancellationToken.None).Loop(clip, 8));
+        var steps = Enumerable.Range(1, frames.Count - 1).Select(i => Difference(frames[i], frames[i - 1])).Order().ToList();
+        Assert.Equal(17, frames.Count);
+        Assert.True(Difference(frames[^1], frames[0]) <= steps[steps.Count / 2]);
+    }
+
+    [Fact]
+    public void Between_two_clips_the_ends_are_frames_of_them()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        using var codec = FrameCodec.Open(Model);
+        var (a, b) = (pipeline.Generate(Settings, Conditioning.Nothing), pipeline.Generate(Settings with { Seed = 9 }, Conditioning.Nothing));
+        var between = new Joins(pipeline, Settings, CancellationToken.None).Between((a, 6), (b, 3), 8);
+        var (frames, from, to) = (Frames(codec, between), Frames(codec, a)[6], Frames(codec, b)[3]);
+        Assert.Equal(9, frames.Count);
+        Assert.True(Psnr(frames[0], from) > Psnr(RoundTrip(codec, [from])[0], from) - 1);
+        Assert.True(Psnr(frames[^1], to) > Psnr(RoundTrip(codec, [to])[0], to) - 1);
+    }
+
+    private static List<Image> Frames(FrameCodec codec, Clip clip) => [.. codec.Decode(clip.FinishedLatents, LatentSpace.Raw, CancellationToken.None)];
+
+    private static List<Image> RoundTrip(FrameCodec codec, IEnumerable<Image> frames) =>
+        [.. codec.Decode(codec.Encode(frames, CancellationToken.None).Latents, LatentSpace.Raw, CancellationToken.None)];
+
+    private static double Difference(Image a, Image b) => a.Pixels.Zip(b.Pixels, (x, y) => Math.Abs(x - y)).Average();
+
+    private static double Psnr(Image a, Image b) => Psnr([a], [b]);
+
+    private static double Psnr(IEnumerable<Image> a, IEnumerable<Image> b) =>
+        10 * Math.Log10(255 * 255 / a.Zip(b).SelectMany(pair => pair.First.Pixels.Zip(pair.Second.Pixels, (x, y) => (double)(x - y) * (x - y))).Average());
+}

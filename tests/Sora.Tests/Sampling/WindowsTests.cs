@@ -1,0 +1,59 @@
+using Sora.Models;
+using Sora.Sampling;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Sora.Tests.Sampling;
+
+/// <summary>Which latent frames each window sees and fills in; '#' is known, '.' is not.</summary>
+public class WindowsTests
+{
+    private static readonly ModelFolder Model = ModelFolder.Open(Golden.Path("models", "wan22-ti2v"));
+
+    [Theory]
+    [InlineData(".....", "", "0-5")]                             // fits: one piece
+    [InlineData("............", "", "0-8 4-12")]            // behind at least three latent frames of what there is
+    [InlineData("###....", "", "0-7")]
+    [InlineData("##########....", "", "6-14")]
+    [InlineData("###...###", "", "0-8")]                         // leads into what is known
+    [InlineData("####.........###", "", "1-9 2-10 7-15")]        // the last piece sees where it arrives
+    [InlineData(".....##", "", "0-7")]
+    [InlineData("........", "17", "0-5 0-8")]                    // another prompt takes over at frame 17
+    [InlineData("........", "1 17", "0-1 0-5 0-8")]
+    [InlineData("........", "500", "0-8")]
+    public void Windows_slide_over_what_there_is(string places, string prompts, string expected)
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var settings = new SamplingSettings
+        {
+            Window = 29, Overlap = 9, Frames = (places.Length - 1) * 4 + 1,
+            Later = [.. prompts.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(frame => new TimedPrompt(int.Parse(frame), frame))],
+        };
+        var windows = new Windows(pipeline, settings);
+        var known = places.Select(place => place == '#').ToArray();
+        var made = new List<string>();
+        for (var done = Array.IndexOf(known, false); done >= 0; done = Array.IndexOf(known, false))
+        {
+            var (start, end) = windows.Next(known, done);
+            Assert.InRange(done, start, end - 1);
+            Assert.InRange(end - start, 1, 8);
+            made.Add($"{start}-{end}");
+            Array.Fill(known, true, start, end - start);
+        }
+        Assert.Equal(expected, string.Join(' ', made));
+    }
+
+    [Fact]
+    public void A_prompt_takes_over_where_it_is_said_to()
+    {
+        using var scope = NewDisposeScope();
+        using var pipeline = PipelineTests.Open(Model);
+        var settings = JoinsTests.Settings with { Frames = 17 };
+        var plain = pipeline.Generate(settings with { Frames = 9 }, Conditioning.Nothing);
+        var changed = pipeline.Generate(settings with { Later = [new TimedPrompt(9, "two dogs")] }, Conditioning.Nothing);
+        JoinsTests.AssertSameFrames(plain, 0, changed, 0, 3);
+        var same = pipeline.Generate(settings with { Later = [new TimedPrompt(9, settings.Prompt)] }, Conditioning.Nothing);
+        JoinsTests.AssertSameFrames(changed, 0, same, 0, 3);
+        Assert.NotEqual(changed.FinishedLatents.Data, same.FinishedLatents.Data);
+    }
+}
