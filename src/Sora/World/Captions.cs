@@ -21,8 +21,11 @@ public static class Captions
 {
     private static readonly Lazy<IReadOnlyList<string>> AllWords = new(CollectVocabulary);
 
-    /// <summary>Every word that a caption can contain, in alphabetical order, lower case, without punctuation.</summary>
+    /// <summary>Every word that a caption can contain, in alphabetical order, lower case, without <see cref="Marks"/>.</summary>
     public static IReadOnlyList<string> Vocabulary => AllWords.Value;
+
+    /// <summary>The punctuation marks that a caption can contain.</summary>
+    public static IReadOnlyList<string> Marks => Words.Marks;
 
     /// <summary>The caption that names every attribute in plain words.</summary>
     public static string Canonical(Scene scene) => Write(scene, new Rng(0), CaptionStyle.Canonical);
@@ -46,7 +49,7 @@ public static class Captions
         [
             Words.Shapes, Words.Colours, Words.Sizes, Words.Grounds, Words.Skies, Words.Cameras, Words.Motions,
             Words.FollowUps, Words.Relations,
-            [Words.Beside, Words.Collides, Words.Passes, Words.Circles, Words.Joints],
+            [Words.Beside, Words.Collides, Words.Passes, Words.Circles, Words.Openings, Words.Joints],
         ];
         var phrases = tables.SelectMany(table => table).SelectMany(list => list);
         return [.. phrases.SelectMany(Split).Distinct().Order(StringComparer.Ordinal)];
@@ -59,6 +62,7 @@ public static class Captions
     /// <summary>Writes one caption.</summary>
     private sealed class Writer(Scene scene, Rng rng, CaptionStyle style, double omit)
     {
+        private const string The = "the ";
         private readonly bool _plain = style == CaptionStyle.Canonical;
         private readonly bool _still = scene.Duration == 0;
 
@@ -70,10 +74,12 @@ public static class Captions
             var sky = Says() ? Choose(Words.Skies[(int)scene.Sky]) : "";
             var quiet = _still || !Says() || (scene.Camera.Move == CameraMove.Static && !_plain && rng.Chance(0.4));
             var camera = quiet ? "" : Choose(Words.Cameras[(int)scene.Camera.Move]);
+            if (!_plain && camera.StartsWith(The, StringComparison.Ordinal) && rng.Chance(0.2)) camera = camera[The.Length..];
+            if (!_plain && rng.Chance(0.06)) subject = Join(" ", rng.Pick(Words.Openings), subject);
 
             var order = _plain ? 0 : rng.Below(6);
             var place = order is 1 or 4 && ground.Length > 0 && sky.Length > 0 ? Join(" ", sky, ground) : Join(" ", ground, sky);
-            return order switch
+            var sentence = order switch
             {
                 2 when sky.Length > 0 => Join(", ", sky, Join(" ", subject, ground), camera),
                 3 when camera.Length > 0 => Join(", ", camera, Join(" ", subject, place)),
@@ -81,6 +87,7 @@ public static class Captions
                 5 when camera.Length > 0 => Join(" ", Join(" ", subject, place), "while", camera),
                 _ => Join(", ", Join(" ", subject, place), camera),
             };
+            return !_plain && rng.Chance(0.08) ? sentence + "." : sentence;
         }
 
         /// <summary>A few words about one or two attributes.</summary>

@@ -11,7 +11,7 @@ public sealed class WorldSource : ClipSource
     public const double Fps = SceneOptions.DefaultFps;
 
     /// <inheritdoc/>
-    public override IEnumerable<string> Words => Captions.Vocabulary;
+    public override IEnumerable<string> Words => Captions.Vocabulary.Concat(Captions.Marks);
 
     /// <inheritdoc/>
     public override void Draw(ulong seed, ClipShape shape, Span<byte> rgb)

@@ -36,7 +36,9 @@ public class CaptionTests
             var rest = " " + string.Join(' ', Captions.Split(caption)) + " ";
             // What is right is taken out, longest phrase first; nothing that is wrong may be left.
             rest = Without(rest, Words.Grounds[(int)scene.Ground], Words.Skies[(int)scene.Sky]);
-            rest = Without(rest, Words.Cameras[(int)scene.Camera.Move], Words.FollowUps[(int)o.Then]);
+            var camera = Words.Cameras[(int)scene.Camera.Move];
+            string[] shorter = [.. camera.Where(c => c.StartsWith("the ")).Select(c => c["the ".Length..])];
+            rest = Without(rest, camera, shorter, Words.FollowUps[(int)o.Then], Words.Openings);
             rest = Without(rest, Words.Motions[(int)o.Motion], []);
             rest = Without(rest, Words.Colours[(int)o.Colour], Words.Shapes[(int)o.Shape]);
             rest = Without(rest, Words.Sizes[(int)o.Size], Words.Joints);
