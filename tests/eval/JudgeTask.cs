@@ -33,12 +33,12 @@ internal sealed class JudgeTask : TrainingTask
 
     public override IReadOnlyDictionary<string, Tensor> Parameters => judge.Parameters;
 
-    public override Tensor Loss(long step, CancellationToken cancellation)
+    public override IReadOnlyList<Func<Tensor>> Parts(long step, int count, CancellationToken cancellation)
     {
         var batch = batches.Take(cancellation);
         Tensor frames;
         using (no_grad()) frames = Degrade(batch.Frames(), new Rng(seed ^ 0x6175_676d, (ulong)step));
-        return Loss(judge.Look(frames), batch);
+        return [() => Loss(judge.Look(frames), batch)];
     }
 
     public override (double Loss, string Detail) Validate()

@@ -25,6 +25,7 @@ internal static class Train
     private static readonly Option<string[]> Clips = Options.Values("--clips", "WxHxF[:N]", "Size of the clips, width x height x frames; N is clips a batch (vae) or clips in all (transformer); may be repeated", text => text);
     private static readonly Option<string?> Start = new("--init") { Description = "Begin with the weights of this model folder", HelpName = "DIR" };
     private static readonly Option<bool> Inflate = new("--inflate") { Description = "With --init: the VAE has seen stills only; let it begin clips as stills" };
+    private static readonly Option<double?> Guidance = Options.Value<double>("--guidance", "G", "With --init: learn to do in one pass what that model does in two at guidance scale G", GuidanceScale);
     private static readonly Option<string?> VaeFolder = new("--vae") { Description = "Model folder whose VAE encodes the clips (the output folder's own)", HelpName = "DIR" };
     private static readonly Option<string?> Cache = new("--cache") { Description = "Folder for encoded clips (training/latents in the output folder)", HelpName = "DIR" };
     private static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Updates in all (10000)");
@@ -50,7 +51,7 @@ internal static class Train
         [
             new("sora train --world --show sheet.png", "Show what the synthetic world looks like"),
         ],
-    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, VaeFolder, Cache, Steps, Tokens, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Half, Threads, Seed);
+    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, VaeFolder, Cache, Steps, Tokens, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Half, Threads, Seed);
 
     private static void Execute(ParseResult parse, Run run)
     {
@@ -77,12 +78,17 @@ internal static class Train
             Threads = parse.GetValue(Threads),
             Half = parse.GetValue(Half),
         };
+        if (parse.GetValue(Guidance) is not null && (vae || parse.GetValue(Start) is null))
+        {
+            throw SoraException.Usage("--guidance needs a transformer to learn from", "sora train transformer --init DIR --guidance G …");
+        }
         if (vae) VaeTrainer.Train(data, options, new VaeStart(parse.GetValue(Start), parse.GetValue(Inflate)), run.Reporter, run.Cancel);
         else
         {
             var start = new TransformerStart(parse.GetValue(Cache) ?? Path.Combine(options.RunFolder, "latents"), parse.GetValue(Tokens) ?? 2048)
             {
                 Folder = parse.GetValue(Start),
+                Guidance = parse.GetValue(Guidance),
                 VaeFolder = parse.GetValue(VaeFolder),
             };
             TransformerTrainer.Train(data, options, start, run.Reporter, run.Cancel);
@@ -121,6 +127,11 @@ internal static class Train
         new Media.Image(sheet.Width, sheet.Height, sheet.Rgb).Save(path, run.Cancel);
         run.Out.Write(sheet.Legend());
     }
+
+    private static double GuidanceScale(string text) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is > 1 and <= 30
+            ? value
+            : throw SoraException.Usage($"'{text}' is no guidance scale from 1 to 30");
 
     private static Option<double?> Number(string name, string description) => Options.Value(name, "X", description, text =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1

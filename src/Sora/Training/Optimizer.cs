@@ -29,22 +29,29 @@ internal sealed class Optimizer : IDisposable
 {
     private const double NewtonA = 3.4445, NewtonB = -4.7750, NewtonC = 2.0315;
     private const int NewtonSteps = 5;
+
+    /// <summary>From how much longer than wide on the iteration on the small square is the cheaper one.</summary>
+    private const double Oblong = 1.5;
+
+    /// <summary>Matrices that are made orthogonal together: enough of them for a batch, few enough to share out.</summary>
+    private const int MatricesAtOnce = 8;
     private const double Epsilon = 1e-8;
     private static readonly string[] NotMatrices =
         ["shared", "relative_attention_bias", "scale_shift_table", "pos_embed", "proj_out", "conv_out"];
 
     private readonly OptimizerOptions options;
+    private readonly int threads;
     private readonly List<MatrixGroup> groups = [];
     private readonly List<Moments> moments = [];
 
-    public Optimizer(IReadOnlyDictionary<string, Tensor> parameters, OptimizerOptions options)
+    public Optimizer(IReadOnlyDictionary<string, Tensor> parameters, OptimizerOptions options, int threads = 1)
     {
-        this.options = options;
+        (this.options, this.threads) = (options, threads);
         parameters = parameters.Where(p => p.Value.requires_grad).ToDictionary();
-        foreach (var shaped in parameters.Where(p => IsMatrix(p.Key, p.Value)).GroupBy(p => Flat(p.Value.shape)))
+        foreach (var members in parameters.Where(p => IsMatrix(p.Key, p.Value)).GroupBy(p => Flat(p.Value.shape)).SelectMany(g => g.Chunk(MatricesAtOnce)))
         {
-            var members = shaped.ToArray();
-            var momentum = zeros([members.Length, shaped.Key.Rows, shaped.Key.Columns], device: members[0].Value.device);
+            var (rows, columns) = Flat(members[0].Value.shape);
+            var momentum = zeros([members.Length, rows, columns], device: members[0].Value.device);
             groups.Add(new MatrixGroup(members, momentum.DetachFromDisposeScope()));
         }
         foreach (var (name, parameter) in parameters.Where(p => !IsMatrix(p.Key, p.Value)))
@@ -94,8 +101,8 @@ internal sealed class Optimizer : IDisposable
         {
             var scale = Math.Min(1, options.ClipNorm / (norm + 1e-6));
             Updates++;
-            foreach (var group in groups) StepMatrices(group, scale, rate * options.MatrixRate);
-            foreach (var m in moments) StepOther(m, scale, rate * options.OtherRate);
+            Crew.Run(threads, groups.Count, i => StepMatrices(groups[i], scale, rate * options.MatrixRate));
+            Crew.Run(threads, moments.Count, i => StepOther(moments[i], scale, rate * options.OtherRate));
         }
         foreach (var parameter in gradients) parameter.grad!.zero_();
         return norm;
@@ -114,22 +121,29 @@ internal sealed class Optimizer : IDisposable
     /// <summary>
     /// The nearest matrix with all singular values near one, for each [rows, columns] of a batch: five steps of the
     /// quintic Newton-Schulz iteration with Muon's coefficients. Every step multiplies X by a polynomial of A = X X',
-    /// and these commute, so the steps are taken on the small square A alone and X is multiplied once: for a
-    /// convolution of 96 x 2592 a quarter of the work.
+    /// and these commute, so for oblong matrices the steps are taken on the small square A alone and X is multiplied
+    /// once: for a convolution of 96 x 2592 a quarter of the work.
     /// </summary>
     internal static Tensor Orthogonalise(Tensor batch)
     {
         var tall = batch.shape[1] > batch.shape[2];
         var x = tall ? batch.mT : batch;
         x = x / (x.square().sum([1, 2], keepdim: true).sqrt() + 1e-7);
-        var identity = eye(x.shape[1], device: x.device);
-        var a = x.bmm(x.mT);
-        var product = identity.expand_as(a);
-        for (var i = 0; i < NewtonSteps; i++)
+        var identity = eye(x.shape[1], device: x.device) * NewtonA;
+        Tensor Polynomial(Tensor a) => identity.add(a, NewtonB).add_(a.bmm(a), NewtonC);
+        if (x.shape[2] < Oblong * x.shape[1])
         {
-            var p = (identity * NewtonA).add(a, NewtonB).add_(a.bmm(a), NewtonC);
-            product = p.bmm(product);
+            for (var i = 0; i < NewtonSteps; i++) x = Polynomial(x.bmm(x.mT)).bmm(x);
+            return tall ? x.mT : x;
+        }
+        var a = x.bmm(x.mT);
+        var product = Polynomial(a);
+        var p = product;
+        for (var i = 1; i < NewtonSteps; i++)
+        {
             a = p.bmm(a).bmm(p);
+            p = Polynomial(a);
+            product = p.bmm(product);
         }
         x = product.bmm(x);
         return tall ? x.mT : x;
@@ -142,8 +156,9 @@ internal sealed class Optimizer : IDisposable
 
     private void StepMatrices(MatrixGroup group, double scale, double rate)
     {
+        using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var (_, rows, columns) = (group.Momentum.shape[0], group.Momentum.shape[1], group.Momentum.shape[2]);
+        var (rows, columns) = (group.Momentum.shape[1], group.Momentum.shape[2]);
         var gradient = stack(group.Members.Select(m => m.Value.grad is { } g ? g.reshape(rows, columns) : zeros(rows, columns, device: m.Value.device)));
         gradient.mul_(scale);
         group.Momentum.mul_(options.Momentum).add_(gradient);
@@ -155,6 +170,7 @@ internal sealed class Optimizer : IDisposable
     private void StepOther(Moments m, double scale, double rate)
     {
         if (m.Parameter.grad is not { } raw) return;
+        using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var gradient = raw * scale;
         m.Mean.mul_(options.Beta1).add_(gradient, 1 - options.Beta1);

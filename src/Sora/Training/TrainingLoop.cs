@@ -59,8 +59,11 @@ internal abstract class TrainingTask : IDisposable
     /// <summary>Parameters by a name that is unique in the task.</summary>
     public abstract IReadOnlyDictionary<string, Tensor> Parameters { get; }
 
-    /// <summary>The loss of a step, a function of the parameters, the seed and the step alone.</summary>
-    public abstract Tensor Loss(long step, CancellationToken cancellation);
+    /// <summary>
+    /// The loss of a step, a function of the parameters, the seed and the step alone, as the sum of the losses of at
+    /// most <paramref name="count"/> parts of its batch. The parts are worked out side by side, on a thread each.
+    /// </summary>
+    public abstract IReadOnlyList<Func<Tensor>> Parts(long step, int count, CancellationToken cancellation);
 
     /// <summary>The loss on held-out clips, always the same ones, without gradients, and more to say about them or "".</summary>
     public abstract (double Loss, string Detail) Validate();
@@ -85,14 +88,16 @@ internal sealed class TrainingLoop : IDisposable
     private readonly TrainingOptions options;
     private readonly Reporter reporter;
     private readonly Optimizer optimizer;
+    private readonly int threads;
     private readonly Dictionary<string, Tensor> mean;
 
     public TrainingLoop(TrainingTask task, TrainingOptions options, Reporter reporter)
     {
         (this.task, this.options, this.reporter) = (task, options, reporter);
         Directory.CreateDirectory(options.RunFolder);
-        if (options.Threads is { } threads) set_num_threads(threads);
-        optimizer = new Optimizer(task.Parameters, options.Optimizer);
+        threads = options.Threads ?? Environment.ProcessorCount;
+        set_num_threads(threads);
+        optimizer = new Optimizer(task.Parameters, options.Optimizer, threads);
         using var noGrad = no_grad();
         mean = task.Parameters.ToDictionary(p => p.Key, p => p.Value.detach().clone().DetachFromDisposeScope());
     }
@@ -162,14 +167,21 @@ internal sealed class TrainingLoop : IDisposable
     {
         using var scope = NewDisposeScope();
         manual_seed((long)new Rng(options.Seed, (ulong)step).NextBits());
-        var loss = task.Loss(step, cancellation);
-        loss.backward();
+        var parts = task.Parts(step, threads, cancellation);
+        var losses = new double[parts.Count];
+        Crew.Run(threads, parts.Count, i =>
+        {
+            using var own = NewDisposeScope();
+            var loss = parts[i]();
+            loss.backward();
+            losses[i] = loss.ToDouble();
+        });
         var norm = optimizer.Step(rate);
         using var noGrad = no_grad();
         // The mean of few steps is no mean yet: it starts as the weights themselves.
         var decay = Math.Min(options.EmaDecay, (1.0 + step) / (10.0 + step));
         foreach (var (name, parameter) in task.Parameters) mean[name].mul_(decay).add_(parameter, 1 - decay);
-        return (loss.ToDouble(), norm);
+        return (losses.Sum(), norm);
     }
 
     /// <summary>Does something while the parameters hold their running mean.</summary>

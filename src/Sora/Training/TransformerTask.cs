@@ -21,9 +21,15 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
     /// <summary>Seed of the run.</summary>
     public ulong Seed { get; init; }
 
+    /// <summary>A model whose guided passes are what is to be learned; null: learn from the clips themselves.</summary>
+    public GuidanceTeacher? Teacher { get; init; }
+
     /// <summary>Writes the parts to a model folder.</summary>
     public Action<string> Save { get; init; } = _ => { };
 }
+
+/// <summary>A model that stays as it is, and the guidance scale at which it is copied.</summary>
+internal sealed record GuidanceTeacher(TransformerParts Parts, double Guidance);
 
 /// <summary>
 /// Training of text encoder and transformer by flow matching (Lipman et al. 2023; Liu et al. 2023): the network sees
@@ -61,15 +67,16 @@ internal sealed class TransformerTask : TrainingTask
 
     public override IReadOnlyDictionary<string, Tensor> Parameters { get; }
 
-    public override Tensor Loss(long step, CancellationToken cancellation)
+    public override IReadOnlyList<Func<Tensor>> Parts(long step, int count, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         var random = new Rng(parts.Seed, (ulong)step);
         var set = sets[Pick(ref random)];
-        var count = BatchOf(set);
-        var rows = new long[count];
-        for (var i = 0; i < count; i++) rows[i] = random.Below(set.Seeds.Length);
-        return FlowLoss(set, rows, ref random, dropout: CaptionDropout);
+        var rows = new long[BatchOf(set)];
+        for (var i = 0; i < rows.Length; i++) rows[i] = random.Below(set.Seeds.Length);
+        var batch = Draw(set, rows, ref random, CaptionDropout);
+        count = Math.Min(count, rows.Length);
+        return [.. Enumerable.Range(0, count).Select(i => new Func<Tensor>(() => FlowLoss(batch, rows.Length * i / count, rows.Length * (i + 1) / count)))];
     }
 
     public override (double Loss, string Detail) Validate()
@@ -78,7 +85,7 @@ internal sealed class TransformerTask : TrainingTask
         manual_seed(0);
         var random = new Rng(0);
         var rows = Enumerable.Range(0, Math.Min(ValidationClips, validation.Seeds.Length)).Select(i => (long)i).ToArray();
-        return (FlowLoss(validation, rows, ref random, dropout: 0).ToDouble(), "");
+        return (FlowLoss(Draw(validation, rows, ref random, dropout: 0), 0, rows.Length).ToDouble(), "");
     }
 
     /// <summary>Held-out captions as videos, a row each, and the captions in a text file beside the picture.</summary>
@@ -88,8 +95,8 @@ internal sealed class TransformerTask : TrainingTask
         manual_seed(0);
         var captions = validation.Seeds.Take(SampleClips).Select(seed => source.Caption(seed, validation.Shape, 0)).ToArray();
         var noise = randn([captions.Length, .. validation.Latents.shape[1..]]);
-        using var text = parts.Transformer.Embed(Context(captions), parts.TextLength);
-        using var none = parts.Transformer.Embed(Context([.. captions.Select(_ => "")]), parts.TextLength);
+        using var text = parts.Transformer.Embed(Context(parts, captions), parts.TextLength);
+        using var none = parts.Transformer.Embed(Context(parts, [.. captions.Select(_ => "")]), parts.TextLength);
         var tokens = Tokens(validation);
         Tensor Velocity(TextContext context, Tensor latents, Level level) => parts.Transformer.Forward(new TransformerInput
         {
@@ -102,8 +109,10 @@ internal sealed class TransformerTask : TrainingTask
             Samplers.Euler,
             (latents, level) =>
             {
+                var with = Velocity(text, latents, level);
+                if (parts.Teacher is not null) return with;
                 var without = Velocity(none, latents, level);
-                return without + (SampleGuidance * (Velocity(text, latents, level) - without));
+                return without + (SampleGuidance * (with - without));
             },
             _ => throw new InvalidOperationException("Euler draws no noise"));
         var end = run.Run(new SamplerState(0, noise), SampleSteps);
@@ -117,12 +126,15 @@ internal sealed class TransformerTask : TrainingTask
     {
         foreach (var set in sets) set.Latents.Dispose();
         validation.Latents.Dispose();
-        parts.TransformerWeights.Dispose();
-        parts.TextWeights.Dispose();
+        foreach (var one in parts.Teacher is { } teacher ? [parts, teacher.Parts] : new[] { parts })
+        {
+            one.TransformerWeights.Dispose();
+            one.TextWeights.Dispose();
+        }
     }
 
     /// <summary>The text context <c>[B, L, D]</c> of captions: real rows from the encoder, zeros behind them.</summary>
-    internal Tensor Context(IReadOnlyList<string> captions)
+    internal static Tensor Context(TransformerParts parts, IReadOnlyList<string> captions)
     {
         var padded = captions.Select(c => parts.Tokenizer.EncodePadded(c, parts.TextLength)).ToArray();
         var ids = tensor(padded.SelectMany(p => p.Ids.Select(i => (long)i)).ToArray(), [captions.Count, parts.TextLength]);
@@ -151,7 +163,8 @@ internal sealed class TransformerTask : TrainingTask
         return shares.Length - 1;
     }
 
-    private Tensor FlowLoss(LatentSet set, long[] rows, ref Rng random, double dropout)
+    /// <summary>Draws a batch: what is known of each clip, its noise and noise level, and which caption it gets.</summary>
+    private FlowBatch Draw(LatentSet set, long[] rows, ref Rng random, double dropout)
     {
         var clean = set.Latents.index_select(0, tensor(rows)).to(ScalarType.Float32);     // [B, C, T, h, w]
         // What a sliding window sees: a crop that begins inside a clip, behind a known prefix.
@@ -160,27 +173,55 @@ internal sealed class TransformerTask : TrainingTask
         // Known and unknown are a matter of tokens: the grid of patches.
         var patch = parts.Transformer.Config.PatchSize;
         var (batch, frames, height, width) = (rows.Length, (int)clean.shape[2] / patch.Frames, (int)clean.shape[3] / patch.Rows, (int)clean.shape[4] / patch.Columns);
-        var (captions, known, sigma) = (new string[batch], new float[batch * frames * height * width], new float[batch]);
+        var (captions, known, sigma) = (new Func<string>[batch], new float[batch * frames * height * width], new float[batch]);
         for (var i = 0; i < batch; i++)
         {
-            captions[i] = random.Uniform() < dropout ? "" : source.Caption(set.Seeds[rows[i]], set.Shape, random.NextBits());
+            var (seed, variant) = (set.Seeds[rows[i]], random.NextBits());
+            captions[i] = random.Uniform() < dropout ? () => "" : () => source.Caption(seed, set.Shape, variant);
             var task = later > 0 ? KnownTask.Prefix : KnownMasks.DrawTask(ref random, frames);
             KnownMasks.Draw(ref random, task, frames, height, width).CopyTo(known, i * frames * height * width);
             sigma[i] = (float)(1 / (1 + Math.Exp(-(SigmaMean + (SigmaDeviation * random.Normal())))));
         }
-        var unknown = 1 - tensor(known, [batch, 1, frames, height, width]);
-        var tokenLevel = tensor(sigma, [batch, 1, 1, 1, 1]) * unknown;                    // sigma of each token, 0 where known
-        unknown = Spread(unknown, patch);                                                 // [B, 1, T, h, w]
-        var level = Spread(tokenLevel, patch);
-        var noise = randn_like(clean);
-        var noised = clean + (level * (noise - clean));
-        var output = parts.Transformer.Forward(new TransformerInput
-        {
-            HiddenStates = noised,
-            Timestep = (tokenLevel * 1000).flatten(1),
-            Text = Context(captions),
-            TextLength = parts.TextLength,
-        });
-        return ((output - (noise - clean)).square() * unknown).sum() / (unknown.sum() * clean.shape[1]);
+        return new FlowBatch(clean, randn_like(clean), 1 - tensor(known, [batch, 1, frames, height, width]), tensor(sigma, [batch, 1, 1, 1, 1]), captions);
     }
+
+    /// <summary>The share in a batch's loss of its clips <paramref name="from"/> to <paramref name="to"/> - 1.</summary>
+    private Tensor FlowLoss(FlowBatch batch, int from, int to)
+    {
+        Tensor Own(Tensor whole) => whole.narrow(0, from, to - from);
+        var patch = parts.Transformer.Config.PatchSize;
+        var (clean, noise) = (Own(batch.Clean), Own(batch.Noise));
+        var tokenLevel = Own(batch.Sigma) * Own(batch.Unknown);                           // sigma of each token, 0 where known
+        var unknown = Spread(Own(batch.Unknown), patch);                                  // [B, 1, T, h, w]
+        var noised = clean + (Spread(tokenLevel, patch) * (noise - clean));
+        var captions = batch.Captions[from..to].Select(c => c()).ToArray();
+        var timestep = (tokenLevel * 1000).flatten(1);
+        var output = Velocity(parts, noised, timestep, captions);
+        var target = parts.Teacher is { } teacher ? Guided(teacher, noised, timestep, captions) : noise - clean;
+        var elements = batch.Unknown.sum() * (patch.Frames * patch.Rows * patch.Columns * clean.shape[1]);
+        return ((output - target).square() * unknown).sum() / elements;
+    }
+
+    private Tensor Velocity(TransformerParts of, Tensor noised, Tensor timestep, IReadOnlyList<string> captions) => of.Transformer.Forward(new TransformerInput
+    {
+        HiddenStates = noised,
+        Timestep = timestep,
+        Text = Context(of, captions),
+        TextLength = of.TextLength,
+    });
+
+    /// <summary>
+    /// What classifier-free guidance makes of a teacher's two passes (Meng et al. 2023, "On distillation of guided diffusion
+    /// models"): the student learns it as one pass. Without a caption there is nothing to guide to.
+    /// </summary>
+    private Tensor Guided(GuidanceTeacher teacher, Tensor noised, Tensor timestep, IReadOnlyList<string> captions)
+    {
+        using var noGrad = no_grad();
+        var without = Velocity(teacher.Parts, noised, timestep, [.. captions.Select(_ => "")]);
+        var with = Velocity(teacher.Parts, noised, timestep, captions);
+        return without + (teacher.Guidance * (with - without));
+    }
+
+    /// <summary>A batch as it was drawn: latents <c>[B, C, T, h, w]</c>, tokens <c>[B, 1, T', h', w']</c>, captions when they are asked for.</summary>
+    private sealed record FlowBatch(Tensor Clean, Tensor Noise, Tensor Unknown, Tensor Sigma, Func<string>[] Captions);
 }

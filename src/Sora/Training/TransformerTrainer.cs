@@ -47,7 +47,6 @@ public static class TransformerTrainer
     private static TransformerParts Parts(TrainingData data, TrainingOptions options, TransformerStart start, CausalVae vae)
     {
         var from = start.Folder;
-        var trainable = new WeightsOptions { Trainable = true };
         var tokenizerFolder = Path.Combine(options.Folder, "tokenizer");
         if (from is not null)
         {
@@ -61,15 +60,21 @@ public static class TransformerTrainer
         var tokenizer = Tokenizer.Load(tokenizerFolder);
         var transformerConfig = from is null ? MiniPreset.Transformer : WanTransformerConfig.Read(Path.Combine(from, "transformer", "config.json"));
         var textConfig = T5Config.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
-        var transformerWeights = from is null ? Weights.Initialise((long)options.Seed) : Weights.Open(Path.Combine(from, "transformer"), trainable);
-        var textWeights = from is null ? Weights.Initialise((long)options.Seed + 1) : Weights.Open(Path.Combine(from, "text_encoder"), trainable);
-        return new TransformerParts(new WanTransformer(transformerConfig, transformerWeights), transformerWeights, new T5Encoder(textConfig, textWeights), textWeights)
+        TransformerParts Of(Weights transformer, Weights text) => new(new WanTransformer(transformerConfig, transformer), transformer, new T5Encoder(textConfig, text), text)
         {
             Vae = vae,
             Tokenizer = tokenizer,
             TextLength = MiniPreset.TextLength,
             Seed = options.Seed,
         };
+        TransformerParts Opened(string folder, bool trainable)
+        {
+            var how = new WeightsOptions { Trainable = trainable, DType = TorchSharp.torch.float32 };
+            return Of(Weights.Open(Path.Combine(folder, "transformer"), how), Weights.Open(Path.Combine(folder, "text_encoder"), how));
+        }
+        if (from is null) return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));
+        var own = Opened(from, trainable: true);
+        return start.Guidance is { } guidance ? own with { Teacher = new GuidanceTeacher(Opened(from, trainable: false), guidance) } : own;
     }
 }
 
@@ -80,6 +85,9 @@ public sealed record TransformerStart(string Cache, int TokensPerStep)
 {
     /// <summary>A model folder that is trained further; null: new weights of the small preset.</summary>
     public string? Folder { get; init; }
+
+    /// <summary>Learn what the start makes of its prompts at this guidance scale, in one pass; null: learn from the clips.</summary>
+    public double? Guidance { get; init; }
 
     /// <summary>The model folder whose VAE encodes; null: the folder that is trained.</summary>
     public string? VaeFolder { get; init; }

@@ -34,10 +34,15 @@ internal sealed class VaeTask : TrainingTask
 
     public override IReadOnlyDictionary<string, Tensor> Parameters { get; }
 
-    public override Tensor Loss(long step, CancellationToken cancellation)
+    public override IReadOnlyList<Func<Tensor>> Parts(long step, int count, CancellationToken cancellation)
     {
         var video = batches.Take(step, cancellation).Pixels();                  // [B, 3, F, H, W]
         vae.Clamps = false;
+        return [.. video.chunk(count, 0).Select(part => new Func<Tensor>(() => Loss(part) * (part.shape[0] / (double)video.shape[0])))];
+    }
+
+    private Tensor Loss(Tensor video)
+    {
         var (mean, logVariance) = vae.EncodeMoments(video);                      // [B, z, T, h, w]
         var back = vae.Decode(mean + (Noise * randn_like(mean)));
         // A transform that is given has no posterior to shape.
