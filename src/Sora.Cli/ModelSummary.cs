@@ -34,6 +34,9 @@ internal static class ModelSummary
             if (able.Count > 0) ClipSummary.Row(to, Word(support), string.Join(", ", able.Select(ability => ability.Name())));
             foreach (var note in able.Select(ability => Abilities.Note(model, ability)).OfType<string>().Distinct()) ClipSummary.Row(to, "", note);
         }
+        if (model.Card is not { } card) return;
+        to.WriteLine();
+        to.Write(File.ReadAllText(card));
     }
 
     public static void WriteJson(ModelFolder model, Utf8JsonWriter json)
@@ -63,6 +66,11 @@ internal static class ModelSummary
             json.WriteEndObject();
         }
         json.WriteEndObject();
+        if (model.Evaluation is { } evaluation)
+        {
+            json.WritePropertyName("evaluation");
+            evaluation.WriteTo(json);
+        }
         json.WriteStartObject("parts");
         foreach (var part in ModelFolder.AllParts.Where(model.Has)) WritePart(model, part, json);
         json.WriteEndObject();

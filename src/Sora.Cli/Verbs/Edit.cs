@@ -30,7 +30,7 @@ internal static class Edit
         Examples =
         [
             new("sora edit clip.latent \"the same at night\" --strength 0.6 -o night.latent", "Change the light"),
-            new("sora generate \"a red ball on grass\" --size 96x96 --frames 1 | sora edit \"a yellow ball on grass\" --colour red:0.4 -o yellow.latent", "Change what is red"),
+            new("sora generate \"a red ball on grass\" --size 96x96 --frames 1 --seed 1 | sora edit \"a yellow ball on grass\" --colour red:0.4 -o yellow.latent", "Change what is red"),
             new("sora edit clip.latent \"a yellow ball\" --box 0,0,64,128 -o yellow.latent", "Change the left half"),
         ],
     }.With([Words, Output, Strength, Mask, Colour, Box, Time, Invert, Feather, .. SamplingOptions.All]);

@@ -86,6 +86,12 @@ public sealed class ModelFolder
     /// <summary>The model's own defaults, and the file that they are in.</summary>
     public (JsonObject Defaults, string Origin) OwnDefaults => (index.Object("_sora") ?? [], index.Path);
 
+    /// <summary>The file that says what a model that was trained here knows and how it was made, or null.</summary>
+    public string? Card => Companion("README.md");
+
+    /// <summary>What the evaluation program measured on a model that was trained here, or null.</summary>
+    public JsonObject? Evaluation => Companion("evaluation.json") is { } file ? ConfigFile.Read(file).ToJson() : null;
+
     /// <summary>Sizes of the VAE.</summary>
     public CausalVaeConfig Vae { get; }
 
@@ -210,6 +216,10 @@ public sealed class ModelFolder
         "text_encoder" => config.Text("model_type", null) is "t5" or "umt5" or "mt5",
         _ => config.Text("model_type", null) == "clip_vision_model",
     };
+
+    /// <summary>A file in the folder or, as in the source tree, beside it.</summary>
+    private string? Companion(string name) => !IsTrainedHere ? null
+        : ((string[])[Inside(name), Inside("..", name)]).FirstOrDefault(File.Exists);
 
     private string Inside(params ReadOnlySpan<string> names) => System.IO.Path.Combine([Path, .. names]);
 

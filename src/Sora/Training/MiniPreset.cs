@@ -68,8 +68,8 @@ internal static class MiniPreset
         ["eos_token_id"] = 1,
     };
 
-    /// <summary>Writes model_index.json and the scheduler's config.</summary>
-    public static void WriteIndex(string folder, CausalVaeConfig vae)
+    /// <summary>Writes model_index.json and the scheduler's config; <paramref name="distilled"/> models need no second pass.</summary>
+    public static void WriteIndex(string folder, CausalVaeConfig vae, bool distilled)
     {
         ModelParts.Write(Path.Combine(folder, "model_index.json"), new JsonObject
         {
@@ -77,12 +77,13 @@ internal static class MiniPreset
             ["_diffusers_version"] = "0.35.0",
             ["_sora"] = new JsonObject
             {
-                ["steps"] = 12,
-                ["guidance"] = 3.0,
+                ["steps"] = distilled ? 8 : 12,
+                ["guidance"] = distilled ? 1.0 : 3.0,
                 ["shift"] = FlowShift,
                 ["fps"] = 16,
                 ["size"] = "128x128",
                 ["frames"] = 33,
+                ["window"] = 65,
                 ["text_length"] = TextLength,
             },
             ["boundary_ratio"] = null,

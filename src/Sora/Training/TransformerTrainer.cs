@@ -28,7 +28,7 @@ public static class TransformerTrainer
             ModelParts.WriteConfig(folder, "transformer", parts.Transformer.Config.ToJson());
             parts.TransformerWeights.Save(ModelParts.WeightsFile(folder, "transformer"), options.SavedType);
             parts.TextWeights.Save(ModelParts.WeightsFile(folder, "text_encoder"), options.SavedType);
-            MiniPreset.WriteIndex(folder, vae.Config);
+            MiniPreset.WriteIndex(folder, vae.Config, start.Guidance is not null);
             if (start.VaeFolder is null) return;
             ModelParts.WriteConfig(folder, "vae", vae.Config.ToJson());
             vaeWeights.Save(ModelParts.WeightsFile(folder, "vae"), options.SavedType);
