@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Sora.Clips;
 using Sora.Models.Formats;
 using Sora.Models.Text;
+using Sora.Sampling;
 
 namespace Sora.Models;
 
@@ -49,6 +50,7 @@ public sealed class ModelFolder
             SchedulerPath = Inside("scheduler", "scheduler_config.json");
             var scheduler = ConfigFile.Read(SchedulerPath);
             SchedulerClass = scheduler.ClassName;
+            PredictsSample = SchedulerConfig.Read(SchedulerPath).PredictsSample;
             FlowShift = scheduler.Has("flow_shift") ? scheduler.Number("flow_shift", 1) : scheduler.Number("shift", 1);
         }
         var fingerprint = new Lazy<string>(() => Fingerprint("transformer"));
@@ -112,6 +114,9 @@ public sealed class ModelFolder
 
     /// <summary>The scheduler's class in diffusers, or null.</summary>
     public string? SchedulerClass { get; }
+
+    /// <summary>Whether the transformer gives clean latents instead of the velocity.</summary>
+    public bool PredictsSample { get; }
 
     /// <summary>The shift of the noise schedule that the scheduler names; 1 is none.</summary>
     public double FlowShift { get; } = 1;

@@ -25,9 +25,9 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         var scale = expert.Index == 1 ? settings.Guidance2 ?? settings.Guidance : settings.Guidance;
         var input = guide.Input(latents, level);
         var conditioned = Pass(expert, input, expert.Prompt);
-        if (expert.Negative is null) return guide.Answer(conditioned, latents, level);
+        if (expert.Negative is null) return guide.Answer(Velocity(conditioned, input, level), latents, level);
         var unconditioned = Pass(expert, input, expert.Negative);
-        return guide.Answer(unconditioned + (conditioned - unconditioned) * scale, latents, level);
+        return guide.Answer(Velocity(unconditioned + (conditioned - unconditioned) * scale, input, level), latents, level);
     };
 
     /// <summary>Frees the weights.</summary>
@@ -36,6 +36,10 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         current?.Dispose();
         current = null;
     }
+
+    private Tensor Velocity(Tensor output, TransformerInput input, Level level) => model.PredictsSample
+        ? (input.HiddenStates.narrow(1, 0, output.shape[1]) - output) / level.Sigma
+        : output;
 
     private Tensor Pass(Loaded expert, TransformerInput input, TextContext text) => expert.Transformer.Forward(input with
     {

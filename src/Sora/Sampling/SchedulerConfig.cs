@@ -8,6 +8,15 @@ public sealed record SchedulerConfig
     /// <summary>The names of all samplers.</summary>
     public static readonly IReadOnlyList<string> Samplers = ["unipc", "euler", "dpm++", "dpm++-sde", "heun", "lcm"];
 
+    /// <summary>What <c>prediction_type</c> says of models that give the velocity, and of those that give the clean latents.</summary>
+    internal const string Flow = "flow_prediction", Sample = "sample";
+
+    /// <summary>
+    /// The network gives the clean latents x0, of which the velocity is (x - x0) / sigma (Li and He 2025, "Back to basics: let
+    /// denoising generative models denoise").
+    /// </summary>
+    public bool PredictsSample { get; init; }
+
     /// <summary>Name of the sampler.</summary>
     public string Sampler { get; init; } = "unipc";
 
@@ -48,10 +57,12 @@ public sealed record SchedulerConfig
         if (!File.Exists(path)) return new SchedulerConfig();
         var file = ConfigFile.Read(path);
         var name = file.ClassName ?? "UniPCMultistepScheduler";
-        if (file.Text("prediction_type", "flow_prediction") is var prediction and not "flow_prediction")
+        var prediction = file.Text("prediction_type", Flow);
+        if (prediction is not (Flow or Sample))
             throw SoraException.Failed($"{path}: a scheduler for {prediction} models", "flow-matching models are supported");
         return new SchedulerConfig
         {
+            PredictsSample = prediction == Sample,
             Sampler = SamplerOf(name) ?? throw SoraException.Failed($"{path}: the scheduler {name} isn't supported", "name one with --sampler"),
             Shift = file.Number("flow_shift", file.Number("shift", 1)),
             Order = file.Int("solver_order", 2),

@@ -37,8 +37,10 @@ internal static class BlockTransform
                 if (shape.Frames > 1) later.Add(Blocks.Fold(folded.narrow(2, 1, shape.Frames - 1)));
             }
         }
-        Set(weights, "first", first, config.ZDim);
-        Set(weights, "later", later, config.ZDim);
+        // A latent of a group stands for four times as many pixels as one of a first frame: at twice the size, an error
+        // of the transformer costs a first frame no more than any other.
+        Set(weights, "first", first, config.ZDim, Math.Sqrt(1 << config.TemporalDownsample.Count(down => down)));
+        Set(weights, "later", later, config.ZDim, 1);
         Freeze(weights);
     }
 
@@ -53,13 +55,13 @@ internal static class BlockTransform
     internal static Tensor Clips(ClipSource source, ClipShape shape, int first, int count) =>
         ClipBatches.Draw(source, shape, Seed + (ulong)first, count).Pixels();
 
-    private static void Set(IReadOnlyDictionary<string, Tensor> weights, string which, Moments moments, int count)
+    private static void Set(IReadOnlyDictionary<string, Tensor> weights, string which, Moments moments, int count, double size)
     {
         var (mean, basis) = moments.Principal(count);                            // [n], [count, n]
         void Copy(string name, Tensor value) => weights[name].copy_(value.reshape(weights[name].shape));
-        Copy($"encoder.{which}.weight", basis);
-        Copy($"encoder.{which}.bias", basis.mv(mean).neg());
-        Copy($"decoder.{which}.weight", basis.t());
+        Copy($"encoder.{which}.weight", basis * size);
+        Copy($"encoder.{which}.bias", basis.mv(mean) * -size);
+        Copy($"decoder.{which}.weight", basis.t() / size);
         Copy($"decoder.{which}.bias", mean);
     }
 

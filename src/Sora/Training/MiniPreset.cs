@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Sora.Models;
+using Sora.Sampling;
 
 namespace Sora.Training;
 
@@ -68,8 +69,12 @@ internal static class MiniPreset
         ["eos_token_id"] = 1,
     };
 
-    /// <summary>Writes model_index.json and the scheduler's config; <paramref name="distilled"/> models need no second pass.</summary>
-    public static void WriteIndex(string folder, CausalVaeConfig vae, bool distilled)
+    /// <summary>Writes model_index.json and the scheduler's config.</summary>
+    /// <param name="folder">Where to.</param>
+    /// <param name="vae">The VAE's sizes.</param>
+    /// <param name="predictsSample">Whether the transformer gives the clean latents.</param>
+    /// <param name="distilled">Whether one pass does what guidance does in two.</param>
+    public static void WriteIndex(string folder, CausalVaeConfig vae, bool predictsSample, bool distilled)
     {
         ModelParts.Write(Path.Combine(folder, "model_index.json"), new JsonObject
         {
@@ -101,7 +106,7 @@ internal static class MiniPreset
             ["_class_name"] = "UniPCMultistepScheduler",
             ["flow_shift"] = FlowShift,
             ["num_train_timesteps"] = 1000,
-            ["prediction_type"] = "flow_prediction",
+            ["prediction_type"] = predictsSample ? SchedulerConfig.Sample : SchedulerConfig.Flow,
             ["solver_order"] = 2,
             ["solver_type"] = "bh2",
             ["predict_x0"] = true,

@@ -21,6 +21,9 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
     /// <summary>Seed of the run.</summary>
     public ulong Seed { get; init; }
 
+    /// <summary>Whether the transformer gives the clean latents; else it gives the velocity.</summary>
+    public required bool PredictsSample { get; init; }
+
     /// <summary>A model whose guided passes are what is to be learned; null: learn from the clips themselves.</summary>
     public GuidanceTeacher? Teacher { get; init; }
 
@@ -33,13 +36,13 @@ internal sealed record GuidanceTeacher(TransformerParts Parts, double Guidance);
 
 /// <summary>
 /// Training of text encoder and transformer by flow matching (Lipman et al. 2023; Liu et al. 2023): the network sees
-/// x = (1 - sigma) x0 + sigma noise and learns noise - x0, with sigma logit-normal (Esser et al. 2024). Known tokens
+/// x = (1 - sigma) x0 + sigma noise and learns noise - x0, by itself or by way of x0, with sigma logit-normal (Esser et al. 2024). Known tokens
 /// of a random task are given as they are, at timestep 0, and do not count in the loss.
 /// </summary>
 internal sealed class TransformerTask : TrainingTask
 {
     private const double CaptionDropout = 0.1, LaterStart = 0.25;
-    private const double SigmaMean = 0.4, SigmaDeviation = 1.0;
+    private const double SigmaMean = 0.4, SigmaDeviation = 1.0, LeastSigma = 0.05;
     private const int ValidationClips = 64, SampleClips = 8, SampleSteps = 12;
     private const double SampleGuidance = 3, SampleShift = 2;
 
@@ -98,12 +101,16 @@ internal sealed class TransformerTask : TrainingTask
         using var text = parts.Transformer.Embed(Context(parts, captions), parts.TextLength);
         using var none = parts.Transformer.Embed(Context(parts, [.. captions.Select(_ => "")]), parts.TextLength);
         var tokens = Tokens(validation);
-        Tensor Velocity(TextContext context, Tensor latents, Level level) => parts.Transformer.Forward(new TransformerInput
+        Tensor Velocity(TextContext context, Tensor latents, Level level)
         {
-            HiddenStates = latents,
-            Timestep = full([captions.Length, tokens], level.Timestep),
-            Context = context,
-        });
+            var output = parts.Transformer.Forward(new TransformerInput
+            {
+                HiddenStates = latents,
+                Timestep = full([captions.Length, tokens], level.Timestep),
+                Context = context,
+            });
+            return parts.PredictsSample ? (latents - output) / level.Sigma : output;
+        }
         var run = new SamplerRun(
             Schedule.Create(new ScheduleOptions { Spacing = Spacing.Flow, Steps = SampleSteps, Shift = SampleShift }),
             Samplers.Euler,
@@ -196,13 +203,16 @@ internal sealed class TransformerTask : TrainingTask
         var noised = clean + (Spread(tokenLevel, patch) * (noise - clean));
         var captions = batch.Captions[from..to].Select(c => c()).ToArray();
         var timestep = (tokenLevel * 1000).flatten(1);
-        var output = Velocity(parts, noised, timestep, captions);
-        var target = parts.Teacher is { } teacher ? Guided(teacher, noised, timestep, captions) : noise - clean;
+        var output = Forward(parts, noised, timestep, captions);
+        var target = parts.Teacher is { } teacher ? Guided(teacher, noised, timestep, captions) : parts.PredictsSample ? clean : noise - clean;
+        var error = output - target;
+        // The velocity's error is that of the clean latents over sigma.
+        if (parts.PredictsSample) error = error / Spread(tokenLevel, patch).clamp_min(LeastSigma);
         var elements = batch.Unknown.sum() * (patch.Frames * patch.Rows * patch.Columns * clean.shape[1]);
-        return ((output - target).square() * unknown).sum() / elements;
+        return (error.square() * unknown).sum() / elements;
     }
 
-    private Tensor Velocity(TransformerParts of, Tensor noised, Tensor timestep, IReadOnlyList<string> captions) => of.Transformer.Forward(new TransformerInput
+    private Tensor Forward(TransformerParts of, Tensor noised, Tensor timestep, IReadOnlyList<string> captions) => of.Transformer.Forward(new TransformerInput
     {
         HiddenStates = noised,
         Timestep = timestep,
@@ -217,8 +227,8 @@ internal sealed class TransformerTask : TrainingTask
     private Tensor Guided(GuidanceTeacher teacher, Tensor noised, Tensor timestep, IReadOnlyList<string> captions)
     {
         using var noGrad = no_grad();
-        var without = Velocity(teacher.Parts, noised, timestep, [.. captions.Select(_ => "")]);
-        var with = Velocity(teacher.Parts, noised, timestep, captions);
+        var without = Forward(teacher.Parts, noised, timestep, [.. captions.Select(_ => "")]);
+        var with = Forward(teacher.Parts, noised, timestep, captions);
         return without + (teacher.Guidance * (with - without));
     }
 

@@ -1,5 +1,6 @@
 using Sora.Models;
 using Sora.Models.Text;
+using Sora.Sampling;
 
 namespace Sora.Training;
 
@@ -28,7 +29,7 @@ public static class TransformerTrainer
             ModelParts.WriteConfig(folder, "transformer", parts.Transformer.Config.ToJson());
             parts.TransformerWeights.Save(ModelParts.WeightsFile(folder, "transformer"), options.SavedType);
             parts.TextWeights.Save(ModelParts.WeightsFile(folder, "text_encoder"), options.SavedType);
-            MiniPreset.WriteIndex(folder, vae.Config, start.Guidance is not null);
+            MiniPreset.WriteIndex(folder, vae.Config, parts.PredictsSample, start.Guidance is not null);
             if (start.VaeFolder is null) return;
             ModelParts.WriteConfig(folder, "vae", vae.Config.ToJson());
             vaeWeights.Save(ModelParts.WeightsFile(folder, "vae"), options.SavedType);
@@ -65,6 +66,7 @@ public static class TransformerTrainer
             Vae = vae,
             Tokenizer = tokenizer,
             TextLength = MiniPreset.TextLength,
+            PredictsSample = from is null || SchedulerConfig.Read(Path.Combine(from, "scheduler", "scheduler_config.json")).PredictsSample,
             Seed = options.Seed,
         };
         TransformerParts Opened(string folder, bool trainable)

@@ -2,6 +2,7 @@ using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
 using Sora.Sampling;
+using Sora.Tests.Clips;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -39,6 +40,35 @@ public class PipelineTests
         Assert.Equal(golden.OutShape("timesteps")[0], calls);
         AssertClose(golden, "latents_raw", clip.FinishedLatents);
         AssertClose(golden, "video", Decode(model, clip.FinishedLatents));
+    }
+
+    [Fact]
+    public void A_network_that_gives_the_clean_latents_ends_there_in_one_step()
+    {
+        const double Sigma = 0.75;
+        using var golden = GoldenCase.Open("wan/pipeline-ti2v-text");
+        using var folder = new TemporaryFolder();
+        foreach (var file in Directory.GetFiles(golden.Model, "*", SearchOption.AllDirectories))
+        {
+            var copy = Path.Combine(folder.Path, Path.GetRelativePath(golden.Model, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(file, copy);
+        }
+        var scheduler = Path.Combine(folder.Path, "scheduler", "scheduler_config.json");
+        float[] OneStep()
+        {
+            var model = ModelFolder.Open(folder.Path);
+            using var pipeline = Open(model);
+            var settings = Settings(golden, model) with { Sigmas = [Sigma], Shift = 1, Guidance = 1, Sampler = "euler" };
+            float[] end = [];
+            pipeline.Generate(settings, new Conditioning(), Noise(golden), new RunOptions { Checkpoint = now => end = now.Tensors["noise_latents"].ToFloats() });
+            return end;
+        }
+        var velocity = OneStep();                                             // noise - sigma out
+        File.WriteAllText(scheduler, File.ReadAllText(scheduler).Replace("flow_prediction", "sample"));
+        var clean = OneStep();
+        var expected = Noise(golden).ToFloats().Zip(velocity, (noise, end) => (noise - end) / (float)Sigma).ToArray();
+        Assert.InRange(GoldenCase.RelativeError(clean, expected), 0, 1e-5);
     }
 
     internal static Pipeline Open(ModelFolder model) =>
