@@ -50,7 +50,9 @@ public sealed class ModelFolder
             SchedulerPath = Inside("scheduler", "scheduler_config.json");
             var scheduler = ConfigFile.Read(SchedulerPath);
             SchedulerClass = scheduler.ClassName;
-            PredictsSample = SchedulerConfig.Read(SchedulerPath).PredictsSample;
+            Preconditioning = SchedulerConfig.Read(SchedulerPath).Preconditioning;
+            if (Preconditioning is not null && Preconditioning.Variance.Count != Vae.ZDim)
+                throw SoraException.Failed($"{SchedulerPath}: {Preconditioning.Variance.Count} latents_variance for {Vae.ZDim} channels", "it is of another model; train or download it anew");
             FlowShift = scheduler.Has("flow_shift") ? scheduler.Number("flow_shift", 1) : scheduler.Number("shift", 1);
         }
         var fingerprint = new Lazy<string>(() => Fingerprint("transformer"));
@@ -115,8 +117,8 @@ public sealed class ModelFolder
     /// <summary>The scheduler's class in diffusers, or null.</summary>
     public string? SchedulerClass { get; }
 
-    /// <summary>Whether the transformer gives clean latents instead of the velocity.</summary>
-    public bool PredictsSample { get; }
+    /// <summary>How the transformer's answer becomes a velocity; null: it is one.</summary>
+    public Preconditioning? Preconditioning { get; }
 
     /// <summary>The shift of the noise schedule that the scheduler names; 1 is none.</summary>
     public double FlowShift { get; } = 1;

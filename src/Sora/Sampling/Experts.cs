@@ -37,9 +37,9 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         current = null;
     }
 
-    private Tensor Velocity(Tensor output, TransformerInput input, Level level) => model.PredictsSample
-        ? (input.HiddenStates.narrow(1, 0, output.shape[1]) - output) / level.Sigma
-        : output;
+    private Tensor Velocity(Tensor output, TransformerInput input, Level level) => model.Preconditioning is not { } preconditioning
+        ? output
+        : preconditioning.Velocity(output, input.HiddenStates.narrow(1, 0, output.shape[1]), full([1], (float)level.Sigma, device: output.device));
 
     private Tensor Pass(Loaded expert, TransformerInput input, TextContext text) => expert.Transformer.Forward(input with
     {

@@ -8,14 +8,11 @@ public sealed record SchedulerConfig
     /// <summary>The names of all samplers.</summary>
     public static readonly IReadOnlyList<string> Samplers = ["unipc", "euler", "dpm++", "dpm++-sde", "heun", "lcm"];
 
-    /// <summary>What <c>prediction_type</c> says of models that give the velocity, and of those that give the clean latents.</summary>
-    internal const string Flow = "flow_prediction", Sample = "sample";
+    /// <summary>What <c>prediction_type</c> says of networks that give the velocity, and of those whose answer must be turned into it.</summary>
+    internal const string Flow = "flow_prediction", Preconditioned = "preconditioned";
 
-    /// <summary>
-    /// The network gives the clean latents x0, of which the velocity is (x - x0) / sigma (Li and He 2025, "Back to basics: let
-    /// denoising generative models denoise").
-    /// </summary>
-    public bool PredictsSample { get; init; }
+    /// <summary>How the network's answer becomes a velocity; null: it is one.</summary>
+    public Preconditioning? Preconditioning { get; init; }
 
     /// <summary>Name of the sampler.</summary>
     public string Sampler { get; init; } = "unipc";
@@ -58,11 +55,11 @@ public sealed record SchedulerConfig
         var file = ConfigFile.Read(path);
         var name = file.ClassName ?? "UniPCMultistepScheduler";
         var prediction = file.Text("prediction_type", Flow);
-        if (prediction is not (Flow or Sample))
+        if (prediction is not (Flow or Preconditioned))
             throw SoraException.Failed($"{path}: a scheduler for {prediction} models", "flow-matching models are supported");
         return new SchedulerConfig
         {
-            PredictsSample = prediction == Sample,
+            Preconditioning = prediction == Preconditioned ? new Preconditioning(file.Numbers("latents_variance", [])) : null,
             Sampler = SamplerOf(name) ?? throw SoraException.Failed($"{path}: the scheduler {name} isn't supported", "name one with --sampler"),
             Shift = file.Number("flow_shift", file.Number("shift", 1)),
             Order = file.Int("solver_order", 2),

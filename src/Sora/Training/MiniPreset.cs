@@ -72,9 +72,9 @@ internal static class MiniPreset
     /// <summary>Writes model_index.json and the scheduler's config.</summary>
     /// <param name="folder">Where to.</param>
     /// <param name="vae">The VAE's sizes.</param>
-    /// <param name="predictsSample">Whether the transformer gives the clean latents.</param>
+    /// <param name="preconditioning">How the transformer's answer becomes a velocity; null: it is one.</param>
     /// <param name="distilled">Whether one pass does what guidance does in two.</param>
-    public static void WriteIndex(string folder, CausalVaeConfig vae, bool predictsSample, bool distilled)
+    public static void WriteIndex(string folder, CausalVaeConfig vae, Preconditioning? preconditioning, bool distilled)
     {
         ModelParts.Write(Path.Combine(folder, "model_index.json"), new JsonObject
         {
@@ -106,7 +106,8 @@ internal static class MiniPreset
             ["_class_name"] = "UniPCMultistepScheduler",
             ["flow_shift"] = FlowShift,
             ["num_train_timesteps"] = 1000,
-            ["prediction_type"] = predictsSample ? SchedulerConfig.Sample : SchedulerConfig.Flow,
+            ["prediction_type"] = preconditioning is null ? SchedulerConfig.Flow : SchedulerConfig.Preconditioned,
+            ["latents_variance"] = preconditioning is null ? null : new JsonArray([.. preconditioning.Variance.Select(v => (JsonNode)Math.Round(v, 6))]),
             ["solver_order"] = 2,
             ["solver_type"] = "bh2",
             ["predict_x0"] = true,

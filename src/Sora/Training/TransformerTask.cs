@@ -21,8 +21,8 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
     /// <summary>Seed of the run.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>Whether the transformer gives the clean latents; else it gives the velocity.</summary>
-    public required bool PredictsSample { get; init; }
+    /// <summary>How the transformer's answer becomes a velocity; null: it is one.</summary>
+    public Preconditioning? Preconditioning { get; init; }
 
     /// <summary>A model whose guided passes are what is to be learned; null: learn from the clips themselves.</summary>
     public GuidanceTeacher? Teacher { get; init; }
@@ -36,13 +36,13 @@ internal sealed record GuidanceTeacher(TransformerParts Parts, double Guidance);
 
 /// <summary>
 /// Training of text encoder and transformer by flow matching (Lipman et al. 2023; Liu et al. 2023): the network sees
-/// x = (1 - sigma) x0 + sigma noise and learns noise - x0, by itself or by way of x0, with sigma logit-normal (Esser et al. 2024). Known tokens
+/// x = (1 - sigma) x0 + sigma noise and learns noise - x0, with sigma logit-normal (Esser et al. 2024). Known tokens
 /// of a random task are given as they are, at timestep 0, and do not count in the loss.
 /// </summary>
 internal sealed class TransformerTask : TrainingTask
 {
     private const double CaptionDropout = 0.1, LaterStart = 0.25;
-    private const double SigmaMean = 0.4, SigmaDeviation = 1.0, LeastSigma = 0.05;
+    private const double SigmaMean = 0.4, SigmaDeviation = 1.0;
     private const int ValidationClips = 64, SampleClips = 8, SampleSteps = 12;
     private const double SampleGuidance = 3, SampleShift = 2;
 
@@ -101,7 +101,7 @@ internal sealed class TransformerTask : TrainingTask
         using var text = parts.Transformer.Embed(Context(parts, captions), parts.TextLength);
         using var none = parts.Transformer.Embed(Context(parts, [.. captions.Select(_ => "")]), parts.TextLength);
         var tokens = Tokens(validation);
-        Tensor Velocity(TextContext context, Tensor latents, Level level)
+        Tensor Answer(TextContext context, Tensor latents, Level level)
         {
             var output = parts.Transformer.Forward(new TransformerInput
             {
@@ -109,16 +109,16 @@ internal sealed class TransformerTask : TrainingTask
                 Timestep = full([captions.Length, tokens], level.Timestep),
                 Context = context,
             });
-            return parts.PredictsSample ? (latents - output) / level.Sigma : output;
+            return Velocity(output, latents, full([1], (float)level.Sigma));
         }
         var run = new SamplerRun(
             Schedule.Create(new ScheduleOptions { Spacing = Spacing.Flow, Steps = SampleSteps, Shift = SampleShift }),
             Samplers.Euler,
             (latents, level) =>
             {
-                var with = Velocity(text, latents, level);
+                var with = Answer(text, latents, level);
                 if (parts.Teacher is not null) return with;
-                var without = Velocity(none, latents, level);
+                var without = Answer(none, latents, level);
                 return without + (SampleGuidance * (with - without));
             },
             _ => throw new InvalidOperationException("Euler draws no noise"));
@@ -200,17 +200,17 @@ internal sealed class TransformerTask : TrainingTask
         var (clean, noise) = (Own(batch.Clean), Own(batch.Noise));
         var tokenLevel = Own(batch.Sigma) * Own(batch.Unknown);                           // sigma of each token, 0 where known
         var unknown = Spread(Own(batch.Unknown), patch);                                  // [B, 1, T, h, w]
-        var noised = clean + (Spread(tokenLevel, patch) * (noise - clean));
+        var level = Spread(tokenLevel, patch);
+        var noised = clean + (level * (noise - clean));
         var captions = batch.Captions[from..to].Select(c => c()).ToArray();
         var timestep = (tokenLevel * 1000).flatten(1);
-        var output = Forward(parts, noised, timestep, captions);
-        var target = parts.Teacher is { } teacher ? Guided(teacher, noised, timestep, captions) : parts.PredictsSample ? clean : noise - clean;
-        var error = output - target;
-        // The velocity's error is that of the clean latents over sigma.
-        if (parts.PredictsSample) error = error / Spread(tokenLevel, patch).clamp_min(LeastSigma);
+        var output = Velocity(Forward(parts, noised, timestep, captions), noised, level);
+        var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, noised, timestep, captions), noised, level) : noise - clean;
         var elements = batch.Unknown.sum() * (patch.Frames * patch.Rows * patch.Columns * clean.shape[1]);
-        return (error.square() * unknown).sum() / elements;
+        return ((output - target).square() * unknown).sum() / elements;
     }
+
+    private Tensor Velocity(Tensor output, Tensor x, Tensor sigma) => parts.Preconditioning?.Velocity(output, x, sigma) ?? output;
 
     private Tensor Forward(TransformerParts of, Tensor noised, Tensor timestep, IReadOnlyList<string> captions) => of.Transformer.Forward(new TransformerInput
     {

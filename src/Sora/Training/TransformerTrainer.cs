@@ -1,6 +1,7 @@
 using Sora.Models;
 using Sora.Models.Text;
 using Sora.Sampling;
+using static TorchSharp.torch;
 
 namespace Sora.Training;
 
@@ -15,7 +16,7 @@ public static class TransformerTrainer
     {
         var vaeFolder = Path.Combine(start.VaeFolder ?? options.Folder, "vae");
         if (!Directory.Exists(vaeFolder)) throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or name a model folder with --vae");
-        using var vaeWeights = Weights.Open(vaeFolder, new WeightsOptions { DType = TorchSharp.torch.float32 });
+        using var vaeWeights = Weights.Open(vaeFolder, new WeightsOptions { DType = float32 });
         var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(vaeFolder, "config.json")), vaeWeights);
         var fingerprint = Fingerprint(vaeFolder, vae.Config);
         var latents = new LatentRequest(vae, fingerprint, data.Source, default) { Count = 0, Seed = options.Seed };
@@ -23,13 +24,13 @@ public static class TransformerTrainer
         var validation = LatentCache.Open(Path.Combine(start.Cache, "validation"),
             latents with { Shape = data.Shapes[0].Shape, Count = 64, Seed = ~options.Seed }, reporter, cancellation);
 
-        var parts = Parts(data, options, start, vae);
+        var parts = Parts(data, options, start, vae, validation.Latents);
         void Save(string folder)
         {
             ModelParts.WriteConfig(folder, "transformer", parts.Transformer.Config.ToJson());
             parts.TransformerWeights.Save(ModelParts.WeightsFile(folder, "transformer"), options.SavedType);
             parts.TextWeights.Save(ModelParts.WeightsFile(folder, "text_encoder"), options.SavedType);
-            MiniPreset.WriteIndex(folder, vae.Config, parts.PredictsSample, start.Guidance is not null);
+            MiniPreset.WriteIndex(folder, vae.Config, parts.Preconditioning, start.Guidance is not null);
             if (start.VaeFolder is null) return;
             ModelParts.WriteConfig(folder, "vae", vae.Config.ToJson());
             vaeWeights.Save(ModelParts.WeightsFile(folder, "vae"), options.SavedType);
@@ -45,7 +46,7 @@ public static class TransformerTrainer
         return Checkpoint.Fingerprint(weights, config.ToJson().ToJsonString());
     }
 
-    private static TransformerParts Parts(TrainingData data, TrainingOptions options, TransformerStart start, CausalVae vae)
+    private static TransformerParts Parts(TrainingData data, TrainingOptions options, TransformerStart start, CausalVae vae, Tensor sample)
     {
         var from = start.Folder;
         var tokenizerFolder = Path.Combine(options.Folder, "tokenizer");
@@ -66,12 +67,12 @@ public static class TransformerTrainer
             Vae = vae,
             Tokenizer = tokenizer,
             TextLength = MiniPreset.TextLength,
-            PredictsSample = from is null || SchedulerConfig.Read(Path.Combine(from, "scheduler", "scheduler_config.json")).PredictsSample,
+            Preconditioning = from is null ? Preconditioning.Of(sample) : SchedulerConfig.Read(Path.Combine(from, "scheduler", "scheduler_config.json")).Preconditioning,
             Seed = options.Seed,
         };
         TransformerParts Opened(string folder, bool trainable)
         {
-            var how = new WeightsOptions { Trainable = trainable, DType = TorchSharp.torch.float32 };
+            var how = new WeightsOptions { Trainable = trainable, DType = float32 };
             return Of(Weights.Open(Path.Combine(folder, "transformer"), how), Weights.Open(Path.Combine(folder, "text_encoder"), how));
         }
         if (from is null) return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));

@@ -43,7 +43,7 @@ public class PipelineTests
     }
 
     [Fact]
-    public void A_network_that_gives_the_clean_latents_ends_there_in_one_step()
+    public void One_step_ends_at_the_clean_latents_that_a_preconditioned_network_gives()
     {
         const double Sigma = 0.75;
         using var golden = GoldenCase.Open("wan/pipeline-ti2v-text");
@@ -64,10 +64,18 @@ public class PipelineTests
             pipeline.Generate(settings, new Conditioning(), Noise(golden), new RunOptions { Checkpoint = now => end = now.Tensors["noise_latents"].ToFloats() });
             return end;
         }
-        var velocity = OneStep();                                             // noise - sigma out
-        File.WriteAllText(scheduler, File.ReadAllText(scheduler).Replace("flow_prediction", "sample"));
+        var velocity = OneStep();                                             // noise - sigma F
+        var variances = Enumerable.Range(0, ModelFolder.Open(folder.Path).Vae.ZDim).Select(i => 0.01 + (0.5 * i)).ToArray();
+        File.WriteAllText(scheduler, File.ReadAllText(scheduler).Replace("\"flow_prediction\"", $"\"preconditioned\", \"latents_variance\": [{string.Join(", ", variances)}]"));
         var clean = OneStep();
-        var expected = Noise(golden).ToFloats().Zip(velocity, (noise, end) => (noise - end) / (float)Sigma).ToArray();
+        // The same network's output F, in double: x0 = (1 - s) v x / D + s sqrt(v / D) F.
+        var (noise, each) = (Noise(golden).ToFloats(), velocity.Length / variances.Length);
+        var expected = noise.Select((x, i) =>
+        {
+            var (variance, output) = (variances[i / each], (x - velocity[i]) / Sigma);
+            var total = ((1 - Sigma) * (1 - Sigma) * variance) + (Sigma * Sigma);
+            return (float)(((1 - Sigma) * variance * x / total) + (Sigma * Math.Sqrt(variance / total) * output));
+        }).ToArray();
         Assert.InRange(GoldenCase.RelativeError(clean, expected), 0, 1e-5);
     }
 
