@@ -42,7 +42,7 @@ internal static partial class ClipPipe
     /// <param name="keepsDash">Keeps words that stand for standard input.</param>
     public static HistoryEntry Entry(ParseResult args, Run run, bool keepsDash = false)
     {
-        Symbol[] unimportant = [Options.Quiet, Options.Log, SamplingOptions.Checkpoint, SamplingOptions.Preview];
+        Symbol[] unimportant = [Options.Quiet, Options.Log, SamplingOptions.Checkpoint, SamplingOptions.Preview, SamplingOptions.Offload];
         var words = args.CommandResult.Children.SelectMany(part => part switch
         {
             OptionResult { Implicit: false } option when option.Option.Name != "--output" && !unimportant.Contains(option.Option) =>

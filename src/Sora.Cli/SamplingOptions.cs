@@ -30,6 +30,9 @@ internal static class SamplingOptions
     public static readonly Option<(ClipTime At, string Prompt)[]> PromptAt = Options.Values("--prompt-at", "T=TEXT", "Prompt from this time on, for windows that begin there or later; may be repeated", ParsePromptAt);
     public static readonly Option<string?> Device = Text("--device", "cpu|cuda|cuda:N", "Where to compute; by default a GPU where there is one");
     public static readonly Option<string?> Type = Text("--dtype", "f32|bf16|f16", "Type to compute in; by default bf16 on a GPU and f32 on the CPU");
+    public static readonly Option<Offload?> Offload = Options.Value(
+        "--offload", "none|sequential|blocks=N", "Transformer blocks that stay in memory: all (default), none or N of them; the others are read from the files when they run",
+        Sampling.Offload.Parse);
     public static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what the run needs (tokens, memory, operations), and stop" };
     public static readonly Option<string?> Preview = Text("--preview", "FILE", "Show the current estimate in this picture (a row of frames) or video, every few steps");
     public static readonly Option<string?> Checkpoint = Text("--checkpoint", "FILE", "Keep the state here after every step, for --resume; removed at the end");
@@ -38,7 +41,7 @@ internal static class SamplingOptions
     public static readonly Symbol[] All =
     [
         Model, .. ModelOptions.All, Loras, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed, Noise,
-        Window, Overlap, PromptAt, Device, Type, DryRun, Checkpoint, Options.Store,
+        Window, Overlap, PromptAt, Device, Type, Offload, DryRun, Checkpoint, Options.Store,
     ];
 
     /// <summary>The model that was named, or else <paramref name="otherwise"/>, with its LoRAs.</summary>
@@ -96,7 +99,8 @@ internal static class SamplingOptions
         return file.Tensors.ContainsKey(name) ? file.Copy(name) : throw SoraException.Failed($"{path}: neither latent_tensor nor noise is in it");
     }
 
-    public static Precision Precision(ParseResult args) => Sampling.Precision.Parse(args.GetValue(Device), args.GetValue(Type));
+    public static Precision Precision(ParseResult args) =>
+        Sampling.Precision.Parse(args.GetValue(Device), args.GetValue(Type)) with { Offload = args.GetValue(Offload) ?? Sampling.Offload.None };
 
     /// <summary>Plans a run and refuses it where it doesn't fit.</summary>
     /// <returns>False where the plan was asked for, and printed, instead of the run.</returns>
@@ -104,7 +108,8 @@ internal static class SamplingOptions
     {
         var calls = settings.MakeSchedule(ModelDefaults.Of(model).Scheduler).Calls;
         var bytes = args.GetValue(Type) is "bf16" or "f16" ? 2 : 4;
-        MemoryPlan Of(SamplingSettings other) => MemoryPlan.Of(model, other, calls, bytes);
+        var offload = args.GetValue(Offload) ?? Sampling.Offload.None;
+        MemoryPlan Of(SamplingSettings other, bool streamed = false) => MemoryPlan.Of(model, other, calls, bytes, streamed ? Sampling.Offload.Sequential : offload);
         var longest = Math.Min(settings.Frames, VideoSize.WholeFrames(model, settings.Window));
         var plan = Of(settings with { Frames = longest });
         if (args.GetValue(DryRun))

@@ -1,4 +1,5 @@
 using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
 
 namespace Sora.Clips;
 
@@ -61,7 +62,7 @@ public sealed unsafe class SafeTensorsFile : TensorSource
     {
         var info = Info(name);
         if (offset < 0 || offset + destination.Length > info.Bytes) throw new ArgumentOutOfRangeException(nameof(offset));
-        file.Span(dataStart + info.Offset + offset, destination.Length).CopyTo(destination);
+        file.Copy(dataStart + info.Offset + offset, destination);
     }
 
     /// <inheritdoc/>
@@ -72,8 +73,12 @@ public sealed unsafe class SafeTensorsFile : TensorSource
 }
 
 /// <summary>A file mapped for reading.</summary>
-internal sealed unsafe class MappedFile : IDisposable
+internal sealed unsafe partial class MappedFile : IDisposable
 {
+    // Linux maps so much around what is touched, where the page cache has it.
+    private const nuint FaultAround = 64 << 10;
+    private const int Large = 32 << 10;
+
     private readonly MemoryMappedFile? map;
     private readonly MemoryMappedViewAccessor? view;
 
@@ -117,6 +122,21 @@ internal sealed unsafe class MappedFile : IDisposable
         return new(Pointer + offset, length);
     }
 
+    /// <summary>
+    /// Copies a part. The pages of a large one do not count as this program's memory afterwards: they stay in the page
+    /// cache, from which the next read takes them, for as long as nobody needs the room.
+    /// </summary>
+    public void Copy(long offset, Span<byte> destination)
+    {
+        Span(offset, destination.Length).CopyTo(destination);
+        if (destination.Length < Large || !OperatingSystem.IsLinux()) return;
+        var page = (nuint)Environment.SystemPageSize;
+        var around = Math.Max(page, FaultAround);
+        var (begin, end) = ((nuint)(Pointer + offset) / around * around, (nuint)(Pointer + offset + destination.Length) / page * page);
+        begin = Math.Max(begin, (nuint)Pointer / page * page);
+        if (begin < end) Advise(begin, end - begin, DoNotNeed);
+    }
+
     public void Dispose()
     {
         if (view == null) return;
@@ -124,4 +144,10 @@ internal sealed unsafe class MappedFile : IDisposable
         view.Dispose();
         map!.Dispose();
     }
+
+    // Linux's number (mman.h).
+    private const int DoNotNeed = 4;
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(nuint address, nuint length, int advice);
 }

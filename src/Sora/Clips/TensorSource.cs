@@ -62,6 +62,16 @@ public abstract class TensorSource : IDisposable
         return new HostTensor(info.DType, info.Shape, data);
     }
 
+    /// <summary>A tensor as the file holds it, where this source shows it in another type or shape.</summary>
+    /// <exception cref="SoraException">There is no tensor of that name.</exception>
+    public virtual TensorInfo Stored(string name) => Info(name);
+
+    /// <summary>
+    /// Whether the weights are stored in a format that is chosen for its size, GGUF or float8: they stay as they are, and
+    /// are widened where they are used.
+    /// </summary>
+    public virtual bool IsCompact => Tensors.Keys.Any(name => Stored(name).DType is DType.F8E4M3 or DType.F8E5M2);
+
     /// <summary>What the header says of a tensor.</summary>
     /// <exception cref="SoraException">There is no tensor of that name.</exception>
     public TensorInfo Info(string name) => Tensors.TryGetValue(name, out var info)

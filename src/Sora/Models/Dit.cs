@@ -40,26 +40,37 @@ public sealed record TransformerInput
 /// rotary positions, modulated by the timestep, attending to each other and to the text. It predicts the velocity
 /// of flow matching.
 /// </summary>
-public sealed class WanTransformer
+public sealed class WanTransformer : IDisposable
 {
     private readonly PatchEmbedding patchEmbedding;
     private readonly ConditionEmbedder conditions;
-    private readonly WanBlock[] blocks;
+    private readonly BlockList blocks;
+    private readonly int first;
     private readonly VaceBranch? vace;
     private readonly RotaryPositions positions;
     private readonly Tensor scaleShiftTable;
     private readonly Linear projOut;
 
     /// <summary>Builds the transformer over <paramref name="weights"/>, which must outlive it.</summary>
+    /// <param name="config">Sizes.</param>
+    /// <param name="weights">Of the transformer.</param>
+    /// <param name="keep">
+    /// Blocks, from the first on, that stay in memory ready to compute; null: all of them. The others are read and widened
+    /// each time that they run. The results are the same.
+    /// </param>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
-    public WanTransformer(WanTransformerConfig config, Weights weights)
+    public WanTransformer(WanTransformerConfig config, Weights weights, int? keep = null)
     {
         Config = config;
         var patch = config.PatchSize.Frames * config.PatchSize.Rows * config.PatchSize.Columns;
         patchEmbedding = new(config, weights.Scope("patch_embedding"), config.InChannels);
         conditions = new(config, weights.Scope("condition_embedder"));
-        blocks = [.. Enumerable.Range(0, config.NumLayers).Select(i => new WanBlock(config, weights.Scope("blocks", i)))];
-        vace = config.VaceLayers is null ? null : new VaceBranch(config, weights);
+        // VACE's blocks run before the main ones.
+        first = config.VaceLayers?.Count ?? 0;
+        var parts = Enumerable.Range(0, first).Select(i => weights.Scope("vace_blocks", i))
+            .Concat(Enumerable.Range(0, config.NumLayers).Select(i => weights.Scope("blocks", i)));
+        blocks = new(config, [.. parts], keep);
+        vace = config.VaceLayers is null ? null : new VaceBranch(config, weights, blocks);
         positions = new(config.AttentionHeadDim);
         scaleShiftTable = weights.Full.Get("scale_shift_table", Init.Normal(1 / Math.Sqrt(config.Dim)), 1, 2, config.Dim);
         projOut = new(weights.Scope("proj_out"), config.Dim, config.OutChannels * patch);
@@ -85,8 +96,7 @@ public sealed class WanTransformer
         var rows = conditions.EmbedText(text.to(patchEmbedding.DType), textLength);
         trace.Show("text", rows.Rows);
         var imageRows = image is null ? null : conditions.EmbedImage(image.to(patchEmbedding.DType), text.shape[0], trace.Of("image"));
-        var all = blocks.Select(block => block.CrossAttention).Concat(vace?.CrossAttentions ?? []);
-        return new TextContext(all.ToDictionary(attention => attention, attention => attention.Embed(rows, imageRows)));
+        return new TextContext(blocks.Embed(rows, imageRows));
     }
 
     /// <summary>One pass.</summary>
@@ -108,10 +118,11 @@ public sealed class WanTransformer
             : null;
         var context = input.Context ?? ownContext!;
 
-        var hints = vace?.Hints(x, input, new(time, context, rotary), trace);
-        for (var i = 0; i < blocks.Length; i++)
+        var pass = new PassContext(time, context, rotary);
+        var hints = vace?.Hints(x, input, pass, trace);
+        for (var i = 0; i < Config.NumLayers; i++)
         {
-            var y = blocks[i].Forward(x, new(time, context, rotary), i == 0 ? trace.Of("block0") : default);
+            var y = blocks.Run(first + i, x, pass, i == 0 ? trace.Of("block0") : default);
             if (!ReferenceEquals(x, y)) x.Dispose();
             x = y;
             trace.Show($"block{i}", x);
@@ -125,6 +136,9 @@ public sealed class WanTransformer
         trace.Show("proj_out", x);
         return TokenPatches.Unfold(Config, x, grid).MoveToOuterDisposeScope();
     }
+
+    /// <summary>Ends the reading of blocks that don't stay in memory; the weights are the caller's to free, afterwards.</summary>
+    public void Dispose() => blocks.Dispose();
 }
 
 /// <summary>
@@ -132,25 +146,29 @@ public sealed class WanTransformer
 /// </summary>
 public sealed class TextContext : IDisposable
 {
-    private readonly Dictionary<CrossAttention, CrossAttention.Memory> memories;
+    private readonly IReadOnlyList<CrossAttention.Memory> memories;
 
-    internal TextContext(Dictionary<CrossAttention, CrossAttention.Memory> memories)
+    /// <param name="memories">One for each block, in the order of <see cref="BlockList"/>.</param>
+    internal TextContext(IReadOnlyList<CrossAttention.Memory> memories)
     {
         this.memories = memories;
-        foreach (var memory in memories.Values) memory.ForEach(tensor => tensor.DetachFromDisposeScope());
+        foreach (var memory in memories) memory.ForEach(tensor => tensor.DetachFromDisposeScope());
     }
 
-    internal CrossAttention.Memory this[CrossAttention attention] => memories[attention];
+    internal CrossAttention.Memory this[int block] => memories[block];
 
     /// <summary>Frees the keys and values.</summary>
     public void Dispose()
     {
-        foreach (var memory in memories.Values) memory.ForEach(tensor => tensor.Dispose());
+        foreach (var memory in memories) memory.ForEach(tensor => tensor.Dispose());
     }
 }
 
 /// <summary>What every block of one pass shares.</summary>
-internal readonly record struct BlockContext(TimeEmbedding Time, TextContext Text, Tensor Rotary);
+internal readonly record struct PassContext(TimeEmbedding Time, TextContext Text, Tensor Rotary);
+
+/// <summary>What one block is given of it.</summary>
+internal readonly record struct BlockContext(TimeEmbedding Time, CrossAttention.Memory Text, Tensor Rotary);
 
 /// <summary>Self-attention, cross attention, feed-forward; the first and the last are modulated by the timestep.</summary>
 internal sealed class WanBlock
@@ -159,6 +177,7 @@ internal sealed class WanBlock
     private readonly double eps;
     private readonly Tensor scaleShiftTable;
     private readonly SelfAttention attn1;
+    private readonly CrossAttention attn2;
     private readonly Linear up;
     private readonly Linear down;
     private readonly (Tensor Weight, Tensor Bias)? norm2;
@@ -168,14 +187,12 @@ internal sealed class WanBlock
         (dim, eps) = (config.Dim, config.Eps);
         scaleShiftTable = weights.Full.Get("scale_shift_table", Init.Normal(1 / Math.Sqrt(dim)), 1, 6, dim);
         attn1 = new(config, weights.Scope("attn1"));
-        CrossAttention = new(config, weights.Scope("attn2"));
+        attn2 = new(config, weights.Scope("attn2"));
         if (config.CrossAttnNorm)
             norm2 = (weights.Full.Get("norm2.weight", Init.Ones, dim), weights.Full.Get("norm2.bias", Init.Zeros, dim));
         up = new(weights.Scope("ffn.net.0.proj"), dim, config.FfnDim);
         down = new(weights.Scope("ffn.net.2"), config.FfnDim, dim);
     }
-
-    public CrossAttention CrossAttention { get; }
 
     /// <param name="x"><c>[B, L, dim]</c>; where no gradient is wanted it is overwritten and returned.</param>
     /// <param name="context">Timestep, text and positions.</param>
@@ -198,12 +215,12 @@ internal sealed class WanBlock
         return Ops.Leave(AddGated(x, y, context.Time.BlockVector(scaleShiftTable, 2)), x);
     }
 
-    private Tensor AttendToText(Tensor x, TextContext text, Trace trace)
+    private Tensor AttendToText(Tensor x, CrossAttention.Memory text, Trace trace)
     {
         using var scope = NewDisposeScope();
         var y = norm2 is { } norm ? functional.layer_norm(x.to(float32), [dim], norm.Weight, norm.Bias, eps).to(x.dtype) : x;
         trace.Show("norm2", y);
-        y = CrossAttention.Forward(y, text[CrossAttention]);
+        y = attn2.Forward(y, text);
         trace.Show("attn2", y);
         return Ops.Leave(Ops.AddInto(x, y), x);
     }

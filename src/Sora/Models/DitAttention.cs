@@ -64,22 +64,15 @@ internal sealed class SelfAttention
 internal sealed class CrossAttention
 {
     private readonly long heads;
-    private readonly Linear toQ, toK, toV, toOut;
-    private readonly RmsNorm normQ, normK;
-    private readonly (Linear K, Linear V, RmsNorm NormK)? added;
+    private readonly Linear toQ, toOut;
+    private readonly RmsNorm normQ;
 
     public CrossAttention(WanTransformerConfig config, Weights weights)
     {
         heads = config.NumAttentionHeads;
         toQ = new(weights.Scope("to_q"), config.Dim, config.Dim);
-        toK = new(weights.Scope("to_k"), config.Dim, config.Dim);
-        toV = new(weights.Scope("to_v"), config.Dim, config.Dim);
         toOut = new(weights.Scope("to_out", 0), config.Dim, config.Dim);
         normQ = new(weights.Scope("norm_q"), config.Dim, config.Eps);
-        normK = new(weights.Scope("norm_k"), config.Dim, config.Eps);
-        if (config.AddedKvProjDim is { } imageDim)
-            added = (new(weights.Scope("add_k_proj"), imageDim, config.Dim), new(weights.Scope("add_v_proj"), imageDim, config.Dim),
-                new(weights.Scope("norm_added_k"), config.Dim, config.Eps));
     }
 
     /// <summary>Keys and values, <c>[B, n, heads, headDim]</c>, and what is added to the scores of the text.</summary>
@@ -98,7 +91,41 @@ internal sealed class CrossAttention
         }
     }
 
-    public Memory Embed(TextRows text, Tensor? image)
+    /// <param name="x"><c>[B, L, dim]</c>.</param>
+    /// <param name="memory">Of <see cref="TextKeys.Embed"/>.</param>
+    public Tensor Forward(Tensor x, Memory memory)
+    {
+        using var scope = NewDisposeScope();
+        var q = Heads.Split(normQ.Forward(toQ.Forward(x)), heads);
+        var y = Heads.Attend(q, memory.K, memory.V, memory.Bias);
+        if (memory.Image is { } image) y = Ops.AddInto(y, Heads.Attend(q, image.K, image.V));
+        return toOut.Forward(y).MoveToOuterDisposeScope();
+    }
+}
+
+/// <summary>The other side of a block's cross attention: keys and values of text and image, computed once for all steps.</summary>
+internal sealed class TextKeys
+{
+    private readonly long heads;
+    private readonly Linear toK, toV;
+    private readonly RmsNorm normK;
+    private readonly (Linear K, Linear V, RmsNorm NormK)? added;
+
+    /// <param name="config">Sizes.</param>
+    /// <param name="block">The weights of the block.</param>
+    public TextKeys(WanTransformerConfig config, Weights block)
+    {
+        var weights = block.Scope("attn2");
+        heads = config.NumAttentionHeads;
+        toK = new(weights.Scope("to_k"), config.Dim, config.Dim);
+        toV = new(weights.Scope("to_v"), config.Dim, config.Dim);
+        normK = new(weights.Scope("norm_k"), config.Dim, config.Eps);
+        if (config.AddedKvProjDim is { } imageDim)
+            added = (new(weights.Scope("add_k_proj"), imageDim, config.Dim), new(weights.Scope("add_v_proj"), imageDim, config.Dim),
+                new(weights.Scope("norm_added_k"), config.Dim, config.Eps));
+    }
+
+    public CrossAttention.Memory Embed(TextRows text, Tensor? image)
     {
         (Tensor, Tensor)? seen = null;
         if (image is not null)
@@ -107,17 +134,6 @@ internal sealed class CrossAttention
             seen = (Heads.Split(normAddedK.Forward(toAddedK.Forward(image)), heads), Heads.Split(toAddedV.Forward(image), heads));
         }
         return new(Heads.Split(normK.Forward(toK.Forward(text.Rows)), heads), Heads.Split(toV.Forward(text.Rows), heads), text.Bias, seen);
-    }
-
-    /// <param name="x"><c>[B, L, dim]</c>.</param>
-    /// <param name="memory">Of <see cref="Embed"/>.</param>
-    public Tensor Forward(Tensor x, Memory memory)
-    {
-        using var scope = NewDisposeScope();
-        var q = Heads.Split(normQ.Forward(toQ.Forward(x)), heads);
-        var y = Heads.Attend(q, memory.K, memory.V, memory.Bias);
-        if (memory.Image is { } image) y = Ops.AddInto(y, Heads.Attend(q, image.K, image.V));
-        return toOut.Forward(y).MoveToOuterDisposeScope();
     }
 }
 

@@ -13,30 +13,27 @@ internal sealed class VaceBranch
     private readonly IReadOnlyList<int> layers;
     private readonly PatchEmbedding patchEmbedding;
     private readonly Linear projIn;
-    private readonly (WanBlock Block, Linear ProjOut)[] blocks;
+    private readonly BlockList blocks;
+    private readonly Linear[] projOut;
 
-    public VaceBranch(WanTransformerConfig config, Weights weights)
+    /// <param name="config">Sizes.</param>
+    /// <param name="weights">Of the transformer.</param>
+    /// <param name="blocks">The first of them are this branch's.</param>
+    public VaceBranch(WanTransformerConfig config, Weights weights, BlockList blocks)
     {
-        this.config = config;
+        (this.config, this.blocks) = (config, blocks);
         layers = config.VaceLayers!;
         patchEmbedding = new(config, weights.Scope("vace_patch_embedding"), config.VaceInChannels);
         projIn = new(weights.Scope("vace_blocks.0.proj_in"), config.Dim, config.Dim);
-        blocks =
-        [
-            .. layers.Select((_, i) => weights.Scope("vace_blocks", i)).Select(part =>
-                (new WanBlock(config, part), new Linear(part.Scope("proj_out"), config.Dim, config.Dim))),
-        ];
+        projOut = [.. layers.Select((_, i) => new Linear(weights.Scope("vace_blocks", i).Scope("proj_out"), config.Dim, config.Dim))];
     }
-
-    /// <summary>The cross attentions of its blocks.</summary>
-    public IEnumerable<CrossAttention> CrossAttentions => blocks.Select(entry => entry.Block.CrossAttention);
 
     /// <summary>What to add behind which main block, scaled; all of it is computed before the first of them runs.</summary>
     /// <param name="x">The embedded latents, <c>[B, L, dim]</c>.</param>
     /// <param name="input">Control video and scales.</param>
     /// <param name="context">As for the main blocks; one timestep for all tokens.</param>
     /// <param name="trace">Of the transformer.</param>
-    public Dictionary<int, Tensor> Hints(Tensor x, TransformerInput input, BlockContext context, Trace trace)
+    public Dictionary<int, Tensor> Hints(Tensor x, TransformerInput input, PassContext context, Trace trace)
     {
         var control = input.Control ?? throw new ArgumentException("a VACE transformer needs a control video");
         if (input.ControlScale is { } scales && scales.Count != layers.Count)
@@ -50,11 +47,11 @@ internal sealed class VaceBranch
         trace.Show("vace_block0.proj_in", state);
         state = Ops.AddInto(state, x);
         var hints = new Dictionary<int, Tensor>();
-        for (var i = 0; i < blocks.Length; i++)
+        for (var i = 0; i < layers.Count; i++)
         {
-            state = blocks[i].Block.Forward(state, context);
+            state = blocks.Run(i, state, context);
             trace.Show($"vace_block{i}.state", state);
-            var hint = blocks[i].ProjOut.Forward(state);
+            var hint = projOut[i].Forward(state);
             trace.Show($"vace_block{i}.hint", hint);
             hints[layers[i]] = hint.mul(input.ControlScale?[i] ?? 1).MoveToOuterDisposeScope();
         }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using Sora.Clips;
@@ -74,6 +75,16 @@ public sealed class Weights : IDisposable
     /// <summary>The tensors below a numbered part: <c>Scope("blocks", 0)</c>.</summary>
     public Weights Scope(string name, int index) => Scope($"{name}.{index}");
 
+    /// <summary>
+    /// The same tensors for a part of a model that is used and freed: they are read anew, belong to the result alone, and
+    /// go with it. Several threads may borrow at a time.
+    /// </summary>
+    /// <exception cref="NotSupportedException">The weights come from no file.</exception>
+    public Weights Borrow() => new(store.Borrow(), prefix, full);
+
+    /// <summary>The most bytes that tensors from the files took at a time so far, borrowed ones included.</summary>
+    public long MostHeld => store.MostHeld;
+
     /// <summary>Whether there is such a tensor; new weights have every tensor.</summary>
     public bool Has(string name) => store.Has(prefix + name);
 
@@ -133,6 +144,10 @@ public sealed class Weights : IDisposable
 
         public virtual IReadOnlyList<string> Unused() => [];
 
+        public virtual Store Borrow() => throw new NotSupportedException($"{Source} can't be read again");
+
+        public virtual long MostHeld => 0;
+
         public Tensor Get(string name, Init init, long[] shape, bool full)
         {
             if (!Loaded.TryGetValue(name, out var tensor)) Loaded[name] = tensor = Make(name, init, shape, full);
@@ -152,9 +167,33 @@ public sealed class Weights : IDisposable
         }
     }
 
-    private sealed class FileStore(TensorSource source, WeightsOptions options)
+    /// <summary>What a file's tensors and the borrowed ones have in common.</summary>
+    private sealed class Ledger
+    {
+        private long held, most;
+
+        /// <summary>Tensors that were read, and found to hold numbers.</summary>
+        public ConcurrentDictionary<string, bool> Seen { get; } = [];
+
+        public long Most => Interlocked.Read(ref most);
+
+        public void Add(long bytes)
+        {
+            var now = Interlocked.Add(ref held, bytes);
+            for (var before = Most; now > before; before = Most)
+                if (Interlocked.CompareExchange(ref most, now, before) == before) return;
+        }
+    }
+
+    private sealed class FileStore(TensorSource source, WeightsOptions options, Ledger? lender = null)
         : Store(source.Origin, options.Device ?? CPU)
     {
+        private readonly Ledger ledger = lender ?? new Ledger();
+
+        public override long MostHeld => ledger.Most;
+
+        public override Store Borrow() => new FileStore(source, options, ledger);
+
         public override bool Has(string name) => source.Tensors.ContainsKey(name);
 
         protected override Tensor Make(string name, Init init, long[] shape, bool full)
@@ -164,20 +203,25 @@ public sealed class Weights : IDisposable
                     "the weights and config.json are of different models, or the download is incomplete");
             // The header knows the shape: say so before reading what may be gigabytes.
             if (!info.Shape.AsSpan().SequenceEqual(shape)) throw WrongShape(name, info.Shape, shape);
+            using var scope = NewDisposeScope();
             var tensor = TensorIO.Load(source, name, full || options.Trainable ? float32 : options.DType);
-            if (tensor.is_floating_point() && !IsFinite(tensor))
+            if (!ledger.Seen.ContainsKey(name) && tensor.is_floating_point() && !IsFinite(tensor))
                 throw SoraException.Failed($"{Source}: tensor {name} holds values that are no numbers", "the file is damaged; download it again");
+            ledger.Seen[name] = true;
             tensor = Own(tensor, Device);
+            ledger.Add(tensor.numel() * tensor.element_size());
             return options.Trainable ? tensor.requires_grad_() : tensor;
         }
 
         public override IReadOnlyList<string> Unused() =>
-            [.. source.Tensors.Keys.Where(name => !Loaded.ContainsKey(name))];
+            [.. source.Tensors.Keys.Where(name => !ledger.Seen.ContainsKey(name))];
 
         public override void Dispose()
         {
+            foreach (var tensor in Loaded.Values.Where(tensor => !tensor.IsInvalid)) ledger.Add(-tensor.numel() * tensor.element_size());
             base.Dispose();
-            source.Dispose();
+            // A borrower's files are the lender's.
+            if (lender is null) source.Dispose();
         }
     }
 

@@ -13,6 +13,12 @@ public sealed record Stage(string Name, long Weights, long Activations, double F
 {
     /// <summary>Bytes at its peak.</summary>
     public long Peak => Weights + Activations;
+
+    /// <summary>
+    /// Bytes of weights that stay in their files, as they are stored, until they are used: the system keeps them in memory as
+    /// long as there is room.
+    /// </summary>
+    public long Streamed { get; init; }
 }
 
 /// <summary>
@@ -34,17 +40,21 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
     /// <param name="settings">What is to be made.</param>
     /// <param name="calls">Model calls of the schedule.</param>
     /// <param name="bytes">Bytes of a number in the type that the model computes in.</param>
-    public static MemoryPlan Of(ModelFolder model, SamplingSettings settings, int calls, int bytes)
+    /// <param name="offload">How much of the transformer stays in memory.</param>
+    public static MemoryPlan Of(ModelFolder model, SamplingSettings settings, int calls, int bytes, Offload offload)
     {
         var shape = settings.LatentShape(model.Vae);
         var config = model.Transformer;
         var tokens = shape[2] * (shape[3] / config.PatchSize.Rows) * (shape[4] / config.PatchSize.Columns);
         var passes = settings.Guidance > 1 ? 2 : 1;
+        var held = HeldWeights.Of(model, offload);
         var stages = new List<Stage>
         {
             Text(model, settings.TextLength, passes, bytes),
             Sampling(model, settings.TextLength, tokens, passes, bytes) with
             {
+                Weights = held.Elements * bytes,
+                Streamed = held.Streamed,
                 Flops = (double)calls * passes * PassFlops(config, tokens, settings.TextLength),
             },
             Decoding(model, settings),
@@ -56,17 +66,20 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
     /// Refuses a run that doesn't fit into memory, before anything is loaded.
     /// </summary>
     /// <param name="available">Bytes that may be used.</param>
-    /// <param name="smaller">The plan for other settings.</param>
+    /// <param name="smaller">The plan for other settings; with true, for weights that are streamed.</param>
     /// <param name="model">The model.</param>
     /// <param name="settings">What is to be made.</param>
     /// <exception cref="SoraException">It doesn't fit; the hint is the smallest change that does.</exception>
-    public void Require(long available, Func<SamplingSettings, MemoryPlan> smaller, ModelFolder model, SamplingSettings settings)
+    public void Require(long available, Func<SamplingSettings, bool, MemoryPlan> smaller, ModelFolder model, SamplingSettings settings)
     {
         if (Base + Largest.Peak <= available) return;
-        bool Fits(SamplingSettings other) => Base + smaller(other).Largest.Peak <= available;
+        bool Fits(SamplingSettings other, bool streamed) => Base + smaller(other, streamed).Largest.Peak <= available;
+        var advice = Fits(settings, true) ? "--offload sequential fits"
+            : Advice(model, settings, other => Fits(other, false))
+            ?? (Advice(model, settings, other => Fits(other, true)) is { } change ? $"--offload sequential {change}" : null);
         throw SoraException.Failed(
             $"{Largest.Name} needs {Size(Base + Largest.Peak)} and {Size(available)} are free",
-            Advice(model, settings, Fits) ?? "the weights alone don't fit: take a smaller model");
+            advice ?? "the weights alone don't fit: take a smaller model");
     }
 
     /// <summary>The plan as lines of text.</summary>
@@ -76,7 +89,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         foreach (var stage in Stages)
             yield return string.Create(
                 CultureInfo.InvariantCulture,
-                $"{stage.Name,-9} weights {Size(stage.Weights)}, peak {Size(Base + stage.Peak)}, {stage.Flops / 1e12:0.###} TFLOP");
+                $"{stage.Name,-9} weights {Size(stage.Weights)}{(stage.Streamed > 0 ? $" and {Size(stage.Streamed)} in files" : "")}, peak {Size(Base + stage.Peak)}, {stage.Flops / 1e12:0.###} TFLOP");
     }
 
     /// <summary>Bytes that this machine, or the container, has left.</summary>
@@ -118,15 +131,13 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
     {
         var config = model.Transformer;
         long dim = config.Dim;
-        var weights = Elements(model, "transformer");
-        if (model.Transformer2 is not null) weights = Math.Max(weights, Elements(model, "transformer_2"));
         // x; then the attention's normalised input, queries, keys, values and result, or the feed-forward layer's.
         var perToken = dim + Math.Max(6 * dim, 2 * dim + 2L * config.FfnDim);
         if (model.ExpandTimesteps) perToken += 7 * dim;
         var keys = 2L * passes * config.NumLayers * text * dim;
         // Latents, the sampler's memory, and both answers.
         var latents = 12L * tokens * config.OutChannels * config.PatchSize.Rows * config.PatchSize.Columns * sizeof(float);
-        return new Stage("sampling", weights * bytes, (tokens * perToken + keys) * bytes + latents, 0);
+        return new Stage("sampling", 0, (tokens * perToken + keys) * bytes + latents, 0);
     }
 
     private static double PassFlops(WanTransformerConfig config, long tokens, int text)

@@ -9,6 +9,9 @@ namespace Sora.Sampling;
 /// <param name="Type">The type of weights and activations.</param>
 public sealed record Precision(Device Device, ScalarType Type)
 {
+    /// <summary>How much of the transformer stays there.</summary>
+    public Offload Offload { get; init; }
+
     /// <summary>How weights are loaded.</summary>
     public WeightsOptions Options => new() { Device = Device, DType = Type };
 

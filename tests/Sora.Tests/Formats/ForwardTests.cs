@@ -1,6 +1,7 @@
 using Sora.Clips;
 using Sora.Models;
 using Sora.Models.Formats;
+using Sora.Sampling;
 using Sora.Tests.Models;
 using TorchSharp;
 using Xunit;
@@ -93,7 +94,9 @@ public class ForwardTests
         using var off = no_grad();
         using var scope = NewDisposeScope();
         using var weights = Float32(source);
-        var transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(PathOf(model), "config.json")), weights);
+        // As a run does: compact formats stay as they are stored, block by block.
+        using var transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(PathOf(model), "config.json")), weights, Offload.None.Kept(source));
+        Assert.Equal(source.IsCompact, !weights.Named().ContainsKey("blocks.0.attn1.to_q.weight"));
         var input = new TransformerInput
         {
             HiddenStates = golden.Input("latent"),

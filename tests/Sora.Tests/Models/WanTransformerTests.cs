@@ -158,7 +158,7 @@ public class WanTransformerTests
         Assert.Equal(expected, weights.Named().Values.Sum(tensor => tensor.numel()));
     }
 
-    private static TransformerInput Input(GoldenCase golden) => new()
+    internal static TransformerInput Input(GoldenCase golden) => new()
     {
         HiddenStates = golden.Input("hidden_states"),
         Timestep = golden.Input("timestep"),

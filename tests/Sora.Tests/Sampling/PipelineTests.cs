@@ -103,7 +103,7 @@ public class PipelineTests
 
     internal static HostTensor Noise(GoldenCase golden) => golden.File.Copy("in.noise");
 
-    private static Conditioning Known(GoldenCase golden, SamplingSettings settings, ModelFolder model)
+    internal static Conditioning Known(GoldenCase golden, SamplingSettings settings, ModelFolder model)
     {
         var stills = new List<Still>();
         if (golden.Inputs.Contains("image")) stills.Add(new Still(0, Picture(golden, "image"), Fit.Stretch));

@@ -56,6 +56,9 @@ public sealed class GgufFile : TensorSource
     /// <inheritdoc/>
     public override IReadOnlyDictionary<string, TensorInfo> Tensors => tensors;
 
+    /// <inheritdoc/>
+    public override bool IsCompact => true;
+
     /// <summary>The file's values: numbers, truth values and texts of .NET's types, and arrays of them.</summary>
     public IReadOnlyDictionary<string, object> Values => values;
 
@@ -83,7 +86,7 @@ public sealed class GgufFile : TensorSource
     {
         var info = Info(name);
         if (offset < 0 || offset + destination.Length > info.Bytes) throw new ArgumentOutOfRangeException(nameof(offset));
-        file.Span(dataStart + info.Offset + offset, destination.Length).CopyTo(destination);
+        file.Copy(dataStart + info.Offset + offset, destination);
     }
 
     /// <inheritdoc/>

@@ -143,6 +143,10 @@ public static class Lora
 
         public override IReadOnlyDictionary<string, TensorInfo> Tensors => infos;
 
+        public override TensorInfo Stored(string name) => model.Stored(name);
+
+        public override bool IsCompact => model.IsCompact;
+
         public void Own(LoraFile file) => files.Add(file);
 
         public void Add(string name, Change change)

@@ -42,6 +42,12 @@ internal sealed class MappedTensors : TensorSource
     public override IReadOnlyDictionary<string, TensorInfo> Tensors => infos;
 
     /// <inheritdoc/>
+    public override TensorInfo Stored(string name) => inner.Stored(mapped[Info(name).Name].Source);
+
+    /// <inheritdoc/>
+    public override bool IsCompact => inner.IsCompact;
+
+    /// <inheritdoc/>
     public override void Read(string name, long offset, Span<byte> destination)
     {
         var tensor = mapped[Info(name).Name];

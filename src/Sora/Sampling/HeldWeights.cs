@@ -1,0 +1,37 @@
+using System.Text.RegularExpressions;
+using Sora.Clips;
+using Sora.Models;
+
+namespace Sora.Sampling;
+
+/// <summary>How much of a transformer's weights is in memory while it samples, from the headers of its files alone.</summary>
+/// <param name="Elements">Numbers that are ready to compute: what stays, and where blocks are streamed the one that runs and the next.</param>
+/// <param name="Streamed">Bytes of the others, as they are stored in the files.</param>
+internal sealed partial record HeldWeights(long Elements, long Streamed)
+{
+    /// <summary>Of the larger one, where there are two experts: one is in memory at a time.</summary>
+    public static HeldWeights Of(ModelFolder model, Offload offload)
+    {
+        var first = Of(model, "transformer", offload);
+        var second = model.Has("transformer_2") ? Of(model, "transformer_2", offload) : first;
+        return first.Elements >= second.Elements ? first : second;
+    }
+
+    private static HeldWeights Of(ModelFolder model, string part, Offload offload)
+    {
+        using var weights = model.OpenWeights(part);
+        var tensors = weights.Tensors.Values;
+        // In the order in which they run: those of VACE come first.
+        var blocks = tensors.Where(tensor => Block().IsMatch(tensor.Name)).GroupBy(tensor => Block().Match(tensor.Name).Value)
+            .OrderBy(block => block.Key.StartsWith('b')).ThenBy(block => int.Parse(block.Key.Split('.')[1]));
+        var streamed = offload.Kept(weights) is { } kept ? blocks.Skip(kept).ToList() : [];
+        var away = streamed.Sum(block => Count(block));
+        var running = streamed.Select(Count).OrderDescending().Take(2).Sum();
+        return new(Count(tensors) - away + running, streamed.SelectMany(block => block).Sum(tensor => weights.Stored(tensor.Name).Bytes));
+    }
+
+    private static long Count(IEnumerable<TensorInfo> tensors) => tensors.Sum(tensor => tensor.Elements);
+
+    [GeneratedRegex(@"^(vace_)?blocks\.\d+\.")]
+    private static partial Regex Block();
+}

@@ -1,0 +1,85 @@
+using Sora.Models;
+using Sora.Sampling;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Sora.Tests.Sampling;
+
+public class OffloadTests
+{
+    [Theory]
+    [InlineData("none", null)]
+    [InlineData("sequential", 0)]
+    [InlineData("blocks=12", 12)]
+    public void ItIsReadFromText(string text, int? blocks) => Assert.Equal(blocks, Offload.Parse(text).Blocks);
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("Sequential")]
+    [InlineData("blocks")]
+    [InlineData("blocks=")]
+    [InlineData("blocks=-1")]
+    [InlineData("blocks=1.5")]
+    public void AnythingElseIsWrong(string text) => Assert.Equal(ErrorKind.Usage, Assert.Throws<SoraException>(() => Offload.Parse(text)).Kind);
+
+    /// <summary>Two experts, guided: both are streamed.</summary>
+    [Theory]
+    [InlineData("t2v")]
+    [InlineData("vace-control")]
+    [InlineData("a14b-i2v")]
+    public void AWholeRunIsTheSame(string name)
+    {
+        using var golden = GoldenCase.Open($"wan/pipeline-{name}");
+        var model = ModelFolder.Open(golden.Model);
+        var settings = PipelineTests.Settings(golden, model) with { Steps = 2 };
+        float[] Run(Offload offload)
+        {
+            using var scope = NewDisposeScope();
+            using var pipeline = new Pipeline(model, new Precision(CPU, float32) { Offload = offload }, Reporter.Silent, CancellationToken.None);
+            return pipeline.Generate(settings, PipelineTests.Known(golden, settings, model), PipelineTests.Noise(golden)).FinishedLatents.ToFloats();
+        }
+        var all = Run(Offload.None);
+        Assert.Equal(all, Run(Offload.Sequential));
+        Assert.Equal(all, Run(new Offload(1)));
+    }
+
+    /// <summary>What is held falls by what is streamed, but for the two blocks that are in memory at a time.</summary>
+    [Fact]
+    public void ThePlanKnowsWhatStays()
+    {
+        var model = ModelFolder.Open(Golden.Path("models", "wan21-t2v"));
+        Stage Sampling(Offload offload) => MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, 1, 4, offload).Stages[1];
+        var (all, one, none) = (Sampling(Offload.None), Sampling(new Offload(1)), Sampling(Offload.Sequential));
+        var block = none.Streamed / model.Transformer.NumLayers;
+        Assert.Equal(0, all.Streamed);
+        Assert.Equal(2 * block, one.Streamed);
+        Assert.Equal(all.Weights, one.Weights);
+        Assert.Equal(all.Weights - block, none.Weights);
+        Assert.Equal(all.Activations, none.Activations);
+    }
+
+    [Fact]
+    public void ARunThatFitsWhenItIsStreamedIsToldSo()
+    {
+        var model = ModelFolder.Open(Golden.Path("models", "wan21-t2v"));
+        var settings = ModelDefaults.Of(model).Settings with { Width = 16, Height = 16, Frames = 1, TextLength = 8 };
+        MemoryPlan Plan(SamplingSettings other, bool streamed) => MemoryPlan.Of(model, other, 1, 4, streamed ? Offload.Sequential : Offload.None);
+        var streamed = Plan(settings, true).Stages[1].Peak;
+        var program = (300L << 20) + streamed;
+        var error = Assert.Throws<SoraException>(() => Plan(settings, false).Require(program, Plan, model, settings));
+        Assert.Equal("--offload sequential fits", error.Hint);
+        Plan(settings, true).Require(program, Plan, model, settings);
+    }
+
+    [Fact]
+    public void ThePlanCountsCompactWeightsAsTheyAreStored()
+    {
+        var model = ModelFolder.Open(Golden.Path("models", "fmt-gguf", "wan.gguf"), new PartPaths { Vae = Golden.Path("models", "fmt-vae21") });
+        var stage = MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, 1, 4, Offload.None).Stages[1];
+        using var weights = Checkpoint.Open(model.Part("transformer"));
+        var blocks = weights.Tensors.Values.Where(tensor => tensor.Name.StartsWith("blocks.")).ToList();
+        var stored = blocks.Sum(tensor => weights.Stored(tensor.Name).Bytes);
+        Assert.Equal(stored, stage.Streamed);
+        Assert.True(stored < blocks.Sum(tensor => tensor.Elements) * 2, "most of it is one byte a number");
+    }
+}
