@@ -1,5 +1,7 @@
+using System.Globalization;
 using Sora.Clips;
 using Sora.Models;
+using Sora.Sampling;
 using Sora.Training;
 using Sora.World;
 using Xunit;
@@ -41,6 +43,39 @@ public sealed class TrainersTests : IDisposable
     }
 
     [Fact]
+    public void TheThreadsThatShareABatchDoNotChangeTheStep()
+    {
+        var start = Untrained();
+        double[] Losses(int threads)
+        {
+            var model = Path.Combine(folder, $"{threads}");
+            TransformerTrainer.Train(Clips("32x32x5", 6), Options(model, 3) with { Threads = threads }, start, Reporter.Silent, CancellationToken.None);
+            return [.. File.ReadLines(Path.Combine(model, "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture))];
+        }
+        var (one, two) = (Losses(1), Losses(2));
+        Assert.All(one.Zip(two), pair => Assert.InRange(pair.Second / pair.First, 0.9999, 1.0001));
+    }
+
+    [Fact]
+    public void AGuidedTeacherIsLearnedInOnePass()
+    {
+        var start = Untrained();
+        var teacher = Path.Combine(folder, "teacher");
+        TransformerTrainer.Train(Clips("32x32x5", 6), Options(teacher, 1) with { Half = false }, start, Reporter.Silent, CancellationToken.None);
+        double FirstLoss(double guidance)
+        {
+            var model = Path.Combine(folder, $"guided-{guidance}");
+            TransformerTrainer.Train(Clips("32x32x5", 6), Options(model, 1), start with { Guidance = guidance, Folder = teacher }, Reporter.Silent, CancellationToken.None);
+            var defaults = ModelDefaults.Of(ModelFolder.Open(model)).Settings;
+            Assert.Equal((8, 1.0), (defaults.Steps, defaults.Guidance));
+            return double.Parse(File.ReadLines(Path.Combine(model, "training", "loss.csv")).Last().Split(',')[1], CultureInfo.InvariantCulture);
+        }
+        // At scale 1 the teacher is the student; what scale g adds is (g - 1) times a difference.
+        Assert.InRange(FirstLoss(1), 0, 1e-9);
+        Assert.InRange(FirstLoss(5) / FirstLoss(3), 3.99, 4.01);
+    }
+
+    [Fact]
     public void WorldClipsAndCaptionsFollowFromTheSeed()
     {
         var (source, shape) = (new WorldSource(), ClipShape.Parse("32x32x5"));
@@ -58,6 +93,14 @@ public sealed class TrainersTests : IDisposable
     [InlineData("0x64x9")]
     public void AShapeThatIsNoneIsAUsageError(string text) =>
         Assert.Equal(ErrorKind.Usage, Assert.Throws<SoraException>(() => ClipShape.Parse(text)).Kind);
+
+    /// <summary>A start of training on a new VAE's latents.</summary>
+    private TransformerStart Untrained()
+    {
+        var vae = Path.Combine(folder, "vae");
+        VaeTrainer.Train(Clips("32x32x5", 2), Options(vae, 1), new VaeStart { FitClips = 32 }, Reporter.Silent, CancellationToken.None);
+        return new TransformerStart(Path.Combine(folder, "latents"), TokensPerStep: 48) { VaeFolder = vae };
+    }
 
     private static TrainingData Clips(string shape, int count) => new(new WorldSource(), [(ClipShape.Parse(shape), count)]);
 
