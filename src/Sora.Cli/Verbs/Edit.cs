@@ -62,7 +62,7 @@ internal static class Edit
         var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
         var pipeline = pipelines.For(model);
         using var known = pipeline.Normalised(clip);
-        using var mask = isRegion ? ReadRegion(args, run, settings, () => Frames(clip, model, run)).Known(settings, model) : null;
+        using var mask = isRegion ? ReadRegion(args, run, settings, () => Frames(clip, model, run)).Known(settings, model).to(known.device, disposeAfter: true) : null;
         var made = pipeline.Generate(settings, new Conditioning { Known = known, Mask = mask }, noise);
         if (mask is not null) made = made with { Latents = Region.Keep(clip.Info.Space == LatentSpace.Raw ? clip.FinishedLatents : pipeline.ToRaw(known), made.FinishedLatents, mask) };
         return clip with

@@ -10,8 +10,13 @@ public sealed record TransformerInput
     /// <summary>Noisy latents, normalised, and mask and condition channels where the model has them: <c>[B, C, T, h, w]</c>.</summary>
     public required Tensor HiddenStates { get; init; }
 
-    /// <summary>Timesteps in [0, 1000], fractions allowed: <c>[B]</c>, or <c>[B, tokens]</c> for one per token.</summary>
+    /// <summary>
+    /// Timesteps in [0, 1000], fractions allowed: <c>[B]</c>, or <c>[D]</c>, those that <see cref="TimestepIndex"/> chooses from.
+    /// </summary>
     public required Tensor Timestep { get; init; }
+
+    /// <summary>Which of <see cref="Timestep"/> each token has, int64 <c>[B, tokens]</c>; null: one for each clip.</summary>
+    public Tensor? TimestepIndex { get; init; }
 
     /// <summary>
     /// Rows of the text encoder, <c>[B, n, text_dim]</c>; the rest up to <see cref="TextLength"/> are zeros. Not looked
@@ -112,7 +117,7 @@ public sealed class WanTransformer : IDisposable
 
         var x = patchEmbedding.Forward(TokenPatches.Fold(Config, latents)); // [B, L, dim]
         trace.Show("patch_embedding", x);
-        var time = conditions.EmbedTime(input.Timestep, x.dtype, trace);
+        var time = conditions.EmbedTime(input.Timestep, input.TimestepIndex, x.dtype, trace);
         using var ownContext = input.Context is null
             ? Embed(input.Text ?? throw new ArgumentException("neither Text nor Context"), input.TextLength, input.Image)
             : null;

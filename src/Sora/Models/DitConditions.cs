@@ -13,7 +13,7 @@ internal readonly record struct TextRows(Tensor Rows, Tensor? Bias);
 
 /// <summary>
 /// The embedded timestep of every token. There are few different ones (that of known tokens and that of the others, for
-/// each clip), so each is embedded once.
+/// each clip), so each is embedded once. The caller knows them: finding them here would stall a GPU in every step.
 /// </summary>
 /// <param name="Embedding">Of each different timestep, float32: <c>[D, 1, dim]</c>.</param>
 /// <param name="Projection">Shift, scale and gate of both halves of a block, float32: <c>[D, 6, dim]</c>.</param>
@@ -56,19 +56,12 @@ internal sealed class ConditionEmbedder
         image = config.ImageDim is null ? null : new ImageEmbedder(config, weights.Scope("image_embedder"));
     }
 
-    /// <param name="timestep"><c>[B]</c> or <c>[B, L]</c>.</param>
+    /// <param name="timestep"><c>[B]</c> or <c>[D]</c>.</param>
+    /// <param name="index"><c>[B, L]</c>, or null.</param>
     /// <param name="dtype">Of the model.</param>
     /// <param name="trace">Of the transformer.</param>
-    public TimeEmbedding EmbedTime(Tensor timestep, ScalarType dtype, Trace trace)
+    public TimeEmbedding EmbedTime(Tensor timestep, Tensor? index, ScalarType dtype, Trace trace)
     {
-        var index = (Tensor?)null;
-        if (timestep.dim() == 2)
-        {
-            var (distinct, inverse, _) = timestep.unique(sorted: true, return_inverse: true);
-            // One timestep everywhere needs no index: it spreads by itself.
-            index = distinct.shape[0] == 1 ? null : inverse;
-            timestep = distinct;
-        }
         var half = config.FreqDim / 2;
         var frequencies = arange(half, float32, timestep.device).mul(-Math.Log(10000) / half).exp();
         var angles = outer(timestep.to(float32), frequencies);

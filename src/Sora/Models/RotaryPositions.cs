@@ -24,7 +24,7 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
             foreach (var old in tables.Values) old.Dispose();
             tables.Clear();
         }
-        return tables[key] = Build(frames, rows, columns).to(device).DetachFromDisposeScope();
+        return tables[key] = Build(frames, rows, columns, device).DetachFromDisposeScope();
     }
 
     /// <summary>Turns the pairs of <paramref name="x"/>, <c>[B, L, heads, headDim]</c>, which may be overwritten.</summary>
@@ -37,7 +37,7 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
         return turned.view_as_real().flatten(3).to(x.dtype).MoveToOuterDisposeScope();
     }
 
-    private Tensor Build(long frames, long rows, long columns)
+    private Tensor Build(long frames, long rows, long columns, Device device)
     {
         using var scope = NewDisposeScope();
         var space = headDim / 6 * 2;
@@ -45,8 +45,8 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
 
         // Angles in double, as the original: [length, width / 2].
         Tensor Angles(long length, long width) => outer(
-            arange(length, float64),
-            arange(0, width, 2, float64).div(width).mul(-Math.Log(theta)).exp());
+            arange(length, float64, device),
+            arange(0, width, 2, float64, device).div(width).mul(-Math.Log(theta)).exp());
 
         var angles = cat(
         [

@@ -79,13 +79,14 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     public TransformerInput Input(Tensor latents, Level level)
     {
         var timestep = full([1], level.Timestep, device: latents.device);
-        var x = latents;
+        var (x, index) = (latents, (Tensor?)null);
         if (MaskAt(level) is { } mask && Known is { } known)
         {
             if (Family == Family.TokenTimesteps)
             {
                 var clean = KnownTokens(mask);
-                timestep = (1 - clean) * level.Timestep;
+                timestep = cat([timestep, zeros([1], device: latents.device)]);
+                index = clean.to(int64);
                 x = where(Spread(clean, mask) > 0.5, known, latents);
             }
             else if (Family is Family.Renoise or Family.Control)
@@ -94,7 +95,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
             }
         }
         if (Channels is not null) x = cat([x, Channels], 1);
-        return new TransformerInput { HiddenStates = x, Timestep = timestep, Control = Control, ControlScale = ControlScale };
+        return new TransformerInput { HiddenStates = x, Timestep = timestep, TimestepIndex = index, Control = Control, ControlScale = ControlScale };
     }
 
     /// <summary>The model's answer, where hints hold replaced by the velocity that leads to them.</summary>
@@ -119,6 +120,8 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     private Tensor Spread(Tensor tokens, Tensor mask)
     {
         var (frames, rows, columns) = (mask.shape[2], mask.shape[3] / Patch.Rows, mask.shape[4] / Patch.Columns);
-        return tokens.view(1, 1, frames, rows, columns).repeat_interleave(Patch.Rows, 3).repeat_interleave(Patch.Columns, 4);
+        // Not repeat_interleave: it asks the device how long its result is.
+        return tokens.view(1, 1, frames, rows, 1, columns, 1).expand(-1, -1, -1, -1, Patch.Rows, -1, Patch.Columns)
+            .reshape(1, 1, frames, rows * Patch.Rows, columns * Patch.Columns);
     }
 }

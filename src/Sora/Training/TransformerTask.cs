@@ -100,13 +100,12 @@ internal sealed class TransformerTask : TrainingTask
         var noise = randn([captions.Length, .. validation.Latents.shape[1..]]);
         using var text = parts.Transformer.Embed(Context(parts, captions), parts.TextLength);
         using var none = parts.Transformer.Embed(Context(parts, [.. captions.Select(_ => "")]), parts.TextLength);
-        var tokens = Tokens(validation);
         Tensor Answer(TextContext context, Tensor latents, Level level)
         {
             var output = parts.Transformer.Forward(new TransformerInput
             {
                 HiddenStates = latents,
-                Timestep = full([captions.Length, tokens], level.Timestep),
+                Timestep = full([captions.Length], level.Timestep),
                 Context = context,
             });
             return Velocity(output, latents, full([1], (float)level.Sigma));
@@ -203,19 +202,20 @@ internal sealed class TransformerTask : TrainingTask
         var level = Spread(tokenLevel, patch);
         var noised = clean + (level * (noise - clean));
         var captions = batch.Captions[from..to].Select(c => c()).ToArray();
-        var timestep = (tokenLevel * 1000).flatten(1);
-        var output = Velocity(Forward(parts, noised, timestep, captions), noised, level);
-        var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, noised, timestep, captions), noised, level) : noise - clean;
+        var times = new TokenTimes(Own(batch.Sigma), Own(batch.Unknown));
+        var output = Velocity(Forward(parts, noised, times, captions), noised, level);
+        var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, noised, times, captions), noised, level) : noise - clean;
         var elements = batch.Unknown.sum() * (patch.Frames * patch.Rows * patch.Columns * clean.shape[1]);
         return ((output - target).square() * unknown).sum() / elements;
     }
 
     private Tensor Velocity(Tensor output, Tensor x, Tensor sigma) => parts.Preconditioning?.Velocity(output, x, sigma) ?? output;
 
-    private Tensor Forward(TransformerParts of, Tensor noised, Tensor timestep, IReadOnlyList<string> captions) => of.Transformer.Forward(new TransformerInput
+    private Tensor Forward(TransformerParts of, Tensor noised, TokenTimes times, IReadOnlyList<string> captions) => of.Transformer.Forward(new TransformerInput
     {
         HiddenStates = noised,
-        Timestep = timestep,
+        Timestep = times.Timestep,
+        TimestepIndex = times.Index,
         Text = Context(of, captions),
         TextLength = of.TextLength,
     });
@@ -224,12 +224,22 @@ internal sealed class TransformerTask : TrainingTask
     /// What classifier-free guidance makes of a teacher's two passes (Meng et al. 2023, "On distillation of guided diffusion
     /// models"): the student learns it as one pass. Without a caption there is nothing to guide to.
     /// </summary>
-    private Tensor Guided(GuidanceTeacher teacher, Tensor noised, Tensor timestep, IReadOnlyList<string> captions)
+    private Tensor Guided(GuidanceTeacher teacher, Tensor noised, TokenTimes times, IReadOnlyList<string> captions)
     {
         using var noGrad = no_grad();
-        var without = Forward(teacher.Parts, noised, timestep, [.. captions.Select(_ => "")]);
-        var with = Forward(teacher.Parts, noised, timestep, captions);
+        var without = Forward(teacher.Parts, noised, times, [.. captions.Select(_ => "")]);
+        var with = Forward(teacher.Parts, noised, times, captions);
         return without + (teacher.Guidance * (with - without));
+    }
+
+    /// <summary>The timesteps of a batch, those of its clips and the 0 of what is known, and which of them each token has.</summary>
+    /// <param name="sigma">Of each clip, <c>[B, 1, 1, 1, 1]</c>.</param>
+    /// <param name="unknown">Ones and zeros, <c>[B, 1, T', h', w']</c>.</param>
+    private sealed class TokenTimes(Tensor sigma, Tensor unknown)
+    {
+        public Tensor Timestep { get; } = cat([sigma.flatten() * 1000, zeros([1])]);
+
+        public Tensor Index { get; } = where(unknown.flatten(1) > 0.5, arange(sigma.shape[0], int64).unsqueeze(1), tensor(sigma.shape[0]));
     }
 
     /// <summary>A batch as it was drawn: latents <c>[B, C, T, h, w]</c>, tokens <c>[B, 1, T', h', w']</c>, captions when they are asked for.</summary>

@@ -158,7 +158,7 @@ public class WanTransformerTests
         Assert.Equal(expected, weights.Named().Values.Sum(tensor => tensor.numel()));
     }
 
-    internal static TransformerInput Input(GoldenCase golden) => new()
+    internal static TransformerInput Input(GoldenCase golden) => Timed(golden.Input("timestep"), new()
     {
         HiddenStates = golden.Input("hidden_states"),
         Timestep = golden.Input("timestep"),
@@ -168,7 +168,15 @@ public class WanTransformerTests
         Control = golden.HasInput("control_hidden_states") ? golden.Input("control_hidden_states") : null,
         ControlScale = golden.HasInput("control_hidden_states_scale")
             ? [.. golden.In("control_hidden_states_scale").Select(scale => (double)scale)] : null,
-    };
+    });
+
+    /// <summary>The reference has a timestep for each token where we have the different ones, and which of them it is.</summary>
+    private static TransformerInput Timed(Tensor timestep, TransformerInput input)
+    {
+        if (timestep.dim() == 1) return input;
+        var (distinct, inverse, _) = timestep.unique(sorted: true, return_inverse: true);
+        return input with { Timestep = distinct, TimestepIndex = inverse };
+    }
 
     /// <summary>The reference shows the patch embedding as it leaves the convolution, and embeds every token's timestep.</summary>
     private static Tensor Shaped(Tensor value, GoldenCase golden, string stage)
