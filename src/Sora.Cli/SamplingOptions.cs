@@ -112,6 +112,7 @@ internal static class SamplingOptions
         MemoryPlan Of(SamplingSettings other, bool streamed = false) => MemoryPlan.Of(model, other, calls, bytes, streamed ? Sampling.Offload.Sequential : offload);
         var longest = Math.Min(settings.Frames, VideoSize.WholeFrames(model, settings.Window));
         var plan = Of(settings with { Frames = longest });
+        model.Check();
         if (args.GetValue(DryRun))
         {
             foreach (var line in plan.Lines()) run.Out.WriteLine(line);

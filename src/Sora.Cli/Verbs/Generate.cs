@@ -95,6 +95,7 @@ internal static class Generate
             foreach (var clip in ClipPipe.Read(run, unfinished))
             {
                 var model = SamplingOptions.Open(args, run, clip.Info.Model);
+                model.Check();
                 using var preview = OpenPreview(args, run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
                 var entry = ClipPipe.Entry(args, run);
                 if (ClipPipe.Source(unfinished, clip) is { } source) entry = entry with { Arguments = [.. entry.Arguments.Select(word => word == source ? "-" : word)] };

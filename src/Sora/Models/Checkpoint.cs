@@ -85,7 +85,10 @@ public static class Checkpoint
                 // The index is a download: a shard is a file beside it, nothing else.
                 if (shard != Path.GetFileName(shard))
                     throw SoraException.Failed($"{path}: shard '{shard}' isn't a file name");
-                shards[shard] = SafeTensorsFile.Open(Path.Combine(folder, shard));
+                var file = Path.Combine(folder, shard);
+                if (!File.Exists(file))
+                    throw SoraException.Failed($"{file} isn't there, though {Path.GetFileName(path)} names it", "the download may be incomplete");
+                shards[shard] = SafeTensorsFile.Open(file);
             }
             return new ShardedTensors(path, map.Select(entry => (entry.Key, shards[entry.Value!.ToString()])));
         }

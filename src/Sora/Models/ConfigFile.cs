@@ -25,6 +25,10 @@ internal sealed class ConfigFile
         {
             text = File.ReadAllText(path);
         }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw SoraException.Failed($"{path} isn't there", "a model folder holds this file; download it again or give another --model", e);
+        }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw SoraException.Failed($"{path} can't be read: {e.Message}",

@@ -175,13 +175,10 @@ public sealed class ModelFolder
     }
 
     /// <summary>
-    /// Reads the header of every part that has weights.
+    /// Holds the header of every part that has weights against its config, and the parts against each other. Loads torch.
     /// </summary>
-    /// <exception cref="SoraException">One is missing or truncated.</exception>
-    public void Check()
-    {
-        foreach (var part in PartsWithWeights.Where(Has)) OpenWeights(part).Dispose();
-    }
+    /// <exception cref="SoraException">One is missing, truncated, or of another model.</exception>
+    public void Check() => ModelCheck.Run(this);
 
     /// <summary>Says which VAE latents belong to: its <see cref="Checkpoint.Fingerprint"/>.</summary>
     public string VaeFingerprint() => vaeFingerprint.Value;

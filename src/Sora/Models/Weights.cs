@@ -69,6 +69,16 @@ public sealed class Weights : IDisposable
     public static Weights Meta() =>
         new(new NewStore("shapes", META, (_, _, shape) => empty(shape, float32, META).DetachFromDisposeScope()));
 
+    /// <summary>
+    /// Tensors on the meta device with the shapes in a header: a model that is built over them is checked against it, and
+    /// nothing is read. The caller keeps <paramref name="source"/>.
+    /// </summary>
+    public static Weights Headers(TensorSource source) => new(new NewStore(source.Origin, META, (name, _, shape) =>
+    {
+        RequireShape(source, name, shape);
+        return empty(shape, float32, META).DetachFromDisposeScope();
+    }));
+
     /// <summary>The tensors below <paramref name="name"/>: <c>Scope("blocks.0").Get("norm1.weight")</c>.</summary>
     public Weights Scope(string name) => new(store, $"{prefix}{name}.", full);
 
@@ -121,8 +131,20 @@ public sealed class Weights : IDisposable
         return tensor.DetachFromDisposeScope();
     }
 
-    /// <summary>One pass over what was just read; a sum of numbers is a number.</summary>
-    private static bool IsFinite(Tensor tensor)
+    private static void RequireShape(TensorSource source, string name, long[] shape)
+    {
+        if (!source.Tensors.TryGetValue(name, out var info))
+            throw SoraException.Failed($"{source.Origin} has no tensor {name} (wanted {Shapes.Text(shape)})",
+                "the weights and config.json are of different models, or the download is incomplete");
+        if (!info.Shape.AsSpan().SequenceEqual(shape)) throw WrongShape(source.Origin, name, info.Shape, shape);
+    }
+
+    private static SoraException WrongShape(string source, string name, long[] found, long[] wanted) => SoraException.Failed(
+        $"{source}: tensor {name} is {Shapes.Text(found)}, wanted {Shapes.Text(wanted)}",
+        "the weights and config.json are of different models");
+
+    /// <summary>Whether a tensor holds numbers only, in one pass: a sum of numbers is a number.</summary>
+    internal static bool IsFinite(Tensor tensor)
     {
         using var sum = tensor.sum(float32);
         return float.IsFinite(sum.item<float>());
@@ -152,13 +174,9 @@ public sealed class Weights : IDisposable
         {
             if (!Loaded.TryGetValue(name, out var tensor)) Loaded[name] = tensor = Make(name, init, shape, full);
             if (!tensor.shape.AsSpan().SequenceEqual(shape))
-                throw WrongShape(name, tensor.shape, shape);
+                throw WrongShape(Source, name, tensor.shape, shape);
             return tensor;
         }
-
-        protected SoraException WrongShape(string name, long[] found, long[] wanted) => SoraException.Failed(
-            $"{Source}: tensor {name} is {Shapes.Text(found)}, wanted {Shapes.Text(wanted)}",
-            "the weights and config.json are of different models");
 
         public virtual void Dispose()
         {
@@ -198,11 +216,8 @@ public sealed class Weights : IDisposable
 
         protected override Tensor Make(string name, Init init, long[] shape, bool full)
         {
-            if (!source.Tensors.TryGetValue(name, out var info))
-                throw SoraException.Failed($"{Source} has no tensor {name} (wanted {Shapes.Text(shape)})",
-                    "the weights and config.json are of different models, or the download is incomplete");
             // The header knows the shape: say so before reading what may be gigabytes.
-            if (!info.Shape.AsSpan().SequenceEqual(shape)) throw WrongShape(name, info.Shape, shape);
+            RequireShape(source, name, shape);
             using var scope = NewDisposeScope();
             var tensor = TensorIO.Load(source, name, full || options.Trainable ? float32 : options.DType);
             if (!ledger.Seen.ContainsKey(name) && tensor.is_floating_point() && !IsFinite(tensor))

@@ -104,6 +104,7 @@ public sealed class Pipeline : IDisposable
         using var scope = NewDisposeScope();
         RequireVae(clip);
         var latents = TensorIO.ToTensor(clip.FinishedLatents).to(float32).to(precision.Device);
+        if (!Weights.IsFinite(latents)) throw SoraException.Failed($"{clip.Origin}: its latents hold values that are no numbers");
         return (clip.Info.Space == LatentSpace.Raw ? model.Vae.Normalise(latents) : latents).MoveToOuterDisposeScope();
     }
 
@@ -174,6 +175,7 @@ public sealed class Pipeline : IDisposable
         return run.Run(state, LastCall(settings, schedule, sampler, options), now =>
         {
             reporter.Progress("sampling", now.Call - state.Call, schedule.Calls - state.Call);
+            RequireNumbers(now, schedule);
             if (now.Estimate is { } estimate) options.Preview?.Invoke(model.Vae.Denormalise(guide.Finish(estimate)));
             after?.Invoke(now);
         }, cancel);
@@ -189,6 +191,15 @@ public sealed class Pipeline : IDisposable
                 $"--window {settings.Frames}, or fewer frames");
         var guide = new GuideBuilder(model, precision, settings).Build(conditioning, zeros(1));
         return (conditioning with { Stills = [], Known = guide.Known, Mask = guide.Mask, Hints = guide.Hints }, guide.Stills);
+    }
+
+    /// <summary>One number is read back after every call; without it a run that is lost would go on to a black video.</summary>
+    private void RequireNumbers(SamplerState now, Schedule schedule)
+    {
+        if (Weights.IsFinite(now.Latents)) return;
+        throw SoraException.Failed(
+            $"after model call {now.Call} of {schedule.Calls} the latents hold values that are no numbers",
+            precision.Type == float16 ? "f16 holds numbers up to 65504 only: --dtype bf16 or f32" : "weights, or a LoRA that acts too strongly, are beyond what the type holds: --dtype f32, or other files");
     }
 
     private void RequireVae(Clip clip)
@@ -230,7 +241,8 @@ public sealed class Pipeline : IDisposable
             throw SoraException.Failed(
                 $"the given noise is {Shapes.Text(noise.Shape)}; this video's latents are {Shapes.Text(shape)}",
                 "noise is [1, channels, latent frames, rows, columns]; --size and --frames decide the shape");
-        return TensorIO.ToTensor(noise).to(float32).to(precision.Device);
+        var start = TensorIO.ToTensor(noise).to(float32);
+        return Weights.IsFinite(start) ? start.to(precision.Device) : throw SoraException.Failed("the given noise holds values that are no numbers");
     }
 
     private ClipInfo Info(SamplingSettings settings) => new()

@@ -22,7 +22,7 @@ internal static class InferredConfig
         if (PartKinds.Of(weights) is var found && found != kind)
             throw SoraException.Failed(
                 $"{weights.Origin}: {(found is null ? "weights of an unknown architecture" : $"the weights of a {found}")}, not of a {kind}",
-                found is null ? "Wan 2.1 and 2.2 are supported" : null);
+                found is null ? "Wan 2.1 and 2.2 are supported" : $"name a file that holds a {kind}");
         var config = kind switch
         {
             "transformer" => Transformer(weights, heads),

@@ -91,7 +91,8 @@ internal sealed class LoraFile : IDisposable
                 throw SoraException.Failed($"{path}: no LoRA: none of its {file.Tensors.Count} tensors has the name of one", "a whole model is given with --model");
             return lora.modules.Count > 0
                 ? lora
-                : throw SoraException.Failed($"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors fits one of {model.Origin}, such as '{lora.unmatched[0]}'");
+                : throw SoraException.Failed($"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors fits one of {model.Origin}, such as '{lora.unmatched[0]}'",
+                    $"sora info {path} lists what it holds");
         }
         catch
         {

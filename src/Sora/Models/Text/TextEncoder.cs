@@ -26,6 +26,8 @@ public sealed class TextEncoder : IDisposable
     {
         (Tokenizer, path, this.options, this.reporter) = (tokenizer, encoder.Path, options, reporter);
         Config = T5Config.From(encoder.Config);
+        if (tokenizer.Count > Config.VocabSize)
+            throw SoraException.Failed($"{path} knows {Config.VocabSize} tokens, and the tokenizer {tokenizer.Count}", "tokenizer and text encoder are of different models");
         using var weights = Checkpoint.Open(path);
         Stored = weights.Tensors.Values.Where(tensor => tensor.DType.IsFloat()).Select(tensor => tensor.DType).First();
         this.cache = cache ?? (weights.Tensors.Values.Sum(tensor => tensor.Elements) >= CachedFrom ? EmbeddingCache.OfUser() : null);

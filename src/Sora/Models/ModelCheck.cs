@@ -1,0 +1,48 @@
+using static TorchSharp.torch;
+
+namespace Sora.Models;
+
+/// <summary>
+/// Whether the parts of a model are what their configs say, and fit each other: by configs and headers alone, so that a
+/// run that can't succeed ends before anything long begins.
+/// </summary>
+internal static class ModelCheck
+{
+    /// <exception cref="SoraException">A part is missing, truncated, lacks a tensor, has one of another shape, or is of another model.</exception>
+    public static void Run(ModelFolder model)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        Shapes(model, "transformer", weights => new WanTransformer(model.Transformer, weights));
+        if (model.Transformer2 is { } low) Shapes(model, "transformer_2", weights => new WanTransformer(low, weights));
+        Shapes(model, "vae", weights => new CausalVae(model.Vae, weights));
+        Agree((model, "vae", "makes latents of", model.Vae.ZDim), ("channels", model.Transformer.OutChannels));
+        if (model.Has("text_encoder"))
+        {
+            var config = T5Config.From(model.Config("text_encoder"));
+            Shapes(model, "text_encoder", weights => new T5Encoder(config, weights));
+            Agree((model, "text_encoder", "gives rows of", config.DModel), ("numbers", model.Transformer.TextDim));
+        }
+        if (model.Has("image_encoder"))
+        {
+            var config = ClipVisionConfig.From(model.Config("image_encoder"));
+            Shapes(model, "image_encoder", weights => new ClipVision(config, weights));
+            if (model.Transformer.ImageDim is { } width) Agree((model, "image_encoder", "gives rows of", config.HiddenSize), ("numbers", width));
+        }
+    }
+
+    private static void Shapes(ModelFolder model, string part, Action<Weights> build)
+    {
+        using var source = model.OpenWeights(part);
+        using var weights = Weights.Headers(source);
+        build(weights);
+    }
+
+    private static void Agree((ModelFolder Model, string Part, string Gives, int Size) part, (string Units, int Size) transformer)
+    {
+        if (part.Size == transformer.Size) return;
+        throw SoraException.Failed(
+            $"{part.Model.Part(part.Part)} {part.Gives} {part.Size} {transformer.Units}, and the transformer takes {transformer.Size}",
+            $"it is of another model than {part.Model.Part("transformer")}");
+    }
+}
