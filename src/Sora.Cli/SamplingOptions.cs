@@ -11,7 +11,7 @@ namespace Sora.Cli;
 internal static class SamplingOptions
 {
     public static readonly Option<string?> Model = Options.Model();
-    public static readonly Option<LoraOption[]> Loras = Options.Values("--lora", "FILE[:WEIGHT]", "LoRA to merge into the model, and how strongly it acts (1 by default); may be repeated", LoraOption.Parse);
+    public static readonly Option<LoraOption[]> Loras = Options.Values("--lora", "FILE[:WEIGHT]", "LoRA, and how strongly it acts (1 by default); may be repeated; merged when weights are read: at the start, or with each block that --offload or a quantised file streams", LoraOption.Parse);
     public static readonly Option<string?> Negative = Text("--negative", "TEXT", "What the video shall not show; used with guidance above 1");
     public static readonly Option<double?> Guidance = Number("--guidance", "How strongly the prompt leads; 1 takes a single pass and half the time");
     public static readonly Option<double?> Guidance2 = Number("--guidance-2", "The same for the expert for low noise");

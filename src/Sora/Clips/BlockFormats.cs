@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.Intrinsics;
 
 namespace Sora.Clips;
 
@@ -13,6 +14,8 @@ internal static class BlockFormats
 
     // The sixteen values of IQ4_NL and IQ4_XS.
     private static readonly sbyte[] Uneven = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+    private static readonly Vector128<byte> LowNibble = Vector128.Create((byte)15);
 
     private delegate void Block(ReadOnlySpan<byte> block, Span<float> values);
 
@@ -44,7 +47,9 @@ internal static class BlockFormats
     private static void Q4_0(ReadOnlySpan<byte> block, Span<float> values)
     {
         var d = Half(block, 0);
-        for (var i = 0; i < Small; i++) values[i] = d * (Nibble(block[2..], i) - 8);
+        var pairs = Vector128.Create(block.Slice(2, 16));
+        Write(pairs & LowNibble, 8, d, 0, values);
+        Write(pairs >>> 4, 8, d, 0, values[16..]);
     }
 
     private static void Q4_1(ReadOnlySpan<byte> block, Span<float> values)
@@ -68,7 +73,9 @@ internal static class BlockFormats
     private static void Q8_0(ReadOnlySpan<byte> block, Span<float> values)
     {
         var d = Half(block, 0);
-        for (var i = 0; i < Small; i++) values[i] = (sbyte)block[2 + i] * d;
+        // Signed bytes, as what is 128 more.
+        var sign = Vector128.Create((byte)128);
+        for (var i = 0; i < Small; i += 16) Write(Vector128.Create(block.Slice(2 + i, 16)) ^ sign, 128, d, 0, values[i..]);
     }
 
     private static void IQ4_NL(ReadOnlySpan<byte> block, Span<float> values)
@@ -110,22 +117,26 @@ internal static class BlockFormats
     private static void Q4_K(ReadOnlySpan<byte> block, Span<float> values)
     {
         var (d, m) = (Half(block, 0), Half(block, 2));
-        for (var i = 0; i < Large; i++)
+        for (var j = 0; j < 8; j++)
         {
-            var (scale, minimum) = SixBits(block.Slice(4, 12), i / 32);
-            values[i] = d * scale * PairedNibble(block[16..], i) - m * minimum;
+            var (scale, minimum) = SixBits(block.Slice(4, 12), j);
+            for (var i = 0; i < 32; i += 16)
+                Write(PairedNibbles(block[16..], j, i), 0, d * scale, m * minimum, values[(32 * j + i)..]);
         }
     }
 
     private static void Q5_K(ReadOnlySpan<byte> block, Span<float> values)
     {
         var (d, m) = (Half(block, 0), Half(block, 2));
-        var high = block.Slice(16, 32);
-        for (var i = 0; i < Large; i++)
+        var fifth = Vector128.Create((byte)16);
+        for (var j = 0; j < 8; j++)
         {
-            var (scale, minimum) = SixBits(block.Slice(4, 12), i / 32);
-            var quant = PairedNibble(block[48..], i) | (high[i % 32] >> (i / 32) & 1) << 4;
-            values[i] = d * scale * quant - m * minimum;
+            var (scale, minimum) = SixBits(block.Slice(4, 12), j);
+            for (var i = 0; i < 32; i += 16)
+            {
+                var high = (Vector128.Create(block.Slice(16 + i, 16)) >>> j << 4) & fifth;
+                Write(PairedNibbles(block[48..], j, i) | high, 0, d * scale, m * minimum, values[(32 * j + i)..]);
+            }
         }
     }
 
@@ -135,12 +146,13 @@ internal static class BlockFormats
         var high = block.Slice(128, 64);
         var scales = block.Slice(192, 16);
         var d = Half(block, 208);
-        for (var i = 0; i < Large; i++)
+        var upper = Vector128.Create((byte)0x30);
+        for (var i = 0; i < Large; i += 16)
         {
             var (group, within) = (i / 128, i % 128);
-            var lowByte = low[64 * group + within % 64];
-            var quant = (within < 64 ? lowByte & 15 : lowByte >> 4) | ((high[32 * group + within % 32] >> (2 * (within / 32))) & 3) << 4;
-            values[i] = d * (sbyte)scales[i / 16] * (quant - 32);
+            var pairs = Vector128.Create(low.Slice(64 * group + within % 64, 16));
+            var bits = Vector128.Create(high.Slice(32 * group + within % 32, 16)) >>> (2 * (within / 32)) << 4;
+            Write((within < 64 ? pairs & LowNibble : pairs >>> 4) | (bits & upper), 32, d * (sbyte)scales[i / 16], 0, values[i..]);
         }
     }
 
@@ -161,11 +173,24 @@ internal static class BlockFormats
 
     private static int FifthBit(ReadOnlySpan<byte> bits, int i) => (bits[i / 8] >> (i % 8) & 1) << 4;
 
-    /// <summary>Groups of 32 bytes; low nibbles are one sub-block of 32, high nibbles the next.</summary>
-    private static int PairedNibble(ReadOnlySpan<byte> quants, int i)
+    /// <summary>Sixteen of sub-block <paramref name="j"/>, from <paramref name="first"/> on: groups of 32 bytes hold two sub-blocks, the first in the low nibbles.</summary>
+    private static Vector128<byte> PairedNibbles(ReadOnlySpan<byte> quants, int j, int first)
     {
-        var pair = quants[32 * (i / 64) + i % 32];
-        return i % 64 < 32 ? pair & 15 : pair >> 4;
+        var pairs = Vector128.Create(quants.Slice(32 * (j / 2) + first, 16));
+        return j % 2 == 0 ? pairs & LowNibble : pairs >>> 4;
+    }
+
+    /// <summary>Sixteen values scale (quant - zero) - minimum. The products are rounded before the difference, as in the reference.</summary>
+    private static void Write(Vector128<byte> quants, int zero, float scale, float minimum, Span<float> values)
+    {
+        WriteEight(Vector128.WidenLower(quants), zero, scale, minimum, values);
+        WriteEight(Vector128.WidenUpper(quants), zero, scale, minimum, values[8..]);
+    }
+
+    private static void WriteEight(Vector128<ushort> quants, int zero, float scale, float minimum, Span<float> values)
+    {
+        var wide = Vector256.Create(Vector128.WidenLower(quants), Vector128.WidenUpper(quants)).AsInt32() - Vector256.Create(zero);
+        (Vector256.ConvertToSingle(wide) * scale - Vector256.Create(minimum)).CopyTo(values);
     }
 
     private static int TwoBits(ReadOnlySpan<byte> quants, int i) => quants[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32)) & 3;

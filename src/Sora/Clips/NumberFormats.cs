@@ -24,8 +24,8 @@ public static class NumberFormats
         switch (type)
         {
             case DType.F32: source.CopyTo(MemoryMarshal.AsBytes(destination)); break;
-            case DType.F16: Convert<Half, FromHalf>(source, destination); break;
-            case DType.BF16: Convert<ushort, FromBFloat16>(source, destination); break;
+            case DType.F16: FromHalves(source, destination); break;
+            case DType.BF16: FromBFloat16s(source, destination); break;
             case DType.F8E4M3: Look(E4M3, source, destination); break;
             case DType.F8E5M2: Look(E5M2, source, destination); break;
             case DType.F64: Convert<double, FromNumber<double>>(source, destination); break;
@@ -125,16 +125,6 @@ public static class NumberFormats
         static abstract float Widen(T stored);
     }
 
-    private readonly struct FromHalf : IWiden<Half>
-    {
-        public static float Widen(Half stored) => (float)stored;
-    }
-
-    private readonly struct FromBFloat16 : IWiden<ushort>
-    {
-        public static float Widen(ushort stored) => BitConverter.UInt32BitsToSingle((uint)stored << 16);
-    }
-
     private readonly struct FromTruth : IWiden<byte>
     {
         public static float Widen(byte stored) => stored == 0 ? 0 : 1;
@@ -151,6 +141,44 @@ public static class NumberFormats
     {
         var typed = MemoryMarshal.Cast<byte, T>(source);
         for (var i = 0; i < typed.Length && i < destination.Length; i++) destination[i] = TWiden.Widen(typed[i]);
+    }
+
+    private static void FromBFloat16s(ReadOnlySpan<byte> source, Span<float> destination)
+    {
+        var typed = MemoryMarshal.Cast<byte, ushort>(source);
+        var i = 0;
+        for (; i + Vector<ushort>.Count <= typed.Length; i += Vector<ushort>.Count)
+        {
+            Vector.Widen(new Vector<ushort>(typed[i..]), out var low, out var high);
+            Vector.AsVectorSingle(low << 16).CopyTo(destination[i..]);
+            Vector.AsVectorSingle(high << 16).CopyTo(destination[(i + Vector<uint>.Count)..]);
+        }
+        for (; i < typed.Length; i++) destination[i] = BitConverter.UInt32BitsToSingle((uint)typed[i] << 16);
+    }
+
+    private static void FromHalves(ReadOnlySpan<byte> source, Span<float> destination)
+    {
+        var typed = MemoryMarshal.Cast<byte, ushort>(source);
+        var i = 0;
+        for (; i + Vector<ushort>.Count <= typed.Length; i += Vector<ushort>.Count)
+        {
+            Vector.Widen(new Vector<ushort>(typed[i..]), out var low, out var high);
+            FromHalf(low).CopyTo(destination[i..]);
+            FromHalf(high).CopyTo(destination[(i + Vector<uint>.Count)..]);
+        }
+        for (; i < typed.Length; i++) destination[i] = (float)BitConverter.UInt16BitsToHalf(typed[i]);
+    }
+
+    /// <summary>
+    /// Exponent and mantissa moved to a single's place and scaled by 2^112, the difference of the biases, which is exact and
+    /// serves subnormals too; what has the largest exponent (infinity, NaN) gets a single's.
+    /// </summary>
+    private static Vector<float> FromHalf(Vector<uint> halves)
+    {
+        var magnitude = halves & new Vector<uint>(0x7FFF);
+        var scaled = Vector.AsVectorUInt32(Vector.AsVectorSingle(magnitude << 13) * BitConverter.UInt32BitsToSingle(0x77800000));
+        var beyond = Vector.GreaterThanOrEqual(magnitude, new Vector<uint>(0x7C00)) & new Vector<uint>(0x7F800000);
+        return Vector.AsVectorSingle(scaled | beyond | (halves & new Vector<uint>(0x8000)) << 16);
     }
 
     private static void Look(float[] table, ReadOnlySpan<byte> source, Span<float> destination)

@@ -89,6 +89,32 @@ public class LoraTests
         Assert.Contains(named, Assert.Single(reporter.Lines));
     }
 
+    [Fact]
+    public void NamesThatDifferInNumbersAreOne()
+    {
+        string[] names = ["blocks.0.ffn.0", "blocks.1.ffn.0", "blocks.2.ffn.0", "head", "blocks.9.ffn.0", "blocks.4.norm3", "v.123456789012345678901"];
+        Assert.Equal("blocks.{0-2,9}.ffn.0, head, blocks.4.norm3, v.123456789012345678901", NameList.Text(names));
+        Assert.EndsWith(", s and 6 other kinds", NameList.Text(Enumerable.Range('a', 25).Select(letter => ((char)letter).ToString()).Prepend("blocks.1")));
+    }
+
+    /// <summary>A LoRA on quantised weights changes what they stand for.</summary>
+    [Fact]
+    public void QuantisedWeightsAreMergedAsTheyAreRead()
+    {
+        var lora = new LoraOption(PathOf("a-kohya.safetensors"), 0.7);
+        using var quantised = Checkpoint.Open(Golden.Path("models", "fmt-t2v-single", "fp8-scaled.safetensors"));
+        using var merged = Lora.Merge(Checkpoint.Open(quantised.Origin), [lora], Reporter.Silent);
+        using var plain = Checkpoint.Open(Golden.Path("models", "fmt-t2v"));
+        using var expected = Merge("fmt-t2v", lora);
+        const string name = "blocks.1.ffn.net.0.proj.weight";
+        Assert.True(merged.IsCompact);
+        Assert.Equal(quantised.Stored(name).Bytes, merged.Stored(name).Bytes);
+        Assert.Equal(DType.F8E4M3, merged.Stored(name).DType);
+        var change = expected.Floats(name).Zip(plain.Floats(name), (after, before) => after - before).ToArray();
+        var found = merged.Floats(name).Zip(quantised.Floats(name), (after, before) => after - before).ToArray();
+        Assert.InRange(GoldenCase.RelativeError(found, change), 0, 1e-5);
+    }
+
     [Theory]
     [InlineData("lora-a-without-b", "half of its pair")]
     [InlineData("no-lora-keys", "no LoRA")]

@@ -7,11 +7,12 @@ namespace Sora.Models.Formats;
 /// <summary>
 /// Low-rank changes of a model's linear layers (https://arxiv.org/abs/2106.09685), merged into the weights as they are
 /// read: W' = W + w (alpha / rank) B A, where A (down) is [rank, in], B (up) is [out, rank] and w is the user's weight.
+/// Weights that stay in memory are read once. Those of blocks that stay in their files, quantised or not, are merged each
+/// time that the block is read: the product costs what as many tokens as the rank cost in that layer, of the thousands that
+/// a pass has, where a branch of its own beside the layer would cost every token 2 rank / width more.
 /// </summary>
 public static class Lora
 {
-    private const int MostNamed = 5;
-
     /// <summary>A transformer with LoRAs merged into it; several add up.</summary>
     /// <param name="model">Under diffusers' names; disposed with the result.</param>
     /// <param name="loras">Files and weights.</param>
@@ -37,17 +38,21 @@ public static class Lora
     {
         var file = LoraFile.Open(option.Path, model);
         merged.Own(file);
-        var left = file.Unmatched.ToList();
+        var norms = new List<string>();
         foreach (var (name, module) in file.Modules)
         {
             var weight = model.Info(name + ".weight");
             // As diffusers: whole differences of norms and convolutions are left out.
             if (weight.Shape.Length == 2 || module.Down != null) AddModule(merged, file, name, module, option);
-            else left.AddRange(new[] { module.Weight, module.Bias }.OfType<string>());
+            else norms.AddRange(new[] { module.Weight, module.Bias }.OfType<string>());
         }
-        if (left.Count == 0) return;
-        var named = string.Join(", ", left.Take(MostNamed));
-        reporter.Warn($"{option.Path}: {left.Count} of {file.Tensors.Tensors.Count} tensors are left out: {named}{(left.Count > MostNamed ? ", …" : "")}");
+        Name(file.Unmatched, "match nothing in the model and are left out");
+        Name(norms, "change norms or convolutions as a whole and are left out");
+
+        void Name(IReadOnlyList<string> left, string why)
+        {
+            if (left.Count > 0) reporter.Warn($"{option.Path}: {left.Count} of {file.Tensors.Tensors.Count} tensors {why}: {NameList.Text(left.Select(LoraFile.WithoutSuffix))}");
+        }
     }
 
     private static void AddModule(LoraTensors merged, LoraFile file, string name, LoraModule module, LoraOption option)
@@ -94,15 +99,46 @@ public static class Lora
             var (a, b) = (Lora.Floats(down), Lora.Floats(up));
             var columns = (int)(target.Elements / target.Shape[0]);
             var rank = a.Length / columns;
-            var product = new float[columns];
             for (var done = 0; done < values.Length;)
             {
                 var (row, column) = ((int)((first + done) / columns), (int)((first + done) % columns));
                 var part = values.Slice(done, Math.Min(values.Length - done, columns - column));
-                Array.Clear(product);
-                for (var k = 0; k < rank; k++) MultiplyAdd(b[row * rank + k], a.AsSpan(k * columns, columns), product);
-                MultiplyAdd(scale, product.AsSpan(column, part.Length), part);
+                AddRow(b.AsSpan(row * rank, rank), a.AsSpan(column), columns, part);
                 done += part.Length;
+            }
+        }
+
+        /// <summary>
+        /// sum += scale (b A) for some columns of a row, four vectors at a time that stay in registers. Each element's terms are
+        /// added in one order, whatever part of the row is asked for.
+        /// </summary>
+        private void AddRow(ReadOnlySpan<float> b, ReadOnlySpan<float> a, int columns, Span<float> sum)
+        {
+            var width = Vector<float>.Count;
+            ref var from = ref MemoryMarshal.GetReference(a);
+            var i = 0;
+            for (; i + 4 * width <= sum.Length; i += 4 * width)
+            {
+                var (s0, s1, s2, s3) = (Vector<float>.Zero, Vector<float>.Zero, Vector<float>.Zero, Vector<float>.Zero);
+                for (var k = 0; k < b.Length; k++)
+                {
+                    var (factor, at) = (new Vector<float>(b[k]), (nuint)(k * columns + i));
+                    s0 += factor * Vector.LoadUnsafe(ref from, at);
+                    s1 += factor * Vector.LoadUnsafe(ref from, at + (nuint)width);
+                    s2 += factor * Vector.LoadUnsafe(ref from, at + (nuint)(2 * width));
+                    s3 += factor * Vector.LoadUnsafe(ref from, at + (nuint)(3 * width));
+                }
+                var wide = MemoryMarshal.Cast<float, Vector<float>>(sum.Slice(i, 4 * width));
+                wide[0] += s0 * scale;
+                wide[1] += s1 * scale;
+                wide[2] += s2 * scale;
+                wide[3] += s3 * scale;
+            }
+            for (; i < sum.Length; i++)
+            {
+                var product = 0f;
+                for (var k = 0; k < b.Length; k++) product += b[k] * a[k * columns + i];
+                sum[i] += product * scale;
             }
         }
     }

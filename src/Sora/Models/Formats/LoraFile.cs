@@ -80,6 +80,10 @@ internal sealed class LoraFile : IDisposable
 
     public TensorSource Tensors => file;
 
+    /// <summary>The module that a tensor changes, as the file calls it.</summary>
+    public static string WithoutSuffix(string name) =>
+        Suffixes.FirstOrDefault(entry => name.EndsWith(entry.Suffix, StringComparison.Ordinal)).Suffix is { } suffix ? name[..^suffix.Length] : name;
+
     /// <exception cref="SoraException">It is no LoRA, or one for another model.</exception>
     public static LoraFile Open(string path, TensorSource model)
     {

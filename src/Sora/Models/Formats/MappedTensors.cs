@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using Sora.Clips;
 
@@ -62,7 +63,20 @@ internal sealed class MappedTensors : TensorSource
         inner.ReadFloats(tensor.Source, first, destination);
         if (tensor.Scale == null) return;
         var row = infos[name].Elements / tensor.Scale.Length;
-        for (var i = 0; i < destination.Length; i++) destination[i] *= tensor.Scale[(first + i) / row];
+        for (var done = 0; done < destination.Length;)
+        {
+            var at = first + done;
+            var part = destination.Slice(done, (int)Math.Min(destination.Length - done, row - at % row));
+            Scale(part, tensor.Scale[at / row]);
+            done += part.Length;
+        }
+    }
+
+    private static void Scale(Span<float> values, float factor)
+    {
+        var wide = MemoryMarshal.Cast<float, Vector<float>>(values);
+        for (var i = 0; i < wide.Length; i++) wide[i] *= factor;
+        for (var i = wide.Length * Vector<float>.Count; i < values.Length; i++) values[i] *= factor;
     }
 
     /// <inheritdoc/>
