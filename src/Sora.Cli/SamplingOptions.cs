@@ -23,6 +23,7 @@ internal static class SamplingOptions
     public static readonly Option<int?> Order = Options.Positive("--order", "N", "Order of unipc and dpm++: 1, 2 or 3");
     public static readonly Option<string> Schedule = Options.Choice("--schedule", "UniPC's noise levels as in today's diffusers, or as when Wan was released", "default", "original");
     public static readonly Option<double[]> Sigmas = Numbers("--sigmas", "S,S,…", "Noise levels before the shift, falling from at most 1; the final 0 is added");
+    public static readonly Option<double?> Cache = Number("--cache", "Leave out model calls whose answer is estimated to change by less than this part of it: 0.05 is careful, 0.2 is not; how many, and the estimate, are said at the end");
     public static readonly Option<long?> Seed = Options.Seed();
     public static readonly Option<string?> Noise = Text("--noise", "FILE", "Start from this noise: safetensors with latent_tensor or noise, [1, C, T, h, w]");
     public static readonly Option<int?> Window = Options.Positive("--window", "FRAMES", "Frames made in one piece; longer videos in windows that slide");
@@ -40,7 +41,7 @@ internal static class SamplingOptions
     /// <summary>In the order in which help lists them.</summary>
     public static readonly Symbol[] All =
     [
-        Model, .. ModelOptions.All, Loras, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Seed, Noise,
+        Model, .. ModelOptions.All, Loras, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Cache, Seed, Noise,
         Window, Overlap, PromptAt, Device, Type, Offload, DryRun, Checkpoint, Options.Store,
     ];
 
@@ -64,6 +65,7 @@ internal static class SamplingOptions
         Order = args.GetValue(Order) ?? defaults.Order,
         Window = args.GetValue(Window) ?? defaults.Window,
         Overlap = args.GetValue(Overlap) ?? Math.Min(defaults.Overlap, ((args.GetValue(Window) ?? defaults.Window) - 1) / 2),
+        Cache = args.GetValue(Cache) ?? defaults.Cache,
         OriginalSchedule = args.GetValue(Schedule) == "original",
         Sigmas = args.GetValue(Sigmas) is { Length: > 0 } sigmas ? sigmas : defaults.Sigmas,
     };

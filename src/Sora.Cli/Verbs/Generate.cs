@@ -33,7 +33,7 @@ internal static class Generate
     [
         Size, Frames, Duration, Fps, First, Last, Keyframes, ControlFile, MaskFile, References, ControlScale, Count, SamplingOptions.Negative,
         SamplingOptions.Guidance, SamplingOptions.Guidance2, SamplingOptions.Boundary, SamplingOptions.Steps, SamplingOptions.Shift,
-        SamplingOptions.Sampler, SamplingOptions.Order, SamplingOptions.Schedule, SamplingOptions.Sigmas, SamplingOptions.Seed, SamplingOptions.Noise,
+        SamplingOptions.Sampler, SamplingOptions.Order, SamplingOptions.Schedule, SamplingOptions.Sigmas, SamplingOptions.Cache, SamplingOptions.Seed, SamplingOptions.Noise,
         SamplingOptions.TextLength, SamplingOptions.PromptAt,
     ];
 

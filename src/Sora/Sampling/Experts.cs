@@ -18,16 +18,14 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         return model.Transformer2 is not null && boundary is { } ratio && timestep < ratio * Schedule.TrainSteps ? 1 : 0;
     }
 
-    /// <summary>The guided model: uncond + g (cond - uncond), in two passes; one pass where the scale is at most 1.</summary>
-    public Denoiser Denoiser(SamplingSettings settings, Guide guide, TextRows text) => (latents, level) =>
+    /// <summary>The guided model, as its guide has it answer; with a cache, which stands for some of the calls.</summary>
+    public Denoiser Denoiser(SamplingSettings settings, Guide guide, TextRows text, StepCache? cache = null) => (latents, level) =>
     {
-        var expert = Load(Of(model, settings, level.Timestep), guide, text);
-        var scale = expert.Index == 1 ? settings.Guidance2 ?? settings.Guidance : settings.Guidance;
-        var input = guide.Input(latents, level);
-        var conditioned = Pass(expert, input, expert.Prompt);
-        if (expert.Negative is null) return guide.Answer(Velocity(conditioned, input, level), latents, level);
-        var unconditioned = Pass(expert, input, expert.Negative);
-        return guide.Answer(Velocity(unconditioned + (conditioned - unconditioned) * scale, input, level), latents, level);
+        var index = Of(model, settings, level.Timestep);
+        Tensor Ask() => Guided(Load(index, guide, text), settings, guide.Input(latents, level), level);
+        // Another expert, or other places that are held, answer in another way.
+        var phase = 2 * index + (guide.HoldsHints(level) ? 1 : 0);
+        return guide.Answer(cache is null ? Ask() : cache.Velocity(latents, level.Call, phase, Ask), latents, level);
     };
 
     /// <summary>Frees the weights.</summary>
@@ -35,6 +33,16 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
     {
         current?.Dispose();
         current = null;
+    }
+
+    /// <summary>uncond + g (cond - uncond), in two passes; one pass where the scale is at most 1.</summary>
+    private Tensor Guided(Loaded expert, SamplingSettings settings, TransformerInput input, Level level)
+    {
+        var scale = expert.Index == 1 ? settings.Guidance2 ?? settings.Guidance : settings.Guidance;
+        var conditioned = Pass(expert, input, expert.Prompt);
+        if (expert.Negative is null) return Velocity(conditioned, input, level);
+        var unconditioned = Pass(expert, input, expert.Negative);
+        return Velocity(unconditioned + (conditioned - unconditioned) * scale, input, level);
     }
 
     private Tensor Velocity(Tensor output, TransformerInput input, Level level) => model.Preconditioning is not { } preconditioning

@@ -99,9 +99,12 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     }
 
     /// <summary>The model's answer, where hints hold replaced by the velocity that leads to them.</summary>
-    public Tensor Answer(Tensor velocity, Tensor latents, Level level) => Hints is not null && level.Sigma > Release
-        ? where(Hints > 0.5, (latents - Known!) / level.Sigma, velocity)
+    public Tensor Answer(Tensor velocity, Tensor latents, Level level) => HoldsHints(level)
+        ? where(Hints! > 0.5, (latents - Known!) / level.Sigma, velocity)
         : velocity;
+
+    /// <summary>Whether there are hints, and they hold at this level.</summary>
+    public bool HoldsHints(Level level) => Hints is not null && level.Sigma > Release;
 
     /// <summary>The video's latents at the end of a run: what is known as it was, without references.</summary>
     public Tensor Finish(Tensor latents)
@@ -110,7 +113,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
         return References == 0 ? whole : whole.narrow(2, References, whole.shape[2] - References);
     }
 
-    private Tensor? MaskAt(Level level) => Hints is not null && level.Sigma > Release ? maximum(Mask!, Hints) : Mask;
+    private Tensor? MaskAt(Level level) => HoldsHints(level) ? maximum(Mask!, Hints!) : Mask;
 
     /// <summary>Tokens of which everything is known, [1, tokens] of ones and zeros.</summary>
     private Tensor KnownTokens(Tensor mask) =>

@@ -86,7 +86,8 @@ public sealed class Pipeline : IDisposable
     {
         using var scope = NewDisposeScope();
         var begun = Begin(settings, conditioning, null);
-        var end = Advance(begun, new RunOptions { Preview = preview }, null);
+        using var cache = CacheOf(begun);
+        var end = Advance(begun, new RunOptions { Preview = preview }, cache, null);
         return begun.Guide.Finish(end.Latents).MoveToOuterDisposeScope();
     }
 
@@ -149,9 +150,11 @@ public sealed class Pipeline : IDisposable
     private Clip Run(Clip clip, Unfinished at, RunOptions options)
     {
         var schedule = at.Settings.MakeSchedule(Defaults.Scheduler);
-        var end = Advance(at, options, now => options.Checkpoint?.Invoke((at with { State = now }).ToClip(clip, model.Vae, schedule)));
+        using var cache = CacheOf(at);
+        Clip Stopped(SamplerState now) => (at with { State = now, Cache = cache?.State }).ToClip(clip, model.Vae, schedule);
+        var end = Advance(at, options, cache, now => options.Checkpoint?.Invoke(Stopped(now)));
         return end.Call < schedule.Calls
-            ? (at with { State = end }).ToClip(clip, model.Vae, schedule)
+            ? Stopped(end)
             : clip with { Latents = Shown(at.Guide.Finish(end.Latents), at.Guide.Mask, at.Guide.Stills) };
     }
 
@@ -163,22 +166,27 @@ public sealed class Pipeline : IDisposable
         return TensorIO.ToHost(new Refinement(codec, cancel).Pin(model.Vae.Denormalise(normalised).cpu(), known, stills));
     }
 
-    private SamplerState Advance(Unfinished at, RunOptions options, Action<SamplerState>? after)
+    private StepCache? CacheOf(Unfinished at) =>
+        at.Settings.Cache is { } threshold ? new StepCache(threshold, at.Settings.MakeSchedule(Defaults.Scheduler).Calls, at.Cache) : null;
+
+    private SamplerState Advance(Unfinished at, RunOptions options, StepCache? cache, Action<SamplerState>? after)
     {
         var (settings, guide, state) = at;
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
         var sampler = settings.ChooseSampler(Defaults.Scheduler);
         var noiseShape = state.Latents.shape;
         var run = new SamplerRun(
-            schedule, sampler.Step, experts.Denoiser(settings, guide, Text(settings)),
+            schedule, sampler.Step, experts.Denoiser(settings, guide, Text(settings), cache),
             call => SeededNoise(settings, (uint)call + 1, noiseShape));
-        return run.Run(state, LastCall(settings, schedule, sampler, options), now =>
+        var end = run.Run(state, LastCall(settings, schedule, sampler, options), now =>
         {
             reporter.Progress("sampling", now.Call - state.Call, schedule.Calls - state.Call);
             RequireNumbers(now, schedule);
             if (now.Estimate is { } estimate) options.Preview?.Invoke(model.Vae.Denormalise(guide.Finish(estimate)));
             after?.Invoke(now);
         }, cancel);
+        if (cache is not null) reporter.Note(cache.Report(end.Call));
+        return end;
     }
 
     /// <summary>Pictures as latents at their places, for windows, which are made of latents.</summary>

@@ -75,6 +75,9 @@ public sealed record SamplingSettings
     /// <summary>Part of 1000 from which on timesteps belong to the expert for high noise; null for the model's.</summary>
     public double? Boundary { get; init; }
 
+    /// <summary>Threshold of the <see cref="StepCache"/>; null: every call is the network's.</summary>
+    public double? Cache { get; init; }
+
     /// <summary>How much of the schedule runs where the known latents are only a start: 1 is all of it.</summary>
     public double Strength { get; init; } = 1;
 

@@ -23,9 +23,14 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
     private const string Previous = Clip.NoisePrefix + "previous";
     private const string Prediction = Clip.NoisePrefix + "prediction_";
     private const string Shown = Clip.NoisePrefix + "still_";
+    private const string CacheInput = Clip.NoisePrefix + "cache_input";
+    private const string CacheAnswer = Clip.NoisePrefix + "cache_answer";
+
+    /// <summary>What the run's cache knows; null: it has none, or was not asked yet.</summary>
+    public CacheState? Cache { get; init; }
 
     /// <summary>What is stored besides settings and tensors.</summary>
-    private sealed record Progress(int Call, int Calls, int Order, float Sigma, int References, IReadOnlyList<double>? ControlScale);
+    private sealed record Progress(int Call, int Calls, int Order, float Sigma, int References, IReadOnlyList<double>? ControlScale, CacheProgress? Cache);
 
     /// <summary>The run as a clip, with the tensors that <paramref name="clip"/> has already.</summary>
     public Clip ToClip(Clip clip, CausalVaeConfig vae, Schedule schedule)
@@ -34,11 +39,12 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
         var tensors = new Dictionary<string, HostTensor>(clip.Tensors) { [Latents] = TensorIO.ToHost(State.Latents) };
         if (State.Previous is { } previous) tensors[Previous] = TensorIO.ToHost(previous);
         for (var k = 0; k < State.Predictions.Count; k++) tensors[$"{Prediction}{k}"] = TensorIO.ToHost(State.Predictions[k]);
+        if (Cache is { } cache) (tensors[CacheInput], tensors[CacheAnswer]) = (TensorIO.ToHost(cache.Input), TensorIO.ToHost(cache.Answer));
         foreach (var (name, tensor) in Guide.Tensors()) tensors[Clip.NoisePrefix + name] = TensorIO.ToHost(tensor);
         foreach (var still in Guide.Stills)
             tensors[$"{Shown}{still.Frame}"] = new HostTensor(DType.U8, [still.Picture.Height, still.Picture.Width, Image.Channels], still.Picture.Pixels);
         if (State.Estimate is { } estimate) tensors[Clip.EstimateName] = TensorIO.ToHost(vae.Denormalise(Guide.Finish(estimate)));
-        var progress = new Progress(State.Call, schedule.Calls, State.Order, schedule.Sigmas[State.Call], Guide.References, Guide.ControlScale);
+        var progress = new Progress(State.Call, schedule.Calls, State.Order, schedule.Sigmas[State.Call], Guide.References, Guide.ControlScale, Cache?.Progress);
         return (clip with { Latents = null, Tensors = tensors })
             .WithMetadata(SettingsKey, Settings.ToJson())
             .WithMetadata(ProgressKey, JsonSerializer.Serialize(progress));
@@ -72,7 +78,8 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
             References = progress.References,
             ControlScale = progress.ControlScale,
         };
-        return new Unfinished(settings, guide, state);
+        var cache = progress.Cache is { } numbers && Get(CacheInput) is { } input && Get(CacheAnswer) is { } answer ? new CacheState(input, answer, numbers) : null;
+        return new Unfinished(settings, guide, state) { Cache = cache };
     }
 
     /// <summary>How far the run of an unfinished clip got, such as <c>4 of 12 model calls</c>; null where the clip doesn't say.</summary>
