@@ -9,8 +9,8 @@ namespace Sora.Models;
 /// </summary>
 internal sealed class RotaryPositions(int headDim, double theta = 10000)
 {
-    // Training mixes a handful of sizes; sampling uses one.
-    private const int MaxTables = 32;
+    // Training mixes a dozen sizes, cut to any number of frames; sampling uses one.
+    private const int MaxTables = 256;
 
     private readonly Dictionary<(long, long, long, string), Tensor> tables = [];
 
@@ -18,13 +18,14 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
     public Tensor Table(long frames, long rows, long columns, Device device)
     {
         var key = (frames, rows, columns, device.ToString());
-        if (tables.TryGetValue(key, out var table)) return table;
-        if (tables.Count == MaxTables)
+        // Training runs the network on several threads; one of them may still use a table that makes room, so it is left
+        // to its finaliser.
+        lock (tables)
         {
-            foreach (var old in tables.Values) old.Dispose();
-            tables.Clear();
+            if (tables.TryGetValue(key, out var table)) return table;
+            if (tables.Count == MaxTables) tables.Clear();
+            return tables[key] = Build(frames, rows, columns, device).DetachFromDisposeScope();
         }
-        return tables[key] = Build(frames, rows, columns, device).DetachFromDisposeScope();
     }
 
     /// <summary>Turns the pairs of <paramref name="x"/>, <c>[B, L, heads, headDim]</c>, which may be overwritten.</summary>
