@@ -32,8 +32,8 @@ internal static class SamplingOptions
     public static readonly Option<string?> Device = Text("--device", "cpu|cuda|cuda:N", "Where to compute; by default a GPU where there is one");
     public static readonly Option<string?> Type = Text("--dtype", "f32|bf16|f16", "Type to compute in; by default bf16 on a GPU and f32 on the CPU");
     public static readonly Option<Offload?> Offload = Options.Value(
-        "--offload", "none|sequential|blocks=N", "Transformer blocks that stay in memory: all (default), none or N of them; the others are read from the files when they run",
-        Sampling.Offload.Parse);
+        "--offload", "none|sequential|blocks=N", "Blocks of transformer and text encoder that stay in memory: all (default; those of GGUF and fp8 files as they are stored), none, or N; the others are read, and widened, when they run",
+        Models.Offload.Parse);
     public static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what the run needs (tokens, memory, operations), and stop" };
     public static readonly Option<string?> Preview = Text("--preview", "FILE", "Show the current estimate in this picture (a row of frames) or video, every few steps");
     public static readonly Option<string?> Checkpoint = Text("--checkpoint", "FILE", "Keep the state here after every step, for --resume; removed at the end");
@@ -102,7 +102,7 @@ internal static class SamplingOptions
     }
 
     public static Precision Precision(ParseResult args) =>
-        Sampling.Precision.Parse(args.GetValue(Device), args.GetValue(Type)) with { Offload = args.GetValue(Offload) ?? Sampling.Offload.None };
+        Sampling.Precision.Parse(args.GetValue(Device), args.GetValue(Type)) with { Offload = args.GetValue(Offload) ?? Models.Offload.None };
 
     /// <summary>Plans a run and refuses it where it doesn't fit.</summary>
     /// <returns>False where the plan was asked for, and printed, instead of the run.</returns>
@@ -110,8 +110,8 @@ internal static class SamplingOptions
     {
         var calls = settings.MakeSchedule(ModelDefaults.Of(model).Scheduler).Calls;
         var bytes = args.GetValue(Type) is "bf16" or "f16" ? 2 : 4;
-        var offload = args.GetValue(Offload) ?? Sampling.Offload.None;
-        MemoryPlan Of(SamplingSettings other, bool streamed = false) => MemoryPlan.Of(model, other, calls, bytes, streamed ? Sampling.Offload.Sequential : offload);
+        var offload = args.GetValue(Offload) ?? Models.Offload.None;
+        MemoryPlan Of(SamplingSettings other, bool streamed = false) => MemoryPlan.Of(model, other, calls, bytes, streamed ? Models.Offload.Sequential : offload);
         var longest = Math.Min(settings.Frames, VideoSize.WholeFrames(model, settings.Window));
         var plan = Of(settings with { Frames = longest });
         model.Check();

@@ -1,46 +1,44 @@
-using TorchSharp;
-using static TorchSharp.torch;
-
 namespace Sora.Models;
 
 /// <summary>
-/// The blocks of a transformer, in the order in which a pass runs them. The first of them stay in memory, ready to compute.
-/// The others stay in their files as they are stored: each is read and widened when it runs, the next one while it computes,
-/// and freed then.
+/// The blocks of a network, in the order in which a pass runs them. The first of them stay in memory, ready to compute. The
+/// others stay in their files as they are stored: each is read and widened when it runs, the next one while it computes, and
+/// freed then.
 /// </summary>
-internal sealed class BlockList : IDisposable
+internal sealed class BlockList<T> : IDisposable
+    where T : class
 {
-    private readonly WanTransformerConfig config;
     private readonly IReadOnlyList<Weights> parts;
-    private readonly (WanBlock Block, TextKeys Text)[] kept;
+    private readonly Func<int, Weights, T> build;
+    private readonly T[] kept;
     private Ahead? ahead;
 
-    /// <param name="config">Sizes.</param>
-    /// <param name="parts">The weights of each block.</param>
-    /// <param name="keep">Blocks that stay in memory; null: all of them.</param>
-    public BlockList(WanTransformerConfig config, IReadOnlyList<Weights> parts, int? keep)
+    /// <param name="parts">The weights of each block; how many stay is <see cref="Weights.Kept"/>.</param>
+    /// <param name="build">Makes a block, whose number it is given too, over its weights.</param>
+    public BlockList(IReadOnlyList<Weights> parts, Func<int, Weights, T> build)
     {
-        (this.config, this.parts) = (config, parts);
-        kept = [.. parts.Take(keep ?? parts.Count).Select(part => (new WanBlock(config, part), new TextKeys(config, part)))];
-        // The rest is read once now, so that what is missing or broken is known before anything is computed.
-        foreach (var part in parts.Skip(kept.Length))
-        {
-            using var borrowed = part.Borrow();
-            _ = (new WanBlock(config, borrowed), new TextKeys(config, borrowed));
-        }
+        (this.parts, this.build) = (parts, build);
+        kept = [.. parts.Take(parts.FirstOrDefault()?.Kept ?? parts.Count).Select((part, i) => build(i, part))];
     }
 
-    /// <summary>What every block's cross attention has for a text and an image.</summary>
-    public IReadOnlyList<CrossAttention.Memory> Embed(TextRows text, Tensor? image) =>
-        [.. Enumerable.Range(0, parts.Count).Select(i => Embed(i, text, image))];
+    /// <summary>Whether pass follows upon pass: the first block is read ahead, too, while the last one computes.</summary>
+    public bool Repeats { get; init; }
 
-    /// <summary>A pass of tokens <c>[B, L, dim]</c> through block <paramref name="index"/>; see <see cref="WanBlock.Forward"/>.</summary>
-    public Tensor Run(int index, Tensor x, PassContext context, Trace trace = default)
+    /// <summary>How many there are.</summary>
+    public int Count => parts.Count;
+
+    /// <summary>Reads once what doesn't stay, so that what is missing or broken is known before anything is computed.</summary>
+    public void Check()
     {
-        var own = new BlockContext(context.Time, context.Text[index], context.Rotary);
-        if (index < kept.Length) return kept[index].Block.Forward(x, own, trace);
+        for (var i = kept.Length; i < Count; i++) Read(i).Dispose();
+    }
+
+    /// <summary>What <paramref name="use"/> makes of block <paramref name="index"/>; it must not hold on to the block.</summary>
+    public TResult Run<TResult>(int index, Func<T, TResult> use)
+    {
+        if (index < kept.Length) return use(kept[index]);
         using var borrowed = Take(index);
-        return borrowed.Block.Forward(x, own, trace);
+        return use(borrowed.Block);
     }
 
     /// <summary>Waits for a block that is being read: the weights may be disposed then.</summary>
@@ -48,13 +46,6 @@ internal sealed class BlockList : IDisposable
     {
         ahead?.Drop();
         ahead = null;
-    }
-
-    private CrossAttention.Memory Embed(int index, TextRows text, Tensor? image)
-    {
-        if (index < kept.Length) return kept[index].Text.Embed(text, image);
-        using var borrowed = parts[index].Borrow();
-        return new TextKeys(config, borrowed).Embed(text, image);
     }
 
     private Borrowed Take(int index)
@@ -66,35 +57,30 @@ internal sealed class BlockList : IDisposable
             begun.Drop();
             begun = null;
         }
-        var block = begun is null ? new Borrowed(config, parts[index]) : begun.Block.GetAwaiter().GetResult();
-        // Behind the last one comes the first of the next pass.
-        var next = index + 1 < parts.Count ? index + 1 : kept.Length;
-        if (next != index) ahead = new Ahead(next, Task.Run(() => new Borrowed(config, parts[next])));
+        var block = begun is null ? Read(index) : begun.Block.GetAwaiter().GetResult();
+        var next = index + 1 < Count ? index + 1 : kept.Length;
+        if (next > index || (Repeats && next < index)) ahead = new Ahead(next, Task.Run(() => Read(next)));
         return block;
     }
 
-    /// <summary>A block that is in memory for one pass.</summary>
-    private sealed class Borrowed : IDisposable
+    private Borrowed Read(int index)
     {
-        private readonly Weights weights;
-
-        public Borrowed(WanTransformerConfig config, Weights lender)
+        var weights = parts[index].Borrow();
+        try
         {
-            weights = lender.Borrow();
-            try
-            {
-                Block = new WanBlock(config, weights);
-            }
-            catch
-            {
-                weights.Dispose();
-                throw;
-            }
+            return new Borrowed(build(index, weights), weights);
         }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
 
-        public WanBlock Block { get; }
-
-        public void Dispose() => weights.Dispose();
+    /// <summary>A block that is in memory while it is used.</summary>
+    private sealed record Borrowed(T Block, Weights Weights) : IDisposable
+    {
+        public void Dispose() => Weights.Dispose();
     }
 
     /// <summary>The block that is being read while another computes.</summary>

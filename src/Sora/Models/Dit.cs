@@ -49,22 +49,20 @@ public sealed class WanTransformer : IDisposable
 {
     private readonly PatchEmbedding patchEmbedding;
     private readonly ConditionEmbedder conditions;
-    private readonly BlockList blocks;
+    private readonly BlockList<WanBlock> blocks;
+    private readonly BlockList<TextKeys> textKeys;
     private readonly int first;
     private readonly VaceBranch? vace;
     private readonly RotaryPositions positions;
     private readonly Tensor scaleShiftTable;
     private readonly Linear projOut;
 
-    /// <summary>Builds the transformer over <paramref name="weights"/>, which must outlive it.</summary>
-    /// <param name="config">Sizes.</param>
-    /// <param name="weights">Of the transformer.</param>
-    /// <param name="keep">
-    /// Blocks, from the first on, that stay in memory ready to compute; null: all of them. The others are read and widened
-    /// each time that they run. The results are the same.
-    /// </param>
+    /// <summary>
+    /// Builds the transformer over <paramref name="weights"/>, which must outlive it. As many blocks as these say stay in
+    /// memory.
+    /// </summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
-    public WanTransformer(WanTransformerConfig config, Weights weights, int? keep = null)
+    public WanTransformer(WanTransformerConfig config, Weights weights)
     {
         Config = config;
         var patch = config.PatchSize.Frames * config.PatchSize.Rows * config.PatchSize.Columns;
@@ -73,12 +71,15 @@ public sealed class WanTransformer : IDisposable
         // VACE's blocks run before the main ones.
         first = config.VaceLayers?.Count ?? 0;
         var parts = Enumerable.Range(0, first).Select(i => weights.Scope("vace_blocks", i))
-            .Concat(Enumerable.Range(0, config.NumLayers).Select(i => weights.Scope("blocks", i)));
-        blocks = new(config, [.. parts], keep);
+            .Concat(Enumerable.Range(0, config.NumLayers).Select(i => weights.Scope("blocks", i))).ToList();
+        blocks = new(parts, (_, part) => new WanBlock(config, part)) { Repeats = true };
+        textKeys = new(parts, (_, part) => new TextKeys(config, part.Scope("attn2")));
         vace = config.VaceLayers is null ? null : new VaceBranch(config, weights, blocks);
         positions = new(config.AttentionHeadDim);
         scaleShiftTable = weights.Full.Get("scale_shift_table", Init.Normal(1 / Math.Sqrt(config.Dim)), 1, 2, config.Dim);
         projOut = new(weights.Scope("proj_out"), config.Dim, config.OutChannels * patch);
+        blocks.Check();
+        textKeys.Check();
     }
 
     /// <summary>The sizes.</summary>
@@ -101,7 +102,7 @@ public sealed class WanTransformer : IDisposable
         var rows = conditions.EmbedText(text.to(patchEmbedding.DType), textLength);
         trace.Show("text", rows.Rows);
         var imageRows = image is null ? null : conditions.EmbedImage(image.to(patchEmbedding.DType), text.shape[0], trace.Of("image"));
-        return new TextContext(blocks.Embed(rows, imageRows));
+        return new TextContext([.. Enumerable.Range(0, textKeys.Count).Select(i => textKeys.Run(i, keys => keys.Embed(rows, imageRows)))]);
     }
 
     /// <summary>One pass.</summary>
@@ -127,7 +128,8 @@ public sealed class WanTransformer : IDisposable
         var hints = vace?.Hints(x, input, pass, trace);
         for (var i = 0; i < Config.NumLayers; i++)
         {
-            var y = blocks.Run(first + i, x, pass, i == 0 ? trace.Of("block0") : default);
+            var (own, part) = (pass.Of(first + i), i == 0 ? trace.Of("block0") : default);
+            var y = blocks.Run(first + i, block => block.Forward(x, own, part));
             if (!ReferenceEquals(x, y)) x.Dispose();
             x = y;
             trace.Show($"block{i}", x);
@@ -143,7 +145,11 @@ public sealed class WanTransformer : IDisposable
     }
 
     /// <summary>Ends the reading of blocks that don't stay in memory; the weights are the caller's to free, afterwards.</summary>
-    public void Dispose() => blocks.Dispose();
+    public void Dispose()
+    {
+        blocks.Dispose();
+        textKeys.Dispose();
+    }
 }
 
 /// <summary>
@@ -153,7 +159,7 @@ public sealed class TextContext : IDisposable
 {
     private readonly IReadOnlyList<CrossAttention.Memory> memories;
 
-    /// <param name="memories">One for each block, in the order of <see cref="BlockList"/>.</param>
+    /// <param name="memories">One for each block, in the order of <see cref="BlockList{T}"/>.</param>
     internal TextContext(IReadOnlyList<CrossAttention.Memory> memories)
     {
         this.memories = memories;
@@ -170,7 +176,11 @@ public sealed class TextContext : IDisposable
 }
 
 /// <summary>What every block of one pass shares.</summary>
-internal readonly record struct PassContext(TimeEmbedding Time, TextContext Text, Tensor Rotary);
+internal readonly record struct PassContext(TimeEmbedding Time, TextContext Text, Tensor Rotary)
+{
+    /// <summary>The part of block <paramref name="index"/>.</summary>
+    public BlockContext Of(int index) => new(Time, Text[index], Rotary);
+}
 
 /// <summary>What one block is given of it.</summary>
 internal readonly record struct BlockContext(TimeEmbedding Time, CrossAttention.Memory Text, Tensor Rotary);

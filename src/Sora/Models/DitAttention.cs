@@ -111,11 +111,8 @@ internal sealed class TextKeys
     private readonly RmsNorm normK;
     private readonly (Linear K, Linear V, RmsNorm NormK)? added;
 
-    /// <param name="config">Sizes.</param>
-    /// <param name="block">The weights of the block.</param>
-    public TextKeys(WanTransformerConfig config, Weights block)
+    public TextKeys(WanTransformerConfig config, Weights weights)
     {
-        var weights = block.Scope("attn2");
         heads = config.NumAttentionHeads;
         toK = new(weights.Scope("to_k"), config.Dim, config.Dim);
         toV = new(weights.Scope("to_v"), config.Dim, config.Dim);

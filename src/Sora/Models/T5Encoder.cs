@@ -79,23 +79,28 @@ public sealed record T5Config
 /// hidden states. Unlike most transformers it does not scale queries, has no biases, and knows positions only by a
 /// learned bias on the scores, which depends on the distance.
 /// </summary>
-public sealed class T5Encoder
+public sealed class T5Encoder : IDisposable
 {
-    private readonly Tensor embedding;
-    private readonly Block[] blocks;
+    private readonly Weights weights;
+    private readonly string embeddingName;
+    private readonly Tensor? embedding;
+    private readonly BlockList<Block> blocks;
     private readonly RmsNorm norm;
 
-    /// <summary>Builds the encoder over <paramref name="weights"/>, which must outlive it.</summary>
+    /// <summary>
+    /// Builds the encoder over <paramref name="weights"/>, which must outlive it. As many blocks as these say stay in memory;
+    /// unless that is all of them, the rows of the embedding that a prompt needs are read, too.
+    /// </summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
     public T5Encoder(T5Config config, Weights weights)
     {
-        Config = config;
+        (Config, this.weights) = (config, weights);
         // Some files have the embedding under both names; the first always exists where transformers wrote it.
-        var shared = weights.Has("shared.weight") ? "shared.weight" : "encoder.embed_tokens.weight";
-        embedding = weights.Get(shared, Init.Normal(1), config.VocabSize, config.DModel);
+        embeddingName = weights.Has("shared.weight") ? "shared.weight" : "encoder.embed_tokens.weight";
+        if (weights.Kept is null) embedding = weights.Get(embeddingName, Init.Normal(1), config.VocabSize, config.DModel);
         var encoder = weights.Scope("encoder");
-        blocks = [.. Enumerable.Range(0, config.NumLayers).Select(i =>
-            new Block(config, encoder.Scope("block", i), hasBias: i == 0 || config.BiasInEveryLayer))];
+        blocks = new([.. Enumerable.Range(0, config.NumLayers).Select(i => encoder.Scope("block", i))],
+            (i, part) => new Block(config, part, hasBias: i == 0 || config.BiasInEveryLayer));
         norm = new RmsNorm(config, encoder.Scope("final_layer_norm"));
     }
 
@@ -113,22 +118,25 @@ public sealed class T5Encoder
     {
         using var scope = NewDisposeScope();
         var (batch, length) = (ids.shape[0], ids.shape[1]);
-        var buckets = tensor(Buckets(length), int64, embedding.device);
+        var buckets = tensor(Buckets(length), int64, weights.Device);
         var absent = mask?.eq(0).view(batch, 1, 1, length);
 
-        var x = embedding.index_select(0, ids.reshape(-1)).view(batch, length, Config.DModel);  // [B, L, D]
+        var x = Embed(ids.reshape(-1)).view(batch, length, Config.DModel);                      // [B, L, D]
         Tensor? bias = null;
-        for (var i = 0; i < blocks.Length; i++)
+        for (var i = 0; i < blocks.Count; i++)
         {
             Observer?.Invoke($"hidden_states.{i}", x);
-            // With 64 heads the biases of 512 tokens take 64 MB a layer: the last layer's go before the next one's come.
-            if (blocks[i].HasBias)
-            {
-                bias?.Dispose();
-                bias = blocks[i].PositionBias(buckets, length, absent);                         // [B or 1, H, L, L]
-            }
             using var input = x;
-            x = blocks[i].Forward(input, bias!);
+            x = blocks.Run(i, block =>
+            {
+                // With 64 heads the biases of 512 tokens take 64 MB a layer: the last layer's go before the next one's come.
+                if (block.HasBias)
+                {
+                    bias?.Dispose();
+                    bias = block.PositionBias(buckets, length, absent);                         // [B or 1, H, L, L]
+                }
+                return block.Forward(input, bias!);
+            });
         }
         return norm.Forward(x).MoveToOuterDisposeScope();
     }
@@ -140,8 +148,19 @@ public sealed class T5Encoder
     internal Tensor PositionBias(int layer, long length)
     {
         using var scope = NewDisposeScope();
-        var buckets = tensor(Buckets(length), int64, embedding.device);
-        return blocks[layer].PositionBias(buckets, length, null).squeeze(0).MoveToOuterDisposeScope();
+        var buckets = tensor(Buckets(length), int64, weights.Device);
+        return blocks.Run(layer, block => block.PositionBias(buckets, length, null)).squeeze(0).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Ends the reading of blocks that don't stay in memory; the weights are the caller's to free, afterwards.</summary>
+    public void Dispose() => blocks.Dispose();
+
+    /// <summary>Rows of the embedding, <c>[n, D]</c>.</summary>
+    private Tensor Embed(Tensor ids)
+    {
+        if (embedding is not null) return embedding.index_select(0, ids);
+        using var host = ids.cpu();
+        return weights.Rows(embeddingName, host.data<long>().ToArray(), Config.VocabSize, Config.DModel);
     }
 
     /// <summary>

@@ -24,18 +24,28 @@ public static class TensorIO
     /// <param name="source">What holds it.</param>
     /// <param name="name">Its name.</param>
     /// <param name="dtype">The type to convert a floating tensor to; null keeps the stored one (float32 where torch has no such type).</param>
+    /// <param name="room">Gives room for a result of this shape and type, which is overwritten; null: new memory.</param>
     /// <returns>A tensor of the stored shape.</returns>
-    public static Tensor Load(TensorSource source, string name, ScalarType? dtype = null)
+    public static Tensor Load(TensorSource source, string name, ScalarType? dtype = null, Func<long[], ScalarType, Tensor?>? room = null)
     {
         var info = source.Info(name);
         var native = TorchType(info.DType);
         var wanted = info.DType.IsFloat() ? dtype ?? native ?? float32 : native ?? float32;
-        if (native == null || (wanted == float32 && native != float32)) return Widened(source, info).to(wanted);
+        Tensor Room(ScalarType type) => (type == wanted ? room?.Invoke(info.Shape, type) : null) ?? empty(info.Shape, type);
+        Tensor Converted(Tensor read)
+        {
+            if (read.dtype == wanted) return read;
+            var converted = Room(wanted);
+            converted.copy_(read);
+            read.Dispose();
+            return converted;
+        }
+        if (native == null || (wanted == float32 && native != float32)) return Converted(Widened(source, info, Room(float32)));
 
-        var tensor = empty(info.Shape, native.Value);
+        var tensor = Room(native.Value);
         var bytes = info.DType.BlockBytes();
         ForPieces(tensor, (first, span) => source.Read(name, first * bytes, span));
-        return wanted == native ? tensor : tensor.to(wanted, disposeAfter: true);
+        return Converted(tensor);
     }
 
     /// <summary>A tensor on the CPU with the values of <paramref name="host"/>.</summary>
@@ -73,7 +83,8 @@ public static class TensorIO
         throw new ArgumentOutOfRangeException(nameof(type), type, "files don't hold this type");
     }
 
-    private static ScalarType? TorchType(DType type)
+    /// <summary>The torch type of stored elements; null: torch has none.</summary>
+    internal static ScalarType? TorchType(DType type)
     {
         foreach (var pair in Types)
             if (pair.Stored == type) return pair.Torch;
@@ -86,9 +97,8 @@ public static class TensorIO
         return tensor.detach().to(type).cpu().contiguous();
     }
 
-    private static Tensor Widened(TensorSource source, TensorInfo info)
+    private static Tensor Widened(TensorSource source, TensorInfo info, Tensor tensor)
     {
-        var tensor = empty(info.Shape, float32);
         ForPieces(tensor, (first, span) => source.ReadFloats(info.Name, first, MemoryMarshal.Cast<byte, float>(span)));
         return tensor;
     }

@@ -13,13 +13,13 @@ internal sealed class VaceBranch
     private readonly IReadOnlyList<int> layers;
     private readonly PatchEmbedding patchEmbedding;
     private readonly Linear projIn;
-    private readonly BlockList blocks;
+    private readonly BlockList<WanBlock> blocks;
     private readonly Linear[] projOut;
 
     /// <param name="config">Sizes.</param>
     /// <param name="weights">Of the transformer.</param>
     /// <param name="blocks">The first of them are this branch's.</param>
-    public VaceBranch(WanTransformerConfig config, Weights weights, BlockList blocks)
+    public VaceBranch(WanTransformerConfig config, Weights weights, BlockList<WanBlock> blocks)
     {
         (this.config, this.blocks) = (config, blocks);
         layers = config.VaceLayers!;
@@ -49,7 +49,8 @@ internal sealed class VaceBranch
         var hints = new Dictionary<int, Tensor>();
         for (var i = 0; i < layers.Count; i++)
         {
-            state = blocks.Run(i, state, context);
+            var (x0, own) = (state, context.Of(i));
+            state = blocks.Run(i, block => block.Forward(x0, own));
             trace.Show($"vace_block{i}.state", state);
             var hint = projOut[i].Forward(state);
             trace.Show($"vace_block{i}.hint", hint);

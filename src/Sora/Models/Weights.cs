@@ -16,8 +16,11 @@ public sealed record WeightsOptions
     /// <summary>The floating type that they are converted to; null keeps what the file has.</summary>
     public ScalarType? DType { get; init; }
 
-    /// <summary>Loads float32 tensors that record gradients, to train further.</summary>
+    /// <summary>Loads float32 tensors that record gradients, to train further; all blocks stay in memory then.</summary>
     public bool Trainable { get; init; }
+
+    /// <summary>How many blocks stay in memory, of parts that have blocks.</summary>
+    public Offload Offload { get; init; }
 }
 
 /// <summary>
@@ -86,6 +89,12 @@ public sealed class Weights : IDisposable
     public Weights Scope(string name, int index) => Scope($"{name}.{index}");
 
     /// <summary>
+    /// Blocks that stay in memory of a model that is built over these weights; null: all of them. The others are borrowed
+    /// (<see cref="Borrow"/>) each time that they run.
+    /// </summary>
+    public int? Kept => store.Kept;
+
+    /// <summary>
     /// The same tensors for a part of a model that is used and freed: they are read anew, belong to the result alone, and
     /// go with it. Several threads may borrow at a time.
     /// </summary>
@@ -104,6 +113,13 @@ public sealed class Weights : IDisposable
     /// </summary>
     /// <exception cref="SoraException">The tensor is missing or has another shape.</exception>
     public Tensor Get(string name, Init init, params long[] shape) => store.Get(prefix + name, init, shape, full);
+
+    /// <summary>
+    /// Some rows of the matrix <paramref name="name"/> of this shape, which is not loaded as a whole; they are the caller's.
+    /// </summary>
+    /// <exception cref="SoraException">The tensor is missing or has another shape.</exception>
+    /// <exception cref="NotSupportedException">The weights come from no file.</exception>
+    public Tensor Rows(string name, IReadOnlyList<long> rows, params long[] shape) => store.Rows(prefix + name, rows, shape);
 
     /// <summary>The tensors that the model has asked for so far, by full name.</summary>
     public IReadOnlyDictionary<string, Tensor> Named() => store.Loaded;
@@ -166,7 +182,11 @@ public sealed class Weights : IDisposable
 
         public virtual IReadOnlyList<string> Unused() => [];
 
+        public virtual int? Kept => null;
+
         public virtual Store Borrow() => throw new NotSupportedException($"{Source} can't be read again");
+
+        public virtual Tensor Rows(string name, IReadOnlyList<long> rows, long[] shape) => throw new NotSupportedException($"{Source} has no rows to read");
 
         public virtual long MostHeld => 0;
 
@@ -188,6 +208,7 @@ public sealed class Weights : IDisposable
     /// <summary>What a file's tensors and the borrowed ones have in common.</summary>
     private sealed class Ledger
     {
+        private readonly List<Tensor> free = [];
         private long held, most;
 
         /// <summary>Tensors that were read, and found to hold numbers.</summary>
@@ -201,6 +222,35 @@ public sealed class Weights : IDisposable
             for (var before = Most; now > before; before = Most)
                 if (Interlocked.CompareExchange(ref most, now, before) == before) return;
         }
+
+        /// <summary>
+        /// Keeps the memory of a block for the next one: blocks are alike, and pages that the system takes and gives anew, full
+        /// of zeros, cost more time than reading does.
+        /// </summary>
+        public void Keep(IEnumerable<Tensor> tensors)
+        {
+            lock (free) free.AddRange(tensors);
+        }
+
+        /// <summary>A tensor that was kept, to be overwritten, or null.</summary>
+        public Tensor? Take(long[] shape, ScalarType type)
+        {
+            lock (free)
+            {
+                var at = free.FindIndex(tensor => tensor.dtype == type && tensor.shape.AsSpan().SequenceEqual(shape));
+                if (at < 0) return null;
+                var taken = free[at];
+                free.RemoveAt(at);
+                return taken;
+            }
+        }
+
+        /// <summary>Frees what was kept.</summary>
+        public void Free()
+        {
+            foreach (var tensor in free) tensor.Dispose();
+            free.Clear();
+        }
     }
 
     private sealed class FileStore(TensorSource source, WeightsOptions options, Ledger? lender = null)
@@ -208,9 +258,28 @@ public sealed class Weights : IDisposable
     {
         private readonly Ledger ledger = lender ?? new Ledger();
 
+        /// <summary>Whether what was borrowed makes room for what is borrowed next; a device's own allocator does that there.</summary>
+        private bool IsRecycled => lender is not null && Device.type == DeviceType.CPU;
+
         public override long MostHeld => ledger.Most;
 
+        public override int? Kept => options.Trainable ? null : options.Offload.Kept(source);
+
         public override Store Borrow() => new FileStore(source, options, ledger);
+
+        public override Tensor Rows(string name, IReadOnlyList<long> rows, long[] shape)
+        {
+            RequireShape(source, name, shape);
+            var values = new float[rows.Count * shape[1]];
+            for (var i = 0; i < rows.Count; i++)
+                source.ReadFloats(name, rows[i] * shape[1], values.AsSpan(checked((int)(i * shape[1])), (int)shape[1]));
+            using var scope = NewDisposeScope();
+            var tensor = torch.tensor(values, [rows.Count, shape[1]]);
+            RequireNumbers(name, tensor);
+            ledger.Seen[name] = true;
+            var stored = TensorIO.TorchType(source.Info(name).DType) ?? float32;
+            return tensor.to(options.DType ?? stored).to(Device).MoveToOuterDisposeScope();
+        }
 
         public override bool Has(string name) => source.Tensors.ContainsKey(name);
 
@@ -219,13 +288,25 @@ public sealed class Weights : IDisposable
             // The header knows the shape: say so before reading what may be gigabytes.
             RequireShape(source, name, shape);
             using var scope = NewDisposeScope();
-            var tensor = TensorIO.Load(source, name, full || options.Trainable ? float32 : options.DType);
-            if (!ledger.Seen.ContainsKey(name) && tensor.is_floating_point() && !IsFinite(tensor))
-                throw SoraException.Failed($"{Source}: tensor {name} holds values that are no numbers", "the file is damaged; download it again");
+            var isNew = true;
+            Tensor? Room(long[] wanted, ScalarType type)
+            {
+                var free = ledger.Take(wanted, type);
+                isNew = free is null;
+                return free;
+            }
+            var tensor = TensorIO.Load(source, name, full || options.Trainable ? float32 : options.DType, IsRecycled ? Room : null);
+            if (!ledger.Seen.ContainsKey(name)) RequireNumbers(name, tensor);
             ledger.Seen[name] = true;
             tensor = Own(tensor, Device);
-            ledger.Add(tensor.numel() * tensor.element_size());
+            if (isNew) ledger.Add(tensor.numel() * tensor.element_size());
             return options.Trainable ? tensor.requires_grad_() : tensor;
+        }
+
+        private void RequireNumbers(string name, Tensor tensor)
+        {
+            if (tensor.is_floating_point() && !IsFinite(tensor))
+                throw SoraException.Failed($"{Source}: tensor {name} holds values that are no numbers", "the file is damaged; download it again");
         }
 
         public override IReadOnlyList<string> Unused() =>
@@ -233,10 +314,19 @@ public sealed class Weights : IDisposable
 
         public override void Dispose()
         {
-            foreach (var tensor in Loaded.Values.Where(tensor => !tensor.IsInvalid)) ledger.Add(-tensor.numel() * tensor.element_size());
+            var tensors = Loaded.Values.Where(tensor => !tensor.IsInvalid).ToList();
+            if (IsRecycled)
+            {
+                ledger.Keep(tensors);
+                Loaded.Clear();
+                return;
+            }
+            ledger.Add(-tensors.Sum(tensor => tensor.numel() * tensor.element_size()));
             base.Dispose();
             // A borrower's files are the lender's.
-            if (lender is null) source.Dispose();
+            if (lender is not null) return;
+            ledger.Free();
+            source.Dispose();
         }
     }
 

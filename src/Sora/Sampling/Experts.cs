@@ -72,9 +72,8 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         {
             using var noGradient = no_grad();
             Index = index;
-            var source = model.OpenWeights(index == 0 ? "transformer" : "transformer_2");
-            weights = Weights.From(source, precision.Options);
-            Transformer = new WanTransformer(index == 0 ? model.Transformer : model.Transformer2!, weights, precision.Offload.Kept(source))
+            weights = Weights.From(model.OpenWeights(index == 0 ? "transformer" : "transformer_2"), precision.Options);
+            Transformer = new WanTransformer(index == 0 ? model.Transformer : model.Transformer2!, weights)
             {
                 // Called in every block: a run ends within a fraction of a pass.
                 Observer = (_, _) => cancel.ThrowIfCancellationRequested(),

@@ -40,17 +40,17 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
     /// <param name="settings">What is to be made.</param>
     /// <param name="calls">Model calls of the schedule.</param>
     /// <param name="bytes">Bytes of a number in the type that the model computes in.</param>
-    /// <param name="offload">How much of the transformer stays in memory.</param>
+    /// <param name="offload">How much of transformer and text encoder stays in memory.</param>
     public static MemoryPlan Of(ModelFolder model, SamplingSettings settings, int calls, int bytes, Offload offload)
     {
         var shape = settings.LatentShape(model.Vae);
         var config = model.Transformer;
         var tokens = shape[2] * (shape[3] / config.PatchSize.Rows) * (shape[4] / config.PatchSize.Columns);
         var passes = settings.Guidance > 1 ? 2 : 1;
-        var held = HeldWeights.Of(model, offload);
+        var held = HeldWeights.OfTransformer(model, offload);
         var stages = new List<Stage>
         {
-            Text(model, settings.TextLength, passes, bytes),
+            Text(model, settings.TextLength, passes, bytes, offload),
             Sampling(model, settings.TextLength, tokens, passes, bytes) with
             {
                 Weights = held.Elements * bytes,
@@ -116,7 +116,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         return null;
     }
 
-    private static Stage Text(ModelFolder model, int length, int passes, int bytes)
+    private static Stage Text(ModelFolder model, int length, int passes, int bytes, Offload offload)
     {
         if (!model.Has("text_encoder")) return new Stage("text", 0, 0, 0);
         var config = T5Config.From(model.Config("text_encoder"));
@@ -124,7 +124,8 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         long inner = (long)config.NumHeads * config.DKv;
         var activations = length * (4 * inner + 3L * config.DFf + 4L * config.DModel) * bytes + 3L * config.NumHeads * length * length * bytes;
         var used = elements - (double)config.VocabSize * config.DModel;
-        return new Stage("text", elements * bytes, activations, passes * 2 * length * used);
+        var held = HeldWeights.Of(model, "text_encoder", offload);
+        return new Stage("text", held.Elements * bytes, activations, passes * 2 * length * used) { Streamed = held.Streamed };
     }
 
     private static Stage Sampling(ModelFolder model, int text, long tokens, int passes, int bytes)

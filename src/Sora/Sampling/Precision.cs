@@ -9,11 +9,11 @@ namespace Sora.Sampling;
 /// <param name="Type">The type of weights and activations.</param>
 public sealed record Precision(Device Device, ScalarType Type)
 {
-    /// <summary>How much of the transformer stays there.</summary>
+    /// <summary>How much of transformer and text encoder stays there.</summary>
     public Offload Offload { get; init; }
 
     /// <summary>How weights are loaded.</summary>
-    public WeightsOptions Options => new() { Device = Device, DType = Type };
+    public WeightsOptions Options => new() { Device = Device, DType = Type, Offload = Offload };
 
     /// <summary>The same in float32, for parts that lose too much in half: the VAE.</summary>
     public WeightsOptions Full => new() { Device = Device, DType = float32 };

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Sora.Clips;
 using Sora.Models;
 using TorchSharp;
@@ -49,8 +50,8 @@ public sealed class BlockListTests : IDisposable
     public void ABrokenBlockIsFoundBeforeAnythingIsComputed()
     {
         Save();
-        using (var fewer = Weights.Open(folder))
-            Assert.Contains("blocks.12.", Assert.Throws<SoraException>(() => new WanTransformer(Config with { NumLayers = 13 }, fewer, 0)).Message);
+        using (var fewer = Open(0))
+            Assert.Contains("blocks.12.", Assert.Throws<SoraException>(() => new WanTransformer(Config with { NumLayers = 13 }, fewer)).Message);
         var path = Path.Combine(folder, "model.safetensors");
         var bytes = File.ReadAllBytes(path);
         using (var file = SafeTensorsFile.Open(path))
@@ -60,8 +61,8 @@ public sealed class BlockListTests : IDisposable
             BitConverter.TryWriteBytes(bytes.AsSpan((int)end - 4), float.NaN);
         }
         File.WriteAllBytes(path, bytes);
-        using var weights = Weights.Open(folder);
-        var error = Assert.Throws<SoraException>(() => new WanTransformer(Config, weights, 0));
+        using var weights = Open(0);
+        var error = Assert.Throws<SoraException>(() => new WanTransformer(Config, weights));
         Assert.Contains("blocks.11.ffn.net.2.weight", error.Message);
     }
 
@@ -69,10 +70,38 @@ public sealed class BlockListTests : IDisposable
     public void WhatIsAskedForCountsAsUsed()
     {
         Save();
-        using var weights = Weights.Open(folder);
-        using var transformer = new WanTransformer(Config, weights, 3);
+        using var weights = Open(3);
+        using var transformer = new WanTransformer(Config, weights);
         Assert.Empty(weights.Unused());
         Assert.DoesNotContain("blocks.3.attn1.to_q.weight", weights.Named().Keys);
+    }
+
+    /// <summary>What stays is never read again; what doesn't, once a pass, ahead of the thread that computes where that one has to wait.</summary>
+    [Fact]
+    public void EveryBlockIsReadOnceAPass()
+    {
+        Save();
+        using var off = no_grad();
+        using var scope = NewDisposeScope();
+        foreach (var keep in (int?[])[null, 0, 5])
+        {
+            var source = new CountingSource(Checkpoint.Open(folder));
+            using var weights = Weights.From(source, new WeightsOptions { Offload = new(keep) });
+            using var transformer = new WanTransformer(Config, weights);
+            using var context = transformer.Embed(zeros([1, 2, 8]));
+            source.Reads.Clear();
+            const int passes = 3;
+            for (var pass = 0; pass < passes; pass++) transformer.Forward(Input() with { Context = context });
+            transformer.Dispose();
+            var kept = keep ?? Config.NumLayers;
+            Assert.DoesNotContain(source.Reads, read => !read.Name.StartsWith("blocks.") || read.Name.Contains("attn2.to_k") || int.Parse(read.Name.Split('.')[1]) < kept);
+            for (var i = kept; i < Config.NumLayers; i++)
+            {
+                // The first one is read for a fourth pass already.
+                Assert.Equal(i == kept ? passes + 1 : passes, source.Reads.Count(read => read.Name == $"blocks.{i}.attn1.to_q.weight"));
+            }
+            Assert.Equal(kept < Config.NumLayers, source.Reads.Any(read => read.Thread != Environment.CurrentManagedThreadId));
+        }
     }
 
     private static float[] Pass(GoldenCase golden, int? keep)
@@ -80,8 +109,8 @@ public sealed class BlockListTests : IDisposable
         using var off = no_grad();
         using var scope = NewDisposeScope();
         var part = Path.Combine(golden.Model, golden.Params.TryGetProperty("component", out var name) ? name.GetString()! : "transformer");
-        using var weights = Weights.Open(part);
-        using var transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(part, "config.json")), weights, keep);
+        using var weights = Weights.Open(part, new WeightsOptions { Offload = new(keep) });
+        using var transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(part, "config.json")), weights);
         var input = WanTransformerTests.Input(golden);
         using var context = transformer.Embed(input.Text!, input.TextLength, input.Image);
         // Twice: what was read ahead for the next pass is used.
@@ -95,22 +124,48 @@ public sealed class BlockListTests : IDisposable
     {
         using var off = no_grad();
         using var scope = NewDisposeScope();
-        using var weights = Weights.Open(folder);
-        using var transformer = new WanTransformer(Config, weights, keep);
-        for (var pass = 0; pass < 2; pass++)
-        {
-            transformer.Forward(new TransformerInput
-            {
-                HiddenStates = zeros([1, 4, 1, 4, 4]), Timestep = ones([1]), Text = zeros([1, 2, 8]),
-            });
-        }
+        using var weights = Open(keep);
+        using var transformer = new WanTransformer(Config, weights);
+        for (var pass = 0; pass < 2; pass++) transformer.Forward(Input());
         return weights.MostHeld;
     }
+
+    private static TransformerInput Input() => new()
+    {
+        HiddenStates = zeros([1, 4, 1, 4, 4]),
+        Timestep = ones([1]),
+        Text = zeros([1, 2, 8]),
+    };
+
+    private Weights Open(int? keep) => Weights.Open(folder, new WeightsOptions { Offload = new(keep) });
 
     private void Save()
     {
         using var made = Weights.Initialise(1);
         _ = new WanTransformer(Config, made);
         made.Save(Path.Combine(folder, "model.safetensors"));
+    }
+
+    /// <summary>Says which tensors were read, and by which thread.</summary>
+    private sealed class CountingSource(TensorSource inner) : TensorSource
+    {
+        public ConcurrentBag<(string Name, int Thread)> Reads { get; } = [];
+
+        public override string Origin => inner.Origin;
+
+        public override IReadOnlyDictionary<string, string> Metadata => inner.Metadata;
+
+        public override IReadOnlyDictionary<string, TensorInfo> Tensors => inner.Tensors;
+
+        public override void Read(string name, long offset, Span<byte> destination)
+        {
+            Reads.Add((name, Environment.CurrentManagedThreadId));
+            inner.Read(name, offset, destination);
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing) inner.Dispose();
+        }
     }
 }

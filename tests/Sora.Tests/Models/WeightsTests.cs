@@ -131,6 +131,17 @@ public sealed class WeightsTests : IDisposable
     }
 
     [Fact]
+    public void RowsAreReadAlone()
+    {
+        using var weights = Weights.Open(Golden.Path("models", "fmt-umt5"));
+        var all = weights.Get("shared.weight", default, 360, 32);
+        using var scope = NewDisposeScope();
+        var some = weights.Rows("shared.weight", [7, 359, 0, 7], 360, 32);
+        Assert.Equal(0, GoldenTensors.Distance(some, all.index_select(0, tensor(new long[] { 7, 359, 0, 7 }))));
+        Assert.Contains("wanted [361, 32]", Assert.Throws<SoraException>(() => weights.Rows("shared.weight", [1], 361, 32)).Message);
+    }
+
+    [Fact]
     public void WhatIsNoNumberIsFoundBeforeItIsUsed()
     {
         var values = new float[] { 1, 2, float.NaN, 4 };

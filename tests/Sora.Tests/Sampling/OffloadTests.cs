@@ -58,6 +58,20 @@ public class OffloadTests
         Assert.Equal(all.Activations, none.Activations);
     }
 
+    /// <summary>Blocks and embedding of the text encoder are streamed, too.</summary>
+    [Fact]
+    public void ThePlanKnowsWhatStaysOfTheTextEncoder()
+    {
+        var model = ModelFolder.Open(Golden.Path("models", "wan21-t2v"));
+        Stage Text(Offload offload) => MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, 1, 4, offload).Stages[0];
+        var (all, none) = (Text(Offload.None), Text(Offload.Sequential));
+        using var weights = model.OpenWeights("text_encoder");
+        Assert.Equal(all.Weights, weights.Tensors.Values.Sum(tensor => tensor.Elements) * 4);
+        Assert.Equal(weights.Info("encoder.final_layer_norm.weight").Elements * 4 + none.Streamed, all.Weights);
+        // Both of the two blocks are in memory at a time.
+        Assert.Equal(all.Weights - weights.Info("shared.weight").Elements * 4, none.Weights);
+    }
+
     [Fact]
     public void ARunThatFitsWhenItIsStreamedIsToldSo()
     {

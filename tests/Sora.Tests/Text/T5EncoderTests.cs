@@ -54,6 +54,31 @@ public class T5EncoderTests
         Assert.Empty(weights.Unused());
     }
 
+    /// <summary>Neither blocks nor embedding need to be in memory.</summary>
+    [Theory]
+    [InlineData("umt5-hidden-long")]
+    [InlineData("t5-hidden")]
+    public void HoweverManyBlocksStayTheResultIsTheSame(string name)
+    {
+        using var off = no_grad();
+        using var scope = NewDisposeScope();
+        using var golden = GoldenCase.Open($"text/{name}");
+        (float[] Result, long Held) Run(int? keep)
+        {
+            using var weights = Open(golden, new WeightsOptions { Offload = new(keep) });
+            using var encoder = new T5Encoder(Config(golden), weights);
+            var (ids, mask) = (golden.Input("input_ids"), golden.Input("attention_mask"));
+            encoder.Forward(ids, mask);
+            var result = TensorIO.ToHost(encoder.Forward(ids, mask)).ToFloats();
+            Assert.Empty(weights.Unused());
+            return (result, weights.MostHeld);
+        }
+        var (all, one, none) = (Run(null), Run(1), Run(0));
+        Assert.Equal(all.Result, one.Result);
+        Assert.Equal(all.Result, none.Result);
+        Assert.True(none.Held <= one.Held && one.Held < all.Held, $"{none.Held} <= {one.Held} < {all.Held}");
+    }
+
     [Fact]
     public void PaddingChangesNothing()
     {
@@ -85,7 +110,7 @@ public class T5EncoderTests
 
     private static T5Config Config(GoldenCase golden) => T5Config.Read(Path.Combine(golden.Model, "text_encoder", "config.json"));
 
-    private static Weights Open(GoldenCase golden) => Weights.Open(Path.Combine(golden.Model, "text_encoder"));
+    private static Weights Open(GoldenCase golden, WeightsOptions? options = null) => Weights.Open(Path.Combine(golden.Model, "text_encoder"), options);
 
     /// <summary>Rows past a text's length mean nothing.</summary>
     private static void Compare(GoldenCase golden, string name, Tensor actual, Tensor mask)

@@ -94,6 +94,7 @@ public sealed class TextEncoder : IDisposable
     /// <summary>Frees the encoder's weights; the next prompt that needs them loads them again.</summary>
     public void Dispose()
     {
+        loaded?.Encoder.Dispose();
         loaded?.Weights.Dispose();
         loaded = null;
     }

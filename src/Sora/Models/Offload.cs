@@ -1,11 +1,11 @@
 using System.Globalization;
 using Sora.Clips;
 
-namespace Sora.Sampling;
+namespace Sora.Models;
 
 /// <summary>
-/// How much of a transformer stays in memory, ready to compute, between the times that it runs. The result is the same,
-/// bit for bit.
+/// How much of a transformer, or of a text encoder, stays in memory, ready to compute, between the times that it runs. The
+/// result is the same, bit for bit.
 /// </summary>
 /// <param name="Blocks">
 /// Blocks that stay, whatever they are stored in; the others are read from their files, and widened, each time that they run,
@@ -33,6 +33,6 @@ public readonly record struct Offload(int? Blocks)
             : throw SoraException.Usage($"'{text}' is none of none, sequential and blocks=N", "blocks=10 keeps ten blocks in memory");
     }
 
-    /// <summary>Blocks that stay of a transformer with these weights; null: all of them.</summary>
+    /// <summary>Blocks that stay of a part with these weights; null: all of them.</summary>
     public int? Kept(TensorSource weights) => Blocks ?? (weights.IsCompact ? 0 : null);
 }
