@@ -12,8 +12,9 @@ namespace Sora.Sampling;
 /// matching, with a variance for each channel: principal components differ a hundredfold in size, and neither their
 /// noise nor their signal has to pass through the network.
 /// </summary>
-/// <param name="Variance">Variance of each channel of normalised latents.</param>
-public sealed record Preconditioning(IReadOnlyList<double> Variance)
+/// <param name="First">Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, and its channels mean something else.</param>
+/// <param name="Later">Variance of each channel of the other latent frames, which stand for several.</param>
+public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<double> Later)
 {
     /// <summary>The velocity noise - x0 = (x - x0) / s, [B, C, T, h, w]; finite at s = 0 too.</summary>
     /// <param name="output">F, as the network gives it, [B, C, T, h, w].</param>
@@ -21,17 +22,19 @@ public sealed record Preconditioning(IReadOnlyList<double> Variance)
     /// <param name="sigma">Noise level s, of a shape that expands to x's.</param>
     public Tensor Velocity(Tensor output, Tensor x, Tensor sigma)
     {
-        var variance = tensor(Variance.Select(v => (float)v).ToArray(), [1, Variance.Count, 1, 1, 1], device: x.device);
+        Tensor Channels(IReadOnlyList<double> values) => tensor(values.Select(v => (float)v).ToArray(), [1, values.Count, 1, 1, 1], device: x.device);
+        var (later, frames) = (Channels(Later), x.shape[2]);
+        var variance = frames == 1 ? Channels(First) : cat([Channels(First), later.expand(-1, -1, frames - 1, -1, -1)], 2);
         var signal = (1 - sigma) * variance;
         var total = ((1 - sigma) * signal) + sigma.square();
         return ((sigma - signal) / total * x) - ((variance / total).sqrt() * output);
     }
 
-    /// <summary>The variance of each channel of latents <c>[N, C, T, h, w]</c>.</summary>
+    /// <summary>The variances of normalised latents <c>[N, C, T, h, w]</c>, T at least 2.</summary>
     internal static Preconditioning Of(Tensor latents)
     {
         using var scope = NewDisposeScope();
-        var deviation = latents.to(ScalarType.Float32).transpose(0, 1).flatten(1).std(1);
-        return new Preconditioning([.. deviation.square().to(ScalarType.Float64).data<double>()]);
+        double[] Variance(Tensor part) => [.. part.to(ScalarType.Float64).transpose(0, 1).flatten(1).std(1).square().data<double>()];
+        return new Preconditioning(Variance(latents.narrow(2, 0, 1)), Variance(latents.narrow(2, 1, latents.shape[2] - 1)));
     }
 }

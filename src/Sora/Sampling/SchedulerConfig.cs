@@ -59,7 +59,7 @@ public sealed record SchedulerConfig
             throw SoraException.Failed($"{path}: a scheduler for {prediction} models", "flow-matching models are supported");
         return new SchedulerConfig
         {
-            Preconditioning = prediction == Preconditioned ? new Preconditioning(file.Numbers("latents_variance", [])) : null,
+            Preconditioning = prediction == Preconditioned ? new Preconditioning(file.Numbers("first_latents_variance", []), file.Numbers("latents_variance", [])) : null,
             Sampler = SamplerOf(name) ?? throw SoraException.Failed($"{path}: the scheduler {name} isn't supported", "name one with --sampler"),
             Shift = file.Number("flow_shift", file.Number("shift", 1)),
             Order = file.Int("solver_order", 2),

@@ -107,11 +107,15 @@ internal static class MiniPreset
             ["flow_shift"] = FlowShift,
             ["num_train_timesteps"] = 1000,
             ["prediction_type"] = preconditioning is null ? SchedulerConfig.Flow : SchedulerConfig.Preconditioned,
-            ["latents_variance"] = preconditioning is null ? null : new JsonArray([.. preconditioning.Variance.Select(v => (JsonNode)Math.Round(v, 6))]),
+            ["first_latents_variance"] = Numbers(preconditioning?.First),
+            ["latents_variance"] = Numbers(preconditioning?.Later),
             ["solver_order"] = 2,
             ["solver_type"] = "bh2",
             ["predict_x0"] = true,
             ["use_flow_sigmas"] = true,
         });
     }
+
+    private static JsonArray? Numbers(IReadOnlyList<double>? values) =>
+        values is null ? null : new JsonArray([.. values.Select(v => (JsonNode)Math.Round(v, 6))]);
 }

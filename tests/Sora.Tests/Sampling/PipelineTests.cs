@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
@@ -65,14 +66,17 @@ public class PipelineTests
             return end;
         }
         var velocity = OneStep();                                             // noise - sigma F
-        var variances = Enumerable.Range(0, ModelFolder.Open(folder.Path).Vae.ZDim).Select(i => 0.01 + (0.5 * i)).ToArray();
-        File.WriteAllText(scheduler, File.ReadAllText(scheduler).Replace("\"flow_prediction\"", $"\"preconditioned\", \"latents_variance\": [{string.Join(", ", variances)}]"));
+        var (channels, frames) = (golden.InShape("noise")[1], golden.InShape("noise")[2]);
+        double Variance(long channel, long frame) => (frame == 0 ? 0.2 : 0.01) + (0.5 * channel);
+        string List(long frame) => string.Join(", ", Enumerable.Range(0, (int)channels).Select(c => Variance(c, frame).ToString(CultureInfo.InvariantCulture)));
+        File.WriteAllText(scheduler, File.ReadAllText(scheduler).Replace(
+            "\"flow_prediction\"", $"\"preconditioned\", \"first_latents_variance\": [{List(0)}], \"latents_variance\": [{List(1)}]"));
         var clean = OneStep();
         // The same network's output F, in double: x0 = (1 - s) v x / D + s sqrt(v / D) F.
-        var (noise, each) = (Noise(golden).ToFloats(), velocity.Length / variances.Length);
+        var (noise, each) = (Noise(golden).ToFloats(), velocity.Length / (channels * frames));
         var expected = noise.Select((x, i) =>
         {
-            var (variance, output) = (variances[i / each], (x - velocity[i]) / Sigma);
+            var (variance, output) = (Variance(i / each / frames, i / each % frames), (x - velocity[i]) / Sigma);
             var total = ((1 - Sigma) * (1 - Sigma) * variance) + (Sigma * Sigma);
             return (float)(((1 - Sigma) * variance * x / total) + (Sigma * Math.Sqrt(variance / total) * output));
         }).ToArray();
