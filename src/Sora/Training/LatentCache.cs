@@ -34,7 +34,8 @@ internal static class LatentCache
             cancellation.ThrowIfCancellationRequested();
             var path = Path.Combine(place, $"{shard:D5}.safetensors");
             var wanted = Math.Min(ShardClips, count - first);
-            if (!File.Exists(path)) WriteShard(path, request, seeds.AsSpan(first, wanted).ToArray(), cancellation);
+            // The last shard of a smaller request is short.
+            if (Clips(path) < wanted) WriteShard(path, request, seeds.AsSpan(first, wanted).ToArray(), cancellation);
             parts.Add(ReadShard(path, request, wanted));
             reporter.Progress($"encoding {shape}", first + wanted, count);
         }
@@ -42,6 +43,13 @@ internal static class LatentCache
         foreach (var part in parts) part.Dispose();
         using var normalised = vae.Normalise(all.to(ScalarType.Float32));
         return new LatentSet(shape, normalised.to(ScalarType.Float16), seeds);
+    }
+
+    private static long Clips(string path)
+    {
+        if (!File.Exists(path)) return 0;
+        using var file = TensorFiles.Open(path);
+        return file.Tensors["latents"].Shape[0];
     }
 
     private static void WriteShard(string path, LatentRequest request, ulong[] seeds, CancellationToken cancellation)

@@ -4,7 +4,9 @@ using Sora.Models;
 using Sora.Sampling;
 using Sora.Training;
 using Sora.World;
+using TorchSharp;
 using Xunit;
+using static TorchSharp.torch;
 
 namespace Sora.Tests.Training;
 
@@ -73,6 +75,19 @@ public sealed class TrainersTests : IDisposable
         // At scale 1 the teacher is the student; what scale g adds is (g - 1) times a difference.
         Assert.InRange(FirstLoss(1), 0, 1e-9);
         Assert.InRange(FirstLoss(5) / FirstLoss(3), 3.99, 4.01);
+    }
+
+    [Fact]
+    public void ACacheOfLatentsGrowsToWhatIsAskedOfIt()
+    {
+        var vaeFolder = Path.Combine(Untrained().VaeFolder!, "vae");
+        using var weights = Weights.Open(vaeFolder, new WeightsOptions { DType = float32 });
+        var request = new LatentRequest(new CausalVae(CausalVaeConfig.Read(Path.Combine(vaeFolder, "config.json")), weights), "it", new WorldSource(), ClipShape.Parse("32x32x5")) { Count = 3, Seed = 1 };
+        LatentSet Open(int count) => LatentCache.Open(Path.Combine(folder, "latents"), request with { Count = count }, Reporter.Silent, CancellationToken.None);
+        var (few, more) = (Open(3), Open(5));
+        Assert.Equal(5, more.Latents.shape[0]);
+        Assert.Equal(5, more.Seeds.Length);
+        Assert.Equal(0, (more.Latents.narrow(0, 0, 3) - few.Latents).abs().to(float32).max().ToDouble());
     }
 
     [Fact]
