@@ -29,7 +29,8 @@ internal sealed partial record HeldWeights(long Elements, long Streamed)
         var streamed = blocks.Skip(kept).ToList();
         // Of an embedding, the rows that are needed are read.
         var away = streamed.SelectMany(block => block).Concat(tensors.Where(tensor => tensor.Name is "shared.weight" or "encoder.embed_tokens.weight")).ToList();
-        var running = streamed.Select(Count).OrderDescending().Take(2).Sum();
+        // Keys and values of the text are computed before the passes, and what they need isn't read in these.
+        var running = streamed.Select(block => Count(block.Where(tensor => !TextKeys().IsMatch(tensor.Name)))).OrderDescending().Take(2).Sum();
         return new(Count(tensors) - Count(away) + running, away.Sum(tensor => weights.Stored(tensor.Name).Bytes));
     }
 
@@ -37,4 +38,7 @@ internal sealed partial record HeldWeights(long Elements, long Streamed)
 
     [GeneratedRegex(@"^((vace_)?blocks|encoder\.block)\.\d+\.")]
     private static partial Regex Block();
+
+    [GeneratedRegex(@"\.attn2\.(to_k|to_v|norm_k|add_k_proj|add_v_proj|norm_added_k)\.")]
+    private static partial Regex TextKeys();
 }
