@@ -109,7 +109,10 @@ internal static class SamplingOptions
     public static bool Plan(ParseResult args, Run run, ModelFolder model, SamplingSettings settings)
     {
         var calls = settings.MakeSchedule(ModelDefaults.Of(model).Scheduler).Calls;
-        var bytes = args.GetValue(Type) is "bf16" or "f16" ? 2 : 4;
+        var isHalf = args.GetValue(Type) is { } type
+            ? type != "f32"
+            : args.GetValue(Device) is { } device ? device != "cpu" : Sampling.Precision.Default().Type != TorchSharp.torch.float32;
+        var bytes = isHalf ? sizeof(short) : sizeof(float);
         var offload = args.GetValue(Offload) ?? Models.Offload.None;
         MemoryPlan Of(SamplingSettings other, bool streamed = false) => MemoryPlan.Of(model, other, calls, bytes, streamed ? Models.Offload.Sequential : offload);
         var longest = Math.Min(settings.Frames, VideoSize.WholeFrames(model, settings.Window));

@@ -4,6 +4,9 @@
 // On two cores with AVX-512, libtorch 1.13.1 and OpenBLAS 0.3.21 (others at work beside it): loading libtorch 0.5 s, one
 // operator call 1.2 to 3 us, attention 1.0 of the matrix product's rate (composed of operators it was 0.25), with its
 // gradient 1.0, convolutions of 48 to 96 channels 0.7 to 1.05 (by libtorch alone 0.4 to 0.8), a transformer block 0.93.
+//
+// dotnet run -c Release --project tests/bench memory SORA tests/golden/models  instead runs the built program SORA on random
+// models and holds the peak of its memory against its plan; see README, "Which files for which card", for what it gave.
 
 using System.Diagnostics;
 using System.Globalization;
@@ -11,6 +14,11 @@ using TorchSharp;
 using static TorchSharp.torch;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+if (args is ["memory", var sora, var models])
+{
+    Sora.Bench.Memory.Run(sora, models);
+    return;
+}
 var load = Stopwatch.StartNew();
 zeros(1).Dispose();
 load.Stop();

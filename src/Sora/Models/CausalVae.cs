@@ -102,7 +102,10 @@ public sealed class CausalVae
         trains ? Math.Max(group, frames - 1) : Math.Max(1, ChunkPixels / (unitPixels * group)) * group;
 
     /// <summary>How many frames of a stream to encode or decode at once, the first one apart: a multiple of the time factor.</summary>
-    internal int FramesPerPush(long height, long width) => (int)ChunkLength(false, 0, height * width, Config.TemporalFactor);
+    internal int FramesPerPush(long height, long width) => ChunkOf(height * width, Config.TemporalFactor);
+
+    /// <summary>As <see cref="FramesPerPush"/>, for frames of so many pixels and groups of so many frames.</summary>
+    internal static int ChunkOf(long pixels, int group) => (int)ChunkLength(false, 0, pixels, group);
 
     internal static Tensor Join(IReadOnlyList<Tensor> parts) => parts.Count == 1 ? parts[0] : cat([.. parts], 2);
 }

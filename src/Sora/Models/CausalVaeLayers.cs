@@ -49,8 +49,9 @@ internal sealed class CausalConv
 
     /// <param name="x"><c>[B, C, T, H, W]</c>.</param>
     /// <param name="memory">Gives the two frames before, and keeps the last two of this chunk.</param>
+    /// <param name="spends">Frees <paramref name="x"/> once it has been copied: at full size each tensor is gigabytes.</param>
     /// <returns><c>[B, C_out, T, H, W]</c>.</returns>
-    public Tensor Forward(Tensor x, StreamMemory memory)
+    public Tensor Forward(Tensor x, StreamMemory memory, bool spends = false)
     {
         using var scope = NewDisposeScope();
         if (memory.IsFirstChunk && x.shape[2] == 1)
@@ -59,7 +60,9 @@ internal sealed class CausalConv
             memory.Keep(this, x);
             return functional.conv2d(x.squeeze(2), weight.select(2, 2), bias, padding: [1, 1]).unsqueeze(2).MoveToOuterDisposeScope();
         }
-        return Convolve(memory.Extend(this, x)).MoveToOuterDisposeScope();
+        var extended = memory.Extend(this, x);
+        if (spends) x.Dispose();
+        return Convolve(extended).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -75,7 +78,10 @@ internal sealed class CausalConv
             return functional.conv3d(extended, weight, bias, padding: [0, 1, 1]);
         var half = frames / 2;
         var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0);
-        return cat(functional.conv3d(halves, weight, bias, padding: [0, 1, 1]).split(1), 2);
+        extended.Dispose();
+        var convolved = functional.conv3d(halves, weight, bias, padding: [0, 1, 1]);
+        halves.Dispose();
+        return cat(convolved.split(1), 2);
     }
 }
 
@@ -138,13 +144,18 @@ internal static class FrameConv
 /// <summary>Norm, SiLU, causal convolution.</summary>
 internal sealed class NormConv(ChannelNorm norm, CausalConv conv)
 {
-    public Tensor Forward(Tensor x, StreamMemory memory, Trace trace = default)
+    /// <param name="x"><c>[B, C, T, H, W]</c>.</param>
+    /// <param name="memory">The stream's.</param>
+    /// <param name="trace">Of this part.</param>
+    /// <param name="spends">Frees <paramref name="x"/>.</param>
+    public Tensor Forward(Tensor x, StreamMemory memory, Trace trace = default, bool spends = false)
     {
         using var scope = NewDisposeScope();
         var y = norm.Forward(x);
+        if (spends) x.Dispose();
         trace.Show("", y);
         y = Ops.Frozen(y) ? y.silu_() : y.silu();
-        return conv.Forward(y, memory).MoveToOuterDisposeScope();
+        return conv.Forward(y, memory, spends: true).MoveToOuterDisposeScope();
     }
 }
 
@@ -166,7 +177,7 @@ internal sealed class ResidualBlock
     {
         using var scope = NewDisposeScope();
         var y = first.Forward(x, memory, trace.Of("norm1"));
-        y = second.Forward(y, memory);
+        y = second.Forward(y, memory, spends: true);
         return Ops.AddInto(y, shortcut?.Forward(x) ?? x).MoveToOuterDisposeScope();
     }
 }

@@ -194,10 +194,13 @@ internal sealed class VaeDecoderNetwork : IVaeNetwork
                 shortcut = (x, isFirstChunk) => Shortcuts.Duplicate(x, outputs, doubles ? 2 : 1, 2, isFirstChunk);
         }
 
+        /// <param name="x">Freed as soon as it is not needed any more.</param>
+        /// <param name="memory">The stream's.</param>
+        /// <param name="trace">Of this stage.</param>
         public Tensor Forward(Tensor x, StreamMemory memory, Trace trace)
         {
             using var scope = NewDisposeScope();
-            var y = x.alias();
+            var y = shortcut is null ? x : x.alias();
             foreach (var block in blocks)
             {
                 var next = block.Forward(y, memory);

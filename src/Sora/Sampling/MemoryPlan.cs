@@ -50,8 +50,8 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         var held = HeldWeights.OfTransformer(model, offload);
         var stages = new List<Stage>
         {
-            Text(model, settings.TextLength, passes, bytes, offload),
-            Sampling(model, settings.TextLength, tokens, passes, bytes) with
+            Text(model, settings, passes, bytes, offload),
+            Sampling(model, settings, tokens, passes, bytes) with
             {
                 Weights = held.Elements * bytes,
                 Streamed = held.Streamed,
@@ -116,26 +116,37 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         return null;
     }
 
-    private static Stage Text(ModelFolder model, int length, int passes, int bytes, Offload offload)
+    private static Stage Text(ModelFolder model, SamplingSettings settings, int passes, int bytes, Offload offload)
     {
         if (!model.Has("text_encoder")) return new Stage("text", 0, 0, 0);
         var config = T5Config.From(model.Config("text_encoder"));
         var elements = Elements(model, "text_encoder");
-        long inner = (long)config.NumHeads * config.DKv;
+        long inner = (long)config.NumHeads * config.DKv, length = Rows(settings);
         var activations = length * (4 * inner + 3L * config.DFf + 4L * config.DModel) * bytes + 3L * config.NumHeads * length * length * bytes;
         var used = elements - (double)config.VocabSize * config.DModel;
         var held = HeldWeights.Of(model, "text_encoder", offload);
         return new Stage("text", held.Elements * bytes, activations, passes * 2 * length * used) { Streamed = held.Streamed };
     }
 
-    private static Stage Sampling(ModelFolder model, int text, long tokens, int passes, int bytes)
+    /// <summary>Rows of the longer prompt: a token has a character or more, and one closes it.</summary>
+    private static int Rows(SamplingSettings settings) => Math.Min(settings.TextLength, Math.Max(settings.Prompt.Length, settings.Negative.Length) + 2);
+
+    private static Stage Sampling(ModelFolder model, SamplingSettings settings, long tokens, int passes, int bytes)
     {
         var config = model.Transformer;
-        long dim = config.Dim;
-        // x; then the attention's normalised input, queries, keys, values and result, or the feed-forward layer's.
-        var perToken = dim + Math.Max(6 * dim, 2 * dim + 2L * config.FfnDim);
-        if (model.ExpandTimesteps) perToken += 7 * dim;
-        var keys = 2L * passes * config.NumLayers * text * dim;
+        long dim = config.Dim, inner = 2L * config.FfnDim;
+        // Known tokens have a timestep of their own, and so do its shifts, scales and gates, in float32.
+        var each = model.ExpandTimesteps ? 1 : 0;
+        // Input, normalised input, queries, keys, values and the result twice; or input, normalised input, inner layer twice,
+        // result. Half a float is widened where it is normalised, turned, attended to on the CPU, and added.
+        var perToken = bytes == sizeof(float)
+            ? Math.Max(7 * dim, (3 + each) * dim + inner)
+            : Math.Max(14 * dim, (10 + 2 * each) * dim + inner);
+        // VACE's hints are there before the blocks run that they are added behind.
+        var control = config.VaceLayers?.Count ?? 0;
+        if (control > 0) perToken += (control + 1) * dim;
+        // In float32 all rows behind a prompt's are one row.
+        var keys = 2L * passes * (config.NumLayers + control) * (bytes == sizeof(float) ? Rows(settings) : settings.TextLength) * dim;
         // Latents, the sampler's memory, and both answers.
         var latents = 12L * tokens * config.OutChannels * config.PatchSize.Rows * config.PatchSize.Columns * sizeof(float);
         return new Stage("sampling", 0, (tokens * perToken + keys) * bytes + latents, 0);
@@ -150,17 +161,8 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
 
     private static Stage Decoding(ModelFolder model, SamplingSettings settings)
     {
-        var config = model.Vae;
-        double pixels = (double)settings.Width * settings.Height / (config.PatchSize * config.PatchSize);
-        double width = config.DecoderBaseDim ?? config.BaseDim, flops = 0;
-        var blocks = config.NumResBlocks + 1;
-        for (var stage = 0; stage < config.DimMult.Count; stage++)
-        {
-            var channels = width * config.DimMult[stage];
-            flops += 2 * blocks * 2 * 27 * channels * channels * pixels * settings.Frames / Math.Pow(4, stage);
-        }
-        var chunk = config.TemporalFactor * pixels * width;
-        return new Stage("decode", Elements(model, "vae") * sizeof(float), (long)(6 * chunk) * sizeof(float), flops);
+        var plan = new DecodePlan(model.Vae, settings);
+        return new Stage("decode", Elements(model, "vae") * sizeof(float), plan.Bytes, plan.Flops);
     }
 
     private static long Elements(ModelFolder model, string part)
