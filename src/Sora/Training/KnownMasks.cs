@@ -37,11 +37,12 @@ public enum KnownTask
 /// <summary>Draws known masks of every task (design of the toolkit: every verb fills in the unknown part of a latent video).</summary>
 internal static class KnownMasks
 {
+    // Making everything from the prompt is the hardest task, and what it teaches serves the others.
     private static readonly (KnownTask Task, double Weight)[] Shares =
     [
-        (KnownTask.None, 0.52), (KnownTask.FirstFrame, 0.14), (KnownTask.LastFrame, 0.03), (KnownTask.FirstAndLast, 0.04),
-        (KnownTask.Prefix, 0.09), (KnownTask.Suffix, 0.04), (KnownTask.BothEnds, 0.04), (KnownTask.Loop, 0.02),
-        (KnownTask.Region, 0.05), (KnownTask.Keyframe, 0.03),
+        (KnownTask.None, 0.70), (KnownTask.FirstFrame, 0.09), (KnownTask.LastFrame, 0.02), (KnownTask.FirstAndLast, 0.03),
+        (KnownTask.Prefix, 0.04), (KnownTask.Suffix, 0.03), (KnownTask.BothEnds, 0.02), (KnownTask.Loop, 0.02),
+        (KnownTask.Region, 0.03), (KnownTask.Keyframe, 0.02),
     ];
 
     /// <summary>A task for a clip of <paramref name="frames"/> latent frames; stills know nothing or all but a region.</summary>

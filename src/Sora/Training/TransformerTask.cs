@@ -41,7 +41,7 @@ internal sealed record GuidanceTeacher(TransformerParts Parts, double Guidance);
 /// </summary>
 internal sealed class TransformerTask : TrainingTask
 {
-    private const double CaptionDropout = 0.1, LaterStart = 0.25;
+    private const double CaptionDropout = 0.1, LaterStart = 0.12;
 
     // The first principal components of latents are four times as large as the mean channel, and neighbouring tokens say
     // the same: where objects are is settled above sigma 0.85, which a third of the draws are for.
