@@ -10,6 +10,7 @@
 
 #include "convolution_kernel.h"
 #include "cpu.h"
+#include "winograd.h"
 
 namespace {
 
@@ -103,6 +104,10 @@ at::Tensor forward(const at::Tensor& input, const ConvolutionWeights& weight, at
                    at::IntArrayRef padding) {
     Plan plan(input.sizes(), sizes, padding);
     at::Tensor output = at::empty(plan.result_sizes, input.options());
+    if (winograd_pays(input.sizes(), sizes, padding)) {
+        winograd(input, weight, sizes, bias, padding, output);
+        return output;
+    }
     int64_t tiles = (plan.shape.out_channels + kernel().group - 1) / kernel().group;
     int64_t tile_size = kernel().group * plan.shape.in_channels * plan.window.volume();
     Buffer weights(tiles * tile_size);
@@ -246,7 +251,9 @@ bool convolution_applies(const at::Tensor& input, const at::Tensor& weight, cons
         int64_t window = weight.size(i), border = padding[i - 2];
         if (border < 0 || border >= window || input.size(i) + 2 * border < window) return false;
     }
-    if (std::max(input.size(1), weight.size(0)) > kernel().most_channels) return false;
+    bool is_wide = std::max(input.size(1), weight.size(0)) > kernel().most_channels;
+    bool trains = at::GradMode::is_enabled() && (input.requires_grad() || weight.requires_grad());
+    if (is_wide && (trains || !winograd_pays(input.sizes(), weight.sizes(), padding))) return false;
     // Narrow images waste too much of each padded row, and single taps are a plain matrix product.
     return input.size(-1) >= 12 && weight.size(-1) > 1;
 }

@@ -32,6 +32,24 @@ public class ConvolutionTests
         Check([2, 3, 5, 12, 12], [4, 3, 1, 3, 3], [0, 1, 1]);
     }
 
+    /// <summary>Sizes for which products are saved: edges of tiles, and parts of a strip and of a group of channels.</summary>
+    [Fact]
+    public void WithFewerProducts()
+    {
+        Check([2, 33, 50, 61], [41, 33, 3, 3], [1, 1]);
+        Check([1, 40, 23, 200], [35, 40, 3, 3], [2, 0]);
+        Check([2, 32, 4, 30, 58], [34, 32, 3, 3, 3], [1, 1, 1]);
+        Check([1, 32, 7, 21, 64], [32, 32, 2, 3, 3], [0, 1, 1]);
+    }
+
+    [Fact]
+    public void OfManyChannels()
+    {
+        using var scope = NewDisposeScope();
+        Tensor x = randn([1, 200, 5, 30, 64]), weight = randn([170, 200, 3, 3, 3]), bias = randn(170);
+        Near(conv3d(x.@double(), weight.@double(), bias.@double(), padding: [0, 1, 1]), conv3d(x, weight, bias, padding: [0, 1, 1]));
+    }
+
     [Fact]
     public void OverViews()
     {
