@@ -9,6 +9,9 @@ namespace Sora.Models;
 /// </summary>
 internal sealed class ChannelNorm
 {
+    /// <summary>Numbers that a processor's second cache holds, with some of their like beside them.</summary>
+    private const long BandElements = 1 << 17;
+
     private readonly Tensor gamma;
     private readonly double root;
 
@@ -30,6 +33,27 @@ internal sealed class ChannelNorm
         var wide = x.dtype == float32 ? x : x.to(float32);
         var y = x.mul(wide.square().sum(1, keepdim: true).clamp_min(1e-24).rsqrt().to(x.dtype));
         return (Ops.Frozen(y, scale) ? y.mul_(scale) : y.mul(scale)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Writes SiLU of the norm of <paramref name="x"/> to <paramref name="target"/>: some rows of a frame at a time, which stay
+    /// in cache, because a pass over memory takes as long as much of a convolution. Not for gradients.
+    /// </summary>
+    public void Activate(Tensor x, Tensor target)
+    {
+        using var scope = NewDisposeScope();
+        var scale = gamma.mul(root).view(-1, 1, 1);
+        var (frames, height) = (x.shape[2], x.shape[3]);
+        var rows = Math.Max(1, BandElements / (x.shape[0] * x.shape[1] * x.shape[4]));
+        for (long frame = 0; frame < frames; frame++)
+            for (long row = 0; row < height; row += rows)
+            {
+                using var band = NewDisposeScope();
+                Tensor Band(Tensor all) => all.select(2, frame).narrow(2, row, Math.Min(rows, height - row)); // [B, C, rows, W]
+                var (from, to) = (Band(x), Band(target));
+                to.copy_(from);
+                to.mul_(from.square().sum(1, keepdim: true).clamp_min_(1e-24).rsqrt_()).mul_(scale).silu_();
+            }
     }
 }
 
@@ -65,16 +89,31 @@ internal sealed class CausalConv
         return Convolve(extended).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Whether the convolution of a norm can be had in one.</summary>
+    public bool Fuses(Tensor x) => x.device_type == DeviceType.CPU && x.dtype == float32 && Ops.Frozen(x, weight);
+
+    /// <summary>The same of SiLU of the norm of <paramref name="x"/>, without memory for these; where it fuses.</summary>
+    public Tensor Forward(Tensor x, ChannelNorm norm, StreamMemory memory)
+    {
+        using var scope = NewDisposeScope();
+        if (!memory.IsFirstChunk || x.shape[2] > 1)
+            return Convolve(memory.Extend(this, x, target => norm.Activate(x, target))).MoveToOuterDisposeScope();
+        var y = empty(x.shape, x.dtype, x.device);
+        norm.Activate(x, y);
+        return Forward(y, memory).MoveToOuterDisposeScope();
+    }
+
     /// <summary>
     /// libtorch on the CPU leaves the fast kernels when a batch of volumes has one entry, and takes several times as
-    /// long: so one frame is convolved as an image whose channels are those of three, and one clip as a batch of its halves.
+    /// long: so one frame is convolved as an image whose channels are those of three, and a small clip as a batch of its
+    /// halves.
     /// </summary>
     private Tensor Convolve(Tensor extended)
     {
         var (batch, channels, frames, height, width) = (extended.shape[0], extended.shape[1], extended.shape[2] - 2, extended.shape[3], extended.shape[4]);
         if (frames == 1)
             return functional.conv2d(extended.view(batch, channels * 3, height, width), weight.flatten(1, 2), bias, padding: [1, 1]).unsqueeze(2);
-        if (batch > 1 || frames % 2 != 0 || extended.device_type != DeviceType.CPU)
+        if (batch > 1 || frames % 2 != 0 || extended.device_type != DeviceType.CPU || (Ops.Frozen(extended, weight) && IsLarge(extended)))
             return functional.conv3d(extended, weight, bias, padding: [0, 1, 1]);
         var half = frames / 2;
         var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0);
@@ -83,6 +122,9 @@ internal sealed class CausalConv
         halves.Dispose();
         return cat(convolved.split(1), 2);
     }
+
+    /// <summary>Whether a clip is large enough for a kernel of our own.</summary>
+    public static bool IsLarge(Tensor x) => x.shape[4] >= 32 && x.shape[2] * x.shape[3] * x.shape[4] >= 1 << 13;
 }
 
 /// <summary>A convolution over three frames of each place by itself: the last two before it, and its own.</summary>
@@ -151,6 +193,7 @@ internal sealed class NormConv(ChannelNorm norm, CausalConv conv)
     public Tensor Forward(Tensor x, StreamMemory memory, Trace trace = default, bool spends = false)
     {
         using var scope = NewDisposeScope();
+        if (trace.Observer is null && conv.Fuses(x)) return conv.Forward(x, norm, memory).MoveToOuterDisposeScope();
         var y = norm.Forward(x);
         if (spends) x.Dispose();
         trace.Show("", y);
@@ -270,6 +313,12 @@ internal sealed class UpStep
             var (batch, channels, frames, rows, columns) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
             x = time.Forward(memory.Extend(this, x), stride: 1).view(batch, 2, channels, frames, rows, columns)
                 .permute(0, 2, 3, 1, 4, 5).reshape(batch, channels, 2 * frames, rows, columns); // both of a frame, then the next
+        }
+        if (x.device_type == DeviceType.CPU && Ops.Frozen(x, weight) && CausalConv.IsLarge(x))
+        {
+            // As a clip, by a window of one frame: no frame needs to be moved before and after.
+            var large = functional.interpolate(x, [x.shape[2], 2 * x.shape[3], 2 * x.shape[4]]);
+            return functional.conv3d(large, weight.unsqueeze(2), bias, padding: [0, 1, 1]).MoveToOuterDisposeScope();
         }
         return FrameConv.Apply(x, DoubleSpace).MoveToOuterDisposeScope();
     }

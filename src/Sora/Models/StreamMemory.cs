@@ -24,14 +24,23 @@ internal sealed class StreamMemory : IDisposable
     public Tensor Extend(object layer, Tensor x)
     {
         using var scope = NewDisposeScope();
-        var history = Of(layer);
-        var missing = 2 - (history?.shape[2] ?? 0);
-        var parts = new List<Tensor>();
-        if (missing > 0) parts.Add(zeros([x.shape[0], x.shape[1], missing, x.shape[3], x.shape[4]], x.dtype, x.device));
-        if (history is not null) parts.Add(history);
-        parts.Add(x);
-        var extended = cat(parts, 2);
-        Keep(layer, extended.narrow(2, extended.shape[2] - 2, 2));
+        var extended = cat([Before(layer, x), x], 2);
+        KeepLast(layer, extended);
+        return extended.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// As <see cref="Extend(object, Tensor)"/> of something like <paramref name="x"/> that <paramref name="fill"/> writes
+    /// where it belongs, which saves a copy. Not for gradients.
+    /// </summary>
+    public Tensor Extend(object layer, Tensor x, Action<Tensor> fill)
+    {
+        using var scope = NewDisposeScope();
+        var frames = x.shape[2];
+        var extended = empty([x.shape[0], x.shape[1], frames + 2, x.shape[3], x.shape[4]], x.dtype, x.device);
+        extended.narrow(2, 0, 2).copy_(Before(layer, x));
+        fill(extended.narrow(2, 2, frames));
+        KeepLast(layer, extended);
         return extended.MoveToOuterDisposeScope();
     }
 
@@ -43,6 +52,18 @@ internal sealed class StreamMemory : IDisposable
         if (slots.Remove(layer, out var old)) old.Dispose();
         slots[layer] = copy;
     }
+
+    /// <summary>The last two frames before <paramref name="x"/>, zeros where there were none.</summary>
+    private Tensor Before(object layer, Tensor x)
+    {
+        var history = Of(layer);
+        var missing = 2 - (history?.shape[2] ?? 0);
+        if (missing == 0) return history!;
+        var absent = zeros([x.shape[0], x.shape[1], missing, x.shape[3], x.shape[4]], x.dtype, x.device);
+        return history is null ? absent : cat([absent, history], 2);
+    }
+
+    private void KeepLast(object layer, Tensor extended) => Keep(layer, extended.narrow(2, extended.shape[2] - 2, 2));
 
     /// <summary>A chunk has passed the whole network.</summary>
     public void EndChunk() => IsFirstChunk = false;
