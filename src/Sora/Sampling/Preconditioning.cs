@@ -16,6 +16,9 @@ namespace Sora.Sampling;
 /// <param name="Later">Variance of each channel of the other latent frames, which stand for several.</param>
 public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<double> Later)
 {
+    /// <summary>Channels that tell of motion have nearly no variance in first frames.</summary>
+    private const double Least = 1e-4;
+
     /// <summary>The velocity noise - x0 = (x - x0) / s, [B, C, T, h, w]; finite at s = 0 too.</summary>
     /// <param name="output">F, as the network gives it, [B, C, T, h, w].</param>
     /// <param name="x">What the network was given, [B, C, T, h, w].</param>
@@ -34,7 +37,7 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     internal static Preconditioning Of(Tensor latents)
     {
         using var scope = NewDisposeScope();
-        double[] Variance(Tensor part) => [.. part.to(ScalarType.Float64).transpose(0, 1).flatten(1).std(1).square().data<double>()];
+        double[] Variance(Tensor part) => [.. part.to(ScalarType.Float64).transpose(0, 1).flatten(1).std(1).square().clamp_min(Least).data<double>()];
         return new Preconditioning(Variance(latents.narrow(2, 0, 1)), Variance(latents.narrow(2, 1, latents.shape[2] - 1)));
     }
 }

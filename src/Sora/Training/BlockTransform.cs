@@ -5,13 +5,14 @@ using static TorchSharp.torch;
 namespace Sora.Training;
 
 /// <summary>
-/// Fits the linear part of a block VAE: the principal components of the blocks of a source (Karhunen-Loève transform),
-/// for first frames and for the groups of four behind them. Of all linear codecs with as many numbers it has the least
-/// squared error on what it is fitted to.
+/// Fits the linear part of a block VAE: the principal components of the blocks of a source (Karhunen-Loève transform), four
+/// frames each, moving and standing still. Of all linear codecs with as many numbers it has the least squared error on what it
+/// is fitted to.
 /// </summary>
 internal static class BlockTransform
 {
     private const int ClipsAtOnce = 16;
+    private const double Doubt = 0.05;
     private const ulong Seed = 0xb10c_0000_0000;
 
     /// <summary>Sets the weights of encoder and decoder, and keeps training from changing them.</summary>
@@ -33,14 +34,14 @@ internal static class BlockTransform
                 using var inner = NewDisposeScope();
                 var video = Clips(data.Source, shape, done, Math.Min(ClipsAtOnce, clips / shapes.Length - done));
                 var folded = Patches.Fold(video, config.PatchSize);
-                first.Add(Blocks.Fold(folded.narrow(2, 0, 1)));
+                var still = folded.narrow(2, 0, 1);
+                first.Add(Blocks.Fold(still));
+                later.Add(Blocks.Fold(still.expand(-1, -1, Blocks.Frames, -1, -1)));
                 if (shape.Frames > 1) later.Add(Blocks.Fold(folded.narrow(2, 1, shape.Frames - 1)));
             }
         }
-        // A latent of a group stands for four times as many pixels as one of a first frame: at twice the size, an error
-        // of the transformer costs a first frame no more than any other.
-        Set(weights, "first", first, config.ZDim, Math.Sqrt(1 << config.TemporalDownsample.Count(down => down)));
-        Set(weights, "later", later, config.ZDim, 1);
+        SetLater(weights, later, config.ZDim);
+        SetFirst(weights, first, later, config.ZDim);
         Freeze(weights);
     }
 
@@ -55,15 +56,36 @@ internal static class BlockTransform
     internal static Tensor Clips(ClipSource source, ClipShape shape, int first, int count) =>
         ClipBatches.Draw(source, shape, Seed + (ulong)first, count).Pixels();
 
-    private static void Set(IReadOnlyDictionary<string, Tensor> weights, string which, Moments moments, int count, double size)
+    private static void SetLater(IReadOnlyDictionary<string, Tensor> weights, Moments later, int count)
     {
-        var (mean, basis) = moments.Principal(count);                            // [n], [count, n]
-        void Copy(string name, Tensor value) => weights[name].copy_(value.reshape(weights[name].shape));
-        Copy($"encoder.{which}.weight", basis * size);
-        Copy($"encoder.{which}.bias", basis.mv(mean) * -size);
-        Copy($"decoder.{which}.weight", basis.t() / size);
-        Copy($"decoder.{which}.bias", mean);
+        var (basis, _) = later.Principal(count);                                 // [count, n]
+        Copy(weights, "encoder.later.weight", basis);
+        Copy(weights, "encoder.later.bias", basis.mv(later.Mean).neg());
+        Copy(weights, "decoder.later.weight", basis.t());
+        Copy(weights, "decoder.later.bias", later.Mean);
     }
+
+    /// <summary>
+    /// A first frame has the latents of a group that stands still, so that a picture is worth the same, and means the same
+    /// to the transformer, wherever it is. It is decoded by least squares from them, with as much doubt as a transformer's
+    /// error of <see cref="Doubt"/> of each channel's deviation gives: channels of motion say nothing about it.
+    /// </summary>
+    private static void SetFirst(IReadOnlyDictionary<string, Tensor> weights, Moments first, Moments later, int count)
+    {
+        var (basis, variances) = later.Principal(count);
+        var still = basis.unflatten(1, -1, Blocks.Frames).sum(2);                // [count, n / 4]
+        var offset = basis.mv(later.Mean).neg();
+        var known = still.mm(first.Covariance).mm(still.t()) + (variances * (Doubt * Doubt)).diag();
+        var (squares, directions) = linalg.eigh(known);
+        var decode = first.Covariance.mm(still.t()).mm(directions / squares).mm(directions.t());
+        Copy(weights, "encoder.first.weight", still);
+        Copy(weights, "encoder.first.bias", offset);
+        Copy(weights, "decoder.first.weight", decode);
+        Copy(weights, "decoder.first.bias", first.Mean - decode.mv(still.mv(first.Mean) + offset));
+    }
+
+    private static void Copy(IReadOnlyDictionary<string, Tensor> weights, string name, Tensor value) =>
+        weights[name].copy_(value.reshape(weights[name].shape));
 
     /// <summary>Mean and covariance of blocks, added up in double precision.</summary>
     private sealed class Moments
@@ -80,14 +102,17 @@ internal static class BlockTransform
             square = Added(square, rows.mm(rows.t()));
         }
 
-        /// <summary>The mean and the directions of greatest variance, greatest first, each with its largest entry positive.</summary>
-        public (Tensor Mean, Tensor Basis) Principal(int wanted)
+        public Tensor Mean => sum! / count;
+
+        public Tensor Covariance => (square! / count) - outer(Mean, Mean);
+
+        /// <summary>The directions of greatest variance, greatest first, each with its largest entry positive, and the variances.</summary>
+        public (Tensor Basis, Tensor Variances) Principal(int wanted)
         {
-            var mean = sum! / count;
-            var (_, vectors) = linalg.eigh((square! / count) - outer(mean, mean));
+            var (variances, vectors) = linalg.eigh(Covariance);
             var basis = vectors.narrow(1, vectors.shape[1] - wanted, wanted).flip(1).t();
             var largest = basis.gather(1, basis.abs().argmax(1, keepdim: true));
-            return (mean.to(ScalarType.Float32), (basis * largest.sign()).to(ScalarType.Float32));
+            return (basis * largest.sign(), variances.narrow(0, variances.shape[0] - wanted, wanted).flip(0));
         }
 
         private static Tensor Added(Tensor? total, Tensor part)

@@ -34,9 +34,11 @@ internal static class Crew
                 Interlocked.CompareExchange(ref failure, ExceptionDispatchInfo.Capture(e), null);
             }
         }
-        var others = Enumerable.Range(1, Math.Min(threads, count) - 1).Select(_ => Task.Run(Take)).ToArray();
+        // Threads of their own: one of the pool would keep its single thread of tensor work.
+        var others = Enumerable.Range(1, Math.Min(threads, count) - 1).Select(_ => new Thread(Take)).ToArray();
+        foreach (var other in others) other.Start();
         Take();
-        Task.WaitAll(others);
+        foreach (var other in others) other.Join();
         set_num_threads(threads);
         failure?.Throw();
     }

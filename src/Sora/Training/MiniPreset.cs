@@ -82,7 +82,7 @@ internal static class MiniPreset
             ["_diffusers_version"] = "0.35.0",
             ["_sora"] = new JsonObject
             {
-                ["steps"] = distilled ? 8 : 12,
+                ["steps"] = 8,
                 ["guidance"] = distilled ? 1.0 : 3.0,
                 ["shift"] = FlowShift,
                 ["fps"] = 16,

@@ -10,6 +10,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Tests.Training;
 
+[Collection(nameof(Alone))]
 public sealed class TrainersTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("sora-trainers-").FullName;

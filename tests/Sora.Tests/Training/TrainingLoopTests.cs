@@ -6,6 +6,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Tests.Training;
 
+[Collection(nameof(Alone))]
 public sealed class TrainingLoopTests : IDisposable
 {
     private static readonly ClipShape Still = new(16, 16, 1), Moving = new(16, 16, 5);
