@@ -1,12 +1,20 @@
 // Prints the speed of what the models spend their time on, each as a ratio to the matrix product measured beside it, so
-// that runs on a busy or another machine compare:  dotnet run -c Release --project tests/bench [threads]
+// that runs on a busy or another machine compare; with `models`, that of whole models of full size instead, which takes
+// minutes and 7 GB:  dotnet run -c Release --project tests/bench [models] [threads]
 //
-// On two cores with AVX-512, libtorch 1.13.1 and OpenBLAS 0.3.21 (others at work beside it): loading libtorch 0.5 s, one
-// operator call 1.2 to 3 us, attention 1.0 of the matrix product's rate (composed of operators it was 0.25), with its
-// gradient 1.0, convolutions of 48 to 96 channels 0.7 to 1.05 (by libtorch alone 0.4 to 0.8), a transformer block 0.93.
+// On two cores with AVX-512, libtorch 1.13.1 and OpenBLAS 0.3.21 (OPENBLAS_CORETYPE unset: naming an older processor there
+// halves everything), the matrix product does 470 to 500 GFLOP/s. Loading libtorch 0.3 to 0.5 s, one operator call 1.2 to
+// 3 us, attention 1.0 of the matrix product's rate (composed of operators 0.25), with its gradient 1.0, a transformer block
+// 0.93. Convolutions of 96 to 384 channels 2.1 to 2.4 on one thread where an image is large enough (Native/winograd.cpp;
+// plain products had 1.0 and libtorch 0.7 to 1.0), 2.8 on two; of 48 channels on small images 0.8.
 //
-// dotnet run -c Release --project tests/bench memory SORA tests/golden/models  instead runs the built program SORA on random
-// models and holds the peak of its memory against its plan; see README, "Which files for which card", for what it gave.
+// Whole models, one pass each, the machine nearly but not surely quiet ("floor": operations over the product's rate):
+//   VAE decodes 256x256x17   16.0 s   floor 19 s without savings of products   1.2 of the product's rate    2.2 GB
+//   VAE encodes 256x256x17    9.6 s   floor 11 s without savings of products   1.2                          2.0 GB
+//   1.3B passes 256x256x17    9.4 s   floor 7.9 s                              0.84                         6.1 GB
+//   1.3B passes 480x272x33   65.8 s   floor 32 s                               0.49 (disturbed)             6.4 GB
+// On the same kind of machine diffusers 0.42 with torch 2.13 takes 80 s and 2.5 GB for the first, 26 and 128 s for the
+// passes, and stable-diffusion.cpp 210, 34 and 167 s. Of decoding, convolutions take about half, norm and SiLU a quarter.
 
 using System.Diagnostics;
 using System.Globalization;
