@@ -1,4 +1,5 @@
 using Sora.Models;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sora.Sampling;
@@ -46,11 +47,14 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Acti
             }
             var (start, end) = Next(known, done);
             var length = end - start;
+            var (seen, hints) = (mask.narrow(2, start, length), conditioning.Hints?.narrow(2, start, length));
+            // A mask of zeros is no mask: the network takes the same path, and the result the same bits, as without windows.
+            var nothing = hints is null && seen.max().ToDouble() == 0;
             var part = new Conditioning
             {
-                Known = whole.narrow(2, start, length),
-                Mask = mask.narrow(2, start, length),
-                Hints = conditioning.Hints?.narrow(2, start, length),
+                Known = nothing ? null : whole.narrow(2, start, length),
+                Mask = nothing ? null : seen,
+                Hints = hints,
                 Control = conditioning.Control,
             };
             whole.narrow(2, start, length).copy_(pipeline.Sample(At(start, length, done), part, preview));
