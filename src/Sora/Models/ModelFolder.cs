@@ -50,7 +50,7 @@ public sealed class ModelFolder
             SchedulerPath = Inside("scheduler", "scheduler_config.json");
             var scheduler = ConfigFile.Read(SchedulerPath);
             SchedulerClass = scheduler.ClassName;
-            Preconditioning = SchedulerConfig.Read(SchedulerPath).Preconditioning;
+            Preconditioning = Preconditioning.Read(scheduler);
             if (Preconditioning is { } p && (p.First.Count != Vae.ZDim || p.Later.Count != Vae.ZDim))
                 throw SoraException.Failed($"{SchedulerPath}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Vae.ZDim} channels", "it is of another model; train or download it anew");
             FlowShift = scheduler.Has("flow_shift") ? scheduler.Number("flow_shift", 1) : scheduler.Number("shift", 1);

@@ -1,3 +1,4 @@
+using Sora.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -12,7 +13,7 @@ namespace Sora.Sampling;
 /// matching, with a variance for each channel: principal components differ a hundredfold in size, and neither their
 /// noise nor their signal has to pass through the network.
 /// </summary>
-/// <param name="First">Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, and its channels mean something else.</param>
+/// <param name="First">Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, in which nothing moves.</param>
 /// <param name="Later">Variance of each channel of the other latent frames, which stand for several.</param>
 public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<double> Later)
 {
@@ -32,6 +33,11 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
         var total = ((1 - sigma) * signal) + sigma.square();
         return ((sigma - signal) / total * x) - ((variance / total).sqrt() * output);
     }
+
+    /// <summary>What a scheduler's config says; null: the network gives the velocity.</summary>
+    internal static Preconditioning? Read(ConfigFile scheduler) => scheduler.Text("prediction_type", null) == SchedulerConfig.Preconditioned
+        ? new Preconditioning(scheduler.Numbers("first_latents_variance", []), scheduler.Numbers("latents_variance", []))
+        : null;
 
     /// <summary>The variances of normalised latents <c>[N, C, T, h, w]</c>, T at least 2.</summary>
     internal static Preconditioning Of(Tensor latents)

@@ -11,9 +11,6 @@ public sealed record SchedulerConfig
     /// <summary>What <c>prediction_type</c> says of networks that give the velocity, and of those whose answer must be turned into it.</summary>
     internal const string Flow = "flow_prediction", Preconditioned = "preconditioned";
 
-    /// <summary>How the network's answer becomes a velocity; null: it is one.</summary>
-    public Preconditioning? Preconditioning { get; init; }
-
     /// <summary>Name of the sampler.</summary>
     public string Sampler { get; init; } = "unipc";
 
@@ -59,7 +56,6 @@ public sealed record SchedulerConfig
             throw SoraException.Failed($"{path}: a scheduler for {prediction} models", "flow-matching models are supported");
         return new SchedulerConfig
         {
-            Preconditioning = prediction == Preconditioned ? new Preconditioning(file.Numbers("first_latents_variance", []), file.Numbers("latents_variance", [])) : null,
             Sampler = SamplerOf(name) ?? throw SoraException.Failed($"{path}: the scheduler {name} isn't supported", "name one with --sampler"),
             Shift = file.Number("flow_shift", file.Number("shift", 1)),
             Order = file.Int("solver_order", 2),

@@ -18,7 +18,7 @@ internal static class BlockTransform
     /// <summary>Sets the weights of encoder and decoder, and keeps training from changing them.</summary>
     /// <param name="weights">Of the VAE, by name.</param>
     /// <param name="config">Its sizes.</param>
-    /// <param name="data">The clips to fit; of stills, only first frames are.</param>
+    /// <param name="data">The clips to fit; stills are groups that stand still.</param>
     /// <param name="clips">How many clips in all.</param>
     public static void Fit(IReadOnlyDictionary<string, Tensor> weights, CausalVaeConfig config, TrainingData data, int clips)
     {
@@ -40,8 +40,13 @@ internal static class BlockTransform
                 if (shape.Frames > 1) later.Add(Blocks.Fold(folded.narrow(2, 1, shape.Frames - 1)));
             }
         }
-        SetLater(weights, later, config.ZDim);
-        SetFirst(weights, first, later, config.ZDim);
+        var (basis, variances) = later.Principal(config.ZDim);                   // [z, n], [z]
+        var offset = basis.mv(later.Mean).neg();
+        Copy(weights, "encoder.later.weight", basis);
+        Copy(weights, "encoder.later.bias", offset);
+        Copy(weights, "decoder.later.weight", basis.t());
+        Copy(weights, "decoder.later.bias", later.Mean);
+        SetFirst(weights, first, (basis.unflatten(1, -1, Blocks.Frames).sum(2), offset), variances);
         Freeze(weights);
     }
 
@@ -56,25 +61,18 @@ internal static class BlockTransform
     internal static Tensor Clips(ClipSource source, ClipShape shape, int first, int count) =>
         ClipBatches.Draw(source, shape, Seed + (ulong)first, count).Pixels();
 
-    private static void SetLater(IReadOnlyDictionary<string, Tensor> weights, Moments later, int count)
-    {
-        var (basis, _) = later.Principal(count);                                 // [count, n]
-        Copy(weights, "encoder.later.weight", basis);
-        Copy(weights, "encoder.later.bias", basis.mv(later.Mean).neg());
-        Copy(weights, "decoder.later.weight", basis.t());
-        Copy(weights, "decoder.later.bias", later.Mean);
-    }
-
     /// <summary>
     /// A first frame has the latents of a group that stands still, so that a picture is worth the same, and means the same
     /// to the transformer, wherever it is. It is decoded by least squares from them, with as much doubt as a transformer's
     /// error of <see cref="Doubt"/> of each channel's deviation gives: channels of motion say nothing about it.
     /// </summary>
-    private static void SetFirst(IReadOnlyDictionary<string, Tensor> weights, Moments first, Moments later, int count)
+    /// <param name="weights">Of the VAE, by name.</param>
+    /// <param name="first">What first frames are like.</param>
+    /// <param name="encode">The transform of a frame that stands still for a group, [z, n / 4] and [z].</param>
+    /// <param name="variances">Of each channel in groups, [z].</param>
+    private static void SetFirst(IReadOnlyDictionary<string, Tensor> weights, Moments first, (Tensor Basis, Tensor Offset) encode, Tensor variances)
     {
-        var (basis, variances) = later.Principal(count);
-        var still = basis.unflatten(1, -1, Blocks.Frames).sum(2);                // [count, n / 4]
-        var offset = basis.mv(later.Mean).neg();
+        var (still, offset) = encode;
         var known = still.mm(first.Covariance).mm(still.t()) + (variances * (Doubt * Doubt)).diag();
         var (squares, directions) = linalg.eigh(known);
         var decode = first.Covariance.mm(still.t()).mm(directions / squares).mm(directions.t());

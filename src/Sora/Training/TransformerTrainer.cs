@@ -67,7 +67,7 @@ public static class TransformerTrainer
             Vae = vae,
             Tokenizer = tokenizer,
             TextLength = MiniPreset.TextLength,
-            Preconditioning = from is null ? Preconditioning.Of(sample) : SchedulerConfig.Read(Path.Combine(from, "scheduler", "scheduler_config.json")).Preconditioning,
+            Preconditioning = from is null ? Preconditioning.Of(sample) : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json"))),
             Seed = options.Seed,
         };
         TransformerParts Opened(string folder, bool trainable)
