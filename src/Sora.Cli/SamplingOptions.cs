@@ -34,9 +34,11 @@ internal static class SamplingOptions
     public static readonly Option<Offload?> Offload = Options.Value(
         "--offload", "none|sequential|blocks=N", "Blocks of transformer and text encoder that stay in memory: all (default; those of GGUF and fp8 files as they are stored), none, or N; the others are read, and widened, when they run",
         Models.Offload.Parse);
-    public static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what the run needs (tokens, memory, operations), and stop" };
+    public static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what the run needs (memory, operations), and stop" };
     public static readonly Option<string?> Preview = Text("--preview", "FILE", "Show the current estimate in this picture (a row of frames) or video, every few steps");
     public static readonly Option<string?> Checkpoint = Text("--checkpoint", "FILE", "Keep the state here after every step, for --resume; removed at the end");
+
+    private static FreeMemory? free;
 
     /// <summary>In the order in which help lists them.</summary>
     public static readonly Symbol[] All =
@@ -101,20 +103,17 @@ internal static class SamplingOptions
         return file.Tensors.ContainsKey(name) ? file.Copy(name) : throw SoraException.Failed($"{path}: neither latent_tensor nor noise is in it");
     }
 
-    public static Precision Precision(ParseResult args) =>
-        Sampling.Precision.Parse(args.GetValue(Device), args.GetValue(Type)) with { Offload = args.GetValue(Offload) ?? Models.Offload.None };
+    /// <summary>Where and how a run computes.</summary>
+    public static Precision Precision(ParseResult args) => Planned(args).Required();
 
     /// <summary>Plans a run and refuses it where it doesn't fit.</summary>
     /// <returns>False where the plan was asked for, and printed, instead of the run.</returns>
-    public static bool Plan(ParseResult args, Run run, ModelFolder model, SamplingSettings settings)
+    public static bool Plan(ParseResult args, Run run, ModelFolder model, SamplingSettings settings, Given given)
     {
         var calls = settings.MakeSchedule(ModelDefaults.Of(model).Scheduler).Calls;
-        var isHalf = args.GetValue(Type) is { } type
-            ? type != "f32"
-            : args.GetValue(Device) is { } device ? device != "cpu" : Sampling.Precision.Default().Type != TorchSharp.torch.float32;
-        var bytes = isHalf ? sizeof(short) : sizeof(float);
-        var offload = args.GetValue(Offload) ?? Models.Offload.None;
-        MemoryPlan Of(SamplingSettings other, bool streamed = false) => MemoryPlan.Of(model, other, calls, bytes, streamed ? Models.Offload.Sequential : offload);
+        var precision = Planned(args);
+        MemoryPlan Of(SamplingSettings other, bool streamed = false) =>
+            MemoryPlan.Of(model, other, given, calls, streamed ? precision with { Offload = Models.Offload.Sequential } : precision);
         var longest = Math.Min(settings.Frames, VideoSize.WholeFrames(model, settings.Window));
         var plan = Of(settings with { Frames = longest });
         model.Check();
@@ -123,7 +122,9 @@ internal static class SamplingOptions
             foreach (var line in plan.Lines()) run.Out.WriteLine(line);
             return false;
         }
-        if (args.GetValue(Device) is null or "cpu") plan.Require(MemoryPlan.Available(), Of, model, settings);
+        // Of the clips of a pipe the first one asks: those behind it find the weights that it left, and take them.
+        free ??= FreeMemory.Of(precision.Required().Device);
+        plan.Require(free, Of, model, settings);
         return true;
     }
 
@@ -178,6 +179,10 @@ internal static class SamplingOptions
     private static (ClipTime At, string Prompt) ParsePromptAt(string text) => text.Split('=', 2) is [var at, { Length: > 0 } prompt]
         ? (ClipTime.Parse(at), prompt)
         : throw SoraException.Usage($"'{text}' is not a prompt at a time", "write 4s=\"it stops\"");
+
+    /// <summary>As <see cref="Precision"/>, whether the device can be had or not.</summary>
+    private static Precision Planned(ParseResult args) =>
+        Sampling.Precision.Parse(args.GetValue(Device), args.GetValue(Type)) with { Offload = args.GetValue(Offload) ?? Models.Offload.None };
 
     private static Option<double?> Number(string name, string description) =>
         Options.Value(name, "X", description, text =>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 
@@ -13,10 +14,14 @@ internal static partial class Memory
 {
     /// <param name="sora">The program.</param>
     /// <param name="models">The folder of the tests' reference models.</param>
-    public static void Run(string sora, string models)
+    /// <param name="codec">Only the verbs that encode and decode.</param>
+    public static void Run(string sora, string models, bool codec)
     {
         var t2v = Path.Combine(models, "wan21-t2v");
         var ti2v = Path.Combine(models, "wan22-ti2v");
+        CheckCodec(sora, "2.1", t2v, new() { ["base_dim"] = 48 });
+        CheckCodec(sora, "2.2", ti2v, new() { ["base_dim"] = 48, ["decoder_base_dim"] = 64 });
+        if (codec) return;
         var vace = Path.Combine(models, "wan21-vace");
         var cat = Path.Combine(Path.GetTempPath(), "sora-bench-cat.pgm");
         File.WriteAllText(cat, "P2 1 1 255 128");
@@ -26,8 +31,7 @@ internal static partial class Memory
         Check(sora, "control", vace, "sampling", "--size 256x256 --frames 33", new() { ["transformer"] = Transformer(6, 3072, 3) });
         Check(sora, "a known frame", ti2v, "sampling", $"--size 640x512 --frames 49 --image {cat}", new() { ["transformer"] = Transformer(3, 1536, 2) });
         Check(sora, "text", t2v, "text", "--size 32x32 --frames 1 --text-length 512", new() { ["text_encoder"] = Text(), ["transformer"] = new() { ["text_dim"] = 512 } });
-        Check(sora, "decode, 2.1", t2v, "decode", "--size 192x192 --frames 9", new() { ["vae"] = new() { ["base_dim"] = 48 } });
-        Check(sora, "decode, 2.2", ti2v, "decode", "--size 192x192 --frames 9", new() { ["vae"] = new() { ["base_dim"] = 48, ["decoder_base_dim"] = 64 } });
+        Check(sora, "mask channels", Path.Combine(models, "wan21-i2v"), "encode", $"--size 192x192 --frames 33 --image {cat}", new() { ["vae"] = new() { ["base_dim"] = 48 } });
         File.Delete(cat);
     }
 
@@ -40,18 +44,39 @@ internal static partial class Memory
     {
         using var sibling = Sibling.Create(like, sizes);
         string[] Generate(string model, params string[] more) => ["generate", "cat", "--model", model, "--steps", "1", "--seed", "1", "--quiet", .. options.Split(' '), .. more];
-        var line = Output(sora, Generate(sibling.Folder, "--dry-run")).Split('\n').First(text => text.StartsWith(stage, StringComparison.Ordinal));
-        var plan = Amount().Matches(line)[^1];
-        var planned = double.Parse(plan.Groups[1].ValueSpan, CultureInfo.InvariantCulture) * (plan.Groups[2].Value == "GB" ? 1024 : 1) - 300;
+        var planned = Planned(Output(sora, Generate(sibling.Folder, "--dry-run")), stage);
         var clip = Path.Combine(sibling.Folder, "clip.latent");
-        double Peak(string model)
+        var none = Measure(sora, ["generate", "cat", "--model", like, "--size", "32x32", "--frames", "1", .. options.Contains("--image") ? options.Split(' ')[^2..] : [], "--steps", "1", "--seed", "1", "--quiet", "-o", clip]);
+        Report(name, planned, Measure(sora, Generate(sibling.Folder, "-o", clip)), none);
+    }
+
+    /// <summary>Encodes and decodes a video.</summary>
+    private static void CheckCodec(string sora, string kind, string like, JsonObject vae)
+    {
+        const int side = 192, frames = 9;
+        using var sibling = Sibling.Create(like, new Dictionary<string, JsonObject> { ["vae"] = vae });
+        string Inside(string file) => Path.Combine(sibling.Folder, file);
+        var frame = new byte[side * side * 3 / 2];
+        File.WriteAllBytes(Inside("in.y4m"), [.. Encoding.ASCII.GetBytes($"YUV4MPEG2 W{side} H{side} F16:1 C420\n"), .. Enumerable.Repeat((byte[])[.. "FRAME\n"u8, .. frame], frames).SelectMany(bytes => bytes)]);
+        void Of(string verb, string from, string to)
         {
-            var made = Measure(sora, Generate(model, "-o", clip));
-            return stage == "decode" ? Measure(sora, ["decode", clip, "--model", model, "--quiet", "-o", Path.Combine(sibling.Folder, "clip.y4m")]) : made;
+            var planned = Planned(Output(sora, [verb, Inside(from), "--model", sibling.Folder, "--dry-run"]), verb);
+            Measure(sora, ["encode", Inside("in.y4m"), "--model", like, "--size", "32x32", "--frames", "1", "--quiet", "-o", Inside("none.latent")]);
+            var none = Measure(sora, [verb, verb == "encode" ? Inside(from) : Inside("none.latent"), "--model", like, .. verb == "encode" ? (string[])["--size", "32x32", "--frames", "1"] : [], "--quiet", "-o", Inside($"none.{to}")]);
+            Report($"{verb}, {kind}", planned, Measure(sora, [verb, Inside(from), "--model", sibling.Folder, "--quiet", "-o", Inside(to)]), none);
         }
-        var none = Measure(sora, ["generate", "cat", "--model", like, "--size", "32x32", "--frames", "1", "--steps", "1", "--seed", "1", "--quiet", "-o", clip]);
-        var measured = Peak(sibling.Folder) - none;
-        Console.WriteLine($"{name,-26} planned {planned,6:f0} MB, measured {measured,6:f0} MB, {planned / measured:f2} (runtime {none:f0} MB)");
+        Of("encode", "in.y4m", "clip.latent");
+        Of("decode", "clip.latent", "out.y4m");
+    }
+
+    private static void Report(string name, double planned, double peak, double none) =>
+        Console.WriteLine($"{name,-26} planned {planned,6:f0} MB, measured {peak - none,6:f0} MB, {planned / (peak - none):f2} (runtime {none:f0} MB)");
+
+    /// <summary>Megabytes that a plan says for a stage, without what it adds for the program.</summary>
+    private static double Planned(string plan, string stage)
+    {
+        var amount = Amount().Matches(plan.Split('\n').First(line => line.StartsWith(stage, StringComparison.Ordinal)))[^1];
+        return double.Parse(amount.Groups[1].ValueSpan, CultureInfo.InvariantCulture) * (amount.Groups[2].Value == "GB" ? 1024 : 1) - 300;
     }
 
     private static string Output(string program, string[] arguments)

@@ -23,9 +23,9 @@ using TorchSharp;
 using static TorchSharp.torch;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
-if (args is ["memory", var sora, var models])
+if (args is ["memory", var sora, var models, ..])
 {
-    Sora.Bench.Memory.Run(sora, models);
+    Sora.Bench.Memory.Run(sora, models, args.ElementAtOrDefault(3) == "codec");
     return;
 }
 var load = Stopwatch.StartNew();

@@ -39,16 +39,17 @@ internal static class Decode
             new("sora decode ball.latent -o frames/%04d.png", "Write each frame as a picture"),
             new("sora decode ball.latent | ffmpeg -v error -i - -y ball.avi", "Hand the frames to another program"),
         ],
-    }.With(ClipName, Output, Model, ModelOptions.Vae, Format, Crf, Fps, Space);
+    }.With(ClipName, Output, Model, ModelOptions.Vae, Format, Crf, Fps, Space, SamplingOptions.DryRun);
 
     private static void Body(ParseResult args, Run run)
     {
         var output = args.GetValue(Output)!;
         var format = args.GetValue(Format) is { } name ? VideoWriter.ParseFormat(name) : output == "-" ? VideoFormat.Y4m : VideoWriter.FormatOf(output);
+        var plans = args.GetValue(SamplingOptions.DryRun);
         // Refuses a terminal before anything is read.
-        using var stream = output == "-" ? run.OpenOutput("video.mp4") : null;
+        using var stream = output == "-" && !plans ? run.OpenOutput("video.mp4") : null;
         using var codecs = new Codecs();
-        var number = 0;
+        var (number, free) = (0, (FreeMemory?)null);
         foreach (var clip in ClipPipe.Read(run, args.GetValue(ClipName)!, Enum.Parse<LatentSpace>(args.GetValue(Space)!, ignoreCase: true)))
         {
             number++;
@@ -66,6 +67,14 @@ internal static class Decode
                 Format = format,
                 Crf = args.GetValue(Crf),
             };
+            var plan = new VaeStages(model, new FrameSize(options.Width, options.Height), options.Frames.Value, FrameCodec.DefaultDevice).Decode();
+            if (plans)
+            {
+                run.Out.WriteLine(plan.Line);
+                continue;
+            }
+            free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
+            plan.Require(free, () => "decode it on a machine with more: a clip is a small file");
             using var writer = stream == null ? VideoWriter.Create(file, options, run.Cancel) : VideoWriter.Create(stream, options, run.Cancel);
             var done = 0;
             foreach (var frame in codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel))

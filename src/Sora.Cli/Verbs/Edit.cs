@@ -58,7 +58,7 @@ internal static class Edit
         var (model, found) = SamplingOptions.ForClip(args, run, clip);
         var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
         var settings = found with { Prompt = prompt, Seed = seed, Strength = args.GetValue(Strength) ?? (isRegion ? 1 : 0.6) };
-        if (!SamplingOptions.Plan(args, run, model, settings)) return null;
+        if (!SamplingOptions.Plan(args, run, model, settings, new Given { Latents = isRegion })) return null;
         var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
         var pipeline = pipelines.For(model);
         using var known = pipeline.Normalised(clip);

@@ -38,7 +38,7 @@ internal static class Encode
             new("sora encode holiday.mp4 --start 1s --duration 2s --size 128x96 -o holiday.latent", "Take two seconds of a video"),
             new("sora encode ball.png -o ball.latent", "Turn a picture into a clip of one frame"),
         ],
-    }.With(Media, Output, Model, ModelOptions.Vae, Size, FitOption, Fps, Start, Duration, Frames, Options.Store);
+    }.With(Media, Output, Model, ModelOptions.Vae, Size, FitOption, Fps, Start, Duration, Frames, SamplingOptions.DryRun, Options.Store);
 
     private static void Body(ParseResult args, Run run)
     {
@@ -47,6 +47,12 @@ internal static class Encode
             throw SoraException.Usage("nothing to read: standard input is a terminal", "name a video or a picture: sora encode holiday.mp4");
         var model = ModelFolder.Open(args.GetValue(Model), ModelOptions.Paths(args));
         if (args.GetValue(Size) is { } wanted) RequireDivisible(wanted, model.Vae.SpatialFactor);
+        if (args.GetValue(SamplingOptions.DryRun))
+        {
+            using var reader = Open(media, model, args, run);
+            run.Out.WriteLine(Plan(reader, model, Target(reader, model, args, run)).Line);
+            return;
+        }
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
             using var reader = Open(media, model, args, run);
@@ -72,7 +78,9 @@ internal static class Encode
     private static Clip Read(VideoReader reader, ModelFolder model, ParseResult args, Run run)
     {
         var size = args.GetValue(Size);
-        var target = size ?? Divisible(reader, model.Vae.SpatialFactor, run.Reporter);
+        var target = Target(reader, model, args, run);
+        var free = FreeMemory.Of(FrameCodec.DefaultDevice);
+        Plan(reader, model, target).Require(free, () => Smaller(reader, model, target, free));
         var fit = Enum.Parse<Fit>(args.GetValue(FitOption)!, ignoreCase: true);
         using var codec = FrameCodec.Open(model);
         var (latents, seen) = codec.Encode(reader.Frames().Select(Fitted), run.Cancel);
@@ -103,6 +111,25 @@ internal static class Encode
                 ? frame.Crop((frame.Width - target.Width) / 2, (frame.Height - target.Height) / 2, target.Width, target.Height)
                 : Resample.ToSize(frame, target.Width, target.Height, fit);
         }
+    }
+
+    private static FrameSize Target(VideoReader reader, ModelFolder model, ParseResult args, Run run) =>
+        args.GetValue(Size) ?? Divisible(reader, model.Vae.SpatialFactor, run.Reporter);
+
+    /// <summary>What encoding takes; of media that don't say how long they are, what their first seconds take.</summary>
+    private static Stage Plan(VideoReader reader, ModelFolder model, FrameSize size) =>
+        new VaeStages(model, size, reader.ExpectedFrames ?? (int)Math.Ceiling(2 * reader.Fps), FrameCodec.DefaultDevice).Encode();
+
+    /// <summary>A size that fits.</summary>
+    private static string Smaller(VideoReader reader, ModelFolder model, FrameSize size, FreeMemory free)
+    {
+        var unit = model.Vae.SpatialFactor;
+        for (var part = 15; part >= 1; part--)
+        {
+            var less = new FrameSize(Math.Max(1, size.Width * part / 16 / unit) * unit, Math.Max(1, size.Height * part / 16 / unit) * unit);
+            if (Plan(reader, model, less).Needed <= free.Bytes) return $"--size {less} fits";
+        }
+        return "the weights alone don't fit: take a smaller model";
     }
 
     private static void RequireDivisible(FrameSize size, int factor)

@@ -48,7 +48,7 @@ internal static class Extend
                 var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
                 var settings = found with { Prompt = prompt ?? clip.Info.Prompt ?? "", Seed = seed };
                 var piece = settings with { Frames = Math.Max(1, settings.Window) };
-                if (!SamplingOptions.Plan(args, run, model, piece)) continue;
+                if (!SamplingOptions.Plan(args, run, model, piece, new Given { Latents = true, Joins = loop || before is not null })) continue;
                 var joins = new Joins(pipelines.For(model), settings, run.Cancel);
                 var longer = clip;
                 if (loop) longer = joins.Loop(clip, (after ?? ClipTime.Seconds(1)).Length(settings.Fps));

@@ -65,7 +65,14 @@ internal static class Generate
         if (args.GetValue(Experts) == "low") throw SoraException.Usage("--experts low goes on with what --experts high began", "add --resume CLIP");
         var model = SamplingOptions.Open(args, run);
         var settings = Settings(args, run, model) with { Prompt = prompt };
-        if (!SamplingOptions.Plan(args, run, model, settings)) return;
+        var given = new Given
+        {
+            First = args.GetValue(First) is not null,
+            Others = args.GetValue(Last) is not null || args.GetValue(Keyframes)!.Length > 0,
+            Control = args.GetValue(ControlFile) is not null,
+            Preview = args.GetValue(SamplingOptions.Preview) is not null,
+        };
+        if (!SamplingOptions.Plan(args, run, model, settings, given)) return;
 
         var (output, count) = (args.GetValue(Output)!, args.GetValue(Count) ?? 1);
         if (count > 1 && output != "-" && ClipPipe.Numbered(output, 1) == output)

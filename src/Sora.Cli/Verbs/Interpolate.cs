@@ -36,7 +36,7 @@ internal static class Interpolate
             RequireAlike(found, other, second);
             var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
             var settings = found with { Prompt = args.GetValue(Prompt) ?? from.Info.Prompt ?? "", Seed = seed };
-            if (!SamplingOptions.Plan(args, run, model, settings with { Frames = settings.Window })) return;
+            if (!SamplingOptions.Plan(args, run, model, settings with { Frames = settings.Window }, new Given { Latents = true, Joins = true })) return;
             using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
             var between = new Joins(pipeline, settings, run.Cancel).Between(
                 (from, (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames)),

@@ -93,14 +93,14 @@ internal sealed class CausalConv
     public bool Fuses(Tensor x) => x.device_type == DeviceType.CPU && x.dtype == float32 && Ops.Frozen(x, weight);
 
     /// <summary>The same of SiLU of the norm of <paramref name="x"/>, without memory for these; where it fuses.</summary>
-    public Tensor Forward(Tensor x, ChannelNorm norm, StreamMemory memory)
+    public Tensor Forward(Tensor x, ChannelNorm norm, StreamMemory memory, bool spends)
     {
         using var scope = NewDisposeScope();
-        if (!memory.IsFirstChunk || x.shape[2] > 1)
-            return Convolve(memory.Extend(this, x, target => norm.Activate(x, target))).MoveToOuterDisposeScope();
-        var y = empty(x.shape, x.dtype, x.device);
-        norm.Activate(x, y);
-        return Forward(y, memory).MoveToOuterDisposeScope();
+        var isFirst = memory.IsFirstChunk && x.shape[2] == 1;
+        var y = isFirst ? empty(x.shape, x.dtype, x.device) : memory.Extend(this, x, target => norm.Activate(x, target));
+        if (isFirst) norm.Activate(x, y);
+        if (spends) x.Dispose();
+        return (isFirst ? Forward(y, memory) : Convolve(y)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -193,7 +193,7 @@ internal sealed class NormConv(ChannelNorm norm, CausalConv conv)
     public Tensor Forward(Tensor x, StreamMemory memory, Trace trace = default, bool spends = false)
     {
         using var scope = NewDisposeScope();
-        if (trace.Observer is null && conv.Fuses(x)) return conv.Forward(x, norm, memory).MoveToOuterDisposeScope();
+        if (trace.Observer is null && conv.Fuses(x)) return conv.Forward(x, norm, memory, spends).MoveToOuterDisposeScope();
         var y = norm.Forward(x);
         if (spends) x.Dispose();
         trace.Show("", y);

@@ -75,7 +75,7 @@ internal sealed class VaeEncoderNetwork : IVaeNetwork
             trace.Show($"down_blocks.{i}", x);
         }
         x = midBlock.Forward(x, memory, trace.Of("mid_block"));
-        x = head.Forward(x, memory, trace.Of("norm_out"));
+        x = head.Forward(x, memory, trace.Of("norm_out"), spends: true);
         trace.Show("conv_out", x);
         memory.EndChunk();
         return quantConv.Forward(x).MoveToOuterDisposeScope();
@@ -169,7 +169,7 @@ internal sealed class VaeDecoderNetwork : IVaeNetwork
             x.Dispose();
             x = y;
         }
-        x = head.Forward(x, memory, trace.Of("norm_out"));
+        x = head.Forward(x, memory, trace.Of("norm_out"), spends: true);
         trace.Show("conv_out", x);
         memory.EndChunk();
         return x.MoveToOuterDisposeScope();

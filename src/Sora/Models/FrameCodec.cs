@@ -16,12 +16,16 @@ public sealed class FrameCodec : IDisposable
 
     private FrameCodec(CausalVaeConfig config, Weights weights) => (_weights, _vae) = (weights, new CausalVae(config, weights));
 
+    /// <summary>Where it computes if nothing else is said.</summary>
+    public static Device DefaultDevice => cuda.is_available() ? CUDA : CPU;
+
     /// <summary>Loads the VAE of a model.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="device">Where it computes; null for <see cref="DefaultDevice"/>.</param>
     /// <exception cref="SoraException">Its weights are missing or broken.</exception>
-    public static FrameCodec Open(ModelFolder model)
+    public static FrameCodec Open(ModelFolder model, Device? device = null)
     {
-        var device = cuda.is_available() ? CUDA : CPU;
-        var weights = Weights.From(model.OpenWeights("vae"), new WeightsOptions { Device = device, DType = float32 });
+        var weights = Weights.From(model.OpenWeights("vae"), new WeightsOptions { Device = device ?? DefaultDevice, DType = float32 });
         try
         {
             return new FrameCodec(model.Vae, weights);

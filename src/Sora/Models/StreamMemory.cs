@@ -47,10 +47,9 @@ internal sealed class StreamMemory : IDisposable
     /// <summary>Remembers a copy of <paramref name="frames"/> instead of what was there.</summary>
     public void Keep(object layer, Tensor frames)
     {
-        // A copy, because a view would hold on to the whole chunk.
-        var copy = frames.clone().DetachFromDisposeScope();
         if (slots.Remove(layer, out var old)) old.Dispose();
-        slots[layer] = copy;
+        // A copy, because a view would hold on to the whole chunk.
+        slots[layer] = frames.clone().DetachFromDisposeScope();
     }
 
     /// <summary>The last two frames before <paramref name="x"/>, zeros where there were none.</summary>

@@ -36,7 +36,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     {
         pipeline.Require(Ability.Extend);
         using var scope = NewDisposeScope();
-        using var codec = FrameCodec.Open(pipeline.Model);
+        using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
         // What precedes is made in pieces, the last one first, that see the start of what follows.
         var piece = Math.Max(1, Windows.Latents(settings.Window, group) - Overlap - 1);
         var following = Frames(clip, codec).Take(1 + Overlap * group).ToList();
@@ -61,7 +61,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     {
         pipeline.Require(Ability.Loop);
         using var scope = NewDisposeScope();
-        using var codec = FrameCodec.Open(pipeline.Model);
+        using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
         var old = pipeline.Normalised(clip);
         var tail = (int)Math.Min(old.shape[2], Overlap);
         var start = Frames(clip, codec).Take(1 + Overlap * group).ToList();
@@ -79,7 +79,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     {
         pipeline.Require(Ability.Interpolate);
         using var scope = NewDisposeScope();
-        using var codec = FrameCodec.Open(pipeline.Model);
+        using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
         var before = Frames(from.Clip, codec).Take(from.Frame + 1).TakeLast(1 + Overlap * group).ToList();
         before = before[^FrameCodec.Encodable(before.Count, pipeline.Model.Vae)..];
         var after = Frames(to.Clip, codec).Skip(to.Frame).Take(1 + Overlap * group).ToList();

@@ -19,6 +19,26 @@ public sealed record Stage(string Name, long Weights, long Activations, double F
     /// long as there is room.
     /// </summary>
     public long Streamed { get; init; }
+
+    /// <summary>What it needs as a line of text.</summary>
+    public string Line => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{Name,-9} weights {Size(Weights)}{(Streamed > 0 ? $" and {Size(Streamed)} in files" : "")}, peak {Size(Needed)}, {Flops / 1e12:0.###} TFLOP");
+
+    /// <summary>Bytes at its peak, with the program, libtorch and its workspaces.</summary>
+    public long Needed => (300L << 20) + Peak;
+
+    /// <summary>Refuses a stage that doesn't fit into memory, before anything is loaded.</summary>
+    /// <param name="free">What may be used.</param>
+    /// <param name="advice">What would fit, asked for if it doesn't.</param>
+    /// <exception cref="SoraException">It doesn't fit; the hint is the advice.</exception>
+    public void Require(FreeMemory free, Func<string> advice)
+    {
+        if (Needed > free.Bytes) throw SoraException.Failed($"{Name} needs {Size(Needed)} and {Size(free.Bytes)} are free{free.Where}", advice());
+    }
+
+    private static string Size(long bytes) => string.Create(
+        CultureInfo.InvariantCulture, $"{(bytes >= 1L << 30 ? bytes / (double)(1L << 30) : bytes / (double)(1L << 20)):0.0} {(bytes >= 1L << 30 ? "GB" : "MB")}");
 }
 
 /// <summary>
@@ -29,79 +49,60 @@ public sealed record Stage(string Name, long Weights, long Activations, double F
 /// <param name="Stages">The stages in their order; decoding is another program's, but its need is told here.</param>
 public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
 {
-    /// <summary>Program, libtorch and its workspaces.</summary>
-    private const long Base = 300L << 20;
-
     /// <summary>The largest stage that runs in this program.</summary>
     public Stage Largest => Stages.Where(stage => stage.Name != "decode").MaxBy(stage => stage.Peak)!;
 
     /// <summary>The plan of a run.</summary>
     /// <param name="model">The model.</param>
     /// <param name="settings">What is to be made.</param>
+    /// <param name="given">What of it is given.</param>
     /// <param name="calls">Model calls of the schedule.</param>
-    /// <param name="bytes">Bytes of a number in the type that the model computes in.</param>
-    /// <param name="offload">How much of transformer and text encoder stays in memory.</param>
-    public static MemoryPlan Of(ModelFolder model, SamplingSettings settings, int calls, int bytes, Offload offload)
+    /// <param name="precision">Where and in which type the model computes, and how much of it stays in memory.</param>
+    public static MemoryPlan Of(ModelFolder model, SamplingSettings settings, Given given, int calls, Precision precision)
     {
         var shape = settings.LatentShape(model.Vae);
         var config = model.Transformer;
         var tokens = shape[2] * (shape[3] / config.PatchSize.Rows) * (shape[4] / config.PatchSize.Columns);
-        var passes = settings.Guidance > 1 ? 2 : 1;
-        var held = HeldWeights.OfTransformer(model, offload);
-        var stages = new List<Stage>
+        var (passes, bytes) = (settings.Guidance > 1 ? 2 : 1, precision.Bytes);
+        var held = HeldWeights.OfTransformer(model, precision.Offload);
+        var vae = new VaeStages(model, new FrameSize(settings.Width, settings.Height), settings.Frames, precision.Device);
+        var sampling = Sampling(model, settings, tokens, passes, bytes) with
         {
-            Text(model, settings, passes, bytes, offload),
-            Sampling(model, settings, tokens, passes, bytes) with
-            {
-                Weights = held.Elements * bytes,
-                Streamed = held.Streamed,
-                Flops = (double)calls * passes * PassFlops(config, tokens, settings.TextLength),
-            },
-            Decoding(model, settings),
+            Weights = held.Elements * bytes + (given.KeepsVae ? vae.Weights : 0),
+            Streamed = held.Streamed,
+            Flops = (double)calls * passes * PassFlops(config, tokens, settings.TextLength),
         };
-        return new MemoryPlan(tokens, stages);
+        // Frames that show pictures, those of clips that are joined, and those of a preview are decoded and encoded beside the transformer.
+        var isShown = given.Others && GuideBuilder.FamilyOf(model) is Family.TokenTimesteps or Family.Renoise;
+        Stage?[] stages =
+        [
+            vae.Conditions(given, bytes),
+            Text(model, settings, passes, precision),
+            sampling,
+            isShown || given.KeepsVae ? vae.Frames(held.Elements * bytes) : null,
+            vae.Decode(),
+        ];
+        return new MemoryPlan(tokens, [.. stages.OfType<Stage>()]);
     }
 
     /// <summary>
     /// Refuses a run that doesn't fit into memory, before anything is loaded.
     /// </summary>
-    /// <param name="available">Bytes that may be used.</param>
+    /// <param name="free">What may be used.</param>
     /// <param name="smaller">The plan for other settings; with true, for weights that are streamed.</param>
     /// <param name="model">The model.</param>
     /// <param name="settings">What is to be made.</param>
     /// <exception cref="SoraException">It doesn't fit; the hint is the smallest change that does.</exception>
-    public void Require(long available, Func<SamplingSettings, bool, MemoryPlan> smaller, ModelFolder model, SamplingSettings settings)
+    public void Require(FreeMemory free, Func<SamplingSettings, bool, MemoryPlan> smaller, ModelFolder model, SamplingSettings settings)
     {
-        if (Base + Largest.Peak <= available) return;
-        bool Fits(SamplingSettings other, bool streamed) => Base + smaller(other, streamed).Largest.Peak <= available;
-        var advice = Fits(settings, true) ? "--offload sequential fits"
+        bool Fits(SamplingSettings other, bool streamed) => smaller(other, streamed).Largest.Needed <= free.Bytes;
+        Largest.Require(free, () => Fits(settings, true) ? "--offload sequential fits"
             : Advice(model, settings, other => Fits(other, false))
-            ?? (Advice(model, settings, other => Fits(other, true)) is { } change ? $"--offload sequential {change}" : null);
-        throw SoraException.Failed(
-            $"{Largest.Name} needs {Size(Base + Largest.Peak)} and {Size(available)} are free",
-            advice ?? "the weights alone don't fit: take a smaller model");
+            ?? (Advice(model, settings, other => Fits(other, true)) is { } change ? $"--offload sequential {change}" : "the weights alone don't fit: take a smaller model"));
     }
 
     /// <summary>The plan as lines of text.</summary>
-    public IEnumerable<string> Lines()
-    {
-        yield return $"{Tokens} tokens";
-        foreach (var stage in Stages)
-            yield return string.Create(
-                CultureInfo.InvariantCulture,
-                $"{stage.Name,-9} weights {Size(stage.Weights)}{(stage.Streamed > 0 ? $" and {Size(stage.Streamed)} in files" : "")}, peak {Size(Base + stage.Peak)}, {stage.Flops / 1e12:0.###} TFLOP");
-    }
-
-    /// <summary>Bytes that this machine, or the container, has left.</summary>
-    public static long Available()
-    {
-        var limit = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        const string Source = "/proc/meminfo";
-        if (!File.Exists(Source)) return limit;
-        var line = File.ReadLines(Source).FirstOrDefault(text => text.StartsWith("MemAvailable:", StringComparison.Ordinal));
-        var words = line?.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        return words is [_, var kilobytes, ..] ? Math.Min(limit, long.Parse(kilobytes, CultureInfo.InvariantCulture) << 10) : limit;
-    }
+    public IEnumerable<string> Lines() => Stages.Select(stage => stage.Line).Prepend($"{Tokens} tokens");
 
     /// <summary>A length or, if none is short enough, a size that fits.</summary>
     private static string? Advice(ModelFolder model, SamplingSettings settings, Func<SamplingSettings, bool> fits)
@@ -116,15 +117,16 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         return null;
     }
 
-    private static Stage Text(ModelFolder model, SamplingSettings settings, int passes, int bytes, Offload offload)
+    private static Stage Text(ModelFolder model, SamplingSettings settings, int passes, Precision precision)
     {
+        var bytes = precision.Bytes;
         if (!model.Has("text_encoder")) return new Stage("text", 0, 0, 0);
         var config = T5Config.From(model.Config("text_encoder"));
         var elements = Elements(model, "text_encoder");
         long inner = (long)config.NumHeads * config.DKv, length = Rows(settings);
         var activations = length * (4 * inner + 3L * config.DFf + 4L * config.DModel) * bytes + 3L * config.NumHeads * length * length * bytes;
         var used = elements - (double)config.VocabSize * config.DModel;
-        var held = HeldWeights.Of(model, "text_encoder", offload);
+        var held = HeldWeights.Of(model, "text_encoder", precision.Offload);
         return new Stage("text", held.Elements * bytes, activations, passes * 2 * length * used) { Streamed = held.Streamed };
     }
 
@@ -159,18 +161,9 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         return config.NumLayers * block;
     }
 
-    private static Stage Decoding(ModelFolder model, SamplingSettings settings)
-    {
-        var plan = new DecodePlan(model.Vae, settings);
-        return new Stage("decode", Elements(model, "vae") * sizeof(float), plan.Bytes, plan.Flops);
-    }
-
     private static long Elements(ModelFolder model, string part)
     {
         using var weights = model.OpenWeights(part);
         return weights.Tensors.Values.Sum(tensor => tensor.Elements);
     }
-
-    private static string Size(long bytes) => string.Create(
-        CultureInfo.InvariantCulture, $"{(bytes >= 1L << 30 ? bytes / (double)(1L << 30) : bytes / (double)(1L << 20)):0.0} {(bytes >= 1L << 30 ? "GB" : "MB")}");
 }

@@ -162,7 +162,7 @@ public sealed class Pipeline : IDisposable
     private HostTensor Shown(Tensor normalised, Tensor? known, IReadOnlyList<Still> stills)
     {
         if (stills.Count == 0) return ToRaw(normalised);
-        using var codec = FrameCodec.Open(model);
+        using var codec = FrameCodec.Open(model, precision.Device);
         return TensorIO.ToHost(new Refinement(codec, cancel).Pin(model.Vae.Denormalise(normalised).cpu(), known, stills));
     }
 

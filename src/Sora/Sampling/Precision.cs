@@ -12,6 +12,9 @@ public sealed record Precision(Device Device, ScalarType Type)
     /// <summary>How much of transformer and text encoder stays there.</summary>
     public Offload Offload { get; init; }
 
+    /// <summary>Bytes of a number.</summary>
+    public int Bytes => Type == float32 ? sizeof(float) : sizeof(short);
+
     /// <summary>How weights are loaded.</summary>
     public WeightsOptions Options => new() { Device = Device, DType = Type, Offload = Offload };
 
@@ -22,12 +25,18 @@ public sealed record Precision(Device Device, ScalarType Type)
     public static Precision Default() =>
         cuda.is_available() ? new(new Device(DeviceType.CUDA, 0), bfloat16) : new(new Device(DeviceType.CPU), float32);
 
+    /// <summary>The same, if it can be had.</summary>
+    /// <exception cref="SoraException">There is no such device.</exception>
+    public Precision Required() => Device.type != DeviceType.CUDA || cuda.is_available()
+        ? this
+        : throw SoraException.Failed("this build of libtorch has no CUDA, or finds no NVIDIA driver", "leave --device out to compute on the CPU");
+
     /// <summary>
-    /// The device and the type that a user names.
+    /// The device and the type that a user names, whether they can be had or not.
     /// </summary>
     /// <param name="device"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>; null for the default.</param>
     /// <param name="type"><c>f32</c>, <c>bf16</c> or <c>f16</c>; null for the device's default.</param>
-    /// <exception cref="SoraException">There is no such device or type.</exception>
+    /// <exception cref="SoraException">They name none.</exception>
     public static Precision Parse(string? device, string? type)
     {
         var chosen = device is null ? Default() : ParseDevice(device);
@@ -46,8 +55,6 @@ public sealed record Precision(Device Device, ScalarType Type)
         if (device == "cpu") return new(new Device(DeviceType.CPU), float32);
         var index = device == "cuda" ? 0 : device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device[5..], out var given) ? given : -1;
         if (index < 0) throw SoraException.Usage($"there is no device '{device}'", "devices are cpu, cuda and cuda:N");
-        return cuda.is_available()
-            ? new(new Device(DeviceType.CUDA, index), bfloat16)
-            : throw SoraException.Failed("this build of libtorch has no CUDA, or finds no NVIDIA driver", "leave --device out to compute on the CPU");
+        return new(new Device(DeviceType.CUDA, index), bfloat16);
     }
 }

@@ -43,12 +43,15 @@ public class OffloadTests
         Assert.Equal(all, Run(new Offload(1)));
     }
 
+    private static MemoryPlan Plan(ModelFolder model, SamplingSettings settings, Offload offload) =>
+        MemoryPlan.Of(model, settings, new Given(), 1, new Precision(CPU, float32) { Offload = offload });
+
     /// <summary>What is held falls by what is streamed, but for two blocks at a time, without what the text's keys need.</summary>
     [Fact]
     public void ThePlanKnowsWhatStays()
     {
         var model = ModelFolder.Open(Golden.Path("models", "wan21-t2v"));
-        Stage Sampling(Offload offload) => MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, 1, 4, offload).Stages[1];
+        Stage Sampling(Offload offload) => Plan(model, ModelDefaults.Of(model).Settings, offload).Stages[1];
         var (all, one, none) = (Sampling(Offload.None), Sampling(new Offload(1)), Sampling(Offload.Sequential));
         var block = none.Streamed / model.Transformer.NumLayers;
         Assert.Equal(0, all.Streamed);
@@ -65,7 +68,7 @@ public class OffloadTests
     public void ThePlanKnowsWhatStaysOfTheTextEncoder()
     {
         var model = ModelFolder.Open(Golden.Path("models", "wan21-t2v"));
-        Stage Text(Offload offload) => MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, 1, 4, offload).Stages[0];
+        Stage Text(Offload offload) => Plan(model, ModelDefaults.Of(model).Settings, offload).Stages[0];
         var (all, none) = (Text(Offload.None), Text(Offload.Sequential));
         using var weights = model.OpenWeights("text_encoder");
         Assert.Equal(all.Weights, weights.Tensors.Values.Sum(tensor => tensor.Elements) * 4);
@@ -79,19 +82,19 @@ public class OffloadTests
     {
         var model = ModelFolder.Open(Golden.Path("models", "wan21-t2v"));
         var settings = ModelDefaults.Of(model).Settings with { Width = 16, Height = 16, Frames = 1, TextLength = 8 };
-        MemoryPlan Plan(SamplingSettings other, bool streamed) => MemoryPlan.Of(model, other, 1, 4, streamed ? Offload.Sequential : Offload.None);
-        var streamed = Plan(settings, true).Stages[1].Peak;
-        var program = (300L << 20) + streamed;
-        var error = Assert.Throws<SoraException>(() => Plan(settings, false).Require(program, Plan, model, settings));
+        MemoryPlan Smaller(SamplingSettings other, bool streamed) => Plan(model, other, streamed ? Offload.Sequential : Offload.None);
+        var card = new FreeMemory((300L << 20) + Smaller(settings, true).Stages[1].Peak, " on cuda:0");
+        var error = Assert.Throws<SoraException>(() => Smaller(settings, false).Require(card, Smaller, model, settings));
         Assert.Equal("--offload sequential fits", error.Hint);
-        Plan(settings, true).Require(program, Plan, model, settings);
+        Assert.EndsWith(" are free on cuda:0", error.Message);
+        Smaller(settings, true).Require(card, Smaller, model, settings);
     }
 
     [Fact]
     public void ThePlanCountsCompactWeightsAsTheyAreStored()
     {
         var model = ModelFolder.Open(Golden.Path("models", "fmt-gguf", "wan.gguf"), new PartPaths { Vae = Golden.Path("models", "fmt-vae21") });
-        var stage = MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, 1, 4, Offload.None).Stages[1];
+        var stage = Plan(model, ModelDefaults.Of(model).Settings, Offload.None).Stages[1];
         using var weights = Checkpoint.Open(model.Part("transformer"));
         var blocks = weights.Tensors.Values.Where(tensor => tensor.Name.StartsWith("blocks.")).ToList();
         var stored = blocks.Sum(tensor => weights.Stored(tensor.Name).Bytes);

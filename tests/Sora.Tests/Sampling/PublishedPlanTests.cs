@@ -3,7 +3,9 @@ using System.Text.Json.Nodes;
 using Sora.Clips;
 using Sora.Models;
 using Sora.Sampling;
+using TorchSharp;
 using Xunit;
+using static TorchSharp.torch;
 
 namespace Sora.Tests.Sampling;
 
@@ -50,7 +52,7 @@ public class PublishedPlanTests
     private static string Table()
     {
         var (rows, text) = (new List<(string Name, string Numbers)>(), "");
-        const string head = "| GB | tokens | bf16 | `--offload sequential` | files in bf16 | fp8 | Q8_0 | Q4_K | decode |\n|---|---|---|---|---|---|---|---|---|\n";
+        const string head = "| GB | tokens | bf16 | `--offload sequential` | files in bf16 | fp8 | Q8_0 | Q4_K | encode | decode |\n|---|---|---|---|---|---|---|---|---|---|\n";
         foreach (var published in All)
         {
             using var half = new HollowModel(published, DType.BF16);
@@ -59,22 +61,22 @@ public class PublishedPlanTests
             foreach (var (width, height) in ((int, int)[])[(832, 480), (1280, isLong ? 704 : 720)])
             {
                 MemoryPlan Plan(HollowModel model, Offload offload) => MemoryPlan.Of(
-                    model.Model, ModelDefaults.Of(model.Model).Settings with { Width = width, Height = height, Frames = isLong ? 121 : 81, Prompt = Prompt, Negative = Prompt }, 1, sizeof(short), offload);
+                    model.Model, ModelDefaults.Of(model.Model).Settings with { Width = width, Height = height, Frames = isLong ? 121 : 81, Prompt = Prompt, Negative = Prompt }, new Given(), 1, Card(offload));
                 static Stage Of(MemoryPlan plan, string stage) => plan.Stages.Single(one => one.Name == stage);
                 var (kept, streamed) = (Plan(half, Offload.None), Plan(half, Offload.Sequential));
                 var files = compact.Select(model => Of(Plan(model, Offload.None), "sampling")).ToList();
                 // Whatever they are stored in, blocks are widened to the same size when they run.
                 Assert.All(files, stage => Assert.Equal(Gigabytes(Of(streamed, "sampling").Peak), Gigabytes(stage.Peak)));
                 rows.Add((published.Name, string.Create(CultureInfo.InvariantCulture,
-                    $"{width}x{height}, {(isLong ? 121 : 81)} frames | {kept.Tokens} | {Gigabytes(Of(kept, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Streamed)} | {string.Join(" | ", files.Select(stage => Gigabytes(stage.Streamed)))} | {Gigabytes(Of(kept, "decode").Peak)} |\n")));
+                    $"{width}x{height}, {(isLong ? 121 : 81)} frames | {kept.Tokens} | {Gigabytes(Of(kept, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Streamed)} | {string.Join(" | ", files.Select(stage => Gigabytes(stage.Streamed)))} | {Gigabytes(new VaeStages(half.Model, new FrameSize(width, height), isLong ? 121 : 81, Card(Offload.None).Device).Encode().Peak)} | {Gigabytes(Of(kept, "decode").Peak)} |\n")));
             }
             if (published == All[0])
             {
                 var settings = ModelDefaults.Of(half.Model).Settings with { Width = 832, Height = 480, Frames = 1, Prompt = Prompt, Negative = Prompt };
-                Stage Text(HollowModel model, Offload offload) => MemoryPlan.Of(model.Model, settings, 1, sizeof(short), offload).Stages[0];
+                Stage Text(HollowModel model, Offload offload) => MemoryPlan.Of(model.Model, settings, new Given(), 1, Card(offload)).Stages.Single(stage => stage.Name == "text");
                 var texts = compact.Select(model => Text(model, Offload.None)).ToList();
                 text = string.Create(CultureInfo.InvariantCulture,
-                    $"| text encoder of all | | {Gigabytes(Text(half, Offload.None).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Streamed)} | {string.Join(" | ", texts.Select(stage => Gigabytes(stage.Streamed)))} | |\n");
+                    $"| text encoder of all | | {Gigabytes(Text(half, Offload.None).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Streamed)} | {string.Join(" | ", texts.Select(stage => Gigabytes(stage.Streamed)))} | | |\n");
             }
             foreach (var model in compact) model.Dispose();
         }
@@ -82,6 +84,8 @@ public class PublishedPlanTests
         var shared = rows.GroupBy(row => row.Numbers, (numbers, same) => $"| {string.Join(", ", same.Select(row => row.Name))}: {numbers}");
         return $"{head}{text}{string.Concat(shared)}";
     }
+
+    private static Precision Card(Offload offload) => new(new Device(DeviceType.CUDA, 0), bfloat16) { Offload = offload };
 
     private static string Gigabytes(long bytes) => (bytes / 1e9).ToString("0.0", CultureInfo.InvariantCulture);
 }
