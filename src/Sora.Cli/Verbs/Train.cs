@@ -30,7 +30,7 @@ internal static class Train
     private static readonly Option<string?> Cache = new("--cache") { Description = "Folder for encoded clips (training/latents in the output folder)", HelpName = "DIR" };
     private static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Updates in all (10000)");
     private static readonly Option<int?> Tokens = Options.Positive("--tokens", "N", "Latent tokens in a batch of the transformer (2048)");
-    private static readonly Option<double?> Rate = Number("--rate", "Learning rate of matrices (3e-3 for vae, 2e-3 for transformer)");
+    private static readonly Option<double?> Rate = Number("--rate", "Learning rate of matrices (3e-3); half of it for all else");
     private static readonly Option<double?> Ema = Number("--ema", "Decay of the running mean of the weights (0.998)");
     private static readonly Option<double?> Decay = Number("--decay", "Last part of the run over which the rate falls to zero (0.3)");
     private static readonly Option<int?> SampleEvery = Options.Positive("--sample-every", "N", "Steps between sheets of samples (1000)");
@@ -67,7 +67,7 @@ internal static class Train
         var folder = parse.GetValue(Folder) ?? throw SoraException.Usage("where to?", "name the model folder with -o DIR");
         var data = new TrainingData(Source(parse, run), Shapes(parse.GetValue(Clips)!, part));
         var vae = part == "vae";
-        var rate = parse.GetValue(Rate) ?? (vae ? 3e-3 : 2e-3);
+        var rate = parse.GetValue(Rate) ?? 3e-3;
         var options = new TrainingOptions(folder, parse.GetValue(Steps) ?? 10_000, new OptimizerOptions(rate, rate / 2))
         {
             Seed = seed,
