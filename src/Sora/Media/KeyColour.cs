@@ -17,10 +17,17 @@ public readonly record struct KeyColour
         ["blue"] = 0x1A42EB, ["purple"] = 0x8A26C7, ["pink"] = 0xFF7AB8, ["white"] = 0xF7F7F7, ["black"] = 0x121214,
     };
 
+    /// <summary>Part of the pictures that a tolerance takes when it is proposed.</summary>
+    private const double Proposed = 0.01;
+
+    /// <summary>Part of the pictures from which on a colour is named.</summary>
+    private const double Notable = 0.05;
+
+    private readonly string name;
     private readonly int rgb;
     private readonly double tolerance;
 
-    private KeyColour(int rgb, double tolerance) => (this.rgb, this.tolerance) = (rgb, tolerance);
+    private KeyColour(string name, int rgb, double tolerance) => (this.name, this.rgb, this.tolerance) = (name, rgb, tolerance);
 
     /// <summary>Reads <c>red</c>, <c>#e51a17</c> or <c>e51a17</c>, and a tolerance behind a colon: <c>red:0.4</c>.</summary>
     /// <exception cref="SoraException">The text is none of these.</exception>
@@ -33,7 +40,7 @@ public readonly record struct KeyColour
         var isTolerance = rest is null
             || (double.TryParse(rest, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out tolerance) && tolerance > 0);
         return isColour && isTolerance
-            ? new KeyColour(rgb, tolerance)
+            ? new KeyColour(name, rgb, tolerance)
             : throw SoraException.Usage($"'{text}' is not a colour", $"write #e51a17 or one of {string.Join(", ", Names.Keys)}, and perhaps a tolerance: red:0.4");
     }
 
@@ -48,13 +55,51 @@ public readonly record struct KeyColour
         return mask;
     }
 
-    private bool Has(ReadOnlySpan<byte> pixel)
+    /// <summary>Refuses pictures of which nothing has the colour, and says which tolerance would do and what colours they have.</summary>
+    /// <exception cref="SoraException">Nothing in them has it.</exception>
+    public void Require(IEnumerable<Image> pictures)
+    {
+        const int Steps = 100; // of the tolerance, from 0 to 1
+        var (within, named, pixels) = (new long[2 * Steps], Names.Keys.ToDictionary(colour => colour, _ => 0L), 0L);
+        foreach (var picture in pictures)
+        {
+            for (var i = 0; i < picture.Pixels.Length; i += Image.Channels)
+            {
+                var pixel = picture.Pixels.AsSpan(i, Image.Channels);
+                if (Has(pixel)) return;
+                within[Math.Min(within.Length - 1, (int)Math.Ceiling(Distance(rgb, pixel) * Steps))]++;
+                named[Nearest(pixel)]++;
+                pixels++;
+            }
+        }
+        var (needed, taken) = (0, within[0]);
+        while (taken < Proposed * pixels) taken += within[++needed];
+        var colours = named.Where(colour => colour.Value >= Notable * pixels).OrderByDescending(colour => colour.Value)
+            .Select(colour => $"{colour.Key} {100 * colour.Value / pixels} %");
+        throw SoraException.Usage(
+            string.Create(CultureInfo.InvariantCulture, $"nothing of the clip is {name} within a tolerance of {tolerance}"),
+            string.Create(CultureInfo.InvariantCulture, $"{name}:{(double)needed / Steps} takes what is nearest; by name its colours are {string.Join(", ", colours)}"));
+    }
+
+    private static string Nearest(ReadOnlySpan<byte> pixel)
+    {
+        var (nearest, least) = ("", double.PositiveInfinity);
+        foreach (var (name, rgb) in Names)
+        {
+            if (Distance(rgb, pixel) is var distance && distance < least) (nearest, least) = (name, distance);
+        }
+        return nearest;
+    }
+
+    private bool Has(ReadOnlySpan<byte> pixel) => Distance(rgb, pixel) <= tolerance;
+
+    private static double Distance(int rgb, ReadOnlySpan<byte> pixel)
     {
         double r = rgb >> 16, g = (rgb >> 8) & 255, b = rgb & 255;
         // The constant keeps black's hue from meaning anything.
         double own = r + g + b + 32, other = pixel[0] + pixel[1] + pixel[2] + 32;
         double red = pixel[0] / other - r / own, green = pixel[1] / other - g / own, blue = pixel[2] / other - b / own;
         var light = BrightnessWeight * (other - own) / 765;
-        return red * red + green * green + blue * blue + light * light <= tolerance * tolerance;
+        return Math.Sqrt(red * red + green * green + blue * blue + light * light);
     }
 }

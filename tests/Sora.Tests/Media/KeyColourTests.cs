@@ -27,4 +27,17 @@ public class KeyColourTests
     [InlineData("red:x")]
     [InlineData("")]
     public void What_is_no_colour_is_refused(string text) => Assert.Throws<SoraException>(() => KeyColour.Parse(text));
+
+    [Fact]
+    public void Where_nothing_has_a_colour_it_says_what_would_do()
+    {
+        var picture = new Image(10, 10, [.. Enumerable.Range(0, 100).SelectMany(i => (byte[])(i < 60 ? [23, 168, 46] : i < 99 ? [26, 66, 235] : [255, 120, 10]))]);
+        KeyColour.Parse("blue").Require([picture]);
+        var refusal = Assert.Throws<SoraException>(() => KeyColour.Parse("red:0.1").Require([picture]));
+        Assert.Equal("nothing of the clip is red within a tolerance of 0.1", refusal.Message);
+        // Of the orange hundredth red is 0.3 away.
+        Assert.Matches(@"^red:0\.[23]\d* takes what is nearest; by name its colours are green 60 %, blue 39 %$", refusal.Hint);
+        var tolerance = refusal.Hint!.Split(' ')[0];
+        KeyColour.Parse(tolerance).Require([picture]);
+    }
 }
