@@ -7,5 +7,11 @@ make=(sora generate "a red ball bounces on sand" --size 64x64 --frames 9 --steps
 "${make[@]}" --until 3 -o draft.latent
 sora decode draft.latent -o look.mp4
 sora generate --resume draft.latent -o resumed.latent
-for clip in whole resumed; do sora decode "$clip.latent" -o "$clip-%04d.png"; done
+
+# A long video is made in windows, over all of which the steps count.
+make=(sora generate "a red ball rolls left on sand" --size 64x64 --frames 33 --window 17 --steps 2 --seed 1)
+"${make[@]}" -o long.latent
+"${make[@]}" --until 3 | sora generate --resume - -o long-resumed.latent
+for clip in whole resumed long long-resumed; do sora decode "$clip.latent" -o "$clip-%04d.png"; done
 for frame in whole-*.png; do cmp "$frame" "resumed${frame#whole}"; done
+for frame in long-0*.png; do cmp "$frame" "long-resumed${frame#long}"; done

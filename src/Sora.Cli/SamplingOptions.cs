@@ -43,8 +43,8 @@ internal static class SamplingOptions
     /// <summary>In the order in which help lists them.</summary>
     public static readonly Symbol[] All =
     [
-        Model, .. ModelOptions.All, Loras, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Cache, Seed, Noise,
-        Window, Overlap, PromptAt, Device, Type, Offload, DryRun, Checkpoint, Options.Store,
+        Model, .. ModelOptions.All, Loras, Negative, Guidance, Guidance2, Boundary, TextLength, Steps, Shift, Sampler, Order, Schedule, Sigmas, Cache, Seed,
+        Window, Overlap, PromptAt, Device, Type, Offload, DryRun, Options.Store,
     ];
 
     /// <summary>The model that was named, or else <paramref name="otherwise"/>, with its LoRAs.</summary>
@@ -137,9 +137,17 @@ internal static class SamplingOptions
     }
 
     /// <summary>What keeps the state of a run in the file that <c>--checkpoint</c> names.</summary>
-    public static Action<Clip>? Keep(ParseResult args) => args.GetValue(Checkpoint) is { } path
-        ? clip => AtomicFile.Write(path, stream => new ClipWriter(stream, single: true).Write(clip))
+    /// <param name="args">The command line.</param>
+    /// <param name="entry">The verb, for the history of the clip that comes of it; null: that is in there already.</param>
+    public static Action<Clip>? Keep(ParseResult args, HistoryEntry? entry) => args.GetValue(Checkpoint) is { } path
+        ? clip => AtomicFile.Write(path, stream => new ClipWriter(stream, single: true).Write(entry is null ? clip : clip.After(entry)))
         : null;
+
+    /// <summary>Removes the state of a run that has come to its end; a plan alone is none.</summary>
+    public static void RemoveCheckpoint(ParseResult args)
+    {
+        if (args.GetValue(Checkpoint) is { } path && !args.GetValue(DryRun)) File.Delete(path);
+    }
 
     /// <summary>The verb in a clip's history, with the seed that was drawn and without what doesn't change the result and the clip that it began with.</summary>
     public static HistoryEntry Entry(ParseResult args, Run run, long seed, string? clip = null, bool keepsDash = false)

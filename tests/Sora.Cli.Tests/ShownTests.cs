@@ -31,6 +31,7 @@ public partial class ShownTests
     [InlineData("extend-and-loop.sh", "long.mp4 longer.mp4 loop.gif")]
     [InlineData("join-two-clips.sh", "between.mp4 inside.mp4 mended.mp4")]
     [InlineData("edit-a-clip.sh", "night.mp4 half.mp4 other-half.mp4 gone.mp4 end.mp4")]
+    [InlineData("long-and-large.sh 6 256x256", "minute.mp4 still.png")]
     [InlineData("keyframes.sh", "between.mp4 inside.mp4")]
     [InlineData("stop-and-resume.sh", "resumed-0009.png look.mp4 preview.png")]
     [InlineData("train-on-the-world.sh 1", "mine.mp4")]

@@ -63,8 +63,8 @@ internal sealed class Subject : IDisposable
         using var scope = NewDisposeScope();
         var own = settings with { Prompt = prompt, Seed = seed, Frames = clip.Info.Frames!.Value };
         var mask = new Region { Box = box }.Known(own, model);
-        var made = pipeline.Generate(own, new Conditioning { Known = pipeline.Normalised(clip), Mask = mask });
-        return (made with { Latents = Region.Keep(clip.FinishedLatents, made.FinishedLatents, mask) }, mask.MoveToOuterDisposeScope());
+        var made = pipeline.Generate(own, new Conditioning { Known = pipeline.Normalised(clip), Mask = mask, Exact = pipeline.Raw(clip) });
+        return (made, mask.MoveToOuterDisposeScope());
     }
 
     /// <summary>Frees the weights.</summary>

@@ -33,7 +33,7 @@ internal static class Edit
             new("sora generate \"a red ball on grass\" --size 96x96 --frames 1 --seed 1 | sora edit \"a yellow ball on grass\" --colour red:0.4 -o yellow.latent", "Change what is red"),
             new("sora edit clip.latent \"a yellow ball\" --box 0,0,64,128 -o yellow.latent", "Change the left half"),
         ],
-    }.With([Words, Output, Strength, Mask, Colour, Box, Time, Invert, Feather, .. SamplingOptions.All]);
+    }.With([Words, Output, Strength, Mask, Colour, Box, Time, Invert, Feather, SamplingOptions.Checkpoint, SamplingOptions.Noise, .. SamplingOptions.All]);
 
     private static void Body(ParseResult args, Run run)
     {
@@ -48,6 +48,7 @@ internal static class Edit
                 if (Change(args, run, clip, pipelines) is { } changed) writer.Write(changed);
             }
         });
+        SamplingOptions.RemoveCheckpoint(args);
     }
 
     private static Clip? Change(ParseResult args, Run run, Clip clip, Pipelines pipelines)
@@ -63,15 +64,17 @@ internal static class Edit
         var pipeline = pipelines.For(model);
         using var known = pipeline.Normalised(clip);
         using var mask = isRegion ? ReadRegion(args, run, settings, () => Frames(clip, model, run)).Known(settings, model).to(known.device, disposeAfter: true) : null;
-        var made = pipeline.Generate(settings, new Conditioning { Known = known, Mask = mask }, noise);
-        if (mask is not null) made = made with { Latents = Region.Keep(clip.Info.Space == LatentSpace.Raw ? clip.FinishedLatents : pipeline.ToRaw(known), made.FinishedLatents, mask) };
-        return clip with
+        using var exact = isRegion ? pipeline.Raw(clip) : null;
+        var entry = SamplingOptions.Entry(args, run, seed, words.Length == 2 ? ClipPipe.Source(words[0], clip) : null);
+        return pipeline.Generate(settings, new Conditioning { Known = known, Mask = mask, Exact = exact }, noise, new RunOptions
         {
-            Latents = made.Latents,
-            Info = clip.Info with { Prompt = prompt, Seed = seed, Space = LatentSpace.Raw },
-            Tensors = new Dictionary<string, HostTensor>(),
-            History = [.. clip.History, SamplingOptions.Entry(args, run, seed, words.Length == 2 ? ClipPipe.Source(words[0], clip) : null)],
-        };
+            Checkpoint = SamplingOptions.Keep(args, entry),
+            Carrier = clip with
+            {
+                Info = clip.Info with { Prompt = prompt, Seed = seed, Space = LatentSpace.Raw },
+                Tensors = new Dictionary<string, HostTensor>(),
+            },
+        }).After(entry);
     }
 
     private static List<Image> Frames(Clip clip, ModelFolder model, Run run)
@@ -82,7 +85,7 @@ internal static class Edit
 
     private static Region ReadRegion(ParseResult args, Run run, SamplingSettings settings, Func<List<Image>> frames)
     {
-        var masks = new List<Image>();
+        var (masks, box, time) = (new List<Image>(), args.GetValue(Box), args.GetValue(Time)?.Frames(settings.Fps, settings.Frames));
         if (args.GetValue(Mask) is { } file)
         {
             using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames }, run.Cancel);
@@ -91,17 +94,24 @@ internal static class Edit
         if (args.GetValue(Colour) is { } colour)
         {
             if (masks.Count > 0) throw SoraException.Usage("--mask and --colour both say where", "give one of them");
-            masks.AddRange(frames().Select(colour.Mask));
+            var pictures = frames();
+            if (!args.GetValue(Invert)) colour.Require(pictures[(time?.First ?? 0)..(time?.Behind ?? pictures.Count)].Select(picture => Inside(picture, box)));
+            masks.AddRange(pictures.Select(colour.Mask));
         }
         return new Region
         {
             Masks = masks,
-            Box = args.GetValue(Box),
-            Time = args.GetValue(Time)?.Frames(settings.Fps, settings.Frames),
+            Box = box,
+            Time = time,
             Invert = args.GetValue(Invert),
             Grow = args.GetValue(Feather) ?? 0,
         };
     }
+
+    /// <summary>The part of a picture that a box takes; all of it where the box lies beside it, or is null.</summary>
+    private static Image Inside(Image picture, Box? box) => box is { } part && part.X < picture.Width && part.Y < picture.Height
+        ? picture.Crop(part.X, part.Y, Math.Min(part.Width, picture.Width - part.X), Math.Min(part.Height, picture.Height - part.Y))
+        : picture;
 
     private static double ParseStrength(string text) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1

@@ -26,13 +26,15 @@ internal static class Extend
             new("sora extend ball.latent --after 3s \"it stops and spins\" -o long.latent", "Go on"),
             new("sora extend ball.latent --loop | sora decode -o loop.mp4", "A video that plays for ever without a seam"),
         ],
-    }.With([Words, Output, After, Before, Loop, .. SamplingOptions.All]);
+    }.With([Words, Output, After, Before, Loop, SamplingOptions.Checkpoint, .. SamplingOptions.All]);
 
     private static void Body(ParseResult args, Run run)
     {
         var (after, before, loop) = (args.GetValue(After), args.GetValue(Before), args.GetValue(Loop));
         if (after is null && before is null && !loop) throw SoraException.Usage("nothing to do", "say --after 2s, --before 2s or --loop");
         if (loop && before is not null) throw SoraException.Usage("a loop has no --before", "extend it first, and close it then");
+        if (args.GetValue(SamplingOptions.Checkpoint) is not null && (loop || before is not null))
+            throw SoraException.Usage("--checkpoint keeps the state of one sampling, and --before and --loop go back to frames between theirs", "leave it out, or extend with --after first");
         var (name, prompt) = args.GetValue(Words)! switch
         {
             [] => ("-", null),
@@ -50,12 +52,14 @@ internal static class Extend
                 var piece = settings with { Frames = Math.Max(1, settings.Window) };
                 if (!SamplingOptions.Plan(args, run, model, piece, new Given { Latents = true, Joins = loop || before is not null })) continue;
                 var joins = new Joins(pipelines.For(model), settings, run.Cancel);
+                var entry = SamplingOptions.Entry(args, run, seed, ClipPipe.Source(name, clip));
                 var longer = clip;
                 if (loop) longer = joins.Loop(clip, (after ?? ClipTime.Seconds(1)).Length(settings.Fps));
-                else if (after is { } end) longer = joins.After(clip, end.Length(settings.Fps));
+                else if (after is { } end) longer = joins.After(clip, end.Length(settings.Fps), new RunOptions { Checkpoint = SamplingOptions.Keep(args, entry) });
                 if (before is { } start) longer = joins.Before(longer, start.Length(settings.Fps));
-                writer.Write(longer.After(SamplingOptions.Entry(args, run, seed, ClipPipe.Source(name, clip))));
+                writer.Write(longer.After(entry));
             }
         });
+        SamplingOptions.RemoveCheckpoint(args);
     }
 }

@@ -23,7 +23,7 @@ internal static class Generate
     private static readonly Option<string[]> References = Options.Values("--reference", "IMAGE", "Picture of what is to appear, for VACE models; may be repeated", text => text);
     private static readonly Option<double[]> ControlScale = SamplingOptions.Numbers("--control-scale", "X,X,…", "Weight of the control, one for all its layers or one for each");
     private static readonly Option<int?> Count = Options.Positive("-n", "N", "Make so many clips, with seeds that count up");
-    private static readonly Option<int?> Until = Options.Positive("--until", "N", "Stop after so many steps and write the unfinished clip");
+    private static readonly Option<int?> Until = Options.Positive("--until", "N", "Stop after so many steps, counted over all windows, and write the unfinished clip");
     private static readonly Option<string?> Resume = SamplingOptions.Text("--resume", "CLIP", "Go on with an unfinished clip; - reads it from standard input");
     private static readonly Option<string> Experts = Options.Choice("--experts", "Of a model with two experts, run the steps of one", "both", "high", "low");
     private static readonly Option<string> Output = Options.Output("Clip to write (with -n a name with %d)");
@@ -51,7 +51,7 @@ internal static class Generate
             new("sora generate \"the ball bounces\" --image ball.png --size 160x96 --duration 3s --seed 7 -o b.latent", "Animate a picture"),
             new("sora generate \"a blue cube\" --steps 8 --until 4 | sora generate --resume - -o cube.latent", "Stop half way, and go on"),
         ],
-    }.With([Prompt, Output, Size, Frames, Duration, Fps, First, Last, Keyframes, FitTo, ControlFile, MaskFile, References, ControlScale, Count, Until, Resume, Experts, SamplingOptions.Preview, .. SamplingOptions.All]);
+    }.With([Prompt, Output, Size, Frames, Duration, Fps, First, Last, Keyframes, FitTo, ControlFile, MaskFile, References, ControlScale, Count, Until, Resume, Experts, SamplingOptions.Checkpoint, SamplingOptions.Preview, SamplingOptions.Noise, .. SamplingOptions.All]);
 
     private static void Body(ParseResult args, Run run)
     {
@@ -83,12 +83,12 @@ internal static class Generate
         using var preview = OpenPreview(args, run, settings.Fps);
         Clip One(int i)
         {
-            var clip = pipeline.Generate(settings with { Seed = settings.Seed + i }, known, noise, Bounds(args, model, preview));
-            return clip.After(SamplingOptions.Entry(args, run, settings.Seed + i));
+            var entry = SamplingOptions.Entry(args, run, settings.Seed + i);
+            return pipeline.Generate(settings with { Seed = settings.Seed + i }, known, noise, Bounds(args, model, preview, entry)).After(entry);
         }
         if (output == "-") ClipPipe.Write(args, run, output, writer => { for (var i = 0; i < count; i++) writer.Write(One(i)); });
         else for (var i = 0; i < count; i++) ClipPipe.Write(args, run, ClipPipe.Numbered(output, i + 1), writer => writer.Write(One(i)));
-        RemoveCheckpoint(args);
+        SamplingOptions.RemoveCheckpoint(args);
     }
 
     private static void GoOn(ParseResult args, Run run, string unfinished)
@@ -104,12 +104,24 @@ internal static class Generate
                 var model = SamplingOptions.Open(args, run, clip.Info.Model);
                 model.Check();
                 using var preview = OpenPreview(args, run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
-                var entry = ClipPipe.Entry(args, run);
-                if (ClipPipe.Source(unfinished, clip) is { } source) entry = entry with { Arguments = [.. entry.Arguments.Select(word => word == source ? "-" : word)] };
-                writer.Write(pipelines.For(model).Resume(clip, Bounds(args, model, preview)).After(entry));
+                var entry = Entry(args, run, unfinished, clip);
+                var made = pipelines.For(model).Resume(clip, Bounds(args, model, preview, entry));
+                writer.Write(entry is null ? made : made.After(entry));
             }
         });
-        RemoveCheckpoint(args);
+        SamplingOptions.RemoveCheckpoint(args);
+    }
+
+    /// <summary>The verb for the clip's history; null where the one that began makes the whole clip when it is run again, for it was interrupted.</summary>
+    private static HistoryEntry? Entry(ParseResult args, Run run, string unfinished, Clip clip)
+    {
+        Option[] stops = [Until, Experts];
+        var stopped = clip.History is not [.., var last] || stops.Any(option => last.Arguments.Contains(option.Name));
+        if (!stopped && stops.All(option => args.GetResult(option) is null or { Implicit: true })) return null;
+        var entry = ClipPipe.Entry(args, run);
+        return ClipPipe.Source(unfinished, clip) is { } source
+            ? entry with { Arguments = [.. entry.Arguments.Select(word => word == source ? "-" : word)] }
+            : entry;
     }
 
     private static SamplingSettings Settings(ParseResult args, Run run, ModelFolder model)
@@ -130,11 +142,11 @@ internal static class Generate
     private static Preview? OpenPreview(ParseResult args, Run run, double fps) =>
         args.GetValue(SamplingOptions.Preview) is { } path ? new Preview(path, fps, run) : null;
 
-    private static RunOptions Bounds(ParseResult args, ModelFolder model, Preview? preview) => new()
+    private static RunOptions Bounds(ParseResult args, ModelFolder model, Preview? preview, HistoryEntry? entry) => new()
     {
         Until = args.GetValue(Until),
         Expert = args.GetValue(Experts) switch { "high" => 0, "low" => 1, _ => null },
-        Checkpoint = SamplingOptions.Keep(args),
+        Checkpoint = SamplingOptions.Keep(args, entry),
         Preview = preview is null ? null : latents => preview.Show(model, latents),
     };
 
@@ -174,10 +186,5 @@ internal static class Generate
             References = [.. references.Select(reference => Image.Load(reference, cancel))],
             Scale = args.GetValue(ControlScale) is { Length: > 0 } scale ? scale : [1],
         };
-    }
-
-    private static void RemoveCheckpoint(ParseResult args)
-    {
-        if (args.GetValue(SamplingOptions.Checkpoint) is { } path) File.Delete(path);
     }
 }

@@ -28,6 +28,9 @@ public sealed record Conditioning
     /// </summary>
     public Tensor? Mask { get; init; }
 
+    /// <summary>Raw latents [1, C, T, h, w] that the finished clip has, bit for bit, where <see cref="Mask"/> is 1; null: those of <see cref="Known"/>, rounded.</summary>
+    public Tensor? Exact { get; init; }
+
     /// <summary>Where <see cref="Known"/> is what is roughly there, as in <see cref="Guide.Hints"/>; null is nowhere.</summary>
     public Tensor? Hints { get; init; }
 

@@ -45,15 +45,21 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
         };
     }
 
+    /// <summary>Refuses a control video, or a mask of it, that is shorter than the video to make.</summary>
+    public static void RequireLength(Control control, int frames)
+    {
+        if (control.Video.Count > 0 && control.Video.Count < frames)
+            throw SoraException.Usage($"the control video has {control.Video.Count} frames, and {frames} are to be made", $"--frames {control.Video.Count}");
+        if (control.Mask.Count > 1 && control.Mask.Count < frames)
+            throw SoraException.Usage($"the mask has {control.Mask.Count} frames, and {frames} are to be made", "a mask is one picture, or as long as the video");
+    }
+
     private static Tensor Encode(CausalVae vae, Tensor video) => vae.Normalise(vae.Encode(video));
 
     /// <summary>The given video and mask (1 where it is made anew), resized to no more pixels than are asked for.</summary>
     private (Tensor Video, Tensor Mask) Given(Control control)
     {
-        if (control.Video.Count < settings.Frames)
-            throw SoraException.Usage($"the control video has {control.Video.Count} frames, and {settings.Frames} are to be made", $"--frames {control.Video.Count}");
-        if (control.Mask.Count > 1 && control.Mask.Count < settings.Frames)
-            throw SoraException.Usage($"the mask has {control.Mask.Count} frames, and {settings.Frames} are to be made", "a mask is one picture, or as long as the video");
+        RequireLength(control, settings.Frames);
         var size = Size(control.Video[0]);
         var video = Resized(control.Video, size);
         if (control.Mask.Count == 0) return (video, ones_like(video.narrow(1, 0, 1)));

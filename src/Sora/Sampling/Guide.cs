@@ -38,6 +38,9 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     /// <summary>[1, 1, T, h, w] of ones and zeros.</summary>
     public Tensor? Mask { get; init; }
 
+    /// <summary>Raw latents as in <see cref="Conditioning.Exact"/>, on the host.</summary>
+    public Tensor? Exact { get; init; }
+
     /// <summary>[1, 1, T, h, w] of ones and zeros: places that are as <see cref="Known"/> while the noise is high, and the model's then.</summary>
     public Tensor? Hints { get; init; }
 
@@ -67,7 +70,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     {
         (string, Tensor?)[] all =
         [
-            ("known", Known), ("mask", Mask), ("hints", Hints), ("start", Noise), ("channels", Channels), ("image", Image), ("control", Control),
+            ("known", Known), ("mask", Mask), ("exact", Exact), ("hints", Hints), ("start", Noise), ("channels", Channels), ("image", Image), ("control", Control),
         ];
         foreach (var (name, tensor) in all)
         {

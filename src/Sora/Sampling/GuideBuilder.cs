@@ -37,6 +37,7 @@ internal sealed class GuideBuilder(ModelFolder model, Precision precision, Sampl
             Family.MaskChannels => MaskChannels.Build(Empty, model, settings, conditioning, precision),
             _ => new ControlVideo(model, settings, precision).Build(Blended(Empty, conditioning with { Stills = [] }) with { Noise = noise }, conditioning),
         };
+        guide = guide with { Exact = conditioning.Exact };
         foreach (var (_, tensor) in guide.Tensors())
         {
             if (scope.Contains(tensor)) tensor.MoveToOuterDisposeScope();

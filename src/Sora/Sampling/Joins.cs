@@ -22,13 +22,18 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     private int Overlap => Windows.Latents(settings.Overlap, group);
 
     /// <summary>The clip with <paramref name="frames"/> more frames behind it, rounded up to latent frames; it itself is kept bit for bit.</summary>
-    public Clip After(Clip clip, int frames)
+    /// <param name="clip">What there is.</param>
+    /// <param name="frames">Video frames to add.</param>
+    /// <param name="options">What watches the run.</param>
+    public Clip After(Clip clip, int frames, RunOptions? options = null)
     {
         pipeline.Require(Ability.Extend);
         using var scope = NewDisposeScope();
-        var old = pipeline.Normalised(clip);
-        var filled = Fill(old, Groups(frames), null, default);
-        return Longer(clip, Kept(clip, filled, old.shape[2], Groups(frames)));
+        var (old, raw) = (pipeline.Normalised(clip), pipeline.Raw(clip));
+        Tensor Longer(Tensor latents) => cat([latents, zeros([1, latents.shape[1], Groups(frames), .. latents.shape[3..]], device: latents.device)], 2);
+        var known = new Conditioning { Known = Longer(old), Mask = Longer(ones_like(old.narrow(1, 0, 1))), Exact = Longer(raw) };
+        var carrier = Carrier(clip, (int)old.shape[2] + Groups(frames));
+        return pipeline.Make(settings with { Frames = carrier.Info.Frames!.Value }, known, null, (options ?? new()) with { Carrier = carrier });
     }
 
     /// <summary>The clip with <paramref name="frames"/> more frames before it, rounded up to latent frames.</summary>
@@ -155,20 +160,20 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     /// <summary>The clip's own latents, bit for bit, and behind them those from <paramref name="first"/> on of what was filled in.</summary>
     private HostTensor Kept(Clip clip, Tensor filled, long first, int latents)
     {
-        var own = TensorIO.ToTensor(clip.FinishedLatents).to(float32);
-        if (clip.Info.Space == LatentSpace.Normalised) own = pipeline.Model.Vae.Denormalise(own);
         var fresh = TensorIO.ToTensor(pipeline.ToRaw(filled.narrow(2, first, latents)));
-        return TensorIO.ToHost(cat([own, fresh], 2));
+        return TensorIO.ToHost(cat([pipeline.Raw(clip), fresh], 2));
     }
 
-    private Clip Longer(Clip clip, HostTensor latents) => clip with
+    private Clip Longer(Clip clip, HostTensor latents) => Carrier(clip, (int)latents.Shape[2]) with { Latents = latents };
+
+    /// <summary>The clip as it is to be called with so many latent frames.</summary>
+    private Clip Carrier(Clip clip, int latents) => clip with
     {
-        Latents = latents,
         // Depth and the like belong to the frames that were.
         Tensors = new Dictionary<string, HostTensor>(),
         Info = clip.Info with
         {
-            Frames = (int)(latents.Shape[2] - 1) * group + 1,
+            Frames = (latents - 1) * group + 1,
             Prompt = settings.Prompt,
             Seed = settings.Seed,
             Space = LatentSpace.Raw,

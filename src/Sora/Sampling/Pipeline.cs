@@ -4,22 +4,6 @@ using static TorchSharp.torch;
 
 namespace Sora.Sampling;
 
-/// <summary>How a run is watched and where it stops.</summary>
-public sealed record RunOptions
-{
-    /// <summary>Steps after which to stop with an unfinished clip; null runs to the end.</summary>
-    public int? Until { get; init; }
-
-    /// <summary>Only the steps of one expert: 0 for high noise, 1 for low noise; null for both.</summary>
-    public int? Expert { get; init; }
-
-    /// <summary>Sees the unfinished clip after every model call.</summary>
-    public Action<Clip>? Checkpoint { get; init; }
-
-    /// <summary>Sees the current estimate after every model call: raw latents [1, C, T, h, w], in windows those of the window.</summary>
-    public Action<Tensor>? Preview { get; init; }
-}
-
 /// <summary>
 /// From text, and what is known, to a clip: the text encoder, then the encoders that the known part needs, then the
 /// transformer are loaded, used and freed in turn. What several runs share is computed once.
@@ -52,44 +36,40 @@ public sealed class Pipeline : IDisposable
     /// <summary>Where the model computes.</summary>
     internal Device Device => precision.Device;
 
+    /// <summary>The guide of a run that knows nothing.</summary>
+    internal Guide EmptyGuide => new GuideBuilder(model, precision, Defaults.Settings).Empty;
+
     /// <summary>Samples a clip; one longer than the window in several windows.</summary>
     /// <param name="settings">All that it depends on, checked by <see cref="VideoSize"/>.</param>
     /// <param name="conditioning">What is known.</param>
     /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
-    /// <param name="options">Where to stop.</param>
+    /// <param name="options">Where to stop, and what carries the result.</param>
     /// <returns>A finished clip, or an unfinished one where <paramref name="options"/> stop it.</returns>
     public Clip Generate(SamplingSettings settings, Conditioning conditioning, HostTensor? noise = null, RunOptions? options = null)
     {
-        using var scope = NewDisposeScope();
         Require(Abilities.Needed(conditioning, settings));
-        if (Windows.Needed(model, settings)) Require(Ability.Extend);
-        var clip = new Clip { Info = Info(settings) };
-        if (Windows.Needed(model, settings))
-        {
-            if (noise is not null || options is { Until: not null } or { Expert: not null } or { Checkpoint: not null })
-                throw SoraException.Usage(
-                    $"{settings.Frames} frames are made in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}, which have no single state or noise",
-                    settings.Later.Count > 0 ? "leave --prompt-at out" : $"--window {settings.Frames} makes them in one piece, if they fit into memory");
-            var (blended, stills) = Blend(settings, conditioning);
-            return clip with { Latents = Shown(new Windows(this, settings, options?.Preview).Fill(blended), blended.Mask, stills) };
-        }
-        return Run(clip, Begin(settings, conditioning, noise), options ?? new());
+        return Make(settings, conditioning, noise, options ?? new());
+    }
+
+    /// <summary>As <see cref="Generate"/>, for a caller that has asked whether the model can.</summary>
+    internal Clip Make(SamplingSettings settings, Conditioning conditioning, HostTensor? noise, RunOptions options)
+    {
+        using var scope = NewDisposeScope();
+        var clip = options.Carrier ?? new Clip { Info = Info(settings) };
+        var shape = settings.LatentShape(model.Vae);
+        shape[2] += conditioning.Control?.References.Count ?? 0;
+        var given = noise is null ? null : GivenNoise(noise, shape);
+        if (!Windows.Needed(model, settings)) return Run(clip, Begin(settings, conditioning, given), options);
+        Require(Ability.Extend);
+        RequireStateless(settings, conditioning, noise is not null, options);
+        var (blended, stills) = Blend(settings, conditioning);
+        var windows = new Windows(this, settings, conditioning.Control);
+        return Run(clip, windows, (windows.Video(blended, given) with { Stills = stills }, null), options);
     }
 
     /// <summary>Says once if the model only approximates what is asked of it.</summary>
     /// <exception cref="SoraException">It can't do it.</exception>
     internal void Require(Ability ability) => Abilities.Require(model, ability, reporter);
-
-    /// <summary>Samples latents in one piece.</summary>
-    /// <returns>Normalised [1, C, T, h, w].</returns>
-    internal Tensor Sample(SamplingSettings settings, Conditioning conditioning, Action<Tensor>? preview = null)
-    {
-        using var scope = NewDisposeScope();
-        var begun = Begin(settings, conditioning, null);
-        using var cache = CacheOf(begun);
-        var end = Advance(begun, new RunOptions { Preview = preview }, cache, null);
-        return begun.Guide.Finish(end.Latents).MoveToOuterDisposeScope();
-    }
 
     /// <summary>Normalised latents as clips hold them.</summary>
     public HostTensor ToRaw(Tensor normalised)
@@ -109,14 +89,29 @@ public sealed class Pipeline : IDisposable
         return (clip.Info.Space == LatentSpace.Raw ? model.Vae.Normalise(latents) : latents).MoveToOuterDisposeScope();
     }
 
+    /// <summary>A clip's latents as clips hold them, float32.</summary>
+    public Tensor Raw(Clip clip)
+    {
+        using var scope = NewDisposeScope();
+        var latents = TensorIO.ToTensor(clip.FinishedLatents).to(float32);
+        return (clip.Info.Space == LatentSpace.Raw ? latents : model.Vae.Denormalise(latents)).MoveToOuterDisposeScope();
+    }
+
     /// <summary>Goes on with an unfinished clip.</summary>
+    /// <exception cref="SoraException">It isn't one, is of another model, or has come further than it is to go.</exception>
     public Clip Resume(Clip clip, RunOptions? options = null)
     {
         using var scope = NewDisposeScope();
         RequireVae(clip);
-        var empty = new GuideBuilder(model, precision, Defaults.Settings).Empty;
-        var unfinished = Unfinished.FromClip(clip, empty, precision.Device);
-        return Run(Unfinished.Strip(clip), unfinished, options ?? new());
+        options ??= new();
+        var unfinished = Unfinished.FromClip(clip, EmptyGuide, precision.Device);
+        var behind = (unfinished.Place?.Behind ?? 0) * StepsOf(unfinished.Settings) + Steps(unfinished.Settings, unfinished.State.Call);
+        if (options.Until <= behind)
+            throw SoraException.Usage($"{clip.Origin}: {behind} steps are behind, and --until {options.Until} is not after them", "name a later step, or leave --until out");
+        var stripped = Unfinished.Strip(clip);
+        if (unfinished.Place is null) return Run(stripped, unfinished, options);
+        RequireStateless(unfinished.Settings, Conditioning.Nothing, false, options);
+        return Run(stripped, new Windows(this, unfinished.Settings), (unfinished.Guide, unfinished), options);
     }
 
     /// <summary>Frees the transformer.</summary>
@@ -130,13 +125,17 @@ public sealed class Pipeline : IDisposable
         }
     }
 
-    private Unfinished Begin(SamplingSettings settings, Conditioning conditioning, HostTensor? noise)
+    /// <summary>A run in one piece, before its first model call.</summary>
+    /// <param name="settings">All that it depends on.</param>
+    /// <param name="conditioning">What is known.</param>
+    /// <param name="noise">Noise to start from; null for that of the seed.</param>
+    internal Unfinished Begin(SamplingSettings settings, Conditioning conditioning, Tensor? noise)
     {
         // Pictures are encoded with nothing else in memory.
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
         var shape = settings.LatentShape(model.Vae);
         shape[2] += conditioning.Control?.References.Count ?? 0;
-        var start = noise is null ? SeededNoise(settings, 0, shape) : GivenNoise(noise, shape);
+        var start = noise ?? SeededNoise(settings, 0, shape);
         var guide = new GuideBuilder(model, precision, settings).Build(conditioning, start);
         var first = 0;
         if (conditioning.Known is { } known && settings.Strength < 1)
@@ -147,46 +146,82 @@ public sealed class Pipeline : IDisposable
         return new Unfinished(settings, guide, new SamplerState(first, start));
     }
 
-    private Clip Run(Clip clip, Unfinished at, RunOptions options)
-    {
-        var schedule = at.Settings.MakeSchedule(Defaults.Scheduler);
-        using var cache = CacheOf(at);
-        Clip Stopped(SamplerState now) => (at with { State = now, Cache = cache?.State }).ToClip(clip, model.Vae, schedule);
-        var end = Advance(at, options, cache, now => options.Checkpoint?.Invoke(Stopped(now)));
-        return end.Call < schedule.Calls
-            ? Stopped(end)
-            : clip with { Latents = Shown(at.Guide.Finish(end.Latents), at.Guide.Mask, at.Guide.Stills) };
-    }
-
-    /// <summary>Normalised latents as clips hold them, in which the frames of stills show them.</summary>
-    private HostTensor Shown(Tensor normalised, Tensor? known, IReadOnlyList<Still> stills)
-    {
-        if (stills.Count == 0) return ToRaw(normalised);
-        using var codec = FrameCodec.Open(model, precision.Device);
-        return TensorIO.ToHost(new Refinement(codec, cancel).Pin(model.Vae.Denormalise(normalised).cpu(), known, stills));
-    }
-
-    private StepCache? CacheOf(Unfinished at) =>
-        at.Settings.Cache is { } threshold ? new StepCache(threshold, at.Settings.MakeSchedule(Defaults.Scheduler).Calls, at.Cache) : null;
-
-    private SamplerState Advance(Unfinished at, RunOptions options, StepCache? cache, Action<SamplerState>? after)
+    /// <summary>Takes a run in one piece as far as the options say.</summary>
+    internal Unfinished Advance(Unfinished at, RunOptions options, Action<Unfinished>? after)
     {
         var (settings, guide, state) = at;
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
         var sampler = settings.ChooseSampler(Defaults.Scheduler);
         var noiseShape = state.Latents.shape;
+        using var cache = settings.Cache is { } threshold ? new StepCache(threshold, schedule.Calls, at.Cache) : null;
+        Unfinished Now(SamplerState now) => at with
+        {
+            State = now, Cache = cache?.State, Estimate = now.Estimate is { } estimate ? guide.Finish(estimate) : null,
+        };
         var run = new SamplerRun(
             schedule, sampler.Step, experts.Denoiser(settings, guide, Text(settings), cache),
             call => SeededNoise(settings, (uint)call + 1, noiseShape));
+        var (behind, all) = at.Place is { } place ? (place.Behind * schedule.Calls, place.All * schedule.Calls) : (-state.Call, schedule.Calls - state.Call);
         var end = run.Run(state, LastCall(settings, schedule, sampler, options), now =>
         {
-            reporter.Progress("sampling", now.Call - state.Call, schedule.Calls - state.Call);
+            using var scope = NewDisposeScope();
+            reporter.Progress("sampling", behind + now.Call, all);
             RequireNumbers(now, schedule);
             if (now.Estimate is { } estimate) options.Preview?.Invoke(model.Vae.Denormalise(guide.Finish(estimate)));
-            after?.Invoke(now);
+            after?.Invoke(Now(now));
         }, cancel);
         if (cache is not null) reporter.Note(cache.Report(end.Call));
-        return end;
+        // The cache's own tensors go with it.
+        return Now(end) with { Cache = cache?.State is { } known ? known with { Input = known.Input.alias(), Answer = known.Answer.alias() } : null };
+    }
+
+    /// <summary>Model calls of a run in one piece, or of a window.</summary>
+    internal int CallsOf(SamplingSettings settings) => settings.MakeSchedule(Defaults.Scheduler).Calls;
+
+    /// <summary>Steps of a run in one piece, or of a window.</summary>
+    internal int StepsOf(SamplingSettings settings) => Steps(settings, CallsOf(settings));
+
+    /// <summary>Steps that so many model calls are, the last of which may be begun only.</summary>
+    private int Steps(SamplingSettings settings, int calls)
+    {
+        var each = settings.ChooseSampler(Defaults.Scheduler).CallsPerStep;
+        return (calls + each - 1) / each;
+    }
+
+    private Clip Run(Clip clip, Unfinished at, RunOptions options)
+    {
+        var schedule = at.Settings.MakeSchedule(Defaults.Scheduler);
+        Clip Stopped(Unfinished now) => now.ToClip(clip, model.Vae, schedule);
+        var end = Advance(at, options, options.Checkpoint is { } keep ? now => keep(Stopped(now)) : null);
+        return end.State.Call < schedule.Calls ? Stopped(end) : clip with { Latents = Shown(at.Guide.Finish(end.State.Latents), at.Guide) };
+    }
+
+    /// <summary>Takes a video that is made in windows as far as the options say.</summary>
+    private Clip Run(Clip clip, Windows windows, (Guide Video, Unfinished? Stopped) from, RunOptions options)
+    {
+        var unfinished = windows.Run(from.Video, from.Stopped, options, now => now.ToClip(clip, model.Vae, now.Settings.MakeSchedule(Defaults.Scheduler)));
+        return unfinished ?? clip with { Latents = Shown(from.Video.Known!, from.Video) };
+    }
+
+    /// <summary>Normalised latents as clips hold them: what stays bit for bit as it was, and frames of stills as they are shown.</summary>
+    private HostTensor Shown(Tensor normalised, Guide guide)
+    {
+        var raw = ToRaw(normalised);
+        if (guide.Exact is { } exact) raw = Region.Keep(TensorIO.ToHost(exact.cpu()), raw, guide.Mask!);
+        if (guide.Stills.Count == 0) return raw;
+        using var codec = FrameCodec.Open(model, precision.Device);
+        return TensorIO.ToHost(new Refinement(codec, cancel).Pin(TensorIO.ToTensor(raw), guide.Mask, guide.Stills));
+    }
+
+    /// <summary>Windows come one after the other, and what stops between them doesn't hold everything.</summary>
+    private static void RequireStateless(SamplingSettings settings, Conditioning conditioning, bool isNoiseGiven, RunOptions options)
+    {
+        var windows = $"{settings.Frames} frames are made in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}";
+        var hint = settings.Later.Count > 0 ? "leave --prompt-at out" : $"--window {settings.Frames} makes them in one piece, if they fit into memory";
+        if (options.Expert is not null)
+            throw SoraException.Usage($"{windows}, of which each one needs the one before from both experts", hint);
+        if (conditioning.Control is not null && (isNoiseGiven || options is { Until: not null } or { Checkpoint: not null }))
+            throw SoraException.Usage($"{windows}, and with a control video or references these take no --noise and keep no state", hint);
     }
 
     /// <summary>Pictures as latents at their places, for windows, which are made of latents.</summary>

@@ -54,7 +54,7 @@ public sealed record Region
     }
 
     /// <summary>The latents of <paramref name="made"/> inside, and those of <paramref name="old"/>, bit for bit, where the mask is 1.</summary>
-    public static HostTensor Keep(HostTensor old, HostTensor made, Tensor mask)
+    internal static HostTensor Keep(HostTensor old, HostTensor made, Tensor mask)
     {
         using var scope = NewDisposeScope();
         return TensorIO.ToHost(where(mask.cpu() > 0.5, TensorIO.ToTensor(old).to(float32), TensorIO.ToTensor(made)));
@@ -89,7 +89,7 @@ public sealed record Region
             }
         }
         return known.All(value => value == 1)
-            ? throw SoraException.Usage("nothing of the clip is in the region", "masks are white where the clip is made anew; --invert turns them round")
+            ? throw SoraException.Usage("nothing of the clip is in the region", "masks are white where the clip is made anew, --invert turns them round; where several are given (--mask or --colour, --box, --time) it is what lies in all of them")
             : tensor(known, [1, 1, latents, rows, columns]);
     }
 

@@ -26,11 +26,20 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
     private const string CacheInput = Clip.NoisePrefix + "cache_input";
     private const string CacheAnswer = Clip.NoisePrefix + "cache_answer";
 
+    /// <summary>What the video looks like so far, normalised latents [1, C, T, h, w]; null before the first call. Nothing goes on from it.</summary>
+    public Tensor? Estimate { get; init; }
+
+    /// <summary>
+    /// Which of the video's windows the run is in: settings and guide are those of the whole video then, with what earlier
+    /// windows made among what is known, and the state is that of the window. Null: the run is in one piece.
+    /// </summary>
+    public WindowPlace? Place { get; init; }
+
     /// <summary>What the run's cache knows; null: it has none, or was not asked yet.</summary>
     public CacheState? Cache { get; init; }
 
     /// <summary>What is stored besides settings and tensors.</summary>
-    private sealed record Progress(int Call, int Calls, int Order, float Sigma, int References, IReadOnlyList<double>? ControlScale, CacheProgress? Cache);
+    private sealed record Progress(int Call, int Calls, int Order, float Sigma, int References, IReadOnlyList<double>? ControlScale, CacheProgress? Cache, WindowPlace? Place);
 
     /// <summary>The run as a clip, with the tensors that <paramref name="clip"/> has already.</summary>
     public Clip ToClip(Clip clip, CausalVaeConfig vae, Schedule schedule)
@@ -43,8 +52,8 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
         foreach (var (name, tensor) in Guide.Tensors()) tensors[Clip.NoisePrefix + name] = TensorIO.ToHost(tensor);
         foreach (var still in Guide.Stills)
             tensors[$"{Shown}{still.Frame}"] = new HostTensor(DType.U8, [still.Picture.Height, still.Picture.Width, Image.Channels], still.Picture.Pixels);
-        if (State.Estimate is { } estimate) tensors[Clip.EstimateName] = TensorIO.ToHost(vae.Denormalise(Guide.Finish(estimate)));
-        var progress = new Progress(State.Call, schedule.Calls, State.Order, schedule.Sigmas[State.Call], Guide.References, Guide.ControlScale, Cache?.Progress);
+        if (Estimate is { } estimate) tensors[Clip.EstimateName] = TensorIO.ToHost(vae.Denormalise(estimate));
+        var progress = new Progress(State.Call, schedule.Calls, State.Order, schedule.Sigmas[State.Call], Guide.References, Guide.ControlScale, Cache?.Progress, Place);
         return (clip with { Latents = null, Tensors = tensors })
             .WithMetadata(SettingsKey, Settings.ToJson())
             .WithMetadata(ProgressKey, JsonSerializer.Serialize(progress));
@@ -69,6 +78,7 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
         {
             Known = Get(Clip.NoisePrefix + "known"),
             Mask = Get(Clip.NoisePrefix + "mask"),
+            Exact = Get(Clip.NoisePrefix + "exact"),
             Hints = Get(Clip.NoisePrefix + "hints"),
             Stills = [.. Stills(clip)],
             Noise = Get(Clip.NoisePrefix + "start"),
@@ -79,12 +89,12 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
             ControlScale = progress.ControlScale,
         };
         var cache = progress.Cache is { } numbers && Get(CacheInput) is { } input && Get(CacheAnswer) is { } answer ? new CacheState(input, answer, numbers) : null;
-        return new Unfinished(settings, guide, state) { Cache = cache };
+        return new Unfinished(settings, guide, state) { Cache = cache, Place = progress.Place };
     }
 
-    /// <summary>How far the run of an unfinished clip got, such as <c>4 of 12 model calls</c>; null where the clip doesn't say.</summary>
+    /// <summary>How far the run of an unfinished clip got, such as <c>4 of 12 model calls of window 2 of 5</c>; null where the clip doesn't say.</summary>
     public static string? HowFar(Clip clip) => clip.Metadata.TryGetValue(ProgressKey, out var text) && JsonSerializer.Deserialize<Progress>(text) is { } progress
-        ? $"{progress.Call} of {progress.Calls} model calls"
+        ? $"{progress.Call} of {progress.Calls} model calls{(progress.Place is { } place ? $" of window {place.Behind + 1} of {place.All}" : "")}"
         : null;
 
     /// <summary>A clip without what an unfinished run added.</summary>

@@ -1,8 +1,16 @@
+using Sora.Clips;
+using Sora.Media;
 using Sora.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sora.Sampling;
+
+/// <summary>Which of a video's windows a run is in.</summary>
+/// <param name="Done">Latent frames of the video that are behind: the first one that the window makes.</param>
+/// <param name="Behind">Windows that are behind.</param>
+/// <param name="All">Windows of the video.</param>
+public sealed record WindowPlace(int Done, int Behind, int All);
 
 /// <summary>
 /// Videos of any length: windows slide over what is there already, each filling in what lies behind. A window ends where
@@ -11,8 +19,8 @@ namespace Sora.Sampling;
 /// </summary>
 /// <param name="pipeline">Samples each window.</param>
 /// <param name="settings">Of the whole video.</param>
-/// <param name="preview">Sees the current estimate of a window after every model call.</param>
-internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Action<Tensor>? preview = null)
+/// <param name="control">A control video, of which each window takes its part.</param>
+internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Control? control = null)
 {
     private readonly int group = pipeline.Model.Vae.TemporalFactor;
 
@@ -28,40 +36,67 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Acti
     /// <summary>Latent frames of so many video frames.</summary>
     public static int Latents(int frames, int group) => (frames - 1) / group + 1;
 
+    /// <summary>What is known of the whole video, as windows take parts of it; its <see cref="Guide.Known"/> is for them to fill in.</summary>
+    /// <param name="conditioning">What is known, without stills.</param>
+    /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
+    public Guide Video(Conditioning conditioning, Tensor? noise = null)
+    {
+        var shape = settings.LatentShape(pipeline.Model.Vae);
+        var known = conditioning.Known?.clone() ?? zeros(shape, device: pipeline.Device);
+        return pipeline.EmptyGuide with
+        {
+            Known = known,
+            Mask = conditioning.Mask ?? zeros([1, 1, .. shape[2..]], device: known.device),
+            Exact = conditioning.Exact,
+            Hints = conditioning.Hints,
+            Noise = noise,
+        };
+    }
+
     /// <summary>Fills in what is unknown of a video of <see cref="SamplingSettings.Frames"/> frames.</summary>
     /// <returns>Normalised latents [1, C, T, h, w]; where the mask is 1 they are the known ones.</returns>
     public Tensor Fill(Conditioning conditioning)
     {
         using var scope = NewDisposeScope();
-        var shape = settings.LatentShape(pipeline.Model.Vae);
-        var total = (int)shape[2];
-        var whole = conditioning.Known?.clone() ?? zeros(shape, device: pipeline.Device);
-        var mask = conditioning.Mask?.clone() ?? zeros([1, 1, .. shape[2..]], device: whole.device);
+        var video = Video(conditioning);
+        Run(video, null, new RunOptions(), now => throw new InvalidOperationException($"stopped after {now.State.Call} calls"));
+        return video.Known!.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Fills in what is unknown of a video, as far as the options say.</summary>
+    /// <param name="video">What is known, and gets what is made.</param>
+    /// <param name="stopped">Where a run of it stopped; null at its start.</param>
+    /// <param name="options">Where to stop; steps count over all windows.</param>
+    /// <param name="store">Makes a clip of where the run stands.</param>
+    /// <returns>The unfinished clip where it stops, null at the end.</returns>
+    public Clip? Run(Guide video, Unfinished? stopped, RunOptions options, Func<Unfinished, Clip> store)
+    {
+        using var scope = NewDisposeScope();
+        if (control is not null) ControlVideo.RequireLength(control, settings.Frames);
+        var (done, behind) = stopped?.Place is { } place ? (place.Done, place.Behind) : (0, 0);
+        var mask = video.Mask!.clone();
+        if (done > 0) mask.narrow(2, 0, done).fill_(1);
         var known = WhollyKnown(mask);
-        for (var done = 0; done < total;)
+        var (all, calls, steps) = (behind + Count(known, done), pipeline.CallsOf(settings), pipeline.StepsOf(settings));
+        for (done = Unknown(known, done); done < known.Length; behind++)
         {
-            if (known[done])
-            {
-                done++;
-                continue;
-            }
+            using var window = NewDisposeScope();
             var (start, end) = Next(known, done);
-            var length = end - start;
-            var (seen, hints) = (mask.narrow(2, start, length), conditioning.Hints?.narrow(2, start, length));
-            // A mask of zeros is no mask: the network takes the same path, and the result the same bits, as without windows.
-            var nothing = hints is null && seen.max().ToDouble() == 0;
-            var part = new Conditioning
+            var at = Begin(video with { Mask = mask }, (start, end), done) with { Place = new WindowPlace(done, behind, all) };
+            if (stopped is not null) at = at with { State = stopped.State, Cache = stopped.Cache };
+            stopped = null;
+            Clip Stored(Unfinished now) => store(now with
             {
-                Known = nothing ? null : whole.narrow(2, start, length),
-                Mask = nothing ? null : seen,
-                Hints = hints,
-                Control = conditioning.Control,
-            };
-            whole.narrow(2, start, length).copy_(pipeline.Sample(At(start, length, done), part, preview));
-            mask.narrow(2, start, length).fill_(1);
-            done = end;
+                Settings = settings, Guide = video, Estimate = now.Estimate is { } estimate ? cat([video.Known!.narrow(2, 0, start), estimate], 2) : null,
+            });
+            var until = options.Until - behind * steps;
+            var now = pipeline.Advance(at, options with { Until = until }, options.Checkpoint is { } keep ? now => keep(Stored(now)) : null);
+            done = Unknown(known, end);
+            if (now.State.Call < calls || (until <= steps && done < known.Length)) return Stored(now);
+            video.Known!.narrow(2, start, end - start).copy_(at.Guide.Finish(now.State.Latents));
+            mask.narrow(2, start, end - start).fill_(1);
         }
-        return whole.MoveToOuterDisposeScope();
+        return null;
     }
 
     /// <summary>The latent frames [start, end) of the window that fills in from <paramref name="done"/> on, as far as it goes.</summary>
@@ -80,6 +115,40 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Acti
         else if (gap <= last && target > 0) end = Math.Max(end, Math.Min(WithKnown(known, end), done - overlap + window));
         return (Math.Max(0, end - window), end);
     }
+
+    /// <summary>The run of a window, before its first model call.</summary>
+    private Unfinished Begin(Guide video, (int Start, int End) window, int done)
+    {
+        var (start, length) = (window.Start, window.End - window.Start);
+        Tensor? Part(Tensor? whole) => whole?.narrow(2, start, length);
+        // A mask of zeros is no mask: the network takes the same path, and the result the same bits, as without windows.
+        var nothing = video.Hints is null && Part(video.Mask)!.max().ToDouble() == 0;
+        return pipeline.Begin(At(start, length, done), new Conditioning
+        {
+            Known = Part(video.Known),
+            Mask = nothing ? null : Part(video.Mask),
+            Hints = Part(video.Hints),
+            Control = ControlOf(start, length),
+        }, Part(video.Noise));
+    }
+
+    /// <summary>The control of a window, whose first latent frame stands for a single video frame: the last one of those that it was made of.</summary>
+    private Control? ControlOf(int start, int length)
+    {
+        IReadOnlyList<Image> Frames(IReadOnlyList<Image> whole) => whole.Count <= 1 ? whole : [.. whole.Skip(start * group).Take((length - 1) * group + 1)];
+        return control is null ? null : control with { Video = Frames(control.Video), Mask = Frames(control.Mask) };
+    }
+
+    /// <summary>How many windows fill in what is unknown from a latent frame on.</summary>
+    private int Count(bool[] known, int from)
+    {
+        var count = 0;
+        for (var done = Unknown(known, from); done < known.Length; done = Unknown(known, Next(known, done).End)) count++;
+        return count;
+    }
+
+    /// <summary>The first unknown latent frame from one on; their number where there is none.</summary>
+    private static int Unknown(bool[] known, int from) => known.AsSpan(from).IndexOf(false) is >= 0 and var ahead ? from + ahead : known.Length;
 
     /// <summary>The end of the known latent frames that begin before <paramref name="end"/>.</summary>
     private static int WithKnown(bool[] known, int end)

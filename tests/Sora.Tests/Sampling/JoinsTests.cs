@@ -17,6 +17,9 @@ public class JoinsTests
         Prompt = "a cat", Width = 32, Height = 32, Frames = 9, Fps = 8, Steps = 2, Guidance = 1, TextLength = 16, Seed = 3, Window = 33, Overlap = 9,
     };
 
+    /// <summary>Three windows of four latent frames.</summary>
+    private static SamplingSettings InWindows => Settings with { Frames = 25, Window = 13, Overlap = 5 };
+
     [Theory]
     [InlineData("euler")]
     [InlineData("heun")]
@@ -81,6 +84,88 @@ public class JoinsTests
         Assert.All(longer.FinishedLatents.ToFloats(), value => Assert.True(float.IsFinite(value)));
     }
 
+    [Theory]
+    [InlineData("euler")]
+    [InlineData("heun")]
+    [InlineData("unipc")]
+    [InlineData("dpm++")]
+    [InlineData("dpm++-sde")]
+    [InlineData("lcm")]
+    public void A_video_in_windows_goes_on_bit_identically_from_every_call(string sampler)
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var settings = InWindows with { Sampler = sampler };
+        var kept = new List<Clip>();
+        var whole = pipeline.Generate(settings, Conditioning.Nothing, null, new RunOptions { Checkpoint = clip => kept.Add(Reread(clip)) });
+        // Latent frames 0-4, 2-6 and 3-7.
+        Assert.Equal(3 * pipeline.CallsOf(settings), kept.Count);
+        Assert.Equal("1 of " + pipeline.CallsOf(settings) + " model calls of window 2 of 3", Unfinished.HowFar(kept[pipeline.CallsOf(settings)]));
+        foreach (var clip in kept) Assert.Equal(whole.FinishedLatents.Data, pipeline.Resume(clip).FinishedLatents.Data);
+    }
+
+    [Fact]
+    public void Steps_count_over_all_windows()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var whole = pipeline.Generate(InWindows, Conditioning.Nothing);
+        var stopped = Reread(pipeline.Generate(InWindows, Conditioning.Nothing, null, new RunOptions { Until = 2 }));
+        // Two steps are the first window, whose four latent frames are seen as they stay.
+        AssertSameFrames(whole, 0, stopped with { Latents = stopped.VisibleLatents }, 0, 4);
+        Assert.Equal(4, stopped.VisibleLatents.Shape[2]);
+        stopped = Reread(pipeline.Resume(stopped, new RunOptions { Until = 3 }));
+        Assert.Equal(6, stopped.VisibleLatents.Shape[2]);
+        Assert.Throws<SoraException>(() => pipeline.Resume(stopped, new RunOptions { Until = 3 }));
+        var end = pipeline.Resume(stopped, new RunOptions { Until = 6 });
+        Assert.Equal(whole.FinishedLatents.Data, end.FinishedLatents.Data);
+        Assert.Empty(end.Tensors);
+        Assert.Empty(end.Metadata);
+    }
+
+    [Fact]
+    public void Windows_take_their_parts_of_given_noise()
+    {
+        using var pipeline = PipelineTests.Open(Model);
+        var whole = pipeline.Generate(InWindows, Conditioning.Nothing);
+        var noise = HostTensor.FromFloats(Noise.Normal((ulong)InWindows.Seed, 0, (24, 7, 2, 2)), [1, 24, 7, 2, 2]);
+        Assert.Equal(whole.FinishedLatents.Data, pipeline.Generate(InWindows with { Seed = 8 }, Conditioning.Nothing, noise).FinishedLatents.Data);
+    }
+
+    [Fact]
+    public void In_windows_a_clip_is_changed_from_what_it_was()
+    {
+        using var scope = NewDisposeScope();
+        using var pipeline = PipelineTests.Open(Model);
+        var clip = pipeline.Generate(InWindows, Conditioning.Nothing);
+        var same = pipeline.Generate(InWindows with { Seed = 8, Strength = 0 }, new Conditioning { Known = pipeline.Normalised(clip) });
+        Assert.All(clip.FinishedLatents.ToFloats().Zip(same.FinishedLatents.ToFloats()), pair => Assert.Equal(pair.First, pair.Second, 1e-5));
+    }
+
+    [Fact]
+    public void A_clip_that_goes_on_and_one_with_a_region_resume_bit_identically()
+    {
+        using var scope = NewDisposeScope();
+        using var pipeline = PipelineTests.Open(Model);
+        var clip = pipeline.Generate(Settings, Conditioning.Nothing);
+        foreach (var settings in (SamplingSettings[])[Settings, InWindows])
+        {
+            var kept = new List<Clip>();
+            var watched = new RunOptions { Checkpoint = now => kept.Add(Reread(now)) };
+            var longer = new Joins(pipeline, settings, CancellationToken.None).After(clip, 16, watched);
+            Assert.All(kept, now => Assert.Equal(longer.FinishedLatents.Data, pipeline.Resume(now).FinishedLatents.Data));
+            Assert.Equal(longer.Info, pipeline.Resume(kept[0]).Info);
+            kept.Clear();
+            var outside = new Conditioning
+            {
+                Known = pipeline.Normalised(longer), Exact = pipeline.Raw(longer),
+                Mask = new Region { Time = (9, 20) }.Known(settings with { Frames = 25 }, Model),
+            };
+            var changed = pipeline.Generate(settings with { Frames = 25, Seed = 8 }, outside, null, watched);
+            AssertSameFrames(longer, 0, changed, 0, 3);
+            AssertSameFrames(longer, 6, changed, 6, 1);
+            Assert.All(kept, now => Assert.Equal(changed.FinishedLatents.Data, pipeline.Resume(now).FinishedLatents.Data));
+        }
+    }
+
     [Fact]
     public void Behind_a_clip_its_latents_stay_bit_identical()
     {
@@ -137,8 +222,8 @@ public class JoinsTests
         var clip = pipeline.Generate(settings, Conditioning.Nothing);
         var mask = new Region { Box = new Box(0, 0, 20, 32), Time = (5, 9) }.Known(settings, Model);
         Assert.Equal([1, 1, 3, 2, 4], mask.shape);
-        var made = pipeline.Generate(settings with { Seed = 8 }, new Conditioning { Known = pipeline.Normalised(clip), Mask = mask });
-        var kept = Region.Keep(clip.FinishedLatents, made.FinishedLatents, mask).ToFloats();
+        var outside = new Conditioning { Known = pipeline.Normalised(clip), Mask = mask, Exact = pipeline.Raw(clip) };
+        var kept = pipeline.Generate(settings with { Seed = 8 }, outside).FinishedLatents.ToFloats();
         var (old, known) = (clip.FinishedLatents.ToFloats(), mask.data<float>().ToArray());
         for (var i = 0; i < old.Length; i++) Assert.Equal(known[i % known.Length] == 1, kept[i] == old[i]);
         // Frames 5 to 8 are the last latent frame, and 20 columns are one token of 32 pixels: two latents wide, two high.

@@ -1,3 +1,5 @@
+using Sora.Clips;
+using Sora.Media;
 using Sora.Models;
 using Sora.Sampling;
 using Xunit;
@@ -41,6 +43,29 @@ public class WindowsTests
             Array.Fill(known, true, start, end - start);
         }
         Assert.Equal(expected, string.Join(' ', made));
+    }
+
+    [Fact]
+    public void Each_window_takes_its_part_of_a_control_video()
+    {
+        var vace = ModelFolder.Open(Golden.Path("models", "wan21-vace"));
+        using var pipeline = PipelineTests.Open(vace);
+        var settings = ModelDefaults.Of(vace).Settings with
+        {
+            Prompt = "a cat", Width = 32, Height = 32, Frames = 17, Steps = 1, Guidance = 1, TextLength = 16, Seed = 3, Window = 9, Overlap = 5,
+        };
+        Image Grey(int level) => new(32, 32, [.. Enumerable.Repeat((byte)level, 32 * 32 * Image.Channels)]);
+        Clip Of(int lastFrame) => pipeline.Generate(settings, new Conditioning
+        {
+            Control = new Control { Video = [.. Enumerable.Range(0, 17).Select(frame => Grey(frame < 16 ? 10 * frame : lastFrame))] },
+        });
+        var (one, other) = (Of(0), Of(255));
+        JoinsTests.AssertSameFrames(one, 0, other, 0, 4);
+        Assert.NotEqual(one.FinishedLatents.Data, other.FinishedLatents.Data);
+        var tooShort = new Conditioning { Control = new Control { Video = [.. Enumerable.Range(0, 13).Select(Grey)] } };
+        Assert.Throws<SoraException>(() => pipeline.Generate(settings, tooShort));
+        var stops = new RunOptions { Until = 1 };
+        Assert.Throws<SoraException>(() => pipeline.Generate(settings, tooShort, null, stops));
     }
 
     [Fact]
