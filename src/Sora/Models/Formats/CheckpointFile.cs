@@ -4,7 +4,7 @@ using Sora.Clips;
 namespace Sora.Models.Formats;
 
 /// <summary>
-/// One file that holds a part of a model, in whatever way other programs write it: safetensors or GGUF, with the names
+/// One file that holds a part of a model, in whatever way other programs write it: safetensors, GGUF or PyTorch's own, with the names
 /// of diffusers, of Wan itself or of ComfyUI, in plain types, scaled fp8 or quantised blocks. Opened, they are all the
 /// same: diffusers' names, and values that can be read as float32.
 /// </summary>
@@ -65,7 +65,7 @@ public static class CheckpointFile
     {
         Span<byte> start = stackalloc byte[4];
         using (var file = MappedFile.Open(path)) file.Span(0, (int)Math.Min(start.Length, file.Length)).CopyTo(start);
-        return GgufFile.IsGguf(start) ? GgufFile.Open(path) : SafeTensorsFile.Open(path);
+        return GgufFile.IsGguf(start) ? GgufFile.Open(path) : ZipDirectory.IsZip(start) ? TorchFile.Open(path) : SafeTensorsFile.Open(path);
     }
 
     /// <summary>By its keys, for files do not say what they are.</summary>
