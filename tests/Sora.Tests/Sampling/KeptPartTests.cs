@@ -2,6 +2,8 @@ using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
 using Sora.Sampling;
+using Sora.Training;
+using Sora.World;
 using Xunit;
 
 namespace Sora.Tests.Sampling;
@@ -24,7 +26,7 @@ public class KeptPartTests
     {
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);
-        var picture = Frames(codec, pipeline.Generate(Settings with { Seed = 8, Frames = 1 }, Conditioning.Nothing))[0];
+        var picture = World(1)[0];
         var clip = pipeline.Generate(Settings with { Frames = 13 }, new Conditioning { Stills = [new Still(at, picture, Fit.Stretch)] });
         var frames = Frames(codec, clip);
         Assert.InRange(Psnr(frames[at], picture) - Psnr(RoundTrip(codec, [picture])[0], picture), -2, double.PositiveInfinity);
@@ -51,14 +53,14 @@ public class KeptPartTests
     {
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);
-        var clip = pipeline.Generate(Settings, Conditioning.Nothing);
+        var video = World(9);
+        var clip = pipeline.Generate(Settings, Conditioning.Nothing) with { Latents = codec.Encode(video, CancellationToken.None).Latents };
         // Twelve frames are made in two pieces of windows of 13 frames.
         var longer = new Joins(pipeline, Settings with { Window = 13, Overlap = 5 }, CancellationToken.None).Before(clip, 12);
-        var (old, now) = (Frames(codec, clip), Frames(codec, longer));
+        var (plain, now) = (Frames(codec, clip), Frames(codec, longer));
         Assert.Equal(21, now.Count);
-        var plain = RoundTrip(codec, old);
-        Assert.InRange(Psnr(now[12..], old) - Psnr(plain, old), -1, double.PositiveInfinity);
-        Assert.InRange(Psnr(now[12], old[0]) - Psnr(plain[0], old[0]), -1, double.PositiveInfinity);
+        Assert.InRange(Psnr(now[12..], video) - Psnr(plain, video), -1, double.PositiveInfinity);
+        Assert.InRange(Psnr(now[12], video[0]) - Psnr(plain[0], video[0]), -1, double.PositiveInfinity);
     }
 
     [Fact]
@@ -84,6 +86,15 @@ public class KeptPartTests
         Assert.Equal(9, frames.Count);
         Assert.InRange(Psnr(frames[0], from) - Psnr(RoundTrip(codec, [from])[0], from), -1, double.PositiveInfinity);
         Assert.InRange(Psnr(frames[^1], to) - Psnr(RoundTrip(codec, [to])[0], to), -1, double.PositiveInfinity);
+    }
+
+    /// <summary>Frames that no VAE made: those of its own decoder it gives back better than any others.</summary>
+    private static List<Image> World(int frames)
+    {
+        var shape = new ClipShape(64, 64, frames);
+        var rgb = new byte[shape.Bytes];
+        new WorldSource().Draw(seed: 5, shape, rgb);
+        return [.. rgb.Chunk(64 * 64 * 3).Select(frame => new Image(64, 64, frame))];
     }
 
     private static List<Image> Frames(FrameCodec codec, Clip clip) => [.. codec.Decode(clip.FinishedLatents, LatentSpace.Raw, CancellationToken.None)];
