@@ -33,7 +33,11 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
         var looped = Row("first 17 frames, closed to a loop", "loop", loops, Loop);
         var regions = Regions().ToList();
         Row("all but a box, another colour in it", "region", Math.Min(count, regions.Count), (subject, _, seed) => Change(subject, regions[seed * regions.Count / Math.Min(count, regions.Count)], seed));
-        WriteJoins([.. extended.Select(outcome => outcome.Frames)], [.. looped.Select(outcome => outcome.Frames)]);
+        var chained = workers.Each("own clips, extended", count, (subject, i) => Chain(subject, suite[i * suite.Count / count], i));
+        report.Section("Joins", "", "model", "wanted");
+        WriteDrift($"rendered clips, extended ({count})", "join", [.. extended.Select(outcome => outcome.Frames)], Prefix);
+        WriteDrift($"own clips, extended ({count})", "own_join", chained, Judge.ClipFrames);
+        WriteSeams([.. looped.Select(outcome => Changes.Seam(outcome.Frames))]);
     }
 
     private Outcome[] Row(string name, string key, int count, Func<Subject, SuitePrompt, int, Outcome> work)
@@ -70,6 +74,10 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
         var frames = subject.Decode(subject.Extend(clip, prompt.Prompt, seed, Judge.ClipFrames - Prefix));
         return Compare(prompt.Scene, frames, frames[..Prefix], subject.Decode(clip), known);
     }
+
+    /// <summary>A clip from a prompt, and half as much more.</summary>
+    private static Image[] Chain(Subject subject, SuitePrompt prompt, int seed) =>
+        subject.Decode(subject.Extend(subject.Generate(prompt.Prompt, seed), prompt.Prompt, seed, Judge.ClipFrames - Prefix));
 
     private static Outcome Loop(Subject subject, SuitePrompt prompt, int seed)
     {
@@ -115,19 +123,21 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
         }
     }
 
-    private void WriteJoins(Image[][] extended, Image[][] looped)
+    private void WriteDrift(string name, string key, Image[][] clips, int join)
     {
-        var drifts = extended.Select(frames => Changes.Drift(frames, Prefix)).ToList();
+        var drifts = clips.Select(frames => Changes.Drift(frames, join)).ToList();
         var mean = drifts.Sum(drift => drift.MeanAt) / drifts.Sum(drift => drift.MeanInside);
         var deviation = drifts.Sum(drift => drift.DeviationAt) / drifts.Sum(drift => drift.DeviationInside);
-        var seams = looped.Select(Changes.Seam).ToList();
-        report.Section("Joins", "", "model", "wanted");
-        report.Row($"change of the mean colour at a join, over that inside clips ({extended.Length})", Report.Number(mean, 2), "below 1.5");
-        report.Row("change of its standard deviation, likewise", Report.Number(deviation, 2), "below 1.5");
-        report.Row($"last to first frame of a loop, over the median of neighbours ({looped.Length})", Report.Number(seams.Average(), 2), "at most 1");
+        report.Row($"{name}: change of the mean colour at the join, over that inside", Report.Number(mean, 2), "below 1.5");
+        report.Row($"{name}: change of its standard deviation, likewise", Report.Number(deviation, 2), "below 1.5");
+        report.Value($"{key}_mean_drift", mean);
+        report.Value($"{key}_deviation_drift", deviation);
+    }
+
+    private void WriteSeams(double[] seams)
+    {
+        report.Row($"last to first frame of a loop, over the median of neighbours ({seams.Length})", Report.Number(seams.Average(), 2), "at most 1");
         report.Row("loops without a seam", Report.Percent(seams.Average(seam => seam <= 1 ? 1.0 : 0)), "100 %");
-        report.Value("join_mean_drift", mean);
-        report.Value("join_deviation_drift", deviation);
         report.Value("loop_seam", seams.Average());
         report.Value("loop_without_seam", seams.Average(seam => seam <= 1 ? 1.0 : 0));
     }
