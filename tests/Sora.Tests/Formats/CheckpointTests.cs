@@ -13,6 +13,9 @@ public class CheckpointTests
     public static TheoryData<string, string, DType> Plain => new()
     {
         { "fmt-t2v-sharded", "fmt-t2v", DType.F32 },
+        { "fmt-t2v-variant", "fmt-t2v", DType.F16 },
+        { "fmt-t2v-bf16", "fmt-t2v", DType.BF16 },
+        { "fmt-i2v-variant-sharded", "fmt-i2v", DType.F16 },
         { "fmt-t2v-single/original.safetensors", "fmt-t2v", DType.F32 },
         { "fmt-t2v-single/comfy-f16.safetensors", "fmt-t2v", DType.F16 },
         { "fmt-i2v-single/original.safetensors", "fmt-i2v", DType.F32 },

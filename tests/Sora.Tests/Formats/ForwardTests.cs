@@ -13,6 +13,8 @@ public class ForwardTests
 {
     [Theory]
     [InlineData("fmt-t2v-sharded", "f32")]
+    [InlineData("fmt-t2v-variant", "f16")]
+    [InlineData("fmt-t2v-bf16", "bf16")]
     [InlineData("fmt-t2v-single/original.safetensors", "f32")]
     [InlineData("fmt-t2v-single/comfy-f16.safetensors", "f16")]
     [InlineData("fmt-t2v-single/fp8-e4m3fn.safetensors", "fp8_e4m3fn")]

@@ -24,8 +24,7 @@ public class AbilitiesTests
     [MemberData(nameof(All))]
     public void The_table_is_what_happens(string name, Ability ability)
     {
-        using var folder = new TemporaryModels();
-        var model = folder.Open(name);
+        var model = ModelFolder.Open(Golden.Path("models", name));
         var reporter = new Notes();
         using var pipeline = new Pipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
         using var scope = NewDisposeScope();
@@ -118,28 +117,5 @@ public class AbilitiesTests
         public override void Warn(string message) => Lines.Add(message);
 
         public override void Progress(string stage, long done, long total) { }
-    }
-
-    /// <summary>The small reference models, and one with two experts for text that is put together from them.</summary>
-    private sealed class TemporaryModels : IDisposable
-    {
-        private readonly string root = Directory.CreateTempSubdirectory("sora-abilities-").FullName;
-
-        public ModelFolder Open(string name)
-        {
-            if (name != "wan22-a14b-t2v") return ModelFolder.Open(Golden.Path("models", name));
-            var plain = Golden.Path("models", "wan21-t2v");
-            var both = Path.Combine(root, name);
-            Directory.CreateDirectory(both);
-            foreach (var part in (string[])["scheduler", "text_encoder", "tokenizer", "transformer", "vae"])
-                Directory.CreateSymbolicLink(Path.Combine(both, part), Path.Combine(plain, part));
-            Directory.CreateSymbolicLink(Path.Combine(both, "transformer_2"), Path.Combine(plain, "transformer"));
-            var index = File.ReadAllText(Path.Combine(plain, "model_index.json"));
-            File.WriteAllText(Path.Combine(both, "model_index.json"), index.Replace(
-                "\"vae\"", "\"boundary_ratio\": 0.875, \"transformer_2\": [\"diffusers\", \"WanTransformer3DModel\"], \"vae\""));
-            return ModelFolder.Open(both);
-        }
-
-        public void Dispose() => Directory.Delete(root, recursive: true);
     }
 }

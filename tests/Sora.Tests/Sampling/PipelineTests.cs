@@ -21,6 +21,7 @@ public class PipelineTests
     [InlineData("i2v")]
     [InlineData("i2v-resized")]
     [InlineData("flf2v")]
+    [InlineData("a14b-t2v")]
     [InlineData("a14b-i2v")]
     [InlineData("vace-text")]
     [InlineData("vace-control")]
