@@ -8,11 +8,11 @@
 // 0.93. Convolutions of 96 to 384 channels 2.1 to 2.4 on one thread where an image is large enough (Native/winograd.cpp;
 // plain products had 1.0 and libtorch 0.7 to 1.0), 2.8 on two; of 48 channels on small images 0.8.
 //
-// Whole models, one pass each, the machine nearly but not surely quiet ("floor": operations over the product's rate):
-//   VAE decodes 256x256x17   16.0 s   floor 19 s without savings of products   1.2 of the product's rate    2.2 GB
-//   VAE encodes 256x256x17    9.6 s   floor 11 s without savings of products   1.2                          2.0 GB
-//   1.3B passes 256x256x17    9.4 s   floor 7.9 s                              0.84                         6.1 GB
-//   1.3B passes 480x272x33   65.8 s   floor 32 s                               0.49 (disturbed)             6.4 GB
+// Whole models, one pass each, in one run at 374 to 405 GFLOP/s of products ("floor": operations over that rate):
+//   VAE decodes 256x256x17   19.3 s   floor 24 s without savings of products   1.26 of the product's rate   2.2 GB
+//   VAE encodes 256x256x17   12.1 s   floor 14 s without savings of products   1.14                         1.9 GB
+//   1.3B passes 256x256x17   11.1 s   floor 9.5 s                              0.86                         6.1 GB
+//   1.3B passes 480x272x33   47.3 s   floor 39 s                               0.83                         6.5 GB
 // On the same kind of machine diffusers 0.42 with torch 2.13 takes 80 s and 2.5 GB for the first, 26 and 128 s for the
 // passes, and stable-diffusion.cpp 210, 34 and 167 s. Of decoding, convolutions take about half, norm and SiLU a quarter.
 
