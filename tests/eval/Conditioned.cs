@@ -33,18 +33,21 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
         var looped = Row("first 17 frames, closed to a loop", "loop", loops, Loop);
         var regions = Regions().ToList();
         Row("all but a box, another colour in it", "region", Math.Min(count, regions.Count), (subject, _, seed) => Change(subject, regions[seed * regions.Count / Math.Min(count, regions.Count)], seed));
-        var chained = workers.Each("own clips, extended", count, (subject, i) => Chain(subject, suite[i * suite.Count / count], i));
+        var chained = workers.Each("own clips, extended", count, (subject, i) => Chain(subject, Prompt(i, count), i));
         report.Section("Joins", "", "model", "wanted");
         WriteDrift($"rendered clips, extended ({count})", "join", [.. extended.Select(outcome => outcome.Frames)], Prefix);
         WriteDrift($"own clips, extended ({count})", "own_join", chained, Judge.ClipFrames);
         WriteSeams([.. looped.Select(outcome => Changes.Seam(outcome.Frames))]);
     }
 
+    /// <summary>One of so many prompts, spread over the suite.</summary>
+    private SuitePrompt Prompt(int i, int count) => suite[i * suite.Count / count];
+
     private Outcome[] Row(string name, string key, int count, Func<Subject, SuitePrompt, int, Outcome> work)
     {
         var outcomes = workers.Each(name, count, (subject, i) =>
         {
-            var outcome = work(subject, suite[i * suite.Count / count], i);
+            var outcome = work(subject, Prompt(i, count), i);
             return outcome with { Verdict = Verdict.Of(judge, outcome.Frames) };
         });
         var tally = outcomes.Aggregate(new Tally(), (all, outcome) => all.Add(outcome.Scene, outcome.Verdict!));

@@ -28,28 +28,19 @@ public sealed unsafe class SafeTensorsFile : TensorSource
 
     /// <summary>Maps a file that holds exactly one safetensors document.</summary>
     /// <exception cref="SoraException">It cannot be read, or is not a valid safetensors file.</exception>
-    public static SafeTensorsFile Open(string path)
+    public static SafeTensorsFile Open(string path) => MappedFile.Open(path, file =>
     {
-        var file = MappedFile.Open(path);
-        try
-        {
-            var length = SafeTensorsHeader.Length(file.Span(0, (int)Math.Min(SafeTensorsHeader.LengthBytes, file.Length)), path);
-            var dataStart = SafeTensorsHeader.LengthBytes + (long)length;
-            if (dataStart > file.Length)
-                throw SafeTensorsHeader.Truncated(path, length, file.Length - SafeTensorsHeader.LengthBytes, "header");
-            var header = SafeTensorsHeader.Parse(file.Span(SafeTensorsHeader.LengthBytes, length), path);
-            var present = file.Length - dataStart;
-            if (present < header.DataBytes) throw SafeTensorsHeader.Truncated(path, header.DataBytes, present, "data");
-            if (present > header.DataBytes)
-                throw SoraException.Failed($"{path}: {present - header.DataBytes} bytes behind the last tensor belong to none", "a file holds one document; several go only through a pipe");
-            return new SafeTensorsFile(file, header, dataStart);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+        var length = SafeTensorsHeader.Length(file.Span(0, (int)Math.Min(SafeTensorsHeader.LengthBytes, file.Length)), path);
+        var dataStart = SafeTensorsHeader.LengthBytes + (long)length;
+        if (dataStart > file.Length)
+            throw SafeTensorsHeader.Truncated(path, length, file.Length - SafeTensorsHeader.LengthBytes, "header");
+        var header = SafeTensorsHeader.Parse(file.Span(SafeTensorsHeader.LengthBytes, length), path);
+        var present = file.Length - dataStart;
+        if (present < header.DataBytes) throw SafeTensorsHeader.Truncated(path, header.DataBytes, present, "data");
+        if (present > header.DataBytes)
+            throw SoraException.Failed($"{path}: {present - header.DataBytes} bytes behind the last tensor belong to none", "a file holds one document; several go only through a pipe");
+        return new SafeTensorsFile(file, header, dataStart);
+    });
 
     /// <summary>A tensor's bytes, in place; valid until this file is disposed. Up to 2 GB: see <see cref="Pointer"/>.</summary>
     public ReadOnlySpan<byte> Data(string name) => new(Pointer(name), checked((int)Info(name).Bytes));
@@ -113,6 +104,21 @@ internal sealed unsafe partial class MappedFile : IDisposable
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
             throw Files.CannotRead(path, fault);
+        }
+    }
+
+    /// <summary>Maps a file for what is made of it and keeps it; where that fails, nothing stays mapped.</summary>
+    public static T Open<T>(string path, Func<MappedFile, T> make)
+    {
+        var file = Open(path);
+        try
+        {
+            return make(file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
         }
     }
 

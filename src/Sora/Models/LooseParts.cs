@@ -59,7 +59,7 @@ internal static class LooseParts
     /// <summary>Files of weights; a folder of shards is one.</summary>
     private static IEnumerable<string> Candidates(string folder) => Directory.GetFiles(folder, "*.index*.json").Length > 0
         ? [folder]
-        : Directory.GetFiles(folder).Where(file => Path.GetExtension(file) is ".safetensors" or ".gguf" or ".pth" or ".pt").Order(StringComparer.Ordinal);
+        : Directory.GetFiles(folder).Where(CheckpointFile.IsNamedSo).Order(StringComparer.Ordinal);
 
     private static IEnumerable<string> Folders(string transformer)
     {

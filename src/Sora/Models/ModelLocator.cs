@@ -54,7 +54,7 @@ public static class ModelLocator
 
     private static bool IsTransformer(string file)
     {
-        if (Path.GetExtension(file) is not (".safetensors" or ".gguf" or ".pth" or ".pt")) return false;
+        if (!CheckpointFile.IsNamedSo(file)) return false;
         try
         {
             using var weights = CheckpointFile.Open(file);

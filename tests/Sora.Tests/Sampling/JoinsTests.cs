@@ -36,9 +36,7 @@ public class JoinsTests
         Assert.True(draft.IsUnfinished);
         Assert.Equal(whole.FinishedLatents.Shape, draft.Tensors["noise_estimate"].Shape);
         var end = pipeline.Resume(Reread(draft));
-        Assert.Equal(whole.FinishedLatents.Data, end.FinishedLatents.Data);
-        Assert.Empty(end.Tensors);
-        Assert.Empty(end.Metadata);
+        AssertFinishedAs(whole, end);
     }
 
     [Fact]
@@ -116,9 +114,7 @@ public class JoinsTests
         Assert.Equal(6, stopped.VisibleLatents.Shape[2]);
         Assert.Throws<SoraException>(() => pipeline.Resume(stopped, new RunOptions { Until = 3 }));
         var end = pipeline.Resume(stopped, new RunOptions { Until = 6 });
-        Assert.Equal(whole.FinishedLatents.Data, end.FinishedLatents.Data);
-        Assert.Empty(end.Tensors);
-        Assert.Empty(end.Metadata);
+        AssertFinishedAs(whole, end);
     }
 
     [Fact]
@@ -257,5 +253,13 @@ public class JoinsTests
     {
         using var scope = NewDisposeScope();
         return TensorIO.ToHost(TensorIO.ToTensor(clip.FinishedLatents).narrow(2, first, count).contiguous()).Data;
+    }
+
+    /// <summary>The same latents, and nothing left of the state.</summary>
+    private static void AssertFinishedAs(Clip whole, Clip end)
+    {
+        Assert.Equal(whole.FinishedLatents.Data, end.FinishedLatents.Data);
+        Assert.Empty(end.Tensors);
+        Assert.Empty(end.Metadata);
     }
 }

@@ -21,6 +21,9 @@ public static class CheckpointFile
     private static readonly string[] OtherSuffixes = [".scale_input", ".input_scale", ".comfy_quant"];
     private const string ScaledMarker = "scaled_fp8";
 
+    /// <summary>Whether a file is called as those are that can hold weights.</summary>
+    internal static bool IsNamedSo(string path) => Path.GetExtension(path) is ".safetensors" or ".gguf" or ".pth" or ".pt";
+
     /// <summary>Opens a file; only its header is read.</summary>
     /// <exception cref="SoraException">It cannot be read, is damaged, or uses a quantisation that is not known.</exception>
     public static TensorSource Open(string path)

@@ -64,19 +64,7 @@ public sealed class GgufFile : TensorSource
 
     /// <summary>Maps a file.</summary>
     /// <exception cref="SoraException">It cannot be read, or is not a valid GGUF file.</exception>
-    public static GgufFile Open(string path)
-    {
-        var file = MappedFile.Open(path);
-        try
-        {
-            return new GgufFile(file);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+    public static GgufFile Open(string path) => MappedFile.Open(path, file => new GgufFile(file));
 
     /// <summary>Whether a file begins as GGUF files do.</summary>
     public static bool IsGguf(ReadOnlySpan<byte> start) => start.StartsWith("GGUF"u8);

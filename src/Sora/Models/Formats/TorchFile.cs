@@ -45,19 +45,7 @@ public sealed class TorchFile : TensorSource
 
     /// <summary>Maps a file; only its directory and its pickle are read, and nothing in it is run.</summary>
     /// <exception cref="SoraException">It cannot be read, is damaged, or holds something else than weights.</exception>
-    public static TorchFile Open(string path)
-    {
-        var file = MappedFile.Open(path);
-        try
-        {
-            return new TorchFile(file);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+    public static TorchFile Open(string path) => MappedFile.Open(path, file => new TorchFile(file));
 
     /// <inheritdoc/>
     public override void Read(string name, long offset, Span<byte> destination)
