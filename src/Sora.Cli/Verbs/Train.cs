@@ -30,6 +30,7 @@ internal static class Train
     private static readonly Option<string?> Cache = new("--cache") { Description = "Folder for encoded clips (training/latents in the output folder)", HelpName = "DIR" };
     private static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Updates in all (10000)");
     private static readonly Option<int?> Tokens = Options.Positive("--tokens", "N", "Latent tokens in a batch of the transformer (2048)");
+    private static readonly Option<double?> Reading = Number("--reading", "What the transformer's knowing of what is where in the world's clips counts beside its error (0.5)");
     private static readonly Option<double?> Rate = Number("--rate", "Learning rate of matrices (3e-3); half of it for all else");
     private static readonly Option<double?> Ema = Number("--ema", "Decay of the running mean of the weights (0.998)");
     private static readonly Option<double?> Decay = Number("--decay", "Last part of the run over which the rate falls to zero (0.3)");
@@ -51,7 +52,7 @@ internal static class Train
         [
             new("sora train --world --show sheet.png", "Show what the synthetic world looks like"),
         ],
-    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, VaeFolder, Cache, Steps, Tokens, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Half, Threads, Seed);
+    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, VaeFolder, Cache, Steps, Tokens, Reading, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Half, Threads, Seed);
 
     private static void Execute(ParseResult parse, Run run)
     {
@@ -90,6 +91,7 @@ internal static class Train
                 Folder = parse.GetValue(Start),
                 Guidance = parse.GetValue(Guidance),
                 VaeFolder = parse.GetValue(VaeFolder),
+                Reading = parse.GetValue(Reading) ?? 0.5,
             };
             TransformerTrainer.Train(data, options, start, run.Reporter, run.Cancel);
         }

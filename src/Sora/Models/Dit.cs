@@ -38,6 +38,9 @@ public sealed record TransformerInput
 
     /// <summary>A factor for each control hint; null: ones.</summary>
     public IReadOnlyList<double>? ControlScale { get; init; }
+
+    /// <summary>Is given the tokens <c>[B, L, dim]</c> behind each block, by the block's number, with their gradient; they last as long as the call.</summary>
+    public Action<int, Tensor>? AfterBlock { get; init; }
 }
 
 /// <summary>
@@ -134,6 +137,7 @@ public sealed class WanTransformer : IDisposable
             x = y;
             trace.Show($"block{i}", x);
             if (hints?.Remove(i, out var hint) == true) x = Ops.AddInto(x, hint);
+            input.AfterBlock?.Invoke(i, x);
         }
 
         var wide = functional.layer_norm(x.to(float32), [Config.Dim], eps: Config.Eps);

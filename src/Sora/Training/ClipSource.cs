@@ -37,6 +37,23 @@ public abstract class ClipSource
 
     /// <summary>Words that captions can contain.</summary>
     public abstract IEnumerable<string> Words { get; }
+
+    /// <summary>How many numbers <see cref="Describe"/> has for each place; 0: the source doesn't know what its clips show.</summary>
+    public virtual int Descriptors => 0;
+
+    /// <summary>
+    /// Says what is where in the clip of a seed, <c>[Descriptors, T, h, w]</c> on the grid of its latents. Called from many
+    /// threads.
+    /// </summary>
+    /// <exception cref="NotSupportedException"><see cref="Descriptors"/> is 0.</exception>
+    public virtual void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) => throw new NotSupportedException();
+}
+
+/// <summary>Latent frames, rows and columns of a clip.</summary>
+public readonly record struct LatentGrid(int Frames, int Rows, int Columns)
+{
+    /// <summary>How many places it has.</summary>
+    public int Places => Frames * Rows * Columns;
 }
 
 /// <summary>Draws from several sources, each with its share.</summary>

@@ -35,10 +35,16 @@ public static class TransformerTrainer
             ModelParts.WriteConfig(folder, "vae", vae.Config.ToJson());
             vaeWeights.Save(ModelParts.WeightsFile(folder, "vae"), options.SavedType);
         }
-        using var task = new TransformerTask(parts with { Save = Save }, data.Source, sets, validation, start.TokensPerStep);
+        using var task = new TransformerTask(parts with { Save = Save, Reader = Reader(data, options, start, parts) }, data.Source, sets, validation, start.TokensPerStep);
         using var loop = new TrainingLoop(task, options, reporter);
         loop.Run(cancellation);
     }
+
+    /// <summary>A new reader where the source says what its clips show; a teacher's student learns from the teacher alone.</summary>
+    private static SceneReader? Reader(TrainingData data, TrainingOptions options, TransformerStart start, TransformerParts parts) =>
+        start.Reading > 0 && start.Guidance is null && data.Source.Descriptors > 0
+            ? new SceneReader(parts.Transformer.Config, Weights.Initialise((long)options.Seed + 2), data.Source.Descriptors, start.Reading)
+            : null;
 
     private static string Fingerprint(string vaeFolder, CausalVaeConfig config)
     {
@@ -91,6 +97,12 @@ public sealed record TransformerStart(string Cache, int TokensPerStep)
 
     /// <summary>Learn what the start makes of its prompts at this guidance scale, in one pass; null: learn from the clips.</summary>
     public double? Guidance { get; init; }
+
+    /// <summary>
+    /// What the error of reading the scene from the middle of the network counts beside that of the latents; 0: it learns
+    /// from latents alone, as it does from clips whose scene nobody knows.
+    /// </summary>
+    public double Reading { get; init; }
 
     /// <summary>The model folder whose VAE encodes; null: the folder that is trained.</summary>
     public string? VaeFolder { get; init; }

@@ -25,6 +25,13 @@ public sealed class WorldSource : ClipSource
     public override string Caption(ulong seed, ClipShape shape, ulong variant) =>
         Captions.Write(SceneOf(seed, shape), new Rng(variant, CaptionStream), CaptionStyle.Mixed);
 
+    /// <inheritdoc/>
+    public override int Descriptors => SceneMap.Channels;
+
+    /// <inheritdoc/>
+    public override void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) =>
+        SceneMap.Draw(SceneOf(seed, shape), shape, grid, Fps, descriptors);
+
     private static Scene SceneOf(ulong seed, ClipShape shape) =>
         SceneSampler.Draw(new Rng(seed), new SceneOptions { Frames = shape.Frames, Aspect = shape.Width / (double)shape.Height });
 }

@@ -48,7 +48,7 @@ public sealed class TrainersTests : IDisposable
     [Fact]
     public void TheThreadsThatShareABatchDoNotChangeTheStep()
     {
-        var start = Untrained();
+        var start = Untrained() with { Reading = 0.5 };
         double[] Losses(int threads)
         {
             var model = Path.Combine(folder, $"{threads}");
@@ -57,6 +57,29 @@ public sealed class TrainersTests : IDisposable
         }
         var (one, two) = (Losses(1), Losses(2));
         Assert.All(one.Zip(two), pair => Assert.InRange(pair.Second / pair.First, 0.9999, 1.0001));
+    }
+
+    [Fact]
+    public void ReadingTheSceneAddsItsShareToTheLossAndNothingToTheModel()
+    {
+        var start = Untrained();
+        string Model(double reading) => Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"reading-{reading}"));
+        double[] Losses(double reading, long steps)
+        {
+            TransformerTrainer.Train(Clips("32x32x5", 12), Options(Model(reading), steps) with { Threads = 1 }, start with { Reading = reading }, Reporter.Silent, CancellationToken.None);
+            return [.. File.ReadLines(Path.Combine(Model(reading), "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture))];
+        }
+        var (none, half, whole) = (Losses(0, 20), Losses(0.5, 1)[0], Losses(1, 20));
+        Assert.InRange((whole[0] - none[0]) / (half - none[0]), 1.999, 2.001);
+        // The same clips, noise and captions: what is left between the losses is what is still misread.
+        var misread = whole.Zip(none, (with, without) => with - without).ToArray();
+        Assert.InRange(misread[^5..].Average() / misread[..5].Average(), 0, 0.8);
+        var names = Directory.GetFiles(Model(1), "*.safetensors", SearchOption.AllDirectories).Where(f => !f.Contains("training")).SelectMany(f =>
+        {
+            using var file = SafeTensorsFile.Open(f);
+            return file.Tensors.Keys.ToArray();
+        });
+        Assert.DoesNotContain(names, name => name.Contains("reader") || name.StartsWith("proj_in"));
     }
 
     [Fact]
