@@ -193,7 +193,7 @@ public sealed class Pipeline : IDisposable
         var schedule = at.Settings.MakeSchedule(Defaults.Scheduler);
         Clip Stopped(Unfinished now) => now.ToClip(clip, model.Vae, schedule);
         var end = Advance(at, options, options.Checkpoint is { } keep ? now => keep(Stopped(now)) : null);
-        return end.State.Call < schedule.Calls ? Stopped(end) : clip with { Latents = Shown(at.Guide.Finish(end.State.Latents), at.Guide) };
+        return end.State.Call < schedule.Calls ? Stopped(end) : clip with { Latents = Shown(at.Guide.Complete(end.State.Latents), at.Guide) };
     }
 
     /// <summary>Takes a video that is made in windows as far as the options say.</summary>
