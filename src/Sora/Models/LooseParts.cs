@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Sora.Clips;
 using Sora.Models.Formats;
 
@@ -7,7 +8,7 @@ namespace Sora.Models;
 /// The parts of a model that comes as single files: what isn't named is looked for beside the transformer, in its own folder
 /// and, as ComfyUI and Wan's own folders have them, in neighbouring ones, by what the files hold and not by their names.
 /// </summary>
-internal static class LooseParts
+internal static partial class LooseParts
 {
     private static readonly string[] Neighbours =
         ["vae", "text_encoders", "text_encoder", "clip", "clip_vision", "image_encoder", "tokenizer", Path.Combine("google", "umt5-xxl")];
@@ -56,10 +57,12 @@ internal static class LooseParts
         return found;
     }
 
-    /// <summary>Files of weights; a folder of shards is one.</summary>
-    private static IEnumerable<string> Candidates(string folder) => Directory.GetFiles(folder, "*.index*.json").Length > 0
-        ? [folder]
-        : Directory.GetFiles(folder).Where(CheckpointFile.IsNamedSo).Order(StringComparer.Ordinal);
+    /// <summary>Files of weights; the shards of a folder are one, by its name, and others may lie beside them.</summary>
+    private static IEnumerable<string> Candidates(string folder)
+    {
+        var files = Directory.GetFiles(folder).Where(CheckpointFile.IsNamedSo).Order(StringComparer.Ordinal);
+        return Directory.GetFiles(folder, "*.index*.json").Length > 0 ? files.Where(file => !Shard().IsMatch(file)).Prepend(folder) : files;
+    }
 
     private static IEnumerable<string> Folders(string transformer)
     {
@@ -92,4 +95,7 @@ internal static class LooseParts
     }
 
     private static long Size(TensorSource weights, string name, int axis) => weights.Info(name).Shape[axis];
+
+    [GeneratedRegex(@"-\d+-of-\d+\.\w+$")]
+    private static partial Regex Shard();
 }

@@ -2,6 +2,7 @@ using Sora.Clips;
 using Sora.Models;
 using Sora.Models.Formats;
 using Sora.Sampling;
+using Sora.Tests.Formats;
 using Sora.Tests.Sampling;
 using Xunit;
 
@@ -61,6 +62,21 @@ public sealed class LooseModelTests : IDisposable
         _ = new CausalVae(CausalVaeConfig.Wan22, shapes);
         using var source = new ShapesOnly(shapes);
         Assert.Equal(CausalVaeConfig.Wan22.ToJson().ToJsonString(), CausalVaeConfig.From(InferredConfig.Of("vae", source)).ToJson().ToJsonString());
+    }
+
+    /// <summary>CLIP ViT-H/14, cut down to layers that can be told: all its sizes come from the shapes in Wan's own file.</summary>
+    [Fact]
+    public void ShapesTellTheConfigOfWansOwnClip()
+    {
+        var published = new ClipVisionConfig { HiddenSize = 1280, IntermediateSize = 24, NumHiddenLayers = 2, ImageSize = 28 };
+        using var fresh = Weights.Initialise(1);
+        _ = new ClipVision(published with { NumHiddenLayers = 3 }, fresh);
+        var path = Path.Combine(root, "clip.pth");
+        var ours = fresh.Named().Select(pair => new KeyValuePair<string, HostTensor>(pair.Key, TensorIO.ToHost(pair.Value)))
+            .Append(new("vision_model.post_layernorm.weight", HostTensor.FromFloats([0], [1]))).Append(new("vision_model.post_layernorm.bias", HostTensor.FromFloats([0], [1])));
+        using (var set = new TensorSet(ours)) OriginalClip.Write(path, set);
+        using var weights = Checkpoint.Open(path);
+        Assert.Equal(published, ClipVisionConfig.From(InferredConfig.Of("image_encoder", weights)));
     }
 
     [Fact]

@@ -58,7 +58,7 @@ public static class CheckpointFile
         var prefix = Prefixes.FirstOrDefault(prefix => raw.Tensors.Keys.Any(name => name.StartsWith(prefix, StringComparison.Ordinal))) ?? "";
         var names = raw.Tensors.Keys.Where(name => name.StartsWith(prefix, StringComparison.Ordinal)).Select(name => name[prefix.Length..]).ToList();
         var map = MapFor(names.ToHashSet());
-        var tensors = names.Where(name => !IsNoWeight(name)).Select(name => Entry(raw, prefix, name, map(name) ?? name)).ToList();
+        var tensors = names.Where(name => !IsNoWeight(name)).SelectMany(name => Split(Entry(raw, prefix, name, map(name) ?? name))).ToList();
         tensors = OneEmbedding(tensors);
         var changed = tensors.Count != raw.Tensors.Count || tensors.Any(tensor => tensor.Name != tensor.Source || tensor.Scale != null);
         return changed ? new MappedTensors(raw, tensors) : raw;
@@ -77,6 +77,7 @@ public static class CheckpointFile
         if (names.Contains("head.modulation") || names.Contains("blocks.0.self_attn.q.weight")) return KeyMaps.Transformer.Find;
         if (names.Contains("blocks.0.attn.q.weight")) return KeyMaps.TextEncoder.Find;
         if (names.Contains("enc.blk.0.attn_q.weight")) return KeyMaps.TextEncoderGguf.Find;
+        if (names.Contains("visual.cls_embedding")) return KeyMaps.ImageEncoder.Find;
         if (names.Contains("decoder.upsamples.0.upsamples.0.residual.0.gamma")) return KeyMaps.Vae22;
         if (names.Contains("decoder.upsamples.0.residual.0.gamma")) return KeyMaps.Vae21;
         return _ => null;
@@ -86,14 +87,32 @@ public static class CheckpointFile
         name is ScaledMarker or SentencePieceName
         // Published files may hold it, though no layer uses it.
         || name.EndsWith(".norm_added_q.weight", StringComparison.Ordinal)
+        // Wan's file of CLIP has its other half, too, which reads text.
+        || name is "log_scale" or "visual.head" || name.StartsWith("textual.", StringComparison.Ordinal)
         || ScaleSuffixes.Concat(OtherSuffixes).Any(suffix => name.EndsWith(suffix, StringComparison.Ordinal));
 
     private static MappedTensor Entry(TensorSource raw, string prefix, string theirs, string ours)
     {
         var info = raw.Info(prefix + theirs);
-        // llama.cpp's tools drop a size of 1 in front.
-        var shape = ours.EndsWith("scale_shift_table", StringComparison.Ordinal) && info.Shape.Length == 2 ? [1, .. info.Shape] : info.Shape;
+        var shape = info.Shape;
+        // llama.cpp's tools drop a size of 1 in front; Wan's CLIP has one, or two.
+        if (ours.EndsWith("scale_shift_table", StringComparison.Ordinal) && shape.Length == 2) shape = [1, .. shape];
+        else if (KeyMaps.RankOf(ours) is { } rank && shape.Length > rank && shape[..^rank].All(size => size == 1)) shape = shape[^rank..];
         return new MappedTensor(ours, info.Name, shape, ScaleOf(raw, info));
+    }
+
+    /// <summary>Queries, keys and values that lie in one tensor, one behind the other, as three; any other tensor as it is.</summary>
+    private static IReadOnlyList<MappedTensor> Split(MappedTensor tensor)
+    {
+        if (!tensor.Name.Contains(KeyMaps.Fused) || tensor.Shape is not [var all, .. var columns] || all % 3 != 0) return [tensor];
+        var rows = (int)(all / 3);
+        return [.. KeyMaps.Parts.Select((part, i) => tensor with
+        {
+            Name = tensor.Name.Replace(KeyMaps.Fused, part),
+            Shape = [rows, .. columns],
+            First = i * rows * Shapes.Elements(columns),
+            Scale = tensor.Scale is { Length: > 1 } each ? each[(i * rows)..((i + 1) * rows)] : tensor.Scale,
+        })];
     }
 
     private static float[]? ScaleOf(TensorSource raw, TensorInfo weight)

@@ -1,8 +1,7 @@
 namespace Sora.Models.Formats;
 
 /// <summary>
-/// Names of one part of a model in another program's spelling, and in the one used here, that of diffusers. No tensor
-/// changes its shape from one to the other.
+/// Names of one part of a model in another program's spelling, and in the one used here, that of diffusers.
 /// </summary>
 internal sealed class KeyMap
 {
@@ -34,7 +33,7 @@ internal sealed class KeyMap
         var parts = name.Split('.');
         for (var i = 1; i < parts.Length; i++)
         {
-            if (parts[i - 1] is not ("blocks" or "vace_blocks" or "blk") || !parts[i].All(char.IsAsciiDigit)) continue;
+            if (parts[i - 1] is not ("blocks" or "vace_blocks" or "blk" or "transformer") || !parts[i].All(char.IsAsciiDigit)) continue;
             var number = parts[i];
             parts[i] = Index;
             return (string.Join('.', parts), number);

@@ -59,6 +59,37 @@ internal static partial class KeyMaps
         ("blocks.{i}.norm2", "enc.blk.{i}.ffn_norm", "encoder.block.{i}.layer.1.layer_norm"),
     ];
 
+    /// <summary>
+    /// CLIP's image encoder in Wan's own file (<c>models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth</c>), which has the
+    /// queries, keys and values of a layer in one tensor.
+    /// </summary>
+    public static readonly KeyMap ImageEncoder = new(
+    [
+        ("visual.cls_embedding", ClassEmbedding),
+        ("visual.patch_embedding", "vision_model.embeddings.patch_embedding"),
+        ("visual.pos_embedding", Positions),
+        ("visual.pre_norm", "vision_model.pre_layrnorm"),
+        ("visual.post_norm", "vision_model.post_layernorm"),
+        ("visual.transformer.{i}.norm1", "vision_model.encoder.layers.{i}.layer_norm1"),
+        ("visual.transformer.{i}.attn.to_qkv", $"vision_model.encoder.layers.{{i}}.self_attn{Fused[..^1]}"),
+        ("visual.transformer.{i}.attn.proj", "vision_model.encoder.layers.{i}.self_attn.out_proj"),
+        ("visual.transformer.{i}.norm2", "vision_model.encoder.layers.{i}.layer_norm2"),
+        ("visual.transformer.{i}.mlp.0", "vision_model.encoder.layers.{i}.mlp.fc1"),
+        ("visual.transformer.{i}.mlp.2", "vision_model.encoder.layers.{i}.mlp.fc2"),
+    ]);
+
+    /// <summary>Stands in a name for the three of <see cref="Parts"/>.</summary>
+    public const string Fused = ".qkv_proj.";
+
+    /// <summary>Queries, keys and values, in the order in which a fused tensor holds them.</summary>
+    public static readonly IReadOnlyList<string> Parts = [".q_proj.", ".k_proj.", ".v_proj."];
+
+    private const string ClassEmbedding = "vision_model.embeddings.class_embedding";
+    private const string Positions = "vision_model.embeddings.position_embedding.weight";
+
+    /// <summary>How many sizes one of our tensors has whose original has further ones of 1 in front; null for any other.</summary>
+    public static int? RankOf(string ours) => ours switch { ClassEmbedding => 1, Positions => 2, _ => null };
+
     /// <summary>The VAE of Wan 2.1: flat lists of layers, of which the decoder's become up blocks of three residuals and a sampler.</summary>
     public static string? Vae21(string name)
     {

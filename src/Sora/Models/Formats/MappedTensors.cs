@@ -7,11 +7,12 @@ namespace Sora.Models.Formats;
 /// <summary>One tensor of a <see cref="MappedTensors"/>.</summary>
 /// <param name="Name">Its name to the outside.</param>
 /// <param name="Source">Its name in the file.</param>
-/// <param name="Shape">Its shape to the outside; as many elements as in the file.</param>
+/// <param name="Shape">Its shape to the outside.</param>
 /// <param name="Scale">Factors of a scaled tensor: one, or one for each row.</param>
-internal sealed record MappedTensor(string Name, string Source, long[] Shape, float[]? Scale);
+/// <param name="First">Its first element in the file's tensor, of which it may be a part; whole blocks, where that has blocks.</param>
+internal sealed record MappedTensor(string Name, string Source, long[] Shape, float[]? Scale, long First = 0);
 
-/// <summary>Tensors of another source under other names; scaled ones as the float32 that they stand for.</summary>
+/// <summary>Tensors of another source, or parts of them, under other names; scaled ones as the float32 that they stand for.</summary>
 internal sealed class MappedTensors : TensorSource
 {
     private readonly TensorSource inner;
@@ -25,7 +26,7 @@ internal sealed class MappedTensors : TensorSource
         this.inner = inner;
         foreach (var tensor in tensors)
         {
-            var info = inner.Info(tensor.Source) with { Name = tensor.Name, Shape = tensor.Shape };
+            var info = Part(inner.Info(tensor.Source), tensor) with { Name = tensor.Name };
             if (tensor.Scale != null) info = info with { DType = DType.F32, Bytes = info.Elements * sizeof(float) };
             if (!infos.TryAdd(tensor.Name, info))
                 throw SoraException.Failed($"{inner.Origin}: '{tensor.Source}' and '{mapped[tensor.Name].Source}' are the same tensor, {tensor.Name}");
@@ -43,7 +44,11 @@ internal sealed class MappedTensors : TensorSource
     public override IReadOnlyDictionary<string, TensorInfo> Tensors => infos;
 
     /// <inheritdoc/>
-    public override TensorInfo Stored(string name) => inner.Stored(mapped[Info(name).Name].Source);
+    public override TensorInfo Stored(string name)
+    {
+        var tensor = mapped[Info(name).Name];
+        return Part(inner.Stored(tensor.Source), tensor);
+    }
 
     /// <inheritdoc/>
     public override bool IsCompact => inner.IsCompact;
@@ -52,7 +57,7 @@ internal sealed class MappedTensors : TensorSource
     public override void Read(string name, long offset, Span<byte> destination)
     {
         var tensor = mapped[Info(name).Name];
-        if (tensor.Scale == null) inner.Read(tensor.Source, offset, destination);
+        if (tensor.Scale == null) inner.Read(tensor.Source, BytesOf(inner.Info(tensor.Source).DType, tensor.First) + offset, destination);
         else ReadFloats(name, offset / sizeof(float), MemoryMarshal.Cast<byte, float>(destination));
     }
 
@@ -60,7 +65,7 @@ internal sealed class MappedTensors : TensorSource
     public override void ReadFloats(string name, long first, Span<float> destination)
     {
         var tensor = mapped[Info(name).Name];
-        inner.ReadFloats(tensor.Source, first, destination);
+        inner.ReadFloats(tensor.Source, tensor.First + first, destination);
         if (tensor.Scale == null) return;
         var row = infos[name].Elements / tensor.Scale.Length;
         for (var done = 0; done < destination.Length;)
@@ -71,6 +76,13 @@ internal sealed class MappedTensors : TensorSource
             done += part.Length;
         }
     }
+
+    /// <summary>What a header says of a whole tensor, for the part of it that is shown.</summary>
+    private static TensorInfo Part(TensorInfo whole, MappedTensor tensor) => Shapes.Elements(tensor.Shape) == whole.Elements
+        ? whole with { Shape = tensor.Shape }
+        : whole with { Shape = tensor.Shape, Offset = whole.Offset + BytesOf(whole.DType, tensor.First), Bytes = BytesOf(whole.DType, Shapes.Elements(tensor.Shape)) };
+
+    private static long BytesOf(DType type, long elements) => elements / type.BlockElements() * type.BlockBytes();
 
     private static void Scale(Span<float> values, float factor)
     {
