@@ -35,14 +35,14 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         current = null;
     }
 
-    /// <summary>uncond + g (cond - uncond), in two passes; one pass where the scale is at most 1.</summary>
+    /// <summary>The guided answer, of two passes; that of one where the scale is at most 1.</summary>
     private Tensor Guided(Loaded expert, SamplingSettings settings, TransformerInput input, Level level)
     {
         var scale = expert.Index == 1 ? settings.Guidance2 ?? settings.Guidance : settings.Guidance;
         var conditioned = Pass(expert, input, expert.Prompt);
         if (expert.Negative is null) return Velocity(conditioned, input, level);
         var unconditioned = Pass(expert, input, expert.Negative);
-        return Velocity(unconditioned + (conditioned - unconditioned) * scale, input, level);
+        return Velocity(Samplers.Guided(unconditioned, conditioned, scale), input, level);
     }
 
     private Tensor Velocity(Tensor output, TransformerInput input, Level level) => model.Preconditioning is not { } preconditioning

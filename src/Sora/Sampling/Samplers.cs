@@ -33,6 +33,9 @@ public static class Samplers
     /// <summary>Clean latents noised to a level: (1 - sigma) clean + sigma noise.</summary>
     public static Tensor Noised(Tensor clean, Tensor noise, float sigma) => clean * (1 - (double)sigma) + noise * sigma;
 
+    /// <summary>Classifier-free guidance (Ho and Salimans 2022): past what a model answers to the prompt, away from what it answers without.</summary>
+    public static Tensor Guided(Tensor without, Tensor with, double scale) => without + (with - without) * scale;
+
     /// <summary>Euler's method on dx/dsigma = v.</summary>
     public static SamplerState Euler(SamplerState s, Tensor v, Schedule schedule, Func<int, Tensor> noise) =>
         new(s.Call + 1, s.Latents + v * Difference(schedule, s.Call)) { Estimate = X0(s, v, schedule) };

@@ -156,9 +156,7 @@ internal sealed class TransformerTask : TrainingTask
             (latents, level) =>
             {
                 var with = Answer(text, latents, level);
-                if (parts.Teacher is not null) return with;
-                var without = Answer(none, latents, level);
-                return without + (SampleGuidance * (with - without));
+                return parts.Teacher is not null ? with : Samplers.Guided(Answer(none, latents, level), with, SampleGuidance);
             },
             _ => throw new InvalidOperationException("Euler draws no noise"));
         var end = run.Run(new SamplerState(0, noise), SampleSteps);
@@ -291,7 +289,7 @@ internal sealed class TransformerTask : TrainingTask
         using var noGrad = no_grad();
         var without = Forward(teacher.Parts, noised, times, [.. captions.Select(_ => "")]);
         var with = Forward(teacher.Parts, noised, times, captions);
-        return without + (teacher.Guidance * (with - without));
+        return Samplers.Guided(without, with, teacher.Guidance);
     }
 
     /// <summary>The timesteps of a batch, those of its clips and the 0 of what is known, and which of them each token has.</summary>
