@@ -17,12 +17,13 @@ internal static partial class ClipPipe
             : [reader.ReadFile(name, run.Cancel)];
     }
 
-    /// <summary>Gives <paramref name="produce"/> a writer to a file, whole or not at all, or to standard output.</summary>
+    /// <summary>Gives <paramref name="produce"/> a writer to a file, whole or not at all, or to standard output; to nothing where a plan is all that is asked for.</summary>
     /// <exception cref="SoraException">Standard output is a terminal; said before anything is computed.</exception>
     public static void Write(ParseResult args, Run run, string output, Action<ClipWriter> produce)
     {
         var storage = args.GetValue(Options.Store);
-        if (output == "-") produce(new ClipWriter(run.OpenOutput()) { Storage = storage });
+        if (args.GetValue(SamplingOptions.DryRun)) produce(new ClipWriter(Stream.Null));
+        else if (output == "-") produce(new ClipWriter(run.OpenOutput()) { Storage = storage });
         else AtomicFile.Write(output, stream => produce(new ClipWriter(stream, single: true) { Storage = storage }));
     }
 

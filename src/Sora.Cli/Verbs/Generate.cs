@@ -102,7 +102,8 @@ internal static class Generate
             foreach (var clip in ClipPipe.Read(run, unfinished))
             {
                 var model = SamplingOptions.Open(args, run, clip.Info.Model);
-                model.Check();
+                var (settings, given) = Unfinished.Planned(clip);
+                if (!SamplingOptions.Plan(args, run, model, settings, given with { Preview = args.GetValue(SamplingOptions.Preview) is not null })) continue;
                 using var preview = OpenPreview(args, run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
                 var entry = Entry(args, run, unfinished, clip);
                 var made = pipelines.For(model).Resume(clip, Bounds(args, model, preview, entry));

@@ -21,6 +21,9 @@ public sealed record Given
     /// <summary>A file that shows the estimate between the model's calls.</summary>
     public bool Preview { get; init; }
 
+    /// <summary>Model calls that an unfinished clip has behind it; null: the run begins.</summary>
+    public int? Behind { get; init; }
+
     /// <summary>Whether the VAE stays while the transformer runs.</summary>
     internal bool KeepsVae => Joins || Preview;
 }

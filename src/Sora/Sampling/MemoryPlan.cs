@@ -49,6 +49,9 @@ public sealed record Stage(string Name, long Weights, long Activations, double F
 /// <param name="Stages">The stages in their order; decoding is another program's, but its need is told here.</param>
 public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
 {
+    /// <summary>Whether it goes on with an unfinished clip, of which nothing can be changed any more but how weights are held.</summary>
+    public bool IsBegun { get; init; }
+
     /// <summary>The largest stage that runs in this program.</summary>
     public Stage Largest => Stages.Where(stage => stage.Name != "decode").MaxBy(stage => stage.Peak)!;
 
@@ -56,7 +59,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
     /// <param name="model">The model.</param>
     /// <param name="settings">What is to be made.</param>
     /// <param name="given">What of it is given.</param>
-    /// <param name="calls">Model calls of the schedule.</param>
+    /// <param name="calls">Model calls of the schedule, of which some may be behind.</param>
     /// <param name="precision">Where and in which type the model computes, and how much of it stays in memory.</param>
     public static MemoryPlan Of(ModelFolder model, SamplingSettings settings, Given given, int calls, Precision precision)
     {
@@ -70,7 +73,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         {
             Weights = held.Elements * bytes + (given.KeepsVae ? vae.Weights : 0),
             Streamed = held.Streamed,
-            Flops = (double)calls * passes * PassFlops(config, tokens, settings.TextLength),
+            Flops = (double)(calls - (given.Behind ?? 0)) * passes * PassFlops(config, tokens, settings.TextLength),
         };
         // Frames that show pictures, those of clips that are joined, and those of a preview are decoded and encoded beside the transformer.
         var isShown = given.Others && GuideBuilder.FamilyOf(model) is Family.TokenTimesteps or Family.Renoise;
@@ -82,7 +85,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
             isShown || given.KeepsVae ? vae.Frames(held.Elements * bytes) : null,
             vae.Decode(),
         ];
-        return new MemoryPlan(tokens, [.. stages.OfType<Stage>()]);
+        return new MemoryPlan(tokens, [.. stages.OfType<Stage>()]) { IsBegun = given.Behind is not null };
     }
 
     /// <summary>
@@ -97,8 +100,10 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
     {
         bool Fits(SamplingSettings other, bool streamed) => smaller(other, streamed).Largest.Needed <= free.Bytes;
         Largest.Require(free, () => Fits(settings, true) ? "--offload sequential fits"
-            : Advice(model, settings, other => Fits(other, false))
-            ?? (Advice(model, settings, other => Fits(other, true)) is { } change ? $"--offload sequential {change}" : "the weights alone don't fit: take a smaller model"));
+            : (Advice(model, settings, other => Fits(other, false))
+            ?? (Advice(model, settings, other => Fits(other, true)) is { } change ? $"--offload sequential {change}" : null)) is not { } smallest
+            ? "the weights alone don't fit: take a smaller model"
+            : IsBegun ? $"begun anew, {smallest}" : smallest);
     }
 
     /// <summary>The plan as lines of text.</summary>

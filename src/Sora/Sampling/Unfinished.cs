@@ -63,10 +63,7 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
     /// <exception cref="SoraException">It holds none, or one of another kind of model.</exception>
     public static Unfinished FromClip(Clip clip, Guide empty, Device device)
     {
-        if (!clip.IsUnfinished || !clip.Metadata.TryGetValue(SettingsKey, out var json) || !clip.Metadata.TryGetValue(ProgressKey, out var text))
-            throw SoraException.Failed($"{clip.Origin}: nothing to go on with: it isn't an unfinished sampling", "sora generate --until N makes one");
-        var settings = SamplingSettings.Parse(json, clip.Origin);
-        var progress = JsonSerializer.Deserialize<Progress>(text)!;
+        var (settings, progress) = Read(clip);
         Tensor? Get(string name) => clip.Tensors.TryGetValue(name, out var host) ? TensorIO.ToTensor(host).to(device) : null;
         var state = new SamplerState(progress.Call, Get(Latents) ?? throw SoraException.Failed($"{clip.Origin}: {Latents} is missing"))
         {
@@ -92,6 +89,15 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
         return new Unfinished(settings, guide, state) { Cache = cache, Place = progress.Place };
     }
 
+    /// <summary>What the run that a clip holds depends on, and what is left of it, for a plan.</summary>
+    /// <exception cref="SoraException">It holds none.</exception>
+    public static (SamplingSettings Settings, Given Given) Planned(Clip clip)
+    {
+        var (settings, progress) = Read(clip);
+        var isWhole = progress.Place is null;
+        return (settings, new Given { Behind = isWhole ? progress.Call : 0, Latents = !isWhole, Others = Stills(clip).Any() });
+    }
+
     /// <summary>How far the run of an unfinished clip got, such as <c>4 of 12 model calls of window 2 of 5</c>; null where the clip doesn't say.</summary>
     public static string? HowFar(Clip clip) => clip.Metadata.TryGetValue(ProgressKey, out var text) && JsonSerializer.Deserialize<Progress>(text) is { } progress
         ? $"{progress.Call} of {progress.Calls} model calls{(progress.Place is { } place ? $" of window {place.Behind + 1} of {place.All}" : "")}"
@@ -102,6 +108,13 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
     {
         Metadata = clip.Metadata.Where(entry => entry.Key is not (SettingsKey or ProgressKey)).ToDictionary(),
     };
+
+    private static (SamplingSettings Settings, Progress Progress) Read(Clip clip)
+    {
+        if (!clip.IsUnfinished || !clip.Metadata.TryGetValue(SettingsKey, out var json) || !clip.Metadata.TryGetValue(ProgressKey, out var text))
+            throw SoraException.Failed($"{clip.Origin}: nothing to go on with: it isn't an unfinished sampling", "sora generate --until N makes one");
+        return (SamplingSettings.Parse(json, clip.Origin), JsonSerializer.Deserialize<Progress>(text)!);
+    }
 
     private static IEnumerable<Still> Stills(Clip clip) =>
         from tensor in clip.Tensors

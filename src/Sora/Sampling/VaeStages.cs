@@ -34,6 +34,8 @@ public sealed class VaeStages(ModelFolder model, FrameSize size, int frames, Dev
     /// <param name="bytes">Bytes of a number in the type that other parts compute in.</param>
     internal Stage? Conditions(Given given, int bytes)
     {
+        // An unfinished clip holds what was encoded; only windows of it encode what those before them made.
+        if (given is { Behind: not null, Latents: false }) return null;
         var family = GuideBuilder.FamilyOf(model);
         if (family is Family.TokenTimesteps or Family.Renoise)
         {
