@@ -17,6 +17,9 @@ internal static partial class ClipPipe
             : [reader.ReadFile(name, run.Cancel)];
     }
 
+    /// <summary>Whether a word that may be a clip or a prompt is a clip: standard input, a file, or what is called like one.</summary>
+    public static bool IsClip(string word) => word == "-" || File.Exists(word) || word.EndsWith(".latent", StringComparison.Ordinal);
+
     /// <summary>Gives <paramref name="produce"/> a writer to a file, whole or not at all, or to standard output; to nothing where a plan is all that is asked for.</summary>
     /// <exception cref="SoraException">Standard output is a terminal; said before anything is computed.</exception>
     public static void Write(ParseResult args, Run run, string output, Action<ClipWriter> produce)
@@ -46,8 +49,9 @@ internal static partial class ClipPipe
         Symbol[] unimportant = [Options.Quiet, Options.Log, SamplingOptions.Checkpoint, SamplingOptions.Preview, SamplingOptions.Offload];
         var words = args.CommandResult.Children.SelectMany(part => part switch
         {
+            // An option that is repeated has all its values here, and takes one at a time.
             OptionResult { Implicit: false } option when option.Option.Name != "--output" && !unimportant.Contains(option.Option) =>
-                option.Tokens.Select(token => token.Value).Prepend(option.Option.Name),
+                option.Tokens.Count == 0 ? [option.Option.Name] : option.Tokens.SelectMany(token => new[] { option.Option.Name, token.Value }),
             ArgumentResult argument => argument.Tokens.Select(token => token.Value).Where(word => keepsDash || word != "-"),
             _ => [],
         });

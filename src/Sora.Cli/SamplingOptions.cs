@@ -73,8 +73,21 @@ internal static class SamplingOptions
     };
 
     /// <summary>The prompts of <c>--prompt-at</c>, in the order of time.</summary>
-    public static IReadOnlyList<TimedPrompt> Later(ParseResult args, double fps) =>
-        [.. args.GetValue(PromptAt)!.Select(later => new TimedPrompt(later.At.FrameCount(fps), later.Prompt)).OrderBy(later => later.Frame)];
+    /// <exception cref="SoraException">Two are for the same frame.</exception>
+    public static IReadOnlyList<TimedPrompt> Later(ParseResult args, double fps)
+    {
+        List<TimedPrompt> later = [.. args.GetValue(PromptAt)!.Select(later => new TimedPrompt(later.At.FrameCount(fps), later.Prompt)).OrderBy(later => later.Frame)];
+        foreach (var (one, next) in later.Zip(later.Skip(1)).Where(pair => pair.First.Frame == pair.Second.Frame))
+            throw SoraException.Usage($"--prompt-at: two prompts for frame {one.Frame}, '{one.Prompt}' and '{next.Prompt}'", "give one of them, or another time");
+        return later;
+    }
+
+    /// <summary>Says which prompts of <c>--prompt-at</c> come too late for a result of <paramref name="frames"/> frames.</summary>
+    public static void WarnOfLate(Run run, SamplingSettings settings, int frames)
+    {
+        foreach (var late in settings.Later.Where(later => later.Frame >= frames))
+            run.Reporter.Warn($"'{late.Prompt}' has no effect: --prompt-at names frame {late.Frame}, and the result has {frames}");
+    }
 
     /// <summary>The model of a clip, and settings for a video of its size, length and rate.</summary>
     public static (ModelFolder Model, SamplingSettings Settings) ForClip(ParseResult args, Run run, Clip clip)

@@ -94,7 +94,7 @@ public readonly record struct ClipRange(ClipTime From, ClipTime To)
     {
         var first = From.FrameIndex(fps, frames);
         var behind = To.IsEnd ? frames : Math.Min(To.FrameCount(fps), frames);
-        return first < behind ? (first, behind) : throw SoraException.Usage($"'{this}' is an empty part of the clip");
+        return first < behind ? (first, behind) : throw SoraException.Usage($"'{this}' is an empty part of the clip", "it begins with the first time and ends before the second: 1s-2s, or 2s-end");
     }
 
     /// <inheritdoc/>

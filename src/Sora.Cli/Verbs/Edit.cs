@@ -13,7 +13,7 @@ internal static class Edit
     private static readonly Argument<string[]> Words = new("[CLIP] PROMPT") { Description = "Clip to change (standard input when left out or -), and what it shall show", Arity = new ArgumentArity(1, 2) };
     private static readonly Option<string> Output = Options.Output("Clip to write");
     private static readonly Option<double?> Strength = Options.Value("--strength", "X", "How much changes, from 0 to 1; 0.6 by default, and 1 inside a region", ParseStrength);
-    private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is made anew");
+    private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is made anew; stretched to the clip's size");
     private static readonly Option<Box?> Box = Options.Value("--box", "X,Y,W,H", "Part of the picture that is made anew, in pixels", Sampling.Box.Parse);
     private static readonly Option<KeyColour?> Colour = Options.Value("--colour", "COLOUR[:X]", "What has this colour in the clip is made anew: red, #e51a17, or with a tolerance red:0.4", KeyColour.Parse);
     private static readonly Option<ClipRange?> Time = Options.Value("--time", "FROM-TO", "Part of the duration that is made anew: 1s-2s, 0-9f, 2s-end", ClipRange.Parse);
@@ -38,6 +38,8 @@ internal static class Edit
     private static void Body(ParseResult args, Run run)
     {
         var words = args.GetValue(Words)!;
+        if (words is [var word] && ClipPipe.IsClip(word))
+            throw SoraException.Usage($"no prompt: {word} is a clip, and what shall it show?", $"sora edit {ShellWords.Quote(word)} \"the same at night\"");
         if (args.GetValue(Invert) && args.GetValue(Mask) is null && args.GetValue(Box) is null && args.GetValue(Colour) is null)
             throw SoraException.Usage("--invert turns a mask, a colour or a box round, and there is none", "name one with --mask, --colour or --box");
         using var pipelines = new Pipelines(args, run);
@@ -60,6 +62,7 @@ internal static class Edit
         var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
         var settings = found with { Prompt = prompt, Seed = seed, Strength = args.GetValue(Strength) ?? (isRegion ? 1 : 0.6) };
         if (!SamplingOptions.Plan(args, run, model, settings, new Given { Latents = isRegion })) return null;
+        SamplingOptions.WarnOfLate(run, settings, settings.Frames);
         var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
         var pipeline = pipelines.For(model);
         using var known = pipeline.Normalised(clip);
@@ -86,10 +89,14 @@ internal static class Edit
     private static Region ReadRegion(ParseResult args, Run run, SamplingSettings settings, Func<List<Image>> frames)
     {
         var (masks, box, time) = (new List<Image>(), args.GetValue(Box), args.GetValue(Time)?.Frames(settings.Fps, settings.Frames));
+        var size = new FrameSize(settings.Width, settings.Height);
+        box?.RequireIn(size);
         if (args.GetValue(Mask) is { } file)
         {
             using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames }, run.Cancel);
             masks.AddRange(reader.Frames());
+            if ((long)masks[0].Width * size.Height != (long)masks[0].Height * size.Width)
+                run.Reporter.Note($"{file} is {masks[0].Width}x{masks[0].Height}, and stretched to {size}");
         }
         if (args.GetValue(Colour) is { } colour)
         {
@@ -108,8 +115,8 @@ internal static class Edit
         };
     }
 
-    /// <summary>The part of a picture that a box takes; all of it where the box lies beside it, or is null.</summary>
-    private static Image Inside(Image picture, Box? box) => box is { } part && part.X < picture.Width && part.Y < picture.Height
+    /// <summary>The part of a picture that a box takes; all of it where there is none.</summary>
+    private static Image Inside(Image picture, Box? box) => box is { } part
         ? picture.Crop(part.X, part.Y, Math.Min(part.Width, picture.Width - part.X), Math.Min(part.Height, picture.Height - part.Y))
         : picture;
 

@@ -38,7 +38,7 @@ internal static class Extend
         var (name, prompt) = args.GetValue(Words)! switch
         {
             [] => ("-", null),
-            [var word] => word == "-" || File.Exists(word) ? (word, (string?)null) : ("-", word),
+            [var word] => ClipPipe.IsClip(word) ? (word, (string?)null) : ("-", word),
             [var word, var text, ..] => (word, text),
         };
         using var pipelines = new Pipelines(args, run);
@@ -51,6 +51,8 @@ internal static class Extend
                 var settings = found with { Prompt = prompt ?? clip.Info.Prompt ?? "", Seed = seed };
                 var piece = settings with { Frames = Math.Max(1, settings.Window) };
                 if (!SamplingOptions.Plan(args, run, model, piece, new Given { Latents = true, Joins = loop || before is not null })) continue;
+                var added = (after ?? ClipTime.Seconds(loop ? 1 : 0)).FrameCount(settings.Fps) + (before?.FrameCount(settings.Fps) ?? 0);
+                SamplingOptions.WarnOfLate(run, settings, settings.Frames + added);
                 var joins = new Joins(pipelines.For(model), settings, run.Cancel);
                 var entry = SamplingOptions.Entry(args, run, seed, ClipPipe.Source(name, clip));
                 var longer = clip;

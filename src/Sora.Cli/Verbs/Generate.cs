@@ -63,6 +63,9 @@ internal static class Generate
     {
         var prompt = args.GetValue(Prompt) ?? throw SoraException.Usage("no prompt", "sora generate \"a red ball rolls left on sand\"");
         if (args.GetValue(Experts) == "low") throw SoraException.Usage("--experts low goes on with what --experts high began", "add --resume CLIP");
+        var (output, count) = (args.GetValue(Output)!, args.GetValue(Count) ?? 1);
+        if (count > 1 && output != "-" && ClipPipe.Numbered(output, 1) == output)
+            throw SoraException.Usage($"{output} holds one clip, and there are {count}", "number them: -o clip-%d.latent");
         var model = SamplingOptions.Open(args, run);
         var settings = Settings(args, run, model) with { Prompt = prompt };
         var given = new Given
@@ -74,11 +77,9 @@ internal static class Generate
         };
         if (!SamplingOptions.Plan(args, run, model, settings, given)) return;
 
-        var (output, count) = (args.GetValue(Output)!, args.GetValue(Count) ?? 1);
-        if (count > 1 && output != "-" && ClipPipe.Numbered(output, 1) == output)
-            throw SoraException.Usage($"{output} holds one clip, and there are {count}", "number them: -o clip-%d.latent");
+        SamplingOptions.WarnOfLate(run, settings, settings.Frames);
         var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
-        var known = new Conditioning { Stills = Stills(args, settings, run.Cancel), Control = ReadControl(args, settings, run.Cancel) };
+        var known = new Conditioning { Stills = Stills(args, settings, run), Control = ReadControl(args, settings, run.Cancel) };
         using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
         using var preview = OpenPreview(args, run, settings.Fps);
         Clip One(int i)
@@ -151,17 +152,19 @@ internal static class Generate
         Preview = preview is null ? null : latents => preview.Show(model, latents),
     };
 
-    private static List<Still> Stills(ParseResult args, SamplingSettings settings, CancellationToken cancel)
+    private static List<Still> Stills(ParseResult args, SamplingSettings settings, Run run)
     {
         var fit = Enum.Parse<Fit>(args.GetValue(FitTo)!, ignoreCase: true);
         var stills = new List<Still>();
         void Add(int frame, string? file)
         {
-            if (file is not null) stills.Add(new Still(frame, Image.Load(file, cancel), fit));
+            if (file is not null) stills.Add(new Still(frame, Image.Load(file, run.Cancel), fit));
         }
         Add(0, args.GetValue(First));
         foreach (var (at, file) in args.GetValue(Keyframes)!) Add(at.FrameIndex(settings.Fps, settings.Frames), file);
         Add(settings.Frames - 1, args.GetValue(Last));
+        foreach (var same in stills.GroupBy(still => still.Frame).Where(same => same.Count() > 1))
+            run.Reporter.Warn($"frame {same.Key} is given {same.Count()} pictures, and shows the last of them");
         return stills;
     }
 

@@ -33,15 +33,17 @@ internal static class Interpolate
             var (from, to) = Read(run, first, second);
             var (model, found) = SamplingOptions.ForClip(args, run, from);
             var (_, other) = SamplingOptions.ForClip(args, run, to);
-            RequireAlike(found, other, second);
+            RequireAlike((from, found), (to, other), args.GetValue(SamplingOptions.Model), second);
             var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
             var settings = found with { Prompt = args.GetValue(Prompt) ?? from.Info.Prompt ?? "", Seed = seed };
             if (!SamplingOptions.Plan(args, run, model, settings with { Frames = settings.Window }, new Given { Latents = true, Joins = true })) return;
+            var frames = (args.GetValue(Duration) ?? ClipTime.Seconds(2)).Length(settings.Fps);
+            SamplingOptions.WarnOfLate(run, settings, frames);
             using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
             var between = new Joins(pipeline, settings, run.Cancel).Between(
                 (from, (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames)),
                 (to, (args.GetValue(To) ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames)),
-                (args.GetValue(Duration) ?? ClipTime.Seconds(2)).Length(settings.Fps));
+                frames);
             writer.Write(between with { History = [Entry(args, run, seed, [(first, from), (second, to)])] });
         });
     }
@@ -69,12 +71,20 @@ internal static class Interpolate
         return entry with { Arguments = words, Clips = clips };
     }
 
-    private static void RequireAlike(SamplingSettings from, SamplingSettings to, string second)
+    private static void RequireAlike((Clip Clip, SamplingSettings Settings) from, (Clip Clip, SamplingSettings Settings) to, string? given, string second)
     {
-        var (size, other) = (new FrameSize(from.Width, from.Height), new FrameSize(to.Width, to.Height));
-        if (size == other && from.Fps == to.Fps) return;
+        var (one, other) = (Kind(from), Kind(to));
+        if (one.Size == other.Size && one.Fps == other.Fps && one.Channels == other.Channels && (one.Vae ?? other.Vae) == (other.Vae ?? one.Vae)) return;
+        string Name((Clip Clip, SamplingSettings) which) => one.Size == other.Size && one.Fps == other.Fps ? $" of {which.Clip.Info.Model ?? "an unnamed model"}" : "";
+        var model = (given ?? from.Clip.Info.Model) is { } name && name != "mini" ? $" --model {ShellWords.Quote(name)}" : "";
+        // What was read from standard input is gone: it is to be saved first.
+        var file = second == "-" ? "second.latent" : ShellWords.Quote(second);
         throw SoraException.Usage(
-            FormattableString.Invariant($"the clips are {size} at {from.Fps} frames a second and {other} at {to.Fps}"),
-            FormattableString.Invariant($"sora decode {ShellWords.Quote(second)} | sora encode --size {size} --fps {from.Fps} -o same.latent"));
+            FormattableString.Invariant($"the clips are {one.Size} at {one.Fps} frames a second{Name(from)} and {other.Size} at {other.Fps}{Name(to)}"),
+            FormattableString.Invariant($"sora decode {file} | sora encode{model} --size {one.Size} --fps {one.Fps} -o same.latent"));
     }
+
+    /// <summary>What two clips must have in common.</summary>
+    private static (FrameSize Size, double Fps, long Channels, string? Vae) Kind((Clip Clip, SamplingSettings Settings) of) =>
+        (new(of.Settings.Width, of.Settings.Height), of.Settings.Fps, of.Clip.FinishedLatents.Shape[1], of.Clip.Info.Vae);
 }

@@ -46,7 +46,7 @@ internal sealed class SafeTensorsHeader
         return (int)length;
     }
 
-    private const string Redownload = "download it again";
+    private const string Redownload = "download it again, or, if it was made here, make it again";
 
     /// <summary>What a header cut off by the end of the file is.</summary>
     public static SoraException Truncated(string origin, long claimed, long present, string part, string hint = Redownload) => SoraException.Failed(

@@ -101,7 +101,11 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         };
     }
 
-    private IEnumerable<Image> Frames(Clip clip, FrameCodec codec) => codec.Decode(clip.FinishedLatents, clip.Info.Space, cancel);
+    private IEnumerable<Image> Frames(Clip clip, FrameCodec codec)
+    {
+        pipeline.RequireVae(clip);
+        return codec.Decode(clip.FinishedLatents, clip.Info.Space, cancel);
+    }
 
     private int Groups(int frames) => (frames + group - 1) / group;
 

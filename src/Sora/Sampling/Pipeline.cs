@@ -245,7 +245,9 @@ public sealed class Pipeline : IDisposable
             precision.Type == float16 ? "f16 holds numbers up to 65504 only: --dtype bf16 or f32" : "weights, or a LoRA that acts too strongly, are beyond what the type holds: --dtype f32, or other files");
     }
 
-    private void RequireVae(Clip clip)
+    /// <summary>Asks that a clip's latents are of this model's VAE, as far as it says.</summary>
+    /// <exception cref="SoraException">They aren't.</exception>
+    internal void RequireVae(Clip clip)
     {
         if (clip.Info.Vae is { } vae && vae != fingerprint.Value)
             throw SoraException.Failed($"{clip.Origin}: made with another model ({clip.Info.Model ?? "unnamed"})", "name that one with --model");

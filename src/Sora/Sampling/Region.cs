@@ -21,6 +21,14 @@ public readonly record struct Box(int X, int Y, int Width, int Height)
             ? new Box(numbers[0], numbers[1], numbers[2], numbers[3])
             : throw SoraException.Usage($"'{text}' is not a box", "write X,Y,WIDTH,HEIGHT in pixels, for instance 0,0,64,64");
     }
+
+    /// <summary>Asks that some of it lies in a picture of this size.</summary>
+    /// <exception cref="SoraException">It lies beside it.</exception>
+    public void RequireIn(FrameSize size)
+    {
+        if (X < size.Width && Y < size.Height) return;
+        throw SoraException.Usage($"the box {X},{Y},{Width},{Height} lies beside the picture, which is {size}", "X and Y count from its upper left corner");
+    }
 }
 
 /// <summary>
