@@ -142,18 +142,18 @@ public sealed record CausalVaeConfig
         var fallback = Wan21;
         var config = new CausalVaeConfig
         {
-            BaseDim = file.Int("base_dim", fallback.BaseDim),
-            DecoderBaseDim = file.Int("decoder_base_dim"),
-            ZDim = file.Int("z_dim", fallback.ZDim),
+            BaseDim = file.Size("base_dim", fallback.BaseDim),
+            DecoderBaseDim = file.Size("decoder_base_dim"),
+            ZDim = file.Size("z_dim", fallback.ZDim),
             DimMult = file.Ints("dim_mult", fallback.DimMult),
-            NumResBlocks = file.Int("num_res_blocks", fallback.NumResBlocks),
+            NumResBlocks = file.Size("num_res_blocks", fallback.NumResBlocks),
             AttnScales = file.Numbers("attn_scales", fallback.AttnScales),
             TemporalDownsample = file.Flags("temperal_downsample", fallback.TemporalDownsample),
             IsResidual = file.Flag("is_residual", false),
             IsBlock = file.ClassName == BlockClass,
-            InChannels = file.Int("in_channels", fallback.InChannels),
-            OutChannels = file.Int("out_channels", fallback.OutChannels),
-            PatchSize = file.Int("patch_size", 1),
+            InChannels = file.Size("in_channels", fallback.InChannels),
+            OutChannels = file.Size("out_channels", fallback.OutChannels),
+            PatchSize = file.Size("patch_size", 1),
             LatentsMean = file.Numbers("latents_mean", fallback.LatentsMean),
             LatentsStd = file.Numbers("latents_std", fallback.LatentsStd),
         };

@@ -80,17 +80,20 @@ public static class Checkpoint
         var shards = new Dictionary<string, TensorSource>();
         try
         {
-            foreach (var shard in map.Select(entry => entry.Value!.ToString()).Distinct())
+            var shardOf = map.Select(entry => (entry.Key, Shard: entry.Value is JsonValue value && value.TryGetValue<string>(out var name)
+                ? name
+                : throw SoraException.Failed($"{path}: {entry.Key} is in no file", "download the file again"))).ToList();
+            foreach (var shard in shardOf.Select(entry => entry.Shard).Distinct())
             {
                 // The index is a download: a shard is a file beside it, nothing else.
                 if (shard != Path.GetFileName(shard))
-                    throw SoraException.Failed($"{path}: shard '{shard}' isn't a file name");
+                    throw SoraException.Failed($"{path}: shard '{shard}' isn't a file name", "download the file again");
                 var file = Path.Combine(folder, shard);
                 if (!File.Exists(file))
                     throw SoraException.Failed($"{file} isn't there, though {Path.GetFileName(path)} names it", "the download may be incomplete");
                 shards[shard] = SafeTensorsFile.Open(file);
             }
-            return new ShardedTensors(path, map.Select(entry => (entry.Key, shards[entry.Value!.ToString()])));
+            return new ShardedTensors(path, shardOf.Select(entry => (entry.Key, shards[entry.Shard])));
         }
         catch
         {

@@ -55,13 +55,13 @@ public sealed record ClipVisionConfig
             throw SoraException.Failed($"{file.Path}: unknown hidden_act {activation}", "gelu and quick_gelu are supported");
         return new ClipVisionConfig
         {
-            HiddenSize = file.Int("hidden_size", fallback.HiddenSize),
-            IntermediateSize = file.Int("intermediate_size", fallback.IntermediateSize),
-            NumHiddenLayers = file.Int("num_hidden_layers", fallback.NumHiddenLayers),
-            NumAttentionHeads = file.Int("num_attention_heads", fallback.NumAttentionHeads),
-            NumChannels = file.Int("num_channels", fallback.NumChannels),
-            ImageSize = file.Int("image_size", fallback.ImageSize),
-            PatchSize = file.Int("patch_size", fallback.PatchSize),
+            HiddenSize = file.Size("hidden_size", fallback.HiddenSize),
+            IntermediateSize = file.Size("intermediate_size", fallback.IntermediateSize),
+            NumHiddenLayers = file.Size("num_hidden_layers", fallback.NumHiddenLayers),
+            NumAttentionHeads = file.Size("num_attention_heads", fallback.NumAttentionHeads),
+            NumChannels = file.Size("num_channels", fallback.NumChannels),
+            ImageSize = file.Size("image_size", fallback.ImageSize),
+            PatchSize = file.Size("patch_size", fallback.PatchSize),
             LayerNormEps = file.Number("layer_norm_eps", fallback.LayerNormEps),
             IsQuickGelu = activation == "quick_gelu",
         };

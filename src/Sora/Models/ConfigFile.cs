@@ -9,6 +9,8 @@ namespace Sora.Models;
 /// </summary>
 internal sealed class ConfigFile
 {
+    private const int MostSize = 1_000_000;
+
     private readonly JsonObject fields;
 
     private ConfigFile(string path, JsonObject fields) => (Path, this.fields) = (path, fields);
@@ -54,9 +56,11 @@ internal sealed class ConfigFile
 
     public bool Has(string name) => fields[name] is not null;
 
-    public int Int(string name, int fallback) => Value(name, "a whole number", node => node.GetValue<int>(), fallback);
+    /// <summary>How much or how many of something: at least one, and no more than could be looked for in the weights.</summary>
+    public int Size(string name, int fallback) =>
+        Value(name, $"a whole number from 1 to {MostSize}", node => node.GetValue<int>() is > 0 and <= MostSize and var size ? size : throw new FormatException(), fallback);
 
-    public int? Int(string name) => fields[name] is null ? null : Int(name, 0);
+    public int? Size(string name) => fields[name] is null ? null : Size(name, 1);
 
     public double Number(string name, double fallback) => Value(name, "a number", node => node.GetValue<double>(), fallback);
 

@@ -13,14 +13,14 @@ internal static class ModelCheck
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        Shapes(model, "transformer", weights => new WanTransformer(model.Transformer, weights));
-        if (model.Transformer2 is { } low) Shapes(model, "transformer_2", weights => new WanTransformer(low, weights));
+        Shapes(model, "transformer", weights => new WanTransformer(model.Transformer, weights), $"blocks.{model.Transformer.NumLayers}.");
+        if (model.Transformer2 is { } low) Shapes(model, "transformer_2", weights => new WanTransformer(low, weights), $"blocks.{low.NumLayers}.");
         Shapes(model, "vae", weights => new CausalVae(model.Vae, weights));
         Agree((model, "vae", "makes latents of", model.Vae.ZDim), ("channels", model.Transformer.OutChannels));
         if (model.Has("text_encoder"))
         {
             var config = T5Config.From(model.Config("text_encoder"));
-            Shapes(model, "text_encoder", weights => new T5Encoder(config, weights));
+            Shapes(model, "text_encoder", weights => new T5Encoder(config, weights), $"encoder.block.{config.NumLayers}.");
             Agree((model, "text_encoder", "gives rows of", config.DModel), ("numbers", model.Transformer.TextDim));
         }
         if (model.Has("image_encoder"))
@@ -31,11 +31,17 @@ internal static class ModelCheck
         }
     }
 
-    private static void Shapes(ModelFolder model, string part, Action<Weights> build)
+    /// <param name="model">The model.</param>
+    /// <param name="part">Its part.</param>
+    /// <param name="build">Asks for every tensor.</param>
+    /// <param name="beyond">How a layer behind the last one would be called: a config that leaves layers out is another model's.</param>
+    private static void Shapes(ModelFolder model, string part, Action<Weights> build, string? beyond = null)
     {
         using var source = model.OpenWeights(part);
         using var weights = Weights.Headers(source);
         build(weights);
+        if (beyond is not null && source.Tensors.Keys.FirstOrDefault(name => name.StartsWith(beyond, StringComparison.Ordinal)) is { } more)
+            throw SoraException.Failed($"{source.Origin} has the tensor {more}, of a layer that its config doesn't have", "the weights and config.json are of different models");
     }
 
     private static void Agree((ModelFolder Model, string Part, string Gives, int Size) part, (string Units, int Size) transformer)

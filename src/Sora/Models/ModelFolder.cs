@@ -210,7 +210,7 @@ public sealed class ModelFolder
         if (configs.Find(config => IsFor(part, config)) is { } config) return config;
         using var weights = Checkpoint.Open(path);
         var original = configs.Find(config => config.ClassName is "WanModel" or "VaceWanModel");
-        return InferredConfig.Of(part, weights, part.StartsWith("transformer", StringComparison.Ordinal) ? original?.Int("num_heads") : null);
+        return InferredConfig.Of(part, weights, part.StartsWith("transformer", StringComparison.Ordinal) ? original?.Size("num_heads") : null);
     }
 
     private static bool IsFor(string part, ConfigFile config) => part switch

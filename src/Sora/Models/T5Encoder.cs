@@ -59,14 +59,14 @@ public sealed record T5Config
             throw SoraException.Failed($"{file.Path}: unknown feed_forward_proj {projection}", "gated-gelu and relu are supported");
         return new T5Config
         {
-            VocabSize = file.Int("vocab_size", Umt5Xxl.VocabSize),
-            DModel = file.Int("d_model", Umt5Xxl.DModel),
-            DKv = file.Int("d_kv", Umt5Xxl.DKv),
-            DFf = file.Int("d_ff", Umt5Xxl.DFf),
-            NumLayers = file.Int("num_layers", Umt5Xxl.NumLayers),
-            NumHeads = file.Int("num_heads", Umt5Xxl.NumHeads),
-            RelativeAttentionNumBuckets = file.Int("relative_attention_num_buckets", 32),
-            RelativeAttentionMaxDistance = file.Int("relative_attention_max_distance", 128),
+            VocabSize = file.Size("vocab_size", Umt5Xxl.VocabSize),
+            DModel = file.Size("d_model", Umt5Xxl.DModel),
+            DKv = file.Size("d_kv", Umt5Xxl.DKv),
+            DFf = file.Size("d_ff", Umt5Xxl.DFf),
+            NumLayers = file.Size("num_layers", Umt5Xxl.NumLayers),
+            NumHeads = file.Size("num_heads", Umt5Xxl.NumHeads),
+            RelativeAttentionNumBuckets = file.Size("relative_attention_num_buckets", 32),
+            RelativeAttentionMaxDistance = file.Size("relative_attention_max_distance", 128),
             LayerNormEpsilon = file.Number("layer_norm_epsilon", 1e-6),
             IsGated = projection == "gated-gelu",
             BiasInEveryLayer = type == "umt5",

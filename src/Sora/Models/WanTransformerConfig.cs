@@ -100,26 +100,26 @@ public sealed record WanTransformerConfig
             throw SoraException.Failed($"{file.Path}: unknown qk_norm {norm}", "rms_norm_across_heads is supported");
         var fallback = new WanTransformerConfig();
         var patch = file.Ints("patch_size", [1, 2, 2]);
-        if (patch.Count != 3) throw SoraException.Failed($"{file.Path}: patch_size needs three entries");
-        var inChannels = file.Int("in_channels", fallback.InChannels);
+        if (patch.Count != 3 || patch.Any(side => side < 1)) throw SoraException.Failed($"{file.Path}: patch_size needs three entries from 1 on");
+        var inChannels = file.Size("in_channels", fallback.InChannels);
         var config = new WanTransformerConfig
         {
             PatchSize = (patch[0], patch[1], patch[2]),
-            NumAttentionHeads = file.Int("num_attention_heads", fallback.NumAttentionHeads),
-            AttentionHeadDim = file.Int("attention_head_dim", fallback.AttentionHeadDim),
+            NumAttentionHeads = file.Size("num_attention_heads", fallback.NumAttentionHeads),
+            AttentionHeadDim = file.Size("attention_head_dim", fallback.AttentionHeadDim),
             InChannels = inChannels,
-            OutChannels = file.Int("out_channels", file.Has("in_channels") ? inChannels : fallback.OutChannels),
-            TextDim = file.Int("text_dim", fallback.TextDim),
-            FreqDim = file.Int("freq_dim", fallback.FreqDim),
-            FfnDim = file.Int("ffn_dim", fallback.FfnDim),
-            NumLayers = file.Int("num_layers", fallback.NumLayers),
+            OutChannels = file.Size("out_channels", file.Has("in_channels") ? inChannels : fallback.OutChannels),
+            TextDim = file.Size("text_dim", fallback.TextDim),
+            FreqDim = file.Size("freq_dim", fallback.FreqDim),
+            FfnDim = file.Size("ffn_dim", fallback.FfnDim),
+            NumLayers = file.Size("num_layers", fallback.NumLayers),
             CrossAttnNorm = file.Flag("cross_attn_norm", fallback.CrossAttnNorm),
             Eps = file.Number("eps", fallback.Eps),
-            ImageDim = file.Int("image_dim"),
-            AddedKvProjDim = file.Int("added_kv_proj_dim"),
-            PosEmbedSeqLen = file.Int("pos_embed_seq_len"),
+            ImageDim = file.Size("image_dim"),
+            AddedKvProjDim = file.Size("added_kv_proj_dim"),
+            PosEmbedSeqLen = file.Size("pos_embed_seq_len"),
             VaceLayers = isVace ? file.Ints("vace_layers", [0, 5, 10, 15, 20, 25, 30, 35]) : null,
-            VaceInChannels = file.Int("vace_in_channels", fallback.VaceInChannels),
+            VaceInChannels = file.Size("vace_in_channels", fallback.VaceInChannels),
         };
         if (config.AttentionHeadDim % 2 != 0) throw SoraException.Failed($"{file.Path}: attention_head_dim must be even");
         if (config.VaceLayers?.Any(layer => layer < 0 || layer >= config.NumLayers) == true)

@@ -166,6 +166,10 @@ public sealed class Weights : IDisposable
         return float.IsFinite(sum.item<float>());
     }
 
+    /// <summary>What there is to say of a tensor that holds something else than numbers.</summary>
+    internal static SoraException NoNumbers(string source, string name) =>
+        SoraException.Failed($"{source}: tensor {name} holds values that are no numbers", "the file is damaged; download it again");
+
     /// <summary>A seed of its own for each tensor, so that adding a layer doesn't change the others.</summary>
     private static ulong SeedOf(long seed, string name) =>
         BitConverter.ToUInt64(SHA256.HashData(Encoding.UTF8.GetBytes($"{seed} {name}")));
@@ -306,7 +310,7 @@ public sealed class Weights : IDisposable
         private void RequireNumbers(string name, Tensor tensor)
         {
             if (tensor.is_floating_point() && !IsFinite(tensor))
-                throw SoraException.Failed($"{Source}: tensor {name} holds values that are no numbers", "the file is damaged; download it again");
+                throw NoNumbers(Source, name);
         }
 
         public override IReadOnlyList<string> Unused() =>

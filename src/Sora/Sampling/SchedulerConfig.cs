@@ -58,7 +58,7 @@ public sealed record SchedulerConfig
         {
             Sampler = SamplerOf(name) ?? throw SoraException.Failed($"{path}: the scheduler {name} isn't supported", "name one with --sampler"),
             Shift = file.Number("flow_shift", file.Number("shift", 1)),
-            Order = file.Int("solver_order", 2),
+            Order = file.Size("solver_order", 2),
             Bh1 = file.Text("solver_type", null) == "bh1",
             HeunKind = file.Text("solver_type", null) == "heun",
             Uncorrected = file.Ints("disable_corrector", []),

@@ -93,7 +93,7 @@ public sealed class ModelFolderTests : IDisposable
     {
         var model = Copy(Ti2v, Path.Combine(root, "model"));
         Edit(Path.Combine(model, "vae", "config.json"), "\"base_dim\": 3", "\"base_dim\": \"three\"");
-        Assert.Contains("base_dim must be a whole number, found \"three\"", Assert.Throws<SoraException>(() => ModelFolder.Open(model)).Message);
+        Assert.Contains("base_dim must be a whole number from 1 to 1000000, found \"three\"", Assert.Throws<SoraException>(() => ModelFolder.Open(model)).Message);
     }
 
     [Fact]

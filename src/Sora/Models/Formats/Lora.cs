@@ -80,6 +80,13 @@ public static class Lora
 
         public abstract void AddTo(Span<float> values, long first, TensorInfo target);
 
+        /// <summary>The file is at fault, not that of the model that it is merged with.</summary>
+        protected void RequireNumbers(string name, ReadOnlySpan<float> values)
+        {
+            foreach (var value in values)
+                if (!float.IsFinite(value)) throw Weights.NoNumbers(lora.Origin, name);
+        }
+
         protected SoraException DoesNotFit(TensorInfo target, string found) => SoraException.Failed(
             $"{lora.Origin}: does not fit the model: {found} for '{target.Name}', which is {Shapes.Text(target.Shape)}", "the LoRA was made for another model");
     }
@@ -97,6 +104,8 @@ public static class Lora
         public override void AddTo(Span<float> values, long first, TensorInfo target)
         {
             var (a, b) = (Lora.Floats(down), Lora.Floats(up));
+            RequireNumbers(down, a);
+            RequireNumbers(up, b);
             var columns = (int)(target.Elements / target.Shape[0]);
             var rank = a.Length / columns;
             for (var done = 0; done < values.Length;)
@@ -154,6 +163,7 @@ public static class Lora
         {
             var part = new float[values.Length];
             Lora.ReadFloats(name, first, part);
+            RequireNumbers(name, part);
             MultiplyAdd(scale, part, values);
         }
     }
