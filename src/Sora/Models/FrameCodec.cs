@@ -37,6 +37,15 @@ public sealed class FrameCodec : IDisposable
         }
     }
 
+    /// <summary>Where it computes.</summary>
+    public Device Device => _weights.Device;
+
+    /// <summary>Video frames of a latent frame that isn't the first.</summary>
+    public int Group => _vae.Config.TemporalFactor;
+
+    /// <summary>Whether a latent frame and the one before decide what it shows: then a stream can be decoded at any place, with gradients.</summary>
+    public bool DecodesGroups => _vae.Config.IsBlock;
+
     /// <summary>How many of <paramref name="frames"/> frames the VAE encodes: the first and whole groups of 4 (its time factor).</summary>
     public static int Encodable(int frames, CausalVaeConfig config) => (frames - 1) / config.TemporalFactor * config.TemporalFactor + 1;
 
@@ -95,6 +104,18 @@ public sealed class FrameCodec : IDisposable
             var part = from.narrow(2, first, count).to(float32).to(_weights.Device);
             return Pixels.ToImages(session.Push(space == LatentSpace.Raw ? part : _vae.Denormalise(part)));
         }
+    }
+
+    /// <summary>What one latent frame of a stream shows, <c>[1, 3, F, H, W]</c>, with gradients where they are enabled.</summary>
+    /// <param name="before">The one before it, raw, <c>[1, z, 1, h, w]</c>.</param>
+    /// <param name="latent">The latent frame.</param>
+    /// <exception cref="InvalidOperationException">The VAE looks back further.</exception>
+    public Tensor DecodeGroup(Tensor before, Tensor latent)
+    {
+        if (!DecodesGroups) throw new InvalidOperationException("this VAE decodes from the start only");
+        using var session = _vae.NewDecoder();
+        session.Push(before).Dispose();
+        return session.Push(latent);
     }
 
     /// <summary>Frees the weights.</summary>

@@ -45,7 +45,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         // What precedes is made in pieces, the last one first, that see the start of what follows.
         var piece = Math.Max(1, Windows.Latents(settings.Window, group) - Overlap - 1);
         var following = Frames(clip, codec).Take(1 + Overlap * group).ToList();
-        var (fresh, first) = (new List<Image>(), zeros(0));
+        var (start, fresh, first) = (following[0], new List<Image>(), zeros(0));
         int made = 0, all = Groups(frames);
         while (made < all)
         {
@@ -58,7 +58,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
             following = [.. pictures.Concat(following).Take(1 + Overlap * group)];
             first = pipeline.Model.Vae.Denormalise(filled.narrow(2, 0, latents)).cpu();
         }
-        return Longer(clip, TensorIO.ToHost(new Refinement(codec, cancel).Encode(fresh.Concat(Frames(clip, codec)), first)));
+        return Longer(clip, TensorIO.ToHost(new Refinement(codec, cancel).Encode(fresh.Concat(Frames(clip, codec)), first, new Still(fresh.Count, start, Fit.Stretch))));
     }
 
     /// <summary>The clip with so many frames more that lead back to its first one, which the last one shows again.</summary>
@@ -95,7 +95,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         between = Arriving(between, after[0]);
         return from.Clip with
         {
-            Latents = TensorIO.ToHost(new Refinement(codec, cancel).Encode(between)),
+            Latents = TensorIO.ToHost(new Refinement(codec, cancel).Encode(between, seam: new Still(between.Count - 1, after[0], Fit.Stretch))),
             Tensors = new Dictionary<string, HostTensor>(),
             Info = from.Clip.Info with { Frames = between.Count, Prompt = settings.Prompt, Seed = settings.Seed, Space = LatentSpace.Raw },
         };

@@ -9,7 +9,8 @@ namespace Sora.Sampling;
 /// <summary>
 /// Latents whose video comes nearer to what it should be. Decoding and encoding are only nearly inverse, so encoding loses
 /// something each time, even of frames that a decoder made. Here the latents move by what the wanted and the actual video
-/// differ by once encoded, z += E(wanted) - E(D(z)), a few times over.
+/// differ by once encoded, z += E(wanted) - E(D(z)), a few times over. What single frames must show is then fitted where the
+/// decoder allows it (<see cref="FrameFit"/>).
 /// </summary>
 internal sealed class Refinement(FrameCodec codec, CancellationToken cancel)
 {
@@ -21,7 +22,8 @@ internal sealed class Refinement(FrameCodec codec, CancellationToken cancel)
     /// <summary>Raw latents [1, C, T, h, w] of frames.</summary>
     /// <param name="frames">As many as the VAE encodes; read several times over.</param>
     /// <param name="first">Latents that the result begins with, as they are; null for none.</param>
-    public Tensor Encode(IEnumerable<Image> frames, Tensor? first = null)
+    /// <param name="seam">A frame among them that matters more than those beside it; null for none.</param>
+    public Tensor Encode(IEnumerable<Image> frames, Tensor? first = null, Still? seam = null)
     {
         using var scope = NewDisposeScope();
         var latents = Latents(frames);
@@ -31,7 +33,8 @@ internal sealed class Refinement(FrameCodec codec, CancellationToken cancel)
             latents.narrow(2, 0, first.shape[2]).copy_(first);
             known.narrow(2, 0, first.shape[2]).fill_(1);
         }
-        return Towards(latents, known, _ => frames).MoveToOuterDisposeScope();
+        var near = Towards(latents, known, _ => frames);
+        return (seam is null ? near : Fitted(near, known, [seam])).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -41,8 +44,20 @@ internal sealed class Refinement(FrameCodec codec, CancellationToken cancel)
     /// <param name="latents">Raw latents [1, C, T, h, w] of a clip.</param>
     /// <param name="known">Where they stay as they are, ones and zeros that broadcast to [1, 1, T, h, w]; null is nowhere.</param>
     /// <param name="stills">The pictures, in the video's size.</param>
-    public Tensor Pin(Tensor latents, Tensor? known, IReadOnlyList<Still> stills) =>
-        Towards(latents, known, actual => Changed(actual, Differences(actual, stills)));
+    public Tensor Pin(Tensor latents, Tensor? known, IReadOnlyList<Still> stills)
+    {
+        using var scope = NewDisposeScope();
+        var near = Towards(latents, known, actual => Changed(actual, Differences(actual, stills)));
+        return Fitted(near, known, stills).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The latents, of which those that hold the stills' frames come nearer still, but where they are known.</summary>
+    private Tensor Fitted(Tensor latents, Tensor? known, IReadOnlyList<Still> stills)
+    {
+        if (!codec.DecodesGroups) return latents;
+        var fitted = new FrameFit(codec, cancel).Fit(latents, stills);
+        return known is null ? fitted : where(known.cpu() > 0.5, latents, fitted);
+    }
 
     /// <summary>Moves latents towards the video that a function makes of theirs.</summary>
     private Tensor Towards(Tensor latents, Tensor? known, Func<IEnumerable<Image>, IEnumerable<Image>> wanted)
