@@ -46,6 +46,9 @@ public sealed class FrameCodec : IDisposable
     /// <summary>Whether a latent frame and the one before decide what it shows: then a stream can be decoded at any place, with gradients.</summary>
     public bool DecodesGroups => _vae.Config.IsBlock;
 
+    /// <summary>Latents on each side of one that have a part in what it shows, for a VAE that <see cref="DecodesGroups"/>: its refiner's convolutions see so far.</summary>
+    public int Reach => (2 * _vae.Config.NumResBlocks + 1 + Blocks.Side - 1) / Blocks.Side;
+
     /// <summary>How many of <paramref name="frames"/> frames the VAE encodes: the first and whole groups of 4 (its time factor).</summary>
     public static int Encodable(int frames, CausalVaeConfig config) => (frames - 1) / config.TemporalFactor * config.TemporalFactor + 1;
 

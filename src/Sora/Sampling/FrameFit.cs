@@ -20,6 +20,9 @@ internal sealed class FrameFit(FrameCodec codec, CancellationToken cancel)
     /// <summary>What a picture weighs against a frame that is to stay as it is: much more, and those beside it flicker.</summary>
     private const double Weight = 100;
 
+    /// <summary>Pixels of a frame whose gradients are taken at a time; what they need is a hundred times a frame.</summary>
+    internal long StripPixels { get; init; } = 1 << 16;
+
     /// <summary>A step that is small against the pixels' differences, along which decoding is as good as linear.</summary>
     private const double Probe = 0.1;
 
@@ -61,19 +64,20 @@ internal sealed class FrameFit(FrameCodec codec, CancellationToken cancel)
         for (var round = 0; round <= Rounds; round++)
         {
             cancel.ThrowIfCancellationRequested();
-            var (missing, downhill) = Gradient(z, wanted, weights, Decode);
+            using var inner = NewDisposeScope();
+            var (missing, downhill) = Gradient(before, z, wanted, weights);
             var loss = Dot(missing * missing, weights);
             if (loss >= least) break;
             (best, least) = (z, loss);
             if (Dot(missing * missing, (weights > 1).to(float32)) <= allowed) break;
             var turn = last is null ? 0 : Math.Max(0, Dot(downhill, downhill - last) / Dot(last, last));
-            direction = direction is null ? downhill : downhill + direction * turn;
-            last = downhill;
+            direction = (direction is null ? downhill.alias() : downhill + direction * turn).MoveToOuterDisposeScope();
+            last = downhill.MoveToOuterDisposeScope();
             var length = Dot(direction, direction);
             if (length == 0) break;
             var probe = Probe * Math.Sqrt(Dot(missing, missing) / length);
             var slope = (Decode(z + direction * probe) - (wanted - missing)) / probe;
-            z += direction * (Dot(slope * weights, missing) / Dot(slope * weights, slope));
+            z = (z + direction * (Dot(slope * weights, missing) / Dot(slope * weights, slope))).MoveToOuterDisposeScope();
         }
         return best.alias().MoveToOuterDisposeScope();
     }
@@ -81,13 +85,26 @@ internal sealed class FrameFit(FrameCodec codec, CancellationToken cancel)
     /// <summary>The picture after an encoding of its own.</summary>
     private Image Alone(Image picture) => codec.Decode(codec.Encode([picture], cancel).Latents, LatentSpace.Raw, cancel).Single();
 
-    /// <summary>What the decoded frames lack, and the direction in latents in which the weighted square of that falls fastest.</summary>
-    private static (Tensor Missing, Tensor Downhill) Gradient(Tensor z, Tensor wanted, Tensor weights, Func<Tensor, Tensor> decode)
+    /// <summary>
+    /// What the decoded frames lack, and the direction in latents in which the weighted square of that falls fastest: strip by
+    /// strip, each with as much around it as decides what it shows.
+    /// </summary>
+    private (Tensor Missing, Tensor Downhill) Gradient(Tensor before, Tensor z, Tensor wanted, Tensor weights)
     {
-        using var gradients = enable_grad();
-        var input = z.detach().clone().requires_grad_(true);
-        var missing = wanted - decode(input);
-        var gradient = autograd.grad([(missing.square() * weights).sum()], [input])[0];
-        return (missing.detach(), -gradient);
+        var (rows, cell, missing, downhill) = (z.shape[3], wanted.shape[3] / z.shape[3], empty_like(wanted), zeros_like(z));
+        var strip = Math.Max(1, StripPixels / (wanted.shape[4] * cell));
+        for (long top = 0; top < rows; top += strip)
+        {
+            using var scope = NewDisposeScope();
+            using var gradients = enable_grad();
+            var (from, bottom) = (Math.Max(0, top - codec.Reach), Math.Min(rows, top + strip));
+            var around = Math.Min(rows, bottom + codec.Reach) - from;
+            var input = z.narrow(3, from, around).detach().clone().requires_grad_(true);
+            var shown = codec.DecodeGroup(before.narrow(3, from, around).contiguous(), input).narrow(3, (top - from) * cell, (bottom - top) * cell);
+            var lacks = wanted.narrow(3, top * cell, (bottom - top) * cell) - shown;
+            downhill.narrow(3, from, around).sub_(autograd.grad([(lacks.square() * weights).sum()], [input])[0]);
+            missing.narrow(3, top * cell, (bottom - top) * cell).copy_(lacks.detach());
+        }
+        return (missing, downhill);
     }
 }
