@@ -14,25 +14,37 @@ internal static partial class Memory
 {
     /// <param name="sora">The program.</param>
     /// <param name="models">The folder of the tests' reference models.</param>
-    /// <param name="codec">Only the verbs that encode and decode.</param>
-    public static void Run(string sora, string models, bool codec)
+    /// <param name="only">What the names of the rows begin with that are wanted; nothing for all.</param>
+    public static void Run(string sora, string models, string only)
     {
+        void Check(string name, string like, string stage, string options, Dictionary<string, JsonObject> sizes)
+        {
+            if (name.StartsWith(only, StringComparison.Ordinal)) Memory.Check(sora, name, like, stage, options, sizes);
+        }
         var t2v = Path.Combine(models, "wan21-t2v");
         var ti2v = Path.Combine(models, "wan22-ti2v");
-        CheckCodec(sora, "2.1", t2v, new() { ["base_dim"] = 48 });
-        CheckCodec(sora, "2.2", ti2v, new() { ["base_dim"] = 48, ["decoder_base_dim"] = 64 });
-        if (codec) return;
+        if ("codec".StartsWith(only, StringComparison.Ordinal))
+        {
+            CheckCodec(sora, "2.1", t2v, new() { ["base_dim"] = 48 });
+            CheckCodec(sora, "2.2", ti2v, new() { ["base_dim"] = 48, ["decoder_base_dim"] = 64 });
+        }
         var vace = Path.Combine(models, "wan21-vace");
         var cat = Path.Combine(Path.GetTempPath(), "sora-bench-cat.pgm");
         File.WriteAllText(cat, "P2 1 1 255 128");
-        Check(sora, "weights lead", t2v, "sampling", "--size 128x128 --frames 17", new() { ["transformer"] = Transformer(6, 3072, 8) });
-        Check(sora, "tokens lead", t2v, "sampling", "--size 448x320 --frames 33", new() { ["transformer"] = Transformer(3, 1536, 2) });
-        Check(sora, "tokens lead, in bf16", t2v, "sampling", "--size 256x256 --frames 33 --dtype bf16", new() { ["transformer"] = Transformer(3, 1536, 2) });
-        Check(sora, "control", vace, "sampling", "--size 256x256 --frames 33", new() { ["transformer"] = Transformer(6, 3072, 3) });
-        Check(sora, "a known frame", ti2v, "sampling", $"--size 640x512 --frames 49 --image {cat}", new() { ["transformer"] = Transformer(3, 1536, 2) });
-        Check(sora, "text", t2v, "text", "--size 32x32 --frames 1 --text-length 512", new() { ["text_encoder"] = Text(), ["transformer"] = new() { ["text_dim"] = 512 } });
-        Check(sora, "mask channels", Path.Combine(models, "wan21-i2v"), "encode", $"--size 192x192 --frames 33 --image {cat}", new() { ["vae"] = new() { ["base_dim"] = 48 } });
+        Check("weights lead", t2v, "sampling", "--size 128x128 --frames 17", new() { ["transformer"] = Transformer(6, 3072, 8) });
+        Check("tokens lead", t2v, "sampling", "--size 448x320 --frames 33", new() { ["transformer"] = Transformer(3, 1536, 2) });
+        Check("tokens lead, in bf16", t2v, "sampling", "--size 256x256 --frames 33 --dtype bf16", new() { ["transformer"] = Transformer(3, 1536, 2) });
+        Check("control", vace, "sampling", "--size 256x256 --frames 33", new() { ["transformer"] = Transformer(6, 3072, 3) });
+        Check("a known frame", ti2v, "sampling", $"--size 640x512 --frames 49 --image {cat}", new() { ["transformer"] = Transformer(3, 1536, 2) });
+        Check("text", t2v, "text", "--size 32x32 --frames 1 --text-length 512", new() { ["text_encoder"] = Text(), ["transformer"] = new() { ["text_dim"] = 512 } });
+        var video = Path.Combine(Path.GetTempPath(), "sora-bench-grey.y4m");
+        WriteGrey(video, 256, 33);
+        Dictionary<string, JsonObject> Vae() => new() { ["vae"] = new() { ["base_dim"] = 24 } };
+        Check("mask channels", Path.Combine(models, "wan21-i2v"), "encode", $"--size 256x256 --frames 33 --image {cat}", Vae());
+        Check("video for control", vace, "encode", $"--size 256x256 --frames 33 --control {video}", Vae());
+        Check("grey for control", vace, "encode", "--size 256x256 --frames 33", Vae());
         File.Delete(cat);
+        File.Delete(video);
     }
 
     private static JsonObject Transformer(int heads, int inner, int layers) =>
@@ -56,8 +68,7 @@ internal static partial class Memory
         const int side = 192, frames = 9;
         using var sibling = Sibling.Create(like, new Dictionary<string, JsonObject> { ["vae"] = vae });
         string Inside(string file) => Path.Combine(sibling.Folder, file);
-        var frame = new byte[side * side * 3 / 2];
-        File.WriteAllBytes(Inside("in.y4m"), [.. Encoding.ASCII.GetBytes($"YUV4MPEG2 W{side} H{side} F16:1 C420\n"), .. Enumerable.Repeat((byte[])[.. "FRAME\n"u8, .. frame], frames).SelectMany(bytes => bytes)]);
+        WriteGrey(Inside("in.y4m"), side, frames);
         void Of(string verb, string from, string to)
         {
             var planned = Planned(Output(sora, [verb, Inside(from), "--model", sibling.Folder, "--dry-run"]), verb);
@@ -67,6 +78,13 @@ internal static partial class Memory
         }
         Of("encode", "in.y4m", "clip.latent");
         Of("decode", "clip.latent", "out.y4m");
+    }
+
+    /// <summary>A video of one colour.</summary>
+    private static void WriteGrey(string path, int side, int frames)
+    {
+        var frame = new byte[side * side * 3 / 2];
+        File.WriteAllBytes(path, [.. Encoding.ASCII.GetBytes($"YUV4MPEG2 W{side} H{side} F16:1 C420\n"), .. Enumerable.Repeat((byte[])[.. "FRAME\n"u8, .. frame], frames).SelectMany(bytes => bytes)]);
     }
 
     private static void Report(string name, double planned, double peak, double none) =>

@@ -1,6 +1,7 @@
 // Prints the speed of what the models spend their time on, each as a ratio to the matrix product measured beside it, so
 // that runs on a busy or another machine compare; with `models`, that of whole models of full size instead, which takes
 // minutes and 7 GB:  dotnet run -c Release --project tests/bench [models] [threads]
+// With `memory SORA MODELS [ROW]` it holds the memory plan against measured peaks, all of it or rows that begin so ("codec").
 //
 // On two cores with AVX-512, libtorch 1.13.1 and OpenBLAS 0.3.21 (OPENBLAS_CORETYPE unset: naming an older processor there
 // halves everything), the matrix product does 470 to 500 GFLOP/s. Loading libtorch 0.3 to 0.5 s, one operator call 1.2 to
@@ -25,7 +26,7 @@ using static TorchSharp.torch;
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 if (args is ["memory", var sora, var models, ..])
 {
-    Sora.Bench.Memory.Run(sora, models, args.ElementAtOrDefault(3) == "codec");
+    Sora.Bench.Memory.Run(sora, models, args.ElementAtOrDefault(3) ?? "");
     return;
 }
 var load = Stopwatch.StartNew();
