@@ -28,21 +28,39 @@ public sealed record ClipPixels
     public IReadOnlyList<double> Std { get; init; } = [0.26862954, 0.26130258, 0.27577711];
 
     /// <summary>Reads a <c>preprocessor_config.json</c>.</summary>
-    /// <exception cref="SoraException">It can't be read.</exception>
+    /// <exception cref="SoraException">It can't be read, or what it says can't be done.</exception>
     public static ClipPixels Read(string path)
     {
         var file = ConfigFile.Read(path);
         var fallback = new ClipPixels();
-        var (size, crop) = (file.Object("size"), file.Object("crop_size"));
-        return fallback with
+        var (size, crop) = (file.Inner("size"), file.Inner("crop_size"));
+        var pixels = fallback with
         {
-            ShortestEdge = size?["shortest_edge"]?.GetValue<int>() ?? fallback.ShortestEdge,
-            CropHeight = crop?["height"]?.GetValue<int>() ?? fallback.CropHeight,
-            CropWidth = crop?["width"]?.GetValue<int>() ?? fallback.CropWidth,
+            ShortestEdge = size.Size("shortest_edge", fallback.ShortestEdge),
+            CropHeight = crop.Size("height", fallback.CropHeight),
+            CropWidth = crop.Size("width", fallback.CropWidth),
             RescaleFactor = file.Number("rescale_factor", fallback.RescaleFactor),
             Mean = file.Numbers("image_mean", fallback.Mean),
             Std = file.Numbers("image_std", fallback.Std),
         };
+        if (pixels.ShortestEdge < Math.Max(pixels.CropWidth, pixels.CropHeight))
+            throw SoraException.Failed($"{path}: nothing of {pixels.CropWidth}x{pixels.CropHeight} can be cut out of pictures whose shortest_edge is {pixels.ShortestEdge}", "download the file again");
+        if (pixels.Mean.Count != 3 || pixels.Std.Count != 3 || pixels.Std.Any(deviation => deviation <= 0))
+            throw SoraException.Failed($"{path}: image_mean and image_std need three numbers, those of image_std above 0", "download the file again");
+        return pixels;
+    }
+
+    /// <summary>What a model does to the pictures that its encoder sees; without a file, for single files come without, CLIP's own numbers.</summary>
+    /// <exception cref="SoraException">Its file can't be read, or makes pictures of another size than the encoder takes.</exception>
+    internal static ClipPixels Of(ModelFolder model, ClipVisionConfig encoder)
+    {
+        var side = encoder.ImageSize;
+        if (!model.Has("image_processor")) return new ClipPixels { ShortestEdge = side, CropHeight = side, CropWidth = side };
+        var path = Path.Combine(model.Part("image_processor"), "preprocessor_config.json");
+        var pixels = Read(path);
+        return pixels.CropWidth == side && pixels.CropHeight == side
+            ? pixels
+            : throw SoraException.Failed($"{path} cuts out {pixels.CropWidth}x{pixels.CropHeight} pixels, and the image encoder takes {side}x{side}", "they are of different models");
     }
 
     /// <summary>The size to which a picture is to be resized (bicubic); the longer side is rounded down.</summary>

@@ -53,7 +53,7 @@ public sealed record ClipVisionConfig
         var activation = file.Text("hidden_act", "quick_gelu");
         if (activation is not ("gelu" or "quick_gelu"))
             throw SoraException.Failed($"{file.Path}: unknown hidden_act {activation}", "gelu and quick_gelu are supported");
-        return new ClipVisionConfig
+        var config = new ClipVisionConfig
         {
             HiddenSize = file.Size("hidden_size", fallback.HiddenSize),
             IntermediateSize = file.Size("intermediate_size", fallback.IntermediateSize),
@@ -65,6 +65,9 @@ public sealed record ClipVisionConfig
             LayerNormEps = file.Number("layer_norm_eps", fallback.LayerNormEps),
             IsQuickGelu = activation == "quick_gelu",
         };
+        if (config.HiddenSize % config.NumAttentionHeads != 0)
+            throw SoraException.Failed($"{file.Path}: {config.NumAttentionHeads} heads don't divide the width {config.HiddenSize}", "download the file again");
+        return config;
     }
 }
 

@@ -79,6 +79,9 @@ internal sealed class ConfigFile
 
     public JsonObject? Object(string name) => Value(name, "an object", node => node.AsObject(), null);
 
+    /// <summary>The fields of an object among these; none where there is no such object.</summary>
+    public ConfigFile Inner(string name) => new(Path, Object(name) ?? []);
+
     private IReadOnlyList<T> List<T>(string name, string what, IReadOnlyList<T> fallback) =>
         Value(name, $"a list of {what}",
             node => node.AsArray().Select(item => item is null ? default! : item.GetValue<T>()).ToArray(), fallback);

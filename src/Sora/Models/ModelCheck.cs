@@ -27,6 +27,7 @@ internal static class ModelCheck
         {
             var config = ClipVisionConfig.From(model.Config("image_encoder"));
             Shapes(model, "image_encoder", weights => new ClipVision(config, weights));
+            ClipPixels.Of(model, config);
             if (model.Transformer.ImageDim is { } width) Agree((model, "image_encoder", "gives rows of", config.HiddenSize), ("numbers", width));
         }
     }

@@ -79,10 +79,7 @@ internal static class MaskChannels
     private static Tensor Embed(ModelFolder model, IReadOnlyList<Image> seen, Precision precision)
     {
         var config = ClipVisionConfig.From(model.Config("image_encoder"));
-        // A single file of the encoder comes without: CLIP's own numbers.
-        var processor = model.Has("image_processor")
-            ? ClipPixels.Read(Path.Combine(model.Part("image_processor"), "preprocessor_config.json"))
-            : new ClipPixels { ShortestEdge = config.ImageSize, CropHeight = config.ImageSize, CropWidth = config.ImageSize };
+        var processor = ClipPixels.Of(model, config);
         using var weights = Weights.From(model.OpenWeights("image_encoder"), precision.Options);
         var encoder = new ClipVision(config, weights);
         var pixels = seen.Select(picture =>
