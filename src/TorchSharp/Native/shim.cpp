@@ -136,10 +136,14 @@ void pack(const c10::IValue& value) {
     last_results.push_back(out);
 }
 
-// OpenBLAS built over pthreads keeps its own count of threads, which at::set_num_threads does not reach.
+// OpenBLAS built over pthreads keeps its own count of threads, which at::set_num_threads does not reach. Built over
+// OpenMP it asks OpenMP, and must not be told: there its call gives buffers of products back without a lock, so that of
+// two threads that tell it at once one may give back again what the other has taken anew, and two products share it.
 void set_blas_threads(int count) {
+    constexpr int Pthreads = 1;
+    static auto kind = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_parallel"));
     static auto set = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
-    if (set != nullptr) set(count);
+    if (kind != nullptr && set != nullptr && kind() == Pthreads) set(count);
 }
 
 }  // namespace
