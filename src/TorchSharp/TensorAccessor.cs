@@ -29,8 +29,17 @@ public sealed class TensorAccessor<T> : IDisposable, IEnumerable<T> where T : un
 
     public T this[params long[] indices]
     {
-        get => At(Offset(indices));
-        set => At(Offset(indices)) = value;
+        get
+        {
+            var value = At(Offset(indices));
+            GC.KeepAlive(tensor);
+            return value;
+        }
+        set
+        {
+            At(Offset(indices)) = value;
+            GC.KeepAlive(tensor);
+        }
     }
 
     public T[] ToArray()
@@ -92,11 +101,7 @@ public sealed class TensorAccessor<T> : IDisposable, IEnumerable<T> where T : un
 
     public static bool operator !=(TensorAccessor<T> left, TensorAccessor<T> right) => !(left == right);
 
-    private unsafe ref T At(long offset)
-    {
-        GC.KeepAlive(tensor);
-        return ref ((T*)pointer)[offset];
-    }
+    private unsafe ref T At(long offset) => ref ((T*)pointer)[offset];
 
     private unsafe Span<T> Contents(long start, int count) => new((T*)pointer + start, count);
 
