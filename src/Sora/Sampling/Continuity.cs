@@ -89,17 +89,9 @@ internal static class Continuity
     {
         private const double Tiny = 1e-6;
 
-        /// <summary>
-        /// From one frame to another: the middle one of the changes at all places, which an object that moves does not
-        /// shift, and the logarithm of the ratio of deviations.
-        /// </summary>
-        public Correction Change(int from, int to)
-        {
-            var changes = Frame(to).ToArray();
-            for (var i = 0; i < places; i++) changes[i] -= Frame(from)[i];
-            Array.Sort(changes);
-            return new((changes[(places - 1) / 2] + changes[places / 2]) / 2.0, Math.Log((Deviation(to) + Tiny) / (Deviation(from) + Tiny)));
-        }
+        /// <summary>From one frame to another: what the mean rises by, and the logarithm of the ratio of deviations.</summary>
+        public Correction Change(int from, int to) =>
+            new(Mean(to) - Mean(from), Math.Log((Deviation(to) + Tiny) / (Deviation(from) + Tiny)));
 
         public double Deviation(int frame)
         {
