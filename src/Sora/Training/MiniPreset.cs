@@ -14,7 +14,7 @@ internal static class MiniPreset
     public const int TextLength = 64;
 
     private const int TextDim = 128;
-    private const double FlowShift = 4;
+    private const double FlowShift = 8;
 
     private const int LatentChannels = 96;
 
@@ -83,7 +83,7 @@ internal static class MiniPreset
             ["_sora"] = new JsonObject
             {
                 ["steps"] = 8,
-                ["guidance"] = distilled ? 1.0 : 3.0,
+                ["guidance"] = distilled ? 1.0 : 4.0,
                 ["shift"] = FlowShift,
                 ["fps"] = 16,
                 ["size"] = "128x128",

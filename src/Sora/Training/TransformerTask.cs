@@ -82,7 +82,7 @@ internal sealed class TransformerTask : TrainingTask
     // the same: where objects are is settled above sigma 0.85, which a third of the draws are for.
     private const double SigmaMean = 1.2, SigmaDeviation = 1.2;
     private const int ValidationClips = 64, SampleClips = 8, SampleSteps = 12;
-    private const double SampleGuidance = 3, SampleShift = 4;
+    private const double SampleGuidance = 4, SampleShift = 8;
 
     private readonly TransformerParts parts;
     private readonly ClipSource source;
