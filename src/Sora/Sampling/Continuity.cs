@@ -22,7 +22,7 @@ internal static class Continuity
     public static Tensor Match(Tensor latents, Tensor mask)
     {
         using var scope = NewDisposeScope();
-        var (known, unknown) = (Where(mask.amin([0, 1, 3, 4]), 1), Where(mask.amax([0, 1, 3, 4]), 0));
+        var (known, unknown) = (Windows.WhollyKnown(mask), Windows.WhollyKnown(1 - mask));
         var places = (int)(latents.shape[3] * latents.shape[4]);
         var channels = new Channel[latents.shape[1]];
         var values = latents.to(float32).cpu().contiguous().data<float>().ToArray();
@@ -73,8 +73,6 @@ internal static class Continuity
 
     /// <summary>What takes a change back to the most that is usual.</summary>
     private static double Excess(double change, double usual) => Math.Clamp(change, -usual, usual) - change;
-
-    private static bool[] Where(Tensor frames, float value) => [.. frames.cpu().data<float>().ToArray().Select(v => v == value)];
 
     /// <summary>What is added to a channel, and the logarithm of what its differences from its mean are multiplied by.</summary>
     private readonly record struct Correction(double Level, double Contrast)

@@ -170,7 +170,7 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
     };
 
     /// <summary>For each latent frame, whether all of it is known.</summary>
-    private static bool[] WhollyKnown(Tensor mask)
+    internal static bool[] WhollyKnown(Tensor mask)
     {
         using var scope = NewDisposeScope();
         return [.. mask.amin([0, 1, 3, 4]).cpu().data<float>().ToArray().Select(value => value > 0.5)];
