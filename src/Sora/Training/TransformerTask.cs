@@ -190,7 +190,8 @@ internal sealed class TransformerTask : TrainingTask
     private static Tensor Spread(Tensor grid, (int Frames, int Rows, int Columns) patch) =>
         grid.repeat_interleave(patch.Frames, 2).repeat_interleave(patch.Rows, 3).repeat_interleave(patch.Columns, 4);
 
-    private int BatchOf(LatentSet set) => (int)Math.Max(1, tokensPerStep / Tokens(set));
+    /// <summary>Clips in a batch: an even number, for two halves of it are worked on side by side.</summary>
+    private int BatchOf(LatentSet set) => Math.Max(1, (int)Math.Round(tokensPerStep / (2.0 * Tokens(set))) * 2);
 
     private long Tokens(LatentSet set)
     {

@@ -4,20 +4,21 @@ namespace Sora.World;
 
 /// <summary>
 /// What is where in a scene, on the grid of its latents: the outline of objects in fourths of a place, which part of a place
-/// objects of each shape, colour, size and motion take, and everywhere the camera's move. Each of these attributes weighs
-/// about as much as another in a squared error.
+/// objects of each shape, colour, size and motion take, where the object that is seen there begins and ends and where it goes,
+/// and everywhere the camera's move. Each of these attributes weighs about as much as another in a squared error.
 /// </summary>
 internal static class SceneMap
 {
     /// <summary>Samples of a place along each side.</summary>
     private const int Side = 4;
-    private const float OutlineScale = 1f / Side, CameraScale = 1f / 3;
+    private const float OutlineScale = 1f / Side, CameraScale = 1f / 3, Part = 1f / (Side * Side), ExtentScale = 1f / 3;
 
     private static readonly int Shapes = Side * Side;
     private static readonly int Colours = Shapes + Enum.GetValues<Shape>().Length;
     private static readonly int Sizes = Colours + Enum.GetValues<Colour>().Length;
     private static readonly int Motions = Sizes + Enum.GetValues<ObjectSize>().Length;
-    private static readonly int Cameras = Motions + Enum.GetValues<Motion>().Length;
+    private static readonly int Extents = Motions + Enum.GetValues<Motion>().Length;
+    private static readonly int Cameras = Extents + Extent.Numbers;
 
     /// <summary>Numbers for each place.</summary>
     public static int Channels { get; } = Cameras + Enum.GetValues<CameraMove>().Length;
@@ -30,6 +31,7 @@ internal static class SceneMap
         var stride = grid.Frames > 1 ? (shape.Frames - 1) / (grid.Frames - 1) : 0;
         var frames = Enumerable.Range(0, grid.Frames).Select(t => t == 0 ? 0 : (t * stride) - (stride / 2)).ToArray();
         var seen = Renderer.RenderSome(scene, grid.Columns * Side, grid.Rows * Side, frames, fps).Objects;
+        var extents = Extent.Of(seen, grid, scene.Objects.Count);
         for (var sample = 0; sample < seen.Length; sample++)
         {
             if (seen[sample] == 0) continue;
@@ -39,9 +41,46 @@ internal static class SceneMap
             map[((line % Side * Side) + (x % Side)) * grid.Places + at] = OutlineScale;
             foreach (var channel in (ReadOnlySpan<int>)[Shapes + (int)one.Shape, Colours + (int)one.Colour, Sizes + (int)one.Size, Motions + (int)one.Motion])
             {
-                map[(channel * grid.Places) + at] += 1f / (Side * Side);
+                map[(channel * grid.Places) + at] += Part;
             }
+            var (frame, row) = Math.DivRem(line / Side, grid.Rows);
+            var extent = extents[frame, seen[sample] - 1];
+            var step = frame + 1 < grid.Frames && extents[frame + 1, seen[sample] - 1] is { Seen: true } next ? next : extent;
+            ReadOnlySpan<float> numbers =
+            [
+                extent.Left - (x / Side), extent.Right - (x / Side), extent.Top - row, extent.Bottom - row,
+                step.Left + step.Right - extent.Left - extent.Right, step.Top + step.Bottom - extent.Top - extent.Bottom,
+            ];
+            for (var i = 0; i < numbers.Length; i++) map[((Extents + i) * grid.Places) + at] += ExtentScale * Part * numbers[i];
         }
         map.Slice((Cameras + (int)scene.Camera.Move) * grid.Places, grid.Places).Fill(CameraScale);
+    }
+
+    /// <summary>The edges of what is seen of an object in a frame, in places from the left and the top.</summary>
+    private readonly record struct Extent(float Left, float Right, float Top, float Bottom)
+    {
+        /// <summary>Its four edges, seen from a place, and twice the way of its middle to the next frame.</summary>
+        public const int Numbers = 6;
+
+        private static readonly Extent Nothing = new(float.PositiveInfinity, float.NegativeInfinity, float.PositiveInfinity, float.NegativeInfinity);
+
+        public bool Seen => Left < Right;
+
+        /// <summary>Of each frame and object, from samples that say which object is seen, 0 for none.</summary>
+        public static Extent[,] Of(ReadOnlySpan<byte> seen, LatentGrid grid, int objects)
+        {
+            var extents = new Extent[grid.Frames, objects];
+            for (var i = 0; i < extents.Length; i++) extents[i / objects, i % objects] = Nothing;
+            for (var sample = 0; sample < seen.Length; sample++)
+            {
+                if (seen[sample] == 0) continue;
+                var (line, x) = Math.DivRem(sample, grid.Columns * Side);
+                var (frame, y) = Math.DivRem(line, grid.Rows * Side);
+                ref var extent = ref extents[frame, seen[sample] - 1];
+                extent = new(Math.Min(extent.Left, (float)x / Side), Math.Max(extent.Right, (x + 1f) / Side),
+                    Math.Min(extent.Top, (float)y / Side), Math.Max(extent.Bottom, (y + 1f) / Side));
+            }
+            return extents;
+        }
     }
 }

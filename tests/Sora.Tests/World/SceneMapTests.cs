@@ -11,8 +11,8 @@ public class SceneMapTests
     private static readonly ClipShape Shape = new(Patch * Places, Patch * Places, 9);
     private static readonly LatentGrid Grid = new(3, Places, Places);
 
-    // Outline in 4 x 4 fourths, 6 shapes, 10 colours, 3 sizes, 14 motions, 9 camera moves.
-    private const int Outline = 16, Shapes = 6, Colours = 10, Sizes = 3, Motions = 14, Cameras = 9;
+    // Outline in 4 x 4 fourths, 6 shapes, 10 colours, 3 sizes, 14 motions, 4 edges and a way of 2 numbers, 9 camera moves.
+    private const int Outline = 16, Shapes = 6, Colours = 10, Sizes = 3, Motions = 14, Extents = 6, Cameras = 9;
 
     [Fact]
     public void PlacesHoldWhatThePictureShowsThere()
@@ -46,6 +46,42 @@ public class SceneMapTests
         }
     }
 
+    /// <summary>Edges, in places, are those of the mask, seen from each place that shows the object; the map has them in thirds.</summary>
+    [Fact]
+    public void PlacesKnowWhereTheirObjectsEndAndWhereTheyGo()
+    {
+        const double Pixel = 1.0 / Patch, Sample = 0.25;
+        for (var seed = 0ul; seed < 6; seed++)
+        {
+            var scene = SceneSampler.Draw(new Rng(5, seed), new SceneOptions { Frames = Shape.Frames, Count = 1, Motion = (Motion)((int)Motion.SlideLeft + (int)(seed % 2)), Shape = global::Sora.World.Shape.Cube });
+            var map = Map(scene);
+            var whole = Renderer.RenderSome(scene, Shape.Width, Shape.Height, [0, 2, 6]).Objects.Chunk(Shape.Width * Shape.Height).ToArray();
+            var edges = whole.Select(frame =>
+            {
+                var seen = Enumerable.Range(0, frame.Length).Where(pixel => frame[pixel] > 0).ToList();
+                var (x, y) = (seen.Select(pixel => pixel % Shape.Width).ToList(), seen.Select(pixel => pixel / Shape.Width).ToList());
+                return (double[])[x.Min() * Pixel, (x.Max() + 1) * Pixel, y.Min() * Pixel, (y.Max() + 1) * Pixel];
+            }).ToArray();
+            var shares = Shares([.. whole.SelectMany(frame => frame)], i => i > 0);
+            for (var at = 0; at < Grid.Places; at++)
+            {
+                var (frame, row, column) = (at / (Places * Places), at / Places % Places, at % Places);
+                var way = frame + 1 < Grid.Frames ? edges[frame + 1].Zip(edges[frame], (next, now) => next - now).ToArray() : new double[4];
+                double[] expected =
+                [
+                    edges[frame][0] - column, edges[frame][1] - column, edges[frame][2] - row, edges[frame][3] - row, way[0] + way[1], way[2] + way[3],
+                ];
+                for (var i = 0; i < Extents; i++)
+                {
+                    var value = map[((Outline + Shapes + Colours + Sizes + Motions + i) * Grid.Places) + at];
+                    // Both the share and the edges are known to a sample.
+                    Assert.InRange(value - (expected[i] * shares[at] / 3), -Sample * (1 + Math.Abs(expected[i]) / 2) / 2, Sample * (1 + Math.Abs(expected[i]) / 2) / 2);
+                }
+            }
+            Assert.Contains(shares, share => share > 0.5);
+        }
+    }
+
     [Fact]
     public void TheCamerasMoveIsEverywhere()
     {
@@ -57,7 +93,7 @@ public class SceneMapTests
     private static float[] Map(Scene scene)
     {
         var map = new float[SceneMap.Channels * Grid.Places];
-        Assert.Equal(Outline + Shapes + Colours + Sizes + Motions + Cameras, SceneMap.Channels);
+        Assert.Equal(Outline + Shapes + Colours + Sizes + Motions + Extents + Cameras, SceneMap.Channels);
         SceneMap.Draw(scene, Shape, Grid, 16, map);
         return map;
     }
