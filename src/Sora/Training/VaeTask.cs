@@ -15,6 +15,9 @@ internal sealed class VaeTask : TrainingTask
 {
     private const double Noise = 0.05, GradientWeight = 0.5, SquareWeight = 2, MeanWeight = 1e-4, LogVarianceWeight = 1e-4;
     private const double RestingLogVariance = -6;
+
+    /// <summary>Of clips that a block VAE is shown with latents as a transformer leaves them, and how far off these are at most, in deviations.</summary>
+    private const double RoughShare = 0.5, Roughness = 0.5;
     private const int ValidationClips = 8, StatisticsClips = 64;
     private const ulong ValidationSeed = 0xfeed_0000_0000, StatisticsSeed = 0xbeef_0000_0000;
 
@@ -44,12 +47,21 @@ internal sealed class VaeTask : TrainingTask
     private Tensor Loss(Tensor video)
     {
         var (mean, logVariance) = vae.EncodeMoments(video);                      // [B, z, T, h, w]
-        var back = vae.Decode(mean + (Noise * randn_like(mean)));
         // A transform that is given has no posterior to shape.
-        if (vae.Config.IsBlock) return Reconstruction(back, video);
-        return Reconstruction(back, video)
+        if (vae.Config.IsBlock) return Reconstruction(vae.Decode(Roughened(mean)), video);
+        return Reconstruction(vae.Decode(mean + (Noise * randn_like(mean))), video)
             + (MeanWeight * mean.square().mean())
             + (LogVarianceWeight * (logVariance - RestingLogVariance).square().mean());
+    }
+
+    /// <summary>
+    /// Latents of which some clips' are off, each block's in its own way: blocks that a transformer made don't quite fit each
+    /// other, and a refiner that knows exact latents only shows their seams.
+    /// </summary>
+    private Tensor Roughened(Tensor mean)
+    {
+        var amount = (rand([mean.shape[0], 1, 1, 1, 1]) - (1 - RoughShare)).clamp_min(0) * (Roughness / RoughShare);
+        return mean + (amount * (vae.Denormalise(randn_like(mean)) - vae.Denormalise(zeros_like(mean))));
     }
 
     public override (double Loss, string Detail) Validate()
