@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 
 namespace Sora.Models;
 
@@ -7,7 +8,7 @@ namespace Sora.Models;
 /// A model part's <c>config.json</c>: typed fields by name. A field that is missing or null takes its default,
 /// as in diffusers; one of another type is an error that names the file and the field.
 /// </summary>
-internal sealed class ConfigFile
+internal sealed partial class ConfigFile
 {
     private const int MostSize = 1_000_000;
 
@@ -43,12 +44,12 @@ internal sealed class ConfigFile
     {
         try
         {
-            if (JsonNode.Parse(text) is JsonObject fields) return new ConfigFile(path, fields);
+            if (JsonNode.Parse(WithoutPythonsWords(text)) is JsonObject fields) return new ConfigFile(path, fields);
             throw SoraException.Failed($"{path} isn't a JSON object");
         }
         catch (JsonException e)
         {
-            throw SoraException.Failed($"{path} isn't JSON: {e.Message}", "download the file again", e);
+            throw SoraException.Damaged($"{path} isn't JSON: {e.Message}", e);
         }
     }
 
@@ -81,6 +82,15 @@ internal sealed class ConfigFile
 
     /// <summary>The fields of an object among these; none where there is no such object.</summary>
     public ConfigFile Inner(string name) => new(Path, Object(name) ?? []);
+
+    /// <summary>Python writes what is no finite number as a bare word, which JSON doesn't have: as a string.</summary>
+    private static string WithoutPythonsWords(string text) =>
+        StringOrWord().Replace(text, found => found.Value[0] == '"' ? found.Value : $"\"{found.Value}\"");
+
+    [GeneratedRegex("""
+        "(?:[^"\\]|\\.)*"|-?Infinity|NaN
+        """, RegexOptions.NonBacktracking)]
+    private static partial Regex StringOrWord();
 
     private IReadOnlyList<T> List<T>(string name, string what, IReadOnlyList<T> fallback) =>
         Value(name, $"a list of {what}",

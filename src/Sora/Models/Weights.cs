@@ -168,7 +168,7 @@ public sealed class Weights : IDisposable
 
     /// <summary>What there is to say of a tensor that holds something else than numbers.</summary>
     internal static SoraException NoNumbers(string source, string name) =>
-        SoraException.Failed($"{source}: tensor {name} holds values that are no numbers", "the file is damaged; download it again");
+        SoraException.Damaged($"{source}: tensor {name} holds values that are no numbers");
 
     /// <summary>A seed of its own for each tensor, so that adding a layer doesn't change the others.</summary>
     private static ulong SeedOf(long seed, string name) =>
