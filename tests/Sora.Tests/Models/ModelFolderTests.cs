@@ -1,4 +1,5 @@
 using Sora.Models;
+using Sora.Sampling;
 using Xunit;
 
 namespace Sora.Tests.Models;
@@ -18,7 +19,7 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal("wan22-ti2v", model.Name);
         Assert.Equal("WanPipeline", model.PipelineClass);
         Assert.Equal("UniPCMultistepScheduler", model.SchedulerClass);
-        Assert.Equal(5, model.FlowShift);
+        Assert.Equal(5, ModelDefaults.Of(model).Scheduler.Shift);
         Assert.True(model.ExpandTimesteps);
         Assert.Null(model.BoundaryRatio);
         Assert.Null(model.Transformer2);
