@@ -137,7 +137,7 @@ internal static class SamplingOptions
         }
         // Of the clips of a pipe the first one asks: those behind it find the weights that it left, and take them.
         free ??= FreeMemory.Of(precision.Required().Device);
-        plan.Require(free, Of, model, settings);
+        plan.Require(free, Of, model, settings with { Frames = longest }, isOfClip: !args.CommandResult.Command.Options.Any(option => option.Name == "--frames"));
         return true;
     }
 

@@ -285,7 +285,7 @@ public sealed class Pipeline : IDisposable
         if (!noise.Shape.AsSpan().SequenceEqual(shape))
             throw SoraException.Failed(
                 $"the given noise is {Shapes.Text(noise.Shape)}; this video's latents are {Shapes.Text(shape)}",
-                "noise is [1, channels, latent frames, rows, columns]; --size and --frames decide the shape");
+                "noise is [1, channels, latent frames, rows, columns] of the video that is made");
         var start = TensorIO.ToTensor(noise).to(float32);
         return Weights.IsFinite(start) ? start.to(precision.Device) : throw SoraException.Failed("the given noise holds values that are no numbers");
     }
