@@ -41,7 +41,7 @@ internal static class Generate
     {
         Details =
         [
-            "Sizes and lengths that the model can't make are refused or, for lengths, rounded; the same command with the same seed gives the same clip.",
+            "Lengths that the model can't make are rounded, sizes of whole 16s cut, and others refused; the same command with the same seed gives the same clip.",
             "What isn't given comes from the model: the steps, guidance, shift, size, length and rate that it was made for.",
             "An unfinished clip holds all that --resume needs; going on gives the same clip, bit for bit, as not having stopped.",
         ],
@@ -129,8 +129,9 @@ internal static class Generate
     private static SamplingSettings Settings(ParseResult args, Run run, ModelFolder model)
     {
         var settings = SamplingOptions.Settings(args, ModelDefaults.Of(model).Settings);
-        var size = args.GetValue(Size) ?? new FrameSize(settings.Width, settings.Height);
-        VideoSize.Check(model, size);
+        var wanted = args.GetValue(Size) ?? new FrameSize(settings.Width, settings.Height);
+        var size = VideoSize.WholeTokens(model, wanted);
+        if (size != wanted) run.Reporter.Note($"{size} instead of {wanted}: the model's tokens are larger");
         if (args.GetValue(Frames) is not null && args.GetValue(Duration) is not null)
             throw SoraException.Usage("--frames and --duration say the same thing", "give one of them");
         var fps = args.GetValue(Fps) ?? settings.Fps;
