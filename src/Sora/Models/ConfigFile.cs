@@ -19,7 +19,7 @@ internal sealed partial class ConfigFile
     public string Path { get; }
 
     /// <summary>The class that diffusers or transformers would make of it, or null.</summary>
-    public string? ClassName => Text("_class_name", null) ?? (fields["architectures"] as JsonArray)?[0]?.GetValue<string>();
+    public string? ClassName => Text("_class_name", null) ?? Texts("architectures", []).FirstOrDefault();
 
     public static ConfigFile Read(string path)
     {
@@ -44,7 +44,7 @@ internal sealed partial class ConfigFile
     {
         try
         {
-            if (JsonNode.Parse(WithoutPythonsWords(text)) is JsonObject fields) return new ConfigFile(path, fields);
+            if (ParseNode(WithoutPythonsWords(text)) is JsonObject fields) return new ConfigFile(path, fields);
             throw SoraException.Failed($"{path} isn't a JSON object");
         }
         catch (JsonException e)
@@ -52,6 +52,11 @@ internal sealed partial class ConfigFile
             throw SoraException.Damaged($"{path} isn't JSON: {e.Message}", e);
         }
     }
+
+    /// <summary>JSON in which no field is there twice: of two, it couldn't be said which one is meant.</summary>
+    /// <exception cref="JsonException">It isn't.</exception>
+    internal static JsonNode? ParseNode(string text) =>
+        JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false });
 
     public JsonObject ToJson() => fields.DeepClone().AsObject();
 

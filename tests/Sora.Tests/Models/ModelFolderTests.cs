@@ -27,6 +27,24 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal((24, 16, 4), (model.Vae.ZDim, model.Vae.SpatialFactor, model.Vae.TemporalFactor));
     }
 
+    [Theory]
+    [InlineData("""{"a": 1, "a": 2}""", "file.json isn't JSON: ")]
+    [InlineData("""{"a": -Infinit}""", "file.json isn't JSON: ")]
+    [InlineData("""{"architectures": [5]}""", "file.json: architectures must be a list of strings")]
+    public void SaysWhatIsWrongWithAConfiguration(string text, string message)
+    {
+        var error = Assert.Throws<SoraException>(() => ConfigFile.Parse("file.json", text).ClassName);
+        Assert.Equal(ErrorKind.Failure, error.Kind);
+        Assert.StartsWith(message, error.Message);
+    }
+
+    [Fact]
+    public void ReadsWordsThatPythonWritesAndNoneInsideOfStrings()
+    {
+        var file = ConfigFile.Parse("file.json", """{"least": -Infinity, "most": [NaN, Infinity], "name": "a \"NaN\" in -Infinity", "size": 4}""");
+        Assert.Equal((4, "a \"NaN\" in -Infinity"), (file.Size("size", 1), file.Text("name", null)));
+    }
+
     [Fact]
     public void KnowsTwoExpertsAndWhatIsNotThere()
     {
