@@ -67,6 +67,7 @@ internal static class Generate
         if (count > 1 && output != "-" && ClipPipe.Numbered(output, 1) == output)
             throw SoraException.Usage($"{output} holds one clip, and there are {count}", "number them: -o clip-%d.latent");
         var model = SamplingOptions.Open(args, run);
+        RequireExperts(args, model);
         var settings = Settings(args, run, model) with { Prompt = prompt };
         var given = new Given
         {
@@ -103,6 +104,7 @@ internal static class Generate
             foreach (var clip in ClipPipe.Read(run, unfinished))
             {
                 var model = SamplingOptions.Open(args, run, clip.Info.Model);
+                RequireExperts(args, model);
                 var (settings, given) = Unfinished.Planned(clip);
                 if (!SamplingOptions.Plan(args, run, model, settings, given with { Preview = args.GetValue(SamplingOptions.Preview) is not null })) continue;
                 using var preview = OpenPreview(args, run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
@@ -142,6 +144,12 @@ internal static class Generate
         return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed, Later = SamplingOptions.Later(args, fps) };
     }
 
+    private static void RequireExperts(ParseResult args, ModelFolder model)
+    {
+        if (args.GetValue(Experts) != "both" && model.Transformer2 is null)
+            throw SoraException.Usage($"{model.Name} is no pair of experts", "leave --experts out, or name the second one's file with --transformer-2");
+    }
+
     private static Preview? OpenPreview(ParseResult args, Run run, double fps) =>
         args.GetValue(SamplingOptions.Preview) is { } path ? new Preview(path, fps, run) : null;
 
@@ -177,7 +185,12 @@ internal static class Generate
     {
         var (video, mask, references) = (args.GetValue(ControlFile), args.GetValue(MaskFile), args.GetValue(References)!);
         if (mask is not null && video is null) throw SoraException.Usage("--mask goes with --control VIDEO", "sora edit changes a part of a clip");
-        if (video is null && references.Length == 0) return null;
+        if (video is null && references.Length == 0)
+        {
+            return args.GetValue(ControlScale) is not { Length: > 0 }
+                ? null
+                : throw SoraException.Usage("--control-scale weighs a control video or references, and there are none", "name one with --control or --reference");
+        }
         List<Image> Read(string? file)
         {
             if (file is null) return [];
