@@ -50,7 +50,7 @@ internal static class ModelSummary
         json.WriteString("licence", model.Known?.Licence);
         json.WriteString("fingerprint", model.Fingerprint("transformer"));
         json.WriteString("vae", model.VaeFingerprint());
-        json.WriteNumber("flow_shift", model.FlowShift);
+        json.WriteNumber("flow_shift", ModelDefaults.Of(model).Scheduler.Shift);
         if (model.BoundaryRatio is { } boundary) json.WriteNumber("boundary_ratio", boundary);
         else json.WriteNull("boundary_ratio");
         json.WriteBoolean("expand_timesteps", model.ExpandTimesteps);

@@ -15,7 +15,10 @@ internal static class SamplingOptions
     public static readonly Option<string?> Negative = Text("--negative", "TEXT", "What the video shall not show; used with guidance above 1");
     public static readonly Option<double?> Guidance = Number("--guidance", "How strongly the prompt leads; 1 takes a single pass and half the time");
     public static readonly Option<double?> Guidance2 = Number("--guidance-2", "The same for the expert for low noise");
-    public static readonly Option<double?> Boundary = Number("--boundary", "Part of the noise range, from 1 down to this, that belongs to the expert for high noise");
+    public static readonly Option<double?> Boundary = Options.Value<double>("--boundary", "X", "Part of the noise range, from 1 down to this, that belongs to the expert for high noise", text =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1
+            ? value
+            : throw SoraException.Usage($"'{text}' is not a part of the noise range, from 0 to 1"));
     public static readonly Option<int?> TextLength = Options.Positive("--text-length", "N", "Length that prompts are cut or padded to, in tokens");
     public static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Steps of the sampler");
     public static readonly Option<double?> Shift = Number("--shift", "Shift of the noise levels towards noise; 1 is none");
@@ -38,6 +41,8 @@ internal static class SamplingOptions
     public static readonly Option<string?> Preview = Text("--preview", "FILE", "Show the current estimate in this picture (a row of frames) or video, every few steps");
     public static readonly Option<string?> Checkpoint = Text("--checkpoint", "FILE", "Keep the state here after every step, for --resume; removed at the end");
 
+    private static readonly Option[] OfExperts = [Guidance2, Boundary];
+
     private static FreeMemory? free;
 
     /// <summary>In the order in which help lists them.</summary>
@@ -51,6 +56,8 @@ internal static class SamplingOptions
     public static ModelFolder Open(ParseResult args, Run run, string? otherwise = null)
     {
         var model = ModelFolder.Open(args.GetValue(Model) ?? otherwise, ModelOptions.Paths(args));
+        foreach (var option in OfExperts.Where(option => model.Transformer2 is null && args.GetResult(option) is { Implicit: false }))
+            run.Reporter.NoteOnce($"{option.Name} has no effect: {model.Name} is no pair of experts");
         return args.GetValue(Loras) is { Length: > 0 } loras ? model.With(loras, run.Reporter) : model;
     }
 
@@ -137,7 +144,7 @@ internal static class SamplingOptions
         }
         // Of the clips of a pipe the first one asks: those behind it find the weights that it left, and take them.
         free ??= FreeMemory.Of(precision.Required().Device);
-        plan.Require(free, Of, model, settings);
+        plan.Require(free, Of, model, settings with { Frames = longest }, isOfClip: !args.CommandResult.Command.Options.Any(option => option.Name == "--frames"));
         return true;
     }
 

@@ -41,7 +41,7 @@ internal static class Generate
     {
         Details =
         [
-            "Sizes and lengths that the model can't make are refused or, for lengths, rounded; the same command with the same seed gives the same clip.",
+            "Lengths that the model can't make are rounded, sizes of whole 16s cut, and others refused; the same command with the same seed gives the same clip.",
             "What isn't given comes from the model: the steps, guidance, shift, size, length and rate that it was made for.",
             "An unfinished clip holds all that --resume needs; going on gives the same clip, bit for bit, as not having stopped.",
         ],
@@ -67,6 +67,7 @@ internal static class Generate
         if (count > 1 && output != "-" && ClipPipe.Numbered(output, 1) == output)
             throw SoraException.Usage($"{output} holds one clip, and there are {count}", "number them: -o clip-%d.latent");
         var model = SamplingOptions.Open(args, run);
+        RequireExperts(args, model);
         var settings = Settings(args, run, model) with { Prompt = prompt };
         var given = new Given
         {
@@ -103,6 +104,7 @@ internal static class Generate
             foreach (var clip in ClipPipe.Read(run, unfinished))
             {
                 var model = SamplingOptions.Open(args, run, clip.Info.Model);
+                RequireExperts(args, model);
                 var (settings, given) = Unfinished.Planned(clip);
                 if (!SamplingOptions.Plan(args, run, model, settings, given with { Preview = args.GetValue(SamplingOptions.Preview) is not null })) continue;
                 using var preview = OpenPreview(args, run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
@@ -129,8 +131,9 @@ internal static class Generate
     private static SamplingSettings Settings(ParseResult args, Run run, ModelFolder model)
     {
         var settings = SamplingOptions.Settings(args, ModelDefaults.Of(model).Settings);
-        var size = args.GetValue(Size) ?? new FrameSize(settings.Width, settings.Height);
-        VideoSize.Check(model, size);
+        var wanted = args.GetValue(Size) ?? new FrameSize(settings.Width, settings.Height);
+        var size = VideoSize.WholeTokens(model, wanted);
+        if (size != wanted) run.Reporter.Note($"{size} instead of {wanted}: the model's tokens are larger");
         if (args.GetValue(Frames) is not null && args.GetValue(Duration) is not null)
             throw SoraException.Usage("--frames and --duration say the same thing", "give one of them");
         var fps = args.GetValue(Fps) ?? settings.Fps;
@@ -139,6 +142,12 @@ internal static class Generate
         if (frames != asked) run.Reporter.Note($"{frames} frames instead of {asked}: the model makes 1, and {model.Vae.TemporalFactor} for each further latent frame");
         var seed = args.GetValue(SamplingOptions.Seed) ?? (args.GetValue(SamplingOptions.Noise) is null ? SamplingOptions.DrawSeed(run) : 0);
         return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed, Later = SamplingOptions.Later(args, fps) };
+    }
+
+    private static void RequireExperts(ParseResult args, ModelFolder model)
+    {
+        if (args.GetValue(Experts) != "both" && model.Transformer2 is null)
+            throw SoraException.Usage($"{model.Name} is no pair of experts", "leave --experts out, or name the second one's file with --transformer-2");
     }
 
     private static Preview? OpenPreview(ParseResult args, Run run, double fps) =>
@@ -176,7 +185,12 @@ internal static class Generate
     {
         var (video, mask, references) = (args.GetValue(ControlFile), args.GetValue(MaskFile), args.GetValue(References)!);
         if (mask is not null && video is null) throw SoraException.Usage("--mask goes with --control VIDEO", "sora edit changes a part of a clip");
-        if (video is null && references.Length == 0) return null;
+        if (video is null && references.Length == 0)
+        {
+            return args.GetValue(ControlScale) is not { Length: > 0 }
+                ? null
+                : throw SoraException.Usage("--control-scale weighs a control video or references, and there are none", "name one with --control or --reference");
+        }
         List<Image> Read(string? file)
         {
             if (file is null) return [];

@@ -56,7 +56,7 @@ public sealed class VideoReader : IDisposable
         {
             _run = new FfmpegRun(Command(input, options.Start?.FrameCount(Fps) ?? 0, limits.Min()), $"{input.Name} can't be read", cancel);
             _frames = Connect(_socket, _run);
-            _next = ReadFrame() ?? throw Empty();
+            _next = ReadFrame() ?? throw Empty(options);
         }
         catch
         {
@@ -163,9 +163,12 @@ public sealed class VideoReader : IDisposable
         throw run.Failure();
     }
 
-    private SoraException Empty() => SoraException.Failed(
-        _run.Complaint is { } line ? $"{_input.Name} has no frame there: {line}" : $"{_input.Name} has no frame there",
-        "see --start, --duration and --frames");
+    private SoraException Empty(VideoReaderOptions options)
+    {
+        var isPart = options.Start is not null || options.Duration is not null;
+        return SoraException.Failed(
+            $"{_input.Name} has no frame{(isPart ? " there" : "")}{(_run.Complaint is { } line ? $": {line}" : "")}", isPart ? "see --start and --duration" : null);
+    }
 
     /// <summary>Reads <c>P6 WIDTH HEIGHT 255</c> and the pixels; null at the end.</summary>
     private Image? ReadFrame()

@@ -76,18 +76,18 @@ public static class Checkpoint
     {
         var folder = Path.GetDirectoryName(path) ?? ".";
         var map = ConfigFile.Read(path).Object("weight_map")
-            ?? throw SoraException.Failed($"{path} has no weight_map", "download the file again");
+            ?? throw SoraException.Damaged($"{path} has no weight_map");
         var shards = new Dictionary<string, TensorSource>();
         try
         {
             var shardOf = map.Select(entry => (entry.Key, Shard: entry.Value is JsonValue value && value.TryGetValue<string>(out var name)
                 ? name
-                : throw SoraException.Failed($"{path}: {entry.Key} is in no file", "download the file again"))).ToList();
+                : throw SoraException.Damaged($"{path}: {entry.Key} is in no file"))).ToList();
             foreach (var shard in shardOf.Select(entry => entry.Shard).Distinct())
             {
                 // The index is a download: a shard is a file beside it, nothing else.
                 if (shard != Path.GetFileName(shard))
-                    throw SoraException.Failed($"{path}: shard '{shard}' isn't a file name", "download the file again");
+                    throw SoraException.Damaged($"{path}: shard '{shard}' isn't a file name");
                 var file = Path.Combine(folder, shard);
                 if (!File.Exists(file))
                     throw SoraException.Failed($"{file} isn't there, though {Path.GetFileName(path)} names it", "the download may be incomplete");

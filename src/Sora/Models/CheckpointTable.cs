@@ -50,7 +50,7 @@ public static class CheckpointTable
     {
         try
         {
-            var table = JsonNode.Parse(text)!.AsObject();
+            var table = ConfigFile.ParseNode(text)!.AsObject();
             var common = table["common"] as JsonObject ?? [];
             return table["checkpoints"]!.AsArray().Select(node => node!.AsObject())
                 .Where(entry => entry["match"]!.AsObject().All(field => Holds(field.Key, field.Value, model)))

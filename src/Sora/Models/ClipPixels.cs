@@ -44,9 +44,9 @@ public sealed record ClipPixels
             Std = file.Numbers("image_std", fallback.Std),
         };
         if (pixels.ShortestEdge < Math.Max(pixels.CropWidth, pixels.CropHeight))
-            throw SoraException.Failed($"{path}: nothing of {pixels.CropWidth}x{pixels.CropHeight} can be cut out of pictures whose shortest_edge is {pixels.ShortestEdge}", "download the file again");
+            throw SoraException.Damaged($"{path}: nothing of {pixels.CropWidth}x{pixels.CropHeight} can be cut out of pictures whose shortest_edge is {pixels.ShortestEdge}");
         if (pixels.Mean.Count != 3 || pixels.Std.Count != 3 || pixels.Std.Any(deviation => deviation <= 0))
-            throw SoraException.Failed($"{path}: image_mean and image_std need three numbers, those of image_std above 0", "download the file again");
+            throw SoraException.Damaged($"{path}: image_mean and image_std need three numbers, those of image_std above 0");
         return pixels;
     }
 

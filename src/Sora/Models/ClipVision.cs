@@ -66,7 +66,7 @@ public sealed record ClipVisionConfig
             IsQuickGelu = activation == "quick_gelu",
         };
         if (config.HiddenSize % config.NumAttentionHeads != 0)
-            throw SoraException.Failed($"{file.Path}: {config.NumAttentionHeads} heads don't divide the width {config.HiddenSize}", "download the file again");
+            throw SoraException.Damaged($"{file.Path}: {config.NumAttentionHeads} heads don't divide the width {config.HiddenSize}");
         return config;
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 
 namespace Sora.Models;
 
@@ -7,7 +8,7 @@ namespace Sora.Models;
 /// A model part's <c>config.json</c>: typed fields by name. A field that is missing or null takes its default,
 /// as in diffusers; one of another type is an error that names the file and the field.
 /// </summary>
-internal sealed class ConfigFile
+internal sealed partial class ConfigFile
 {
     private const int MostSize = 1_000_000;
 
@@ -18,7 +19,7 @@ internal sealed class ConfigFile
     public string Path { get; }
 
     /// <summary>The class that diffusers or transformers would make of it, or null.</summary>
-    public string? ClassName => Text("_class_name", null) ?? (fields["architectures"] as JsonArray)?[0]?.GetValue<string>();
+    public string? ClassName => Text("_class_name", null) ?? Texts("architectures", []).FirstOrDefault();
 
     public static ConfigFile Read(string path)
     {
@@ -43,14 +44,19 @@ internal sealed class ConfigFile
     {
         try
         {
-            if (JsonNode.Parse(text) is JsonObject fields) return new ConfigFile(path, fields);
+            if (ParseNode(WithoutPythonsWords(text)) is JsonObject fields) return new ConfigFile(path, fields);
             throw SoraException.Failed($"{path} isn't a JSON object");
         }
         catch (JsonException e)
         {
-            throw SoraException.Failed($"{path} isn't JSON: {e.Message}", "download the file again", e);
+            throw SoraException.Damaged($"{path} isn't JSON: {e.Message}", e);
         }
     }
+
+    /// <summary>JSON in which no field is there twice: of two, it couldn't be said which one is meant.</summary>
+    /// <exception cref="JsonException">It isn't.</exception>
+    internal static JsonNode? ParseNode(string text) =>
+        JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false });
 
     public JsonObject ToJson() => fields.DeepClone().AsObject();
 
@@ -81,6 +87,15 @@ internal sealed class ConfigFile
 
     /// <summary>The fields of an object among these; none where there is no such object.</summary>
     public ConfigFile Inner(string name) => new(Path, Object(name) ?? []);
+
+    /// <summary>Python writes what is no finite number as a bare word, which JSON doesn't have: as a string.</summary>
+    private static string WithoutPythonsWords(string text) =>
+        StringOrWord().Replace(text, found => found.Value[0] == '"' ? found.Value : $"\"{found.Value}\"");
+
+    [GeneratedRegex("""
+        "(?:[^"\\]|\\.)*"|-?Infinity|NaN
+        """, RegexOptions.NonBacktracking)]
+    private static partial Regex StringOrWord();
 
     private IReadOnlyList<T> List<T>(string name, string what, IReadOnlyList<T> fallback) =>
         Value(name, $"a list of {what}",

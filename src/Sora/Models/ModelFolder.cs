@@ -53,7 +53,6 @@ public sealed class ModelFolder
             Preconditioning = Preconditioning.Read(scheduler);
             if (Preconditioning is { } p && (p.First.Count != Vae.ZDim || p.Later.Count != Vae.ZDim))
                 throw SoraException.Failed($"{SchedulerPath}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Vae.ZDim} channels", "it is of another model; train or download it anew");
-            FlowShift = scheduler.Has("flow_shift") ? scheduler.Number("flow_shift", 1) : scheduler.Number("shift", 1);
         }
         var fingerprint = new Lazy<string>(() => Fingerprint("transformer"));
         Known = CheckpointTable.Find(new ModelTraits(Name, Transformer, Has("transformer_2") ? 2 : 1, given is null or ModelLocator.Builtin, fingerprint));
@@ -119,9 +118,6 @@ public sealed class ModelFolder
 
     /// <summary>How the transformer's answer becomes a velocity; null: it is one.</summary>
     public Preconditioning? Preconditioning { get; }
-
-    /// <summary>The shift of the noise schedule that the scheduler names; 1 is none.</summary>
-    public double FlowShift { get; } = 1;
 
     /// <summary>
     /// Opens a model: a folder, a file with a transformer, a name that <see cref="ModelLocator.Installed"/> lists, or null for

@@ -1,4 +1,7 @@
 using System.Collections.Concurrent;
+using System.Numerics;
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using Sora.Clips;
@@ -166,9 +169,42 @@ public sealed class Weights : IDisposable
         return float.IsFinite(sum.item<float>());
     }
 
+    /// <summary>Reads each floating tensor of a source once, whatever type it is stored in, and asks that it holds numbers only.</summary>
+    /// <exception cref="SoraException">One holds something else.</exception>
+    internal static void RequireNumbers(TensorSource source, CancellationToken cancel)
+    {
+        var floating = source.Tensors.Values.Where(tensor => tensor.DType.IsFloat());
+        try
+        {
+            Parallel.ForEach(floating, new ParallelOptions { CancellationToken = cancel }, info =>
+            {
+                // Whole blocks of every quantised type.
+                const int Piece = 1 << 18;
+                var values = new float[Math.Min(info.Elements, Piece)];
+                for (var first = 0L; first < info.Elements; first += Piece)
+                {
+                    cancel.ThrowIfCancellationRequested();
+                    var part = values.AsSpan(0, (int)Math.Min(Piece, info.Elements - first));
+                    source.ReadFloats(info.Name, first, part);
+                    // Nothing times a number is nothing; else it isn't.
+                    var sum = Vector<float>.Zero;
+                    var vectors = MemoryMarshal.Cast<float, Vector<float>>(part);
+                    foreach (var vector in vectors) sum += vector * 0;
+                    var rest = Vector.Sum(sum);
+                    foreach (var value in part[(vectors.Length * Vector<float>.Count)..]) rest += value * 0;
+                    if (rest != 0) throw NoNumbers(source.Origin, info.Name);
+                }
+            });
+        }
+        catch (AggregateException faults)
+        {
+            ExceptionDispatchInfo.Throw(faults.InnerExceptions[0]);
+        }
+    }
+
     /// <summary>What there is to say of a tensor that holds something else than numbers.</summary>
     internal static SoraException NoNumbers(string source, string name) =>
-        SoraException.Failed($"{source}: tensor {name} holds values that are no numbers", "the file is damaged; download it again");
+        SoraException.Damaged($"{source}: tensor {name} holds values that are no numbers");
 
     /// <summary>A seed of its own for each tensor, so that adding a layer doesn't change the others.</summary>
     private static ulong SeedOf(long seed, string name) =>

@@ -10,12 +10,26 @@ namespace Sora.Sampling;
 internal sealed class Experts(ModelFolder model, Precision precision, CancellationToken cancel) : IDisposable
 {
     private Loaded? current;
+    private bool isSecondSound;
 
     /// <summary>Which expert a timestep belongs to.</summary>
     public static int Of(ModelFolder model, SamplingSettings settings, float timestep)
     {
         var boundary = settings.Boundary ?? model.BoundaryRatio;
         return model.Transformer2 is not null && boundary is { } ratio && timestep < ratio * Schedule.TrainSteps ? 1 : 0;
+    }
+
+    /// <summary>
+    /// Asks of the expert that takes over within these calls that its weights are numbers, by reading them once: it is loaded
+    /// when half of the run is behind, and what is wrong with it would be known no sooner.
+    /// </summary>
+    /// <exception cref="SoraException">They aren't.</exception>
+    public void RequireNumbers(SamplingSettings settings, IEnumerable<float> timesteps)
+    {
+        if (isSecondSound || timesteps.Select(timestep => Of(model, settings, timestep)).Distinct().Count() < 2) return;
+        using var weights = Checkpoint.Open(model.Part("transformer_2"));
+        Weights.RequireNumbers(weights, cancel);
+        isSecondSound = true;
     }
 
     /// <summary>The guided model, as its guide has it answer; with a cache, which stands for some of the calls.</summary>

@@ -95,29 +95,41 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
     /// <param name="smaller">The plan for other settings; with true, for weights that are streamed.</param>
     /// <param name="model">The model.</param>
     /// <param name="settings">What is to be made.</param>
+    /// <param name="isOfClip">Whether it is made of a clip, whose size and length are given: its windows alone can be shorter.</param>
     /// <exception cref="SoraException">It doesn't fit; the hint is the smallest change that does.</exception>
-    public void Require(FreeMemory free, Func<SamplingSettings, bool, MemoryPlan> smaller, ModelFolder model, SamplingSettings settings)
+    public void Require(FreeMemory free, Func<SamplingSettings, bool, MemoryPlan> smaller, ModelFolder model, SamplingSettings settings, bool isOfClip = false)
     {
         bool Fits(SamplingSettings other, bool streamed) => smaller(other, streamed).Largest.Needed <= free.Bytes;
+        string? First(bool streamed) => SmallestChange(model, settings, isOfClip, other => Fits(other, streamed));
         Largest.Require(free, () => Fits(settings, true) ? "--offload sequential fits"
-            : (Advice(model, settings, other => Fits(other, false))
-            ?? (Advice(model, settings, other => Fits(other, true)) is { } change ? $"--offload sequential {change}" : null)) is not { } smallest
+            : (First(false) ?? (First(true) is { } change ? $"--offload sequential {change}" : null)) is not { } smallest
             ? "the weights alone don't fit: take a smaller model"
-            : IsBegun ? $"begun anew, {smallest}" : smallest);
+            : IsBegun ? $"begun anew, {smallest} fits" : $"{smallest} fits");
     }
 
     /// <summary>The plan as lines of text.</summary>
     public IEnumerable<string> Lines() => Stages.Select(stage => stage.Line).Prepend($"{Tokens} tokens");
 
-    /// <summary>A length or, if none is short enough, a size that fits.</summary>
-    private static string? Advice(ModelFolder model, SamplingSettings settings, Func<SamplingSettings, bool> fits)
+    /// <summary>The longest video, or window over a clip, that fits; where the shortest is too much, the largest size too.</summary>
+    private static string? SmallestChange(ModelFolder model, SamplingSettings settings, bool isOfClip, Func<SamplingSettings, bool> fits)
     {
-        for (var frames = settings.Frames; frames >= 1; frames -= model.Vae.TemporalFactor)
-            if (fits(settings with { Frames = frames })) return $"--frames {frames} fits";
+        var factor = model.Vae.TemporalFactor;
+        // A window has a latent frame to see, and one to make.
+        var (option, shortest) = isOfClip ? ("--window", Math.Min(settings.Frames, 1 + factor)) : ("--frames", 1);
+        // What fits is bisected: none of so many groups of frames more than the shortest, or all of them.
+        var (most, tooMany) = (-1, ((settings.Frames - shortest) / factor) + 1);
+        while (tooMany - most > 1)
+        {
+            var middle = most + ((tooMany - most) / 2);
+            if (fits(settings with { Frames = shortest + (middle * factor) })) most = middle;
+            else tooMany = middle;
+        }
+        if (most >= 0) return $"{option} {shortest + (most * factor)}";
         for (var part = 15; part >= 1; part--)
         {
             var size = VideoSize.Floor(model, new FrameSize(settings.Width * part / 16, settings.Height * part / 16));
-            if (fits(settings with { Width = size.Width, Height = size.Height, Frames = 1 })) return $"--size {size} --frames 1 fits";
+            if (!fits(settings with { Width = size.Width, Height = size.Height, Frames = shortest })) continue;
+            return isOfClip ? $"--window {shortest} with a clip of {size} (sora decode | sora encode --size {size})" : $"--size {size} --frames {shortest}";
         }
         return null;
     }

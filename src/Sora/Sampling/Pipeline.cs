@@ -152,7 +152,8 @@ public sealed class Pipeline : IDisposable
         var (settings, guide, state) = at;
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
         var sampler = settings.ChooseSampler(Defaults.Scheduler);
-        var noiseShape = state.Latents.shape;
+        var (noiseShape, last) = (state.Latents.shape, LastCall(settings, schedule, sampler, options));
+        experts.RequireNumbers(settings, schedule.Timesteps.Take(last).Skip(state.Call));
         using var cache = settings.Cache is { } threshold ? new StepCache(threshold, schedule.Calls, at.Cache) : null;
         Unfinished Now(SamplerState now) => at with
         {
@@ -162,7 +163,7 @@ public sealed class Pipeline : IDisposable
             schedule, sampler.Step, experts.Denoiser(settings, guide, Text(settings), cache),
             call => SeededNoise(settings, (uint)call + 1, noiseShape));
         var (behind, all) = at.Place is { } place ? (place.Behind * schedule.Calls, place.All * schedule.Calls) : (-state.Call, schedule.Calls - state.Call);
-        var end = run.Run(state, LastCall(settings, schedule, sampler, options), now =>
+        var end = run.Run(state, last, now =>
         {
             using var scope = NewDisposeScope();
             reporter.Progress("sampling", behind + now.Call, all);
@@ -285,7 +286,7 @@ public sealed class Pipeline : IDisposable
         if (!noise.Shape.AsSpan().SequenceEqual(shape))
             throw SoraException.Failed(
                 $"the given noise is {Shapes.Text(noise.Shape)}; this video's latents are {Shapes.Text(shape)}",
-                "noise is [1, channels, latent frames, rows, columns]; --size and --frames decide the shape");
+                "noise is [1, channels, latent frames, rows, columns] of the video that is made");
         var start = TensorIO.ToTensor(noise).to(float32);
         return Weights.IsFinite(start) ? start.to(precision.Device) : throw SoraException.Failed("the given noise holds values that are no numbers");
     }

@@ -15,18 +15,19 @@ public sealed record Sampler(string Name, Spacing Spacing, SamplerStep Step)
     /// <param name="name">One of <see cref="SchedulerConfig.Samplers"/>; null for the one in the configuration.</param>
     /// <param name="order">Order of a multistep sampler, 1 to 3; null for the configured one, or 2.</param>
     /// <param name="config">The model's scheduler configuration.</param>
-    /// <exception cref="SoraException">There is no such sampler, or it has no such order.</exception>
+    /// <exception cref="SoraException">There is no such sampler, it has no such order, or the configured one can't be had.</exception>
     public static Sampler Create(string? name, int? order, SchedulerConfig config)
     {
+        var own = config.For(name);
         name ??= config.Sampler;
-        var own = name.StartsWith(config.Sampler, StringComparison.Ordinal) ? config : new SchedulerConfig();
         if (order is < 1 or > 3) throw SoraException.Usage($"a sampler of order {order}: orders are 1, 2 and 3");
         if (order is not null && name is "euler" or "heun" or "lcm")
             throw SoraException.Usage($"{name} has no --order", "unipc and dpm++ have orders 1 to 3");
         var steps = order ?? own.Order;
         return name switch
         {
-            "euler" => new(name, Spacing.Flow, Samplers.Euler),
+            // With noise Euler's method predicts x0 and noises it to the next level, which is LCM's step.
+            "euler" => new(name, Spacing.Flow, own.Stochastic ? Samplers.Lcm : Samplers.Euler),
             "heun" => new(name, Spacing.FlowPairs, Samplers.Heun),
             "lcm" => new(name, Spacing.Flow, Samplers.Lcm),
             "unipc" => new(name, Spacing.UniPc, Samplers.UniPc(new UniPcOptions(steps, own.Bh1, own.Uncorrected))),

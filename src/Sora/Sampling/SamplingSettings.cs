@@ -101,7 +101,7 @@ public sealed record SamplingSettings
     /// <exception cref="SoraException">They can't be had.</exception>
     public Schedule MakeSchedule(SchedulerConfig config)
     {
-        var spacing = ChooseSampler(config).Spacing;
+        var (spacing, own) = (ChooseSampler(config).Spacing, config.For(Sampler));
         if (OriginalSchedule && spacing != Spacing.UniPc)
             throw SoraException.Usage($"the original schedule is one of unipc, not of {Sampler ?? config.Sampler}", "leave --schedule out, or choose --sampler unipc");
         return Schedule.Create(new ScheduleOptions
@@ -110,9 +110,9 @@ public sealed record SamplingSettings
             Steps = Steps,
             Shift = Shift,
             Sigmas = Sigmas,
-            Terminal = config.Terminal,
-            Respacing = config.Respacing,
-            EndAtMinimum = config.EndAtMinimum,
+            Terminal = own.Terminal,
+            Respacing = own.Respacing,
+            EndAtMinimum = own.EndAtMinimum,
         });
     }
 

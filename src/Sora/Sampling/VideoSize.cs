@@ -5,14 +5,19 @@ namespace Sora.Sampling;
 /// <summary>Which sizes and lengths a model can make.</summary>
 public static class VideoSize
 {
+    /// <summary>What Wan's pipelines in diffusers ask of sides, in pixels.</summary>
+    private const int AskedUnit = 16;
+
     /// <summary>
-    /// Checks that frames divide into tokens.
+    /// The size that is made where this one is asked for: as in diffusers, sides of whole 16s are cut to whole tokens.
     /// </summary>
-    /// <exception cref="SoraException">They don't; the hint names the nearest sizes that do.</exception>
-    public static void Check(ModelFolder model, FrameSize size)
+    /// <exception cref="SoraException">Others don't divide into tokens; the hint names the nearest sizes that do.</exception>
+    public static FrameSize WholeTokens(ModelFolder model, FrameSize size)
     {
         var (rows, columns) = Unit(model);
-        if (size.Width % columns == 0 && size.Height % rows == 0) return;
+        var whole = Floor(model, size);
+        if (whole == size) return size;
+        if (size.Width % AskedUnit == 0 && size.Height % AskedUnit == 0 && size.Width >= columns && size.Height >= rows) return whole;
         var near = Candidates(size.Width, columns).SelectMany(w => Candidates(size.Height, rows), (w, h) => new FrameSize(w, h))
             .OrderBy(candidate => Math.Abs(candidate.Width - size.Width) + Math.Abs(candidate.Height - size.Height)).Take(2);
         throw SoraException.Usage(

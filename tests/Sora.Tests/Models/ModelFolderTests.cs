@@ -1,4 +1,5 @@
 using Sora.Models;
+using Sora.Sampling;
 using Xunit;
 
 namespace Sora.Tests.Models;
@@ -18,12 +19,30 @@ public sealed class ModelFolderTests : IDisposable
         Assert.Equal("wan22-ti2v", model.Name);
         Assert.Equal("WanPipeline", model.PipelineClass);
         Assert.Equal("UniPCMultistepScheduler", model.SchedulerClass);
-        Assert.Equal(5, model.FlowShift);
+        Assert.Equal(5, ModelDefaults.Of(model).Scheduler.Shift);
         Assert.True(model.ExpandTimesteps);
         Assert.Null(model.BoundaryRatio);
         Assert.Null(model.Transformer2);
         Assert.Equal((24, 2), (model.Transformer.InChannels, model.Transformer.NumLayers));
         Assert.Equal((24, 16, 4), (model.Vae.ZDim, model.Vae.SpatialFactor, model.Vae.TemporalFactor));
+    }
+
+    [Theory]
+    [InlineData("""{"a": 1, "a": 2}""", "file.json isn't JSON: ")]
+    [InlineData("""{"a": -Infinit}""", "file.json isn't JSON: ")]
+    [InlineData("""{"architectures": [5]}""", "file.json: architectures must be a list of strings")]
+    public void SaysWhatIsWrongWithAConfiguration(string text, string message)
+    {
+        var error = Assert.Throws<SoraException>(() => ConfigFile.Parse("file.json", text).ClassName);
+        Assert.Equal(ErrorKind.Failure, error.Kind);
+        Assert.StartsWith(message, error.Message);
+    }
+
+    [Fact]
+    public void ReadsWordsThatPythonWritesAndNoneInsideOfStrings()
+    {
+        var file = ConfigFile.Parse("file.json", """{"least": -Infinity, "most": [NaN, Infinity], "name": "a \"NaN\" in -Infinity", "size": 4}""");
+        Assert.Equal((4, "a \"NaN\" in -Infinity"), (file.Size("size", 1), file.Text("name", null)));
     }
 
     [Fact]

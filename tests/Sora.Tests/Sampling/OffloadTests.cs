@@ -90,6 +90,24 @@ public class OffloadTests
         Smaller(settings, true).Require(card, Smaller, model, settings);
     }
 
+    /// <summary>A clip that is changed has its own length and size: what can be shorter is a window.</summary>
+    [Fact]
+    public void WhatIsMadeOfAClipIsToldShorterWindows()
+    {
+        var model = ModelFolder.Open(Golden.Path("models", "wan21-t2v"));
+        var settings = ModelDefaults.Of(model).Settings with { Width = 256, Height = 256, Frames = 33 };
+        MemoryPlan Smaller(SamplingSettings other, bool streamed) => Plan(model, other, streamed ? Offload.Sequential : Offload.None);
+        string? Hint(SamplingSettings fitting, bool isOfClip)
+        {
+            var card = new FreeMemory(Smaller(fitting, false).Largest.Needed, "");
+            return Assert.Throws<SoraException>(() => Smaller(settings, false).Require(card, Smaller, model, settings, isOfClip)).Hint;
+        }
+        Assert.Equal("--window 17 fits", Hint(settings with { Frames = 17 }, true));
+        Assert.Equal("--frames 17 fits", Hint(settings with { Frames = 17 }, false));
+        Assert.Equal("--window 5 with a clip of 128x128 (sora decode | sora encode --size 128x128) fits", Hint(settings with { Width = 128, Height = 128, Frames = 5 }, true));
+        Assert.Equal("--size 128x128 --frames 1 fits", Hint(settings with { Width = 128, Height = 128, Frames = 1 }, false));
+    }
+
     [Fact]
     public void ThePlanCountsCompactWeightsAsTheyAreStored()
     {

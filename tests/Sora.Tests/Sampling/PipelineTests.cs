@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
@@ -18,6 +19,7 @@ public class PipelineTests
     [InlineData("t2v-frames7")]
     [InlineData("ti2v-text")]
     [InlineData("ti2v-image")]
+    [InlineData("ti2v-size48x80")]
     [InlineData("i2v")]
     [InlineData("i2v-resized")]
     [InlineData("flf2v")]
@@ -42,6 +44,24 @@ public class PipelineTests
         Assert.Equal(golden.OutShape("timesteps")[0], calls);
         AssertClose(golden, "latents_raw", clip.FinishedLatents);
         AssertClose(golden, "video", Decode(model, clip.FinishedLatents));
+    }
+
+    /// <summary>The reference makes two clips in one batch; here they are runs of one pipeline, each with its part of the noise.</summary>
+    [Fact]
+    public void Each_clip_of_a_batch_equals_the_reference()
+    {
+        using var golden = GoldenCase.Open("wan/pipeline-t2v-batch2");
+        var model = ModelFolder.Open(golden.Model);
+        using var pipeline = Open(model);
+        var (prompts, noise, expected) = (golden.Params.GetProperty("prompt"), Noise(golden), golden.Out("latents_raw"));
+        Assert.Equal(2, prompts.GetArrayLength());
+        for (var i = 0; i < 2; i++)
+        {
+            var settings = Settings(golden, model, i);
+            var part = new HostTensor(noise.DType, [1, .. noise.Shape[1..]], [.. noise.Data.Chunk(noise.Data.Length / 2).ElementAt(i)]);
+            var clip = pipeline.Generate(settings, Conditioning.Nothing, part);
+            Assert.InRange(GoldenCase.RelativeError(clip.FinishedLatents.ToFloats(), expected.Chunk(expected.Length / 2).ElementAt(i)), 0, golden.Tolerance);
+        }
     }
 
     [Fact]
@@ -87,16 +107,21 @@ public class PipelineTests
     internal static Pipeline Open(ModelFolder model) =>
         new(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
 
-    internal static SamplingSettings Settings(GoldenCase golden, ModelFolder model)
+    /// <param name="golden">The case.</param>
+    /// <param name="model">Its model.</param>
+    /// <param name="clip">Which of a batch.</param>
+    internal static SamplingSettings Settings(GoldenCase golden, ModelFolder model, int clip = 0)
     {
         var run = golden.Params;
+        string? Of(string name) => run.TryGetProperty(name, out var text) ? text.ValueKind == JsonValueKind.Array ? text[clip].GetString() : text.GetString() : null;
+        var size = VideoSize.WholeTokens(model, new FrameSize(run.GetProperty("width").GetInt32(), run.GetProperty("height").GetInt32()));
         return ModelDefaults.Of(model).Settings with
         {
-            Prompt = run.GetProperty("prompt").GetString()!,
-            Negative = ReferenceRun.Text(run, "negative_prompt") ?? "",
+            Prompt = Of("prompt")!,
+            Negative = Of("negative_prompt") ?? "",
             TextLength = run.GetProperty("max_sequence_length").GetInt32(),
-            Width = run.GetProperty("width").GetInt32(),
-            Height = run.GetProperty("height").GetInt32(),
+            Width = size.Width,
+            Height = size.Height,
             Frames = VideoSize.WholeFrames(model, (int)(ReferenceRun.Number(run, "num_frames") ?? golden.InShape("video")[0])),
             Steps = run.GetProperty("steps").GetInt32(),
             Shift = run.GetProperty("flow_shift").GetDouble(),

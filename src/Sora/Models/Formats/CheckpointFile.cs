@@ -142,7 +142,7 @@ public static class CheckpointFile
         }
         catch (Exception fault) when (fault is JsonException or InvalidOperationException or KeyNotFoundException)
         {
-            throw SoraException.Failed($"{raw.Origin}: '{name}' does not name a format", "download the file again", fault);
+            throw SoraException.Damaged($"{raw.Origin}: '{name}' does not name a format", fault);
         }
         if (format is not ("float8_e4m3fn" or "float8_e5m2"))
             throw SoraException.Failed($"{raw.Origin}: '{layer}' is quantised as '{format}', which is not known", "take the fp8, GGUF or half-precision file of the model");

@@ -117,9 +117,8 @@ public sealed class GgufFile : TensorSource
         if (info.Offset % alignment != 0) throw reader.Bad($"'{info.Name}' does not begin at a multiple of {alignment}");
         if ((UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes > (ulong)file.Length)
         {
-            throw SoraException.Failed(
-                $"{Origin}: cut off: '{info.Name}' ends {(UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes} bytes into the file, which has {file.Length}",
-                "download it again");
+            throw SoraException.Damaged(
+                $"{Origin}: cut off: '{info.Name}' ends {(UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes} bytes into the file, which has {file.Length}");
         }
         var shape = OriginalShape(info) ?? info.Shape;
         if (!tensors.TryAdd(info.Name, info with { Shape = shape })) throw reader.Bad($"the tensor '{info.Name}' is there twice");

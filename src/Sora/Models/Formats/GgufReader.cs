@@ -130,7 +130,7 @@ internal sealed class GgufReader(MappedFile file)
         return taken;
     }
 
-    private SoraException Truncated(string how) => SoraException.Failed($"{file.Path}: cut off or damaged: {how}", "download it again");
+    private SoraException Truncated(string how) => SoraException.Damaged($"{file.Path}: cut off or damaged: {how}");
 
     private static string Printable(string text) => string.Concat(text.Select(c => char.IsControl(c) ? '?' : c));
 }

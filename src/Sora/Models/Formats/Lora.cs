@@ -58,7 +58,7 @@ public static class Lora
     private static void AddModule(LoraTensors merged, LoraFile file, string name, LoraModule module, LoraOption option)
     {
         if ((module.Down == null) != (module.Up == null))
-            throw SoraException.Failed($"{option.Path}: '{name}' has only half of its pair, {module.Down ?? module.Up}", "download the file again");
+            throw SoraException.Damaged($"{option.Path}: '{name}' has only half of its pair, {module.Down ?? module.Up}");
         var strength = option.Weight;
         if (module.Down != null)
         {

@@ -146,7 +146,7 @@ internal sealed class LoraFile : IDisposable
         }
         catch (JsonException fault)
         {
-            throw SoraException.Failed($"{file.Origin}: its header's lora_adapter_metadata is not JSON", "download the file again", fault);
+            throw SoraException.Damaged($"{file.Origin}: its header's lora_adapter_metadata is not JSON", fault);
         }
     }
 

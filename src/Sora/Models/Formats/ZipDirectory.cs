@@ -92,5 +92,5 @@ internal static class ZipDirectory
 
     private static ushort U16(ReadOnlySpan<byte> bytes) => BinaryPrimitives.ReadUInt16LittleEndian(bytes);
 
-    private static SoraException Truncated(MappedFile file) => SoraException.Failed($"{file.Path}: cut off or damaged: the directory of the archive isn't whole", "download it again");
+    private static SoraException Truncated(MappedFile file) => SoraException.Damaged($"{file.Path}: cut off or damaged: the directory of the archive isn't whole");
 }
