@@ -45,6 +45,12 @@ internal sealed record GuidanceTeacher(TransformerParts Parts, double Guidance);
 /// </summary>
 internal sealed class SceneReader
 {
+    /// <summary>
+    /// Updates in which a new reader of a network that is trained further learns alone: what it misses at first, and that is
+    /// everything, would turn the network from what it knows.
+    /// </summary>
+    private const int UpdatesAlone = 250;
+
     private readonly Linear inner, outer;
 
     /// <param name="transformer">Sizes of the transformer.</param>
@@ -65,8 +71,13 @@ internal sealed class SceneReader
     /// <summary>The block whose tokens it reads.</summary>
     public int Block { get; }
 
-    /// <summary>What it reads in tokens <c>[B, L, dim]</c>: <c>[B, L, descriptors]</c>.</summary>
-    public Tensor Read(Tensor tokens) => outer.Forward(nn.functional.silu(inner.Forward(nn.functional.layer_norm(tokens, [tokens.shape[^1]]))));
+    /// <summary>Whether the network is one that was trained before.</summary>
+    public bool ComesLater { get; init; }
+
+    /// <summary>What it reads in tokens <c>[B, L, dim]</c> in an update: <c>[B, L, descriptors]</c>.</summary>
+    public Tensor Read(Tensor tokens, long step) => Read(ComesLater && step < UpdatesAlone ? tokens.detach() : tokens);
+
+    private Tensor Read(Tensor tokens) => outer.Forward(nn.functional.silu(inner.Forward(nn.functional.layer_norm(tokens, [tokens.shape[^1]]))));
 }
 
 /// <summary>
@@ -117,7 +128,7 @@ internal sealed class TransformerTask : TrainingTask
         var rows = new long[BatchOf(set)];
         for (var i = 0; i < rows.Length; i++) rows[i] = random.Below(set.Seeds.Length);
         var batch = Draw(set, rows, ref random, CaptionDropout);
-        if (parts.Reader is not null) batch = batch with { Scenes = new(set.Shape, [.. rows.Select(row => set.Seeds[row])], (int)(set.Latents.shape[2] - batch.Clean.shape[2])) };
+        if (parts.Reader is not null) batch = batch with { Scenes = new(set.Shape, [.. rows.Select(row => set.Seeds[row])], (int)(set.Latents.shape[2] - batch.Clean.shape[2]), step) };
         count = Math.Min(count, rows.Length);
         return [.. Enumerable.Range(0, count).Select(i => new Func<Tensor>(() => FlowLoss(batch, rows.Length * i / count, rows.Length * (i + 1) / count)))];
     }
@@ -249,7 +260,7 @@ internal sealed class TransformerTask : TrainingTask
             if (batch.Scenes is null || block != parts.Reader!.Block) return;
             using var scope = NewDisposeScope();
             // Each clip counts by its tokens, as in the other part of the loss.
-            misread = ((parts.Reader.Read(tokens) - Described(batch.Scenes, from, to, clean)).square().sum() * (parts.Reader.Share / (batch.Sigma.shape[0] * tokens.shape[1]))).DetachFromDisposeScope();
+            misread = ((parts.Reader.Read(tokens, batch.Scenes.Step) - Described(batch.Scenes, from, to, clean)).square().sum() * (parts.Reader.Share / (batch.Sigma.shape[0] * tokens.shape[1]))).DetachFromDisposeScope();
         }
         var output = Velocity(Forward(parts, noised, times, captions, Read), noised, level);
         var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, noised, times, captions), noised, level) : noise - clean;
@@ -310,6 +321,6 @@ internal sealed class TransformerTask : TrainingTask
         public FlowScenes? Scenes { get; init; }
     }
 
-    /// <summary>Shape and seeds of a batch's whole clips, and how many latent frames of theirs come before it.</summary>
-    private sealed record FlowScenes(ClipShape Shape, ulong[] Seeds, int Later);
+    /// <summary>Shape and seeds of a batch's whole clips, how many latent frames of theirs come before it, and the update it is for.</summary>
+    private sealed record FlowScenes(ClipShape Shape, ulong[] Seeds, int Later, long Step);
 }

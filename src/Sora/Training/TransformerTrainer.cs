@@ -43,7 +43,7 @@ public static class TransformerTrainer
     /// <summary>A new reader where the source says what its clips show; a teacher's student learns from the teacher alone.</summary>
     private static SceneReader? Reader(TrainingData data, TrainingOptions options, TransformerStart start, TransformerParts parts) =>
         start.Reading > 0 && start.Guidance is null && data.Source.Descriptors > 0
-            ? new SceneReader(parts.Transformer.Config, Weights.Initialise((long)options.Seed + 2), data.Source.Descriptors, start.Reading)
+            ? new SceneReader(parts.Transformer.Config, Weights.Initialise((long)options.Seed + 2), data.Source.Descriptors, start.Reading) { ComesLater = start.Folder is not null }
             : null;
 
     private static string Fingerprint(string vaeFolder, CausalVaeConfig config)
