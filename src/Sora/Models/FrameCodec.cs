@@ -115,10 +115,36 @@ public sealed class FrameCodec : IDisposable
     /// <exception cref="InvalidOperationException">The VAE looks back further.</exception>
     public Tensor DecodeGroup(Tensor before, Tensor latent)
     {
-        if (!DecodesGroups) throw new InvalidOperationException("this VAE decodes from the start only");
+        RequireGroups();
         using var session = _vae.NewDecoder();
         session.Push(before).Dispose();
         return session.Push(latent);
+    }
+
+    /// <summary>What latent frames of a stream show, <c>[1, 3, F, H, W]</c> each, as they are taken; the caller disposes of them.</summary>
+    /// <param name="latents">Raw, <c>[1, z, 1 + n, h, w]</c>: the one before them, and they.</param>
+    /// <exception cref="InvalidOperationException">The VAE looks back further.</exception>
+    public IEnumerable<Tensor> DecodeGroups(Tensor latents)
+    {
+        RequireGroups();
+        using var session = _vae.NewDecoder();
+        session.Push(latents.narrow(2, 0, 1)).Dispose();
+        for (var i = 1; i < latents.shape[2]; i++) yield return session.Push(latents.narrow(2, i, 1));
+    }
+
+    /// <summary>The latent frame of a stream's <see cref="Group"/> frames <c>[1, 3, F, H, W]</c> that aren't its first, raw.</summary>
+    /// <exception cref="InvalidOperationException">The VAE looks back.</exception>
+    public Tensor EncodeGroup(Tensor frames)
+    {
+        RequireGroups();
+        using var session = _vae.NewEncoder();
+        session.Push(frames.narrow(2, 0, 1)).Dispose();
+        return session.Push(frames);
+    }
+
+    private void RequireGroups()
+    {
+        if (!DecodesGroups) throw new InvalidOperationException("this VAE decodes from the start only");
     }
 
     /// <summary>Frees the weights.</summary>
