@@ -109,6 +109,14 @@ public sealed class FrameCodec : IDisposable
         }
     }
 
+    /// <summary>The first frame of a stream, <c>[1, 3, 1, H, W]</c>.</summary>
+    /// <param name="latent">Its latent frame, raw, <c>[1, z, 1, h, w]</c>.</param>
+    public Tensor DecodeFirst(Tensor latent)
+    {
+        using var session = _vae.NewDecoder();
+        return session.Push(latent);
+    }
+
     /// <summary>What one latent frame of a stream shows, <c>[1, 3, F, H, W]</c>, with gradients where they are enabled.</summary>
     /// <param name="before">The one before it, raw, <c>[1, z, 1, h, w]</c>.</param>
     /// <param name="latent">The latent frame.</param>
@@ -132,13 +140,15 @@ public sealed class FrameCodec : IDisposable
         for (var i = 1; i < latents.shape[2]; i++) yield return session.Push(latents.narrow(2, i, 1));
     }
 
-    /// <summary>The latent frame of a stream's <see cref="Group"/> frames <c>[1, 3, F, H, W]</c> that aren't its first, raw.</summary>
+    /// <summary>The latent frame of <see cref="Group"/> frames <c>[1, 3, F, H, W]</c> of a stream, or of its first one, raw.</summary>
     /// <exception cref="InvalidOperationException">The VAE looks back.</exception>
     public Tensor EncodeGroup(Tensor frames)
     {
         RequireGroups();
         using var session = _vae.NewEncoder();
-        session.Push(frames.narrow(2, 0, 1)).Dispose();
+        var first = session.Push(frames.narrow(2, 0, 1));
+        if (frames.shape[2] == 1) return first;
+        first.Dispose();
         return session.Push(frames);
     }
 

@@ -33,53 +33,65 @@ internal static class Continuity
     {
         foreach (var (run, known) in Gaps(mask))
         {
-            var before = known.Before > 0 ? Corrections(colours, new Join(run.Start - 1, -1, known.Before)) : null;
-            var behind = known.Behind > 0 ? Corrections(colours, new Join(run.End, 1, known.Behind)) : null;
+            var before = known.Before is { } left ? Corrections(colours, left) : null;
+            var behind = known.Behind is { } right ? Corrections(colours, right) : null;
             if ((before ?? behind) is null) continue;
             colours.Correct(run, toEnd => (before, behind) switch
             {
-                ({ } left, { } right) => [.. left.Zip(right, (l, r) => (l * (1 - toEnd)) + (r * toEnd))],
+                ({ } first, { } last) => [.. first.Zip(last, (f, l) => (f * (1 - toEnd)) + (l * toEnd))],
                 _ => (before ?? behind)!,
             });
         }
         return colours.Latents;
     }
 
-    /// <summary>Runs of unknown frames [start, end), and how many known ones are in a row before and behind them.</summary>
-    private static IEnumerable<((int Start, int End) Run, (int Before, int Behind) Known)> Gaps(Tensor mask)
+    /// <summary>Runs of unknown frames [start, end), and where they meet known ones.</summary>
+    private static IEnumerable<((int Start, int End) Run, (Join? Before, Join? Behind) Known)> Gaps(Tensor mask)
     {
         var (known, unknown) = (Windows.WhollyKnown(mask), Windows.WhollyKnown(1 - mask));
+        int Row(int from, int away)
+        {
+            var frame = from;
+            while (frame >= 0 && frame < known.Length && known[frame]) frame += away;
+            return Math.Abs(frame - from);
+        }
+
         for (int start = 0, end; start < known.Length; start = end)
         {
             end = start + 1;
             if (!unknown[start]) continue;
             while (end < known.Length && unknown[end]) end++;
-            // The first latent frame is a single video frame, and no measure for the others.
-            var (before, behind) = (0, 0);
-            for (var i = start - 1; i >= 1 && known[i]; i--) before++;
-            for (var i = end; i < known.Length && known[i]; i++) behind++;
-            if (start >= 1 && before + behind > 0) yield return ((start, end), (before, behind));
+            var (before, behind) = (Row(start - 1, -1), Row(end, 1));
+            // A single video frame before the known ones is no measure for them.
+            if (end == 1) behind = 0;
+            Join? At(int edge, int away, int count) => count > 0 ? new Join(edge, away, count) : null;
+            if (before + behind > 0) yield return ((start, end), (At(start - 1, -1, before), At(end, 1, behind)));
         }
     }
 
     /// <summary>What brings the made frame at a join to the known one, for each channel; null where there is nothing to go by, or no need.</summary>
     private static Correction[]? Corrections(IColours colours, Join join)
     {
-        var known = colours.Known(join);
-        if (known.Count < 2) return null;
-        var changes = known.Zip(known.Skip(1), (near, far) => near.Zip(far, (n, f) => f.To(n)).ToArray()).ToList();
-        var usual = known[0].Select((_, c) => new Correction(changes.Average(u => Math.Abs(u[c].Level)), changes.Average(u => Math.Abs(u[c].Contrast)))).ToArray();
+        if (colours.Usual(join) is not { } usual) return null;
         var all = new Correction[usual.Length];
         for (var round = 0; round < Rounds; round++)
         {
-            var jump = known[0].Zip(colours.Made(join, all), (k, m) => k.To(m)).ToArray();
-            if (round == 0 && IsMeant(known[0], jump)) return null;
+            var (known, made) = colours.Across(join, all);
+            var jump = known.Zip(made, (k, m) => k.To(m)).ToArray();
+            if (round == 0 && IsMeant(known, jump)) return null;
             Correction[] excess = [.. jump.Zip(usual, (j, u) => new Correction(Excess(j.Level, u.Level), Excess(Math.Clamp(j.Contrast, -MeantContrast, MeantContrast), u.Contrast)))];
-            if (excess.Zip(known[0]).All(e => Math.Abs(e.First.Level) <= Invisible * e.Second.Deviation && Math.Abs(e.First.Contrast) <= Invisible)) break;
+            if (excess.Zip(known).All(e => Math.Abs(e.First.Level) <= Invisible * e.Second.Deviation && Math.Abs(e.First.Contrast) <= Invisible)) break;
             all = [.. all.Zip(excess, (a, e) => a + e)];
         }
         return all.Any(c => c != default) ? all : null;
     }
+
+    /// <summary>The mean absolute change of each channel from frame to frame.</summary>
+    internal static Correction[] MeanChange(IReadOnlyList<Moments[]> frames) => [.. frames[0].Select((_, c) =>
+    {
+        var changes = frames.Zip(frames.Skip(1), (one, other) => one[c].To(other[c])).ToList();
+        return new Correction(changes.Average(change => Math.Abs(change.Level)), changes.Average(change => Math.Abs(change.Contrast)));
+    })];
 
     /// <summary>Whether a jump is too large to be drift. Channels count by how much of the picture is theirs.</summary>
     private static bool IsMeant(Moments[] known, Correction[] jump)
@@ -97,7 +109,7 @@ internal static class Continuity
 /// <summary>Where made frames meet known ones.</summary>
 /// <param name="Edge">The known latent frame next to a made one.</param>
 /// <param name="Away">The direction in which the known ones go on: 1 or -1.</param>
-/// <param name="Count">How many do.</param>
+/// <param name="Count">How many there are in a row, up to the video's first one.</param>
 internal readonly record struct Join(int Edge, int Away, int Count);
 
 /// <summary>Mean and standard deviation of a channel of a frame.</summary>
@@ -133,11 +145,11 @@ internal interface IColours
     /// <summary>The latents as they are now.</summary>
     Tensor Latents { get; }
 
-    /// <summary>Colours of known frames, from the join on.</summary>
-    IReadOnlyList<Moments[]> Known(Join join);
+    /// <summary>How much each channel changes from one frame to the next near a join; null: there is nothing to go by.</summary>
+    Correction[]? Usual(Join join);
 
-    /// <summary>Colours that the made frame next to the join would have with corrections for each channel.</summary>
-    Moments[] Made(Join join, Correction[] corrections);
+    /// <summary>The known and the made frame on both sides of a join, where the made one gets corrections for each channel.</summary>
+    (Moments[] Known, Moments[] Made) Across(Join join, Correction[] corrections);
 
     /// <summary>Corrects a run of latent frames by what a function says for each part, from 0 at the first frame to 1 at the last.</summary>
     void Correct((int Start, int End) run, Func<double, Correction[]> at);

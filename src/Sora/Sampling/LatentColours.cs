@@ -24,10 +24,18 @@ internal sealed class LatentColours : IColours
 
     private int Channels => (int)latents.shape[1];
 
-    public IReadOnlyList<Moments[]> Known(Join join) => [.. Enumerable.Range(0, join.Count).Select(i => Colours(join.Edge + (i * join.Away)))];
+    public Correction[]? Usual(Join join)
+    {
+        // The first latent frame is a single video frame, and no measure for the others.
+        var known = Enumerable.Range(0, join.Count).Select(i => join.Edge + (i * join.Away)).Where(frame => frame > 0).ToList();
+        return known.Count < 2 ? null : Continuity.MeanChange([.. known.Select(Colours)]);
+    }
 
-    public Moments[] Made(Join join, Correction[] corrections) =>
-        [.. Colours(join.Edge - join.Away).Zip(corrections, (own, c) => new Moments(own.Mean + c.Level, own.Deviation * Math.Exp(c.Contrast)))];
+    public (Moments[] Known, Moments[] Made) Across(Join join, Correction[] corrections)
+    {
+        var made = Colours(join.Edge - join.Away).Zip(corrections, (own, c) => new Moments(own.Mean + c.Level, own.Deviation * Math.Exp(c.Contrast)));
+        return (Colours(join.Edge), [.. made]);
+    }
 
     public void Correct((int Start, int End) run, Func<double, Correction[]> at)
     {

@@ -78,7 +78,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         // Frames that show pictures, those of clips that are joined, those beside a join, and those of a preview are decoded
         // and encoded beside the transformer.
         var isShown = given.Others && GuideBuilder.FamilyOf(model) is Family.TokenTimesteps or Family.Renoise;
-        var isMatched = model.Vae.IsBlock && (given.Latents || settings.Frames > settings.Window);
+        var isMatched = model.Vae.IsBlock && (given.Latents || given.First || settings.Frames > settings.Window);
         Stage?[] stages =
         [
             vae.Conditions(given, bytes),

@@ -23,39 +23,57 @@ internal sealed class VideoColours : IColours
 
     public Tensor Latents { get; }
 
-    public IReadOnlyList<Moments[]> Known(Join join)
+    public Correction[]? Usual(Join join)
     {
         using var scope = NewDisposeScope();
-        var count = Math.Min(join.Count, Measured);
+        // A single frame says nothing of what changes: what follows it says so.
+        if (join is { Edge: 0, Away: < 0 }) return Continuity.MeanChange(Colours(Decode(0, 1)));
+        // The video's first latent frame is one video frame, and here what the next one looks back to.
+        var count = Math.Min(join.Away < 0 ? join.Edge : join.Count, Math.Min(join.Count, Measured));
         var start = join.Away > 0 ? join.Edge : join.Edge - count + 1;
-        var frames = codec.DecodeGroups(Raw(start - 1, count + 1)).SelectMany(Colours).ToList();
-        if (join.Away < 0) frames.Reverse();
-        return frames;
+        return Continuity.MeanChange([.. codec.DecodeGroups(Raw(start - 1, count + 1)).SelectMany(Colours)]);
     }
 
-    public Moments[] Made(Join join, Correction[] corrections)
+    public (Moments[] Known, Moments[] Made) Across(Join join, Correction[] corrections)
     {
         using var scope = NewDisposeScope();
-        var raw = Raw(join.Edge - join.Away - 1, 2);
-        var (before, latent) = (raw.narrow(2, 0, 1), raw.narrow(2, 1, 1));
-        var corrected = latent + Change(codec.DecodeGroup(before, latent), _ => corrections);
-        var frames = Colours(codec.DecodeGroup(before, corrected));
-        return join.Away < 0 ? frames[0] : frames[^1];
+        var made = join.Edge - join.Away;
+        var corrected = Raw(made, 1) + Change(Decode(made - 1, made), _ => corrections);
+        if (join.Away < 0)
+        {
+            var known = join.Edge == 0 ? codec.DecodeFirst(Raw(0, 1)) : Decode(join.Edge - 1, join.Edge);
+            return (Colours(known)[^1], Colours(codec.DecodeGroup(Raw(join.Edge, 1), corrected))[0]);
+        }
+        // What is known behind looks back to what is made.
+        return (Colours(codec.DecodeGroup(corrected, Raw(join.Edge, 1)))[0], Colours(codec.DecodeGroup(Raw(made - 1, 1), corrected))[^1]);
     }
 
     public void Correct((int Start, int End) run, Func<double, Correction[]> at)
     {
         using var scope = NewDisposeScope();
-        var raw = Raw(run.Start - 1, run.End - run.Start + 1);
-        var (first, last) = (0, (run.End - run.Start) * codec.Group - 1);
-        foreach (var shown in codec.DecodeGroups(raw.clone()))
+        // The video's own first frame, or what the run looks back to.
+        var (before, start) = (Math.Max(0, run.Start - 1), run.Start);
+        var raw = Raw(before, run.End - before);
+        var (shown, frames) = (Shown(raw.clone(), run.Start > 0), VideoFrames(run.End) - VideoFrames(run.Start));
+        var first = 0;
+        foreach (var group in shown)
         {
-            var latent = raw.narrow(2, first / codec.Group + 1, 1);
-            latent.add_(Change(shown, frame => at((first + frame) / (double)last)));
-            first += codec.Group;
+            using var _ = group;
+            raw.narrow(2, start++ - before, 1).add_(Change(group, frame => at((first + frame) / Math.Max(1.0, frames - 1))));
+            first += (int)group.shape[2];
         }
-        Latents.narrow(2, run.Start, run.End - run.Start).copy_(vae.Normalise(raw.narrow(2, 1, run.End - run.Start)));
+        Latents.narrow(2, run.Start, run.End - run.Start).copy_(vae.Normalise(raw.narrow(2, run.Start - before, run.End - run.Start)));
     }
+
+    /// <summary>What each of raw latent frames shows, or each but the first one.</summary>
+    private IEnumerable<Tensor> Shown(Tensor raw, bool skipFirst)
+    {
+        if (!skipFirst) yield return codec.DecodeFirst(raw.narrow(2, 0, 1));
+        foreach (var group in codec.DecodeGroups(raw)) yield return group;
+    }
+
+    /// <summary>Video frames of so many latent ones.</summary>
+    private int VideoFrames(int latents) => latents == 0 ? 0 : 1 + ((latents - 1) * codec.Group);
 
     /// <summary>What is added to a latent frame so that what it shows is corrected, frame by frame: its encoder is linear.</summary>
     private Tensor Change(Tensor shown, Func<int, Correction[]> at)
@@ -74,6 +92,8 @@ internal sealed class VideoColours : IColours
         }
         return (codec.EncodeGroup(wanted) - codec.EncodeGroup(shown)).MoveToOuterDisposeScope();
     }
+
+    private Tensor Decode(int before, int latent) => codec.DecodeGroup(Raw(before, 1), Raw(latent, 1));
 
     private Tensor Raw(int start, int count) => vae.Denormalise(Latents.narrow(2, start, count).to(float32));
 

@@ -63,12 +63,38 @@ public class VideoColoursTests
     }
 
     [Fact]
-    public void Behind_a_single_frame_nothing_is_changed()
+    public void What_follows_a_single_frame_has_its_colours()
+    {
+        using var scope = NewDisposeScope();
+        using var codec = FrameCodec.Open(Model);
+        var drifted = Drifted(codec, 0.06, 1, 7, start: 1);
+        var mended = Match(codec, drifted, frame => frame < 1);
+        Assert.True(Step(codec, drifted, 1, 2, 4).Mean > 2);
+        Assert.InRange(Step(codec, mended, 1, 2, 4).Mean, 0, 1.5);
+        AssertSame(drifted, mended, 0, 1);
+    }
+
+    [Fact]
+    public void What_precedes_a_clip_has_its_colours_from_the_first_frame_on()
+    {
+        using var scope = NewDisposeScope();
+        using var codec = FrameCodec.Open(Model);
+        var drifted = Drifted(codec, 0.06, 1, 3, start: 0);
+        var mended = Match(codec, drifted, frame => frame >= 3);
+        Assert.True(Step(codec, drifted, 3, 10, 24).Mean > 2);
+        Assert.InRange(Step(codec, mended, 3, 10, 24).Mean, 0, 1.5);
+        AssertSame(drifted, mended, 3, 4);
+        var (before, after) = (Decode(codec, drifted), Decode(codec, mended));
+        Assert.InRange(before[0].Pixels.Average(value => value) - after[0].Pixels.Average(value => value), 3, 10);
+    }
+
+    [Fact]
+    public void Where_nothing_is_known_or_everything_nothing_is_changed()
     {
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(Model);
         var clip = Drifted(codec, 0.06, 1, 7);
-        AssertSame(clip, Match(codec, clip, frame => frame < 1), 0, 7);
+        foreach (var known in new[] { false, true }) AssertSame(clip, Match(codec, clip, _ => known), 0, 7);
     }
 
     [Fact]
@@ -89,10 +115,10 @@ public class VideoColoursTests
     }
 
     /// <summary>Normalised latents of a clip, of which a part has other levels and contrasts.</summary>
-    private static Tensor Drifted(FrameCodec codec, double level, double contrast, int end)
+    private static Tensor Drifted(FrameCodec codec, double level, double contrast, int end, int start = Made)
     {
         var frames = KeptPartTests.World(Frames);
-        var changed = frames.Select((frame, i) => (i + 3) / 4 is var latent && latent >= Made && latent < end ? Changed(frame, level, contrast) : frame);
+        var changed = frames.Select((frame, i) => (i + 3) / 4 is var latent && latent >= start && latent < end ? Changed(frame, level, contrast) : frame);
         return Model.Vae.Normalise(TensorIO.ToTensor(codec.Encode(changed, CancellationToken.None).Latents));
     }
 
@@ -105,13 +131,19 @@ public class VideoColoursTests
         return Continuity.Match(new VideoColours(codec, Model.Vae, latents), mask.expand([1, 1, .. latents.shape[2..]]));
     }
 
-    /// <summary>The change at a latent frame's start over the usual one of the frames known before the first made one.</summary>
-    private static (double Mean, double Deviation) Step(FrameCodec codec, Tensor latents, int latent)
+    /// <summary>The change at a latent frame's start over the mean change to each of some frames, by default those that are known in front.</summary>
+    private static (double Mean, double Deviation) Step(FrameCodec codec, Tensor latents, int latent, int from = 2, int to = (4 * Made) - 4)
     {
         var frames = Decode(codec, latents);
-        var known = Enumerable.Range(2, 4 * Made - 5).Select(frame => Changes.Drift([.. frames.Skip(frame - 1).Take(2), frames[0]], 1)).ToList();
-        var at = Changes.Drift([.. frames.Skip((4 * latent) - 4).Take(2), frames[0]], 1);
-        return (at.MeanAt / known.Average(k => k.MeanAt), at.DeviationAt / known.Average(k => k.DeviationAt));
+        (double Mean, double Deviation) Change(int frame)
+        {
+            var (mean, _, deviation, _) = Changes.Drift([frames[frame - 1], frames[frame], frames[frame]], 1);
+            return (mean, deviation);
+        }
+
+        var usual = Enumerable.Range(from, to - from + 1).Select(Change).ToList();
+        var at = Change((4 * latent) - 3);
+        return (at.Mean / usual.Average(change => change.Mean), at.Deviation / usual.Average(change => change.Deviation));
     }
 
     private static double Inside(FrameCodec codec, Tensor latents) => Changes.Mean(Decode(codec, latents)[((4 * Made) - 3)..]);
