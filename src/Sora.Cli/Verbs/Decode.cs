@@ -31,6 +31,7 @@ internal static class Decode
             "Frames are written as they are decoded: memory doesn't grow with the duration.",
             "Of an unfinished clip (sora generate --until) the current estimate is shown.",
             "Several clips from a pipe need a number in the output's name, which stands for the clip: out-%d.mp4, or clip-%d/%04d.png.",
+            "Clips of one frame each are numbered pictures as well: still-%d.png.",
             "mp4 takes even sizes only: an odd one gets its last column or row twice.",
         ],
         Examples =
@@ -49,14 +50,17 @@ internal static class Decode
         // Refuses a terminal before anything is read.
         using var stream = output == "-" && !plans ? run.OpenOutput("video.mp4") : null;
         using var codecs = new Codecs();
-        var (number, free) = (0, (FreeMemory?)null);
+        var (number, areStills, free) = (0, true, (FreeMemory?)null);
         foreach (var clip in ClipPipe.Read(run, args.GetValue(ClipName)!, Enum.Parse<LatentSpace>(args.GetValue(Space)!, ignoreCase: true)))
         {
             number++;
             var file = stream == null ? FileOf(output, format, number) : output;
-            if (number > 1 && file == FileOf(output, format, 1)) throw OneClipOnly(output, format);
-            var model = ClipModel.Of(clip, args.GetValue(Model), ModelOptions.Paths(args));
             var latents = clip.VisibleLatents;
+            areStills &= latents.Shape[2] == 1;
+            // The pictures of several clips go on in one sequence only where each clip is one of them.
+            var goesOn = number > 1 && file == FileOf(output, format, 1);
+            if (goesOn && !(areStills && VideoWriter.NumbersFrames(file, format))) throw OneClipOnly(output, format);
+            var model = ClipModel.Of(clip, args.GetValue(Model), ModelOptions.Paths(args));
             if (clip.IsUnfinished) run.Reporter.Note($"{clip.Origin} is unfinished{(Unfinished.HowFar(clip) is { } far ? $" ({far})" : "")}: this is its current estimate");
             var options = new VideoWriterOptions
             {
@@ -65,6 +69,7 @@ internal static class Decode
                 Fps = args.GetValue(Fps) ?? clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps,
                 Frames = (int)(latents.Shape[2] - 1) * model.Vae.TemporalFactor + 1,
                 Format = format,
+                FirstNumber = goesOn ? number : 1,
                 Crf = args.GetValue(Crf),
             };
             var plan = new VaeStages(model, new FrameSize(options.Width, options.Height), options.Frames.Value, FrameCodec.DefaultDevice).Decode();

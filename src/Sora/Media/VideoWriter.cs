@@ -20,6 +20,9 @@ public sealed record VideoWriterOptions
     /// <summary>How many frames will come, if that is known: then what can't hold them is refused before the first.</summary>
     public int? Frames { get; init; }
 
+    /// <summary>The number of a sequence's first still.</summary>
+    public int FirstNumber { get; init; } = 1;
+
     /// <summary>The format; null takes it from the file's extension, and YUV4MPEG2 for a stream.</summary>
     public VideoFormat? Format { get; init; }
 
@@ -28,7 +31,7 @@ public sealed record VideoWriterOptions
 }
 
 /// <summary>
-/// Writes RGB frames as a video, a still, or a numbered sequence of stills (<c>frames/%04d.png</c>, from number 1).
+/// Writes RGB frames as a video, a still, or a numbered sequence of stills (<c>frames/%04d.png</c>, from number 1 on).
 /// Nothing appears under the file's name before <see cref="Complete"/> has written, flushed and renamed it; of a
 /// sequence, the frames appear then, one after another. H.264 wants even sizes: an odd one gets its last column or row
 /// once more, so that every pixel keeps its place and value and nothing is resampled.
@@ -98,7 +101,7 @@ public sealed class VideoWriter : IDisposable
         }
         var target = new Target(options.Format ?? FormatOf(path))
         {
-            Numbered = MediaInput.NumberPattern().IsMatch(Path.GetFileName(path)),
+            Numbered = HasNumber(path),
         };
         return new VideoWriter(path, target, options, cancel);
     }
@@ -120,6 +123,11 @@ public sealed class VideoWriter : IDisposable
 
     /// <summary>Whether each file of a format holds one frame, so that a video becomes numbered files.</summary>
     public static bool HoldsStills(VideoFormat format) => FormatRecipe.Of(format).Stills;
+
+    /// <summary>Whether a name stands for pictures of a format that are numbered by frame.</summary>
+    public static bool NumbersFrames(string path, VideoFormat format) => HoldsStills(format) && HasNumber(path);
+
+    private static bool HasNumber(string path) => MediaInput.NumberPattern().IsMatch(Path.GetFileName(path));
 
     /// <summary>Adds a frame; it may be changed afterwards.</summary>
     /// <exception cref="ArgumentException">The frame has another size.</exception>
@@ -203,7 +211,7 @@ public sealed class VideoWriter : IDisposable
     {
         _recipe.AddTo(options, _options.Crf);
         if (_single) options.WithCustomArgument("-update 1");
-        else if (_recipe.Stills) options.WithStartNumber(1);
+        else if (_recipe.Stills) options.WithStartNumber(_options.FirstNumber);
     }
 
     /// <summary>Why no frame is taken any more.</summary>

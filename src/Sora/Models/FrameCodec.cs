@@ -109,16 +109,52 @@ public sealed class FrameCodec : IDisposable
         }
     }
 
+    /// <summary>The first frame of a stream, <c>[1, 3, 1, H, W]</c>.</summary>
+    /// <param name="latent">Its latent frame, raw, <c>[1, z, 1, h, w]</c>.</param>
+    public Tensor DecodeFirst(Tensor latent)
+    {
+        using var session = _vae.NewDecoder();
+        return session.Push(latent);
+    }
+
     /// <summary>What one latent frame of a stream shows, <c>[1, 3, F, H, W]</c>, with gradients where they are enabled.</summary>
     /// <param name="before">The one before it, raw, <c>[1, z, 1, h, w]</c>.</param>
     /// <param name="latent">The latent frame.</param>
     /// <exception cref="InvalidOperationException">The VAE looks back further.</exception>
     public Tensor DecodeGroup(Tensor before, Tensor latent)
     {
-        if (!DecodesGroups) throw new InvalidOperationException("this VAE decodes from the start only");
+        RequireGroups();
         using var session = _vae.NewDecoder();
         session.Push(before).Dispose();
         return session.Push(latent);
+    }
+
+    /// <summary>What latent frames of a stream show, <c>[1, 3, F, H, W]</c> each, as they are taken; the caller disposes of them.</summary>
+    /// <param name="latents">Raw, <c>[1, z, 1 + n, h, w]</c>: the one before them, and they.</param>
+    /// <exception cref="InvalidOperationException">The VAE looks back further.</exception>
+    public IEnumerable<Tensor> DecodeGroups(Tensor latents)
+    {
+        RequireGroups();
+        using var session = _vae.NewDecoder();
+        session.Push(latents.narrow(2, 0, 1)).Dispose();
+        for (var i = 1; i < latents.shape[2]; i++) yield return session.Push(latents.narrow(2, i, 1));
+    }
+
+    /// <summary>The latent frame of <see cref="Group"/> frames <c>[1, 3, F, H, W]</c> of a stream, or of its first one, raw.</summary>
+    /// <exception cref="InvalidOperationException">The VAE looks back.</exception>
+    public Tensor EncodeGroup(Tensor frames)
+    {
+        RequireGroups();
+        using var session = _vae.NewEncoder();
+        var first = session.Push(frames.narrow(2, 0, 1));
+        if (frames.shape[2] == 1) return first;
+        first.Dispose();
+        return session.Push(frames);
+    }
+
+    private void RequireGroups()
+    {
+        if (!DecodesGroups) throw new InvalidOperationException("this VAE decodes from the start only");
     }
 
     /// <summary>Frees the weights.</summary>

@@ -5,8 +5,8 @@ namespace Sora.Sampling;
 /// <summary>
 /// Keeps colours from jumping where made frames meet known ones. What a model adds to a clip drifts a little from it in
 /// level and contrast, which shows as a flash at the join. As Adaptive Instance Normalization does (Huang and Belongie
-/// 2017, arXiv:1703.06868; LTX-Video's long videos use it on latents), mean and deviation of each latent channel are led
-/// back to those of the known neighbour, but only as far as they change more than from one known frame to the next.
+/// 2017, arXiv:1703.06868; LTX-Video's long videos use it on latents), mean and deviation of each channel are led back to
+/// those of the known neighbour, but only as far as they change more than from one known frame to the next.
 /// </summary>
 internal static class Continuity
 {
@@ -16,114 +16,141 @@ internal static class Continuity
     /// <summary>Likewise for a factor of contrast, as a logarithm.</summary>
     private const double MeantContrast = 0.3;
 
+    /// <summary>Frames don't follow a correction exactly: what is left of the jump is corrected again, so many times in all.</summary>
+    private const int Rounds = 4;
+
+    /// <summary>A jump that is beyond the usual change by less than this part of the deviation is not seen.</summary>
+    private const double Invisible = 1e-3;
+
+    /// <summary>Whether there are colours to match: frames that are unknown as a whole, next to some that are known as a whole.</summary>
+    /// <param name="mask">[1, 1, T, h, w], 1 where latents are known.</param>
+    public static bool Applies(Tensor mask) => Gaps(mask).Any();
+
     /// <summary>The latents with runs of unknown frames matched to what is known before and behind them.</summary>
-    /// <param name="latents">Normalised latents [1, C, T, h, w], finished.</param>
+    /// <param name="colours">Finished latents, and how their colours are measured.</param>
     /// <param name="mask">[1, 1, T, h, w], 1 where they are known. Frames of which a part is known stay as they are.</param>
-    public static Tensor Match(Tensor latents, Tensor mask)
+    public static Tensor Match(IColours colours, Tensor mask)
     {
-        using var scope = NewDisposeScope();
+        foreach (var (run, known) in Gaps(mask))
+        {
+            var before = known.Before is { } left ? Corrections(colours, left) : null;
+            var behind = known.Behind is { } right ? Corrections(colours, right) : null;
+            if ((before ?? behind) is null) continue;
+            colours.Correct(run, toEnd => (before, behind) switch
+            {
+                ({ } first, { } last) => [.. first.Zip(last, (f, l) => (f * (1 - toEnd)) + (l * toEnd))],
+                _ => (before ?? behind)!,
+            });
+        }
+        return colours.Latents;
+    }
+
+    /// <summary>Runs of unknown frames [start, end), and where they meet known ones.</summary>
+    private static IEnumerable<((int Start, int End) Run, (Join? Before, Join? Behind) Known)> Gaps(Tensor mask)
+    {
         var (known, unknown) = (Windows.WhollyKnown(mask), Windows.WhollyKnown(1 - mask));
-        var places = (int)(latents.shape[3] * latents.shape[4]);
-        var channels = new Channel[latents.shape[1]];
-        var values = latents.to(float32).cpu().contiguous().data<float>().ToArray();
-        for (var c = 0; c < channels.Length; c++) channels[c] = new(values.AsMemory(c * known.Length * places, known.Length * places), places);
-        var changed = false;
+        int Row(int from, int away)
+        {
+            var frame = from;
+            while (frame >= 0 && frame < known.Length && known[frame]) frame += away;
+            return Math.Abs(frame - from);
+        }
+
         for (int start = 0, end; start < known.Length; start = end)
         {
             end = start + 1;
             if (!unknown[start]) continue;
             while (end < known.Length && unknown[end]) end++;
-            var before = Corrections(channels, known, (start - 1, -1));
-            var behind = Corrections(channels, known, (end, 1));
-            if (before is null && behind is null) continue;
-            changed = true;
-            for (var c = 0; c < channels.Length; c++) channels[c].Correct((start, end), before?[c], behind?[c]);
+            var (before, behind) = (Row(start - 1, -1), Row(end, 1));
+            // A single video frame before the known ones is no measure for them.
+            if (end == 1) behind = 0;
+            Join? At(int edge, int away, int count) => count > 0 ? new Join(edge, away, count) : null;
+            if (before + behind > 0) yield return ((start, end), (At(start - 1, -1, before), At(end, 1, behind)));
         }
-        var result = changed ? tensor(values, latents.shape).to(latents.device).to(latents.dtype) : latents.alias();
-        return result.MoveToOuterDisposeScope();
     }
 
-    /// <summary>
-    /// What brings the neighbour of a known frame to it, for each channel; null where there is nothing to go by. The first
-    /// latent frame is a single video frame, and no measure for the others.
-    /// </summary>
-    /// <param name="channels">The latents.</param>
-    /// <param name="known">Which frames are known.</param>
-    /// <param name="edge">The known frame next to the unknown ones, and the direction in which the known ones go on.</param>
-    private static Correction[]? Corrections(Channel[] channels, bool[] known, (int Frame, int Away) edge)
+    /// <summary>What brings the made frame at a join to the known one, for each channel; null where there is nothing to go by, or no need.</summary>
+    private static Correction[]? Corrections(IColours colours, Join join)
     {
-        var (at, away) = edge;
-        var pairs = 0;
-        for (var i = at; Known(i) && Known(i + away); i += away) pairs++;
-        if (pairs == 0 || at - away < 1) return null;
-        var all = channels.Select(channel =>
+        if (colours.Usual(join) is not { } usual) return null;
+        var all = new Correction[usual.Length];
+        for (var round = 0; round < Rounds; round++)
         {
-            var usual = Enumerable.Range(0, pairs).Select(i => channel.Change(at + ((i + 1) * away), at + (i * away))).ToList();
-            return (Jump: channel.Change(at, at - away), Usual: new Correction(usual.Average(u => Math.Abs(u.Level)), usual.Average(u => Math.Abs(u.Contrast))), Deviation: channel.Deviation(at));
-        }).ToList();
-        // Channels count by how much of the picture is theirs.
-        var power = all.Sum(c => c.Deviation * c.Deviation);
-        var level = Math.Sqrt(all.Sum(c => c.Jump.Level * c.Jump.Level) / power);
-        var contrast = Math.Sqrt(all.Sum(c => c.Deviation * c.Deviation * c.Jump.Contrast * c.Jump.Contrast) / power);
-        if (!(level < MeantLevel && contrast < MeantContrast)) return null;
-        return [.. all.Select(c => new Correction(Excess(c.Jump.Level, c.Usual.Level), Excess(Math.Clamp(c.Jump.Contrast, -MeantContrast, MeantContrast), c.Usual.Contrast)))];
+            var (known, made) = colours.Across(join, all);
+            var jump = known.Zip(made, (k, m) => k.To(m)).ToArray();
+            if (round == 0 && IsMeant(known, jump)) return null;
+            Correction[] excess = [.. jump.Zip(usual, (j, u) => new Correction(Excess(j.Level, u.Level), Excess(Math.Clamp(j.Contrast, -MeantContrast, MeantContrast), u.Contrast)))];
+            if (excess.Zip(known).All(e => Math.Abs(e.First.Level) <= Invisible * e.Second.Deviation && Math.Abs(e.First.Contrast) <= Invisible)) break;
+            all = [.. all.Zip(excess, (a, e) => a + e)];
+        }
+        return all.Any(c => c != default) ? all : null;
+    }
 
-        bool Known(int frame) => frame >= 1 && frame < known.Length && known[frame];
+    /// <summary>The mean absolute change of each channel from frame to frame.</summary>
+    internal static Correction[] MeanChange(IReadOnlyList<Moments[]> frames) => [.. frames[0].Select((_, c) =>
+    {
+        var changes = frames.Zip(frames.Skip(1), (one, other) => one[c].To(other[c])).ToList();
+        return new Correction(changes.Average(change => Math.Abs(change.Level)), changes.Average(change => Math.Abs(change.Contrast)));
+    })];
+
+    /// <summary>Whether a jump is too large to be drift. Channels count by how much of the picture is theirs.</summary>
+    private static bool IsMeant(Moments[] known, Correction[] jump)
+    {
+        var power = known.Sum(k => k.Deviation * k.Deviation);
+        var level = Math.Sqrt(jump.Sum(j => j.Level * j.Level) / power);
+        var contrast = Math.Sqrt(jump.Zip(known).Sum(c => c.Second.Deviation * c.Second.Deviation * c.First.Contrast * c.First.Contrast) / power);
+        return !(level < MeantLevel && contrast < MeantContrast);
     }
 
     /// <summary>What takes a change back to the most that is usual.</summary>
     private static double Excess(double change, double usual) => Math.Clamp(change, -usual, usual) - change;
+}
 
-    /// <summary>What is added to a channel, and the logarithm of what its differences from its mean are multiplied by.</summary>
-    private readonly record struct Correction(double Level, double Contrast)
+/// <summary>Where made frames meet known ones.</summary>
+/// <param name="Edge">The known latent frame next to a made one.</param>
+/// <param name="Away">The direction in which the known ones go on: 1 or -1.</param>
+/// <param name="Count">How many there are in a row, up to the video's first one.</param>
+internal readonly record struct Join(int Edge, int Away, int Count);
+
+/// <summary>Mean and standard deviation of a channel of a frame.</summary>
+internal readonly record struct Moments(double Mean, double Deviation)
+{
+    private const double Tiny = 1e-6;
+
+    /// <summary>What a channel changes by up to another frame.</summary>
+    public Correction To(Moments other) => new(other.Mean - Mean, Math.Log((other.Deviation + Tiny) / (Deviation + Tiny)));
+
+    /// <summary>Of a channel's values in one frame.</summary>
+    public static Moments Of(ReadOnlySpan<float> values)
     {
-        public static Correction operator *(Correction one, double share) => new(one.Level * share, one.Contrast * share);
-
-        public static Correction operator +(Correction one, Correction other) => new(one.Level + other.Level, one.Contrast + other.Contrast);
+        var (sum, squares) = (0.0, 0.0);
+        foreach (var value in values) sum += value;
+        var mean = sum / values.Length;
+        foreach (var value in values) squares += (value - mean) * (value - mean);
+        return new(mean, Math.Sqrt(squares / values.Length));
     }
+}
 
-    /// <summary>One channel of all latent frames.</summary>
-    private sealed class Channel(Memory<float> values, int places)
-    {
-        private const double Tiny = 1e-6;
+/// <summary>What is added to a channel, and the logarithm of what its differences from its mean are multiplied by.</summary>
+internal readonly record struct Correction(double Level, double Contrast)
+{
+    public static Correction operator *(Correction one, double share) => new(one.Level * share, one.Contrast * share);
 
-        /// <summary>From one frame to another: what the mean rises by, and the logarithm of the ratio of deviations.</summary>
-        public Correction Change(int from, int to) =>
-            new(Mean(to) - Mean(from), Math.Log((Deviation(to) + Tiny) / (Deviation(from) + Tiny)));
+    public static Correction operator +(Correction one, Correction other) => new(one.Level + other.Level, one.Contrast + other.Contrast);
+}
 
-        public double Deviation(int frame)
-        {
-            var (mean, squares) = (Mean(frame), 0.0);
-            foreach (var value in Frame(frame)) squares += (value - mean) * (value - mean);
-            return Math.Sqrt(squares / places);
-        }
+/// <summary>Latents whose colours can be measured and corrected.</summary>
+internal interface IColours
+{
+    /// <summary>The latents as they are now.</summary>
+    Tensor Latents { get; }
 
-        /// <summary>Corrects a run of frames; between two known neighbours the one's correction goes over into the other's.</summary>
-        public void Correct((int Start, int End) run, Correction? before, Correction? behind)
-        {
-            for (var frame = run.Start; frame < run.End; frame++)
-            {
-                var toEnd = (frame - run.Start + 0.5) / (run.End - run.Start);
-                var correction = (before, behind) switch
-                {
-                    ({ } left, { } right) => (left * (1 - toEnd)) + (right * toEnd),
-                    ({ } left, null) => left,
-                    (null, { } right) => right,
-                    _ => default,
-                };
-                var (mean, factor) = (Mean(frame), Math.Exp(correction.Contrast));
-                var own = Frame(frame);
-                for (var i = 0; i < places; i++) own[i] = (float)(mean + ((own[i] - mean) * factor) + correction.Level);
-            }
-        }
+    /// <summary>How much each channel changes from one frame to the next near a join; null: there is nothing to go by.</summary>
+    Correction[]? Usual(Join join);
 
-        private Span<float> Frame(int frame) => values.Span.Slice(frame * places, places);
+    /// <summary>The known and the made frame on both sides of a join, where the made one gets corrections for each channel.</summary>
+    (Moments[] Known, Moments[] Made) Across(Join join, Correction[] corrections);
 
-        private double Mean(int frame)
-        {
-            var sum = 0.0;
-            foreach (var value in Frame(frame)) sum += value;
-            return sum / places;
-        }
-    }
+    /// <summary>Corrects a run of latent frames by what a function says for each part, from 0 at the first frame to 1 at the last.</summary>
+    void Correct((int Start, int End) run, Func<double, Correction[]> at);
 }

@@ -116,13 +116,6 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
         return References == 0 ? whole : whole.narrow(2, References, whole.shape[2] - References);
     }
 
-    /// <summary>As <see cref="Finish"/>, once no more steps follow: what was made also has the colours of what is known beside it.</summary>
-    public Tensor Complete(Tensor latents)
-    {
-        var whole = Finish(latents);
-        return Mask is not null && Known is not null && References == 0 ? Continuity.Match(whole, Mask) : whole;
-    }
-
     private Tensor? MaskAt(Level level) => HoldsHints(level) ? maximum(Mask!, Hints!) : Mask;
 
     /// <summary>Tokens of which everything is known, [1, tokens] of ones and zeros.</summary>

@@ -75,14 +75,16 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
             Streamed = held.Streamed,
             Flops = (double)(calls - (given.Behind ?? 0)) * passes * PassFlops(config, tokens, settings.TextLength),
         };
-        // Frames that show pictures, those of clips that are joined, and those of a preview are decoded and encoded beside the transformer.
+        // Frames that show pictures, those of clips that are joined, those beside a join, and those of a preview are decoded
+        // and encoded beside the transformer.
         var isShown = given.Others && GuideBuilder.FamilyOf(model) is Family.TokenTimesteps or Family.Renoise;
+        var isMatched = model.Vae.IsBlock && (given.Latents || given.First || settings.Frames > settings.Window);
         Stage?[] stages =
         [
             vae.Conditions(given, bytes),
             Text(model, settings, passes, precision),
             sampling,
-            isShown || given.KeepsVae ? vae.Frames(held.Elements * bytes) : null,
+            isShown || isMatched || given.KeepsVae ? vae.Frames(held.Elements * bytes) : null,
             vae.Decode(),
         ];
         return new MemoryPlan(tokens, [.. stages.OfType<Stage>()]) { IsBegun = given.Behind is not null };

@@ -176,6 +176,15 @@ public sealed class Pipeline : IDisposable
         return Now(end) with { Cache = cache?.State is { } known ? known with { Input = known.Input.alias(), Answer = known.Answer.alias() } : null };
     }
 
+    /// <summary>The video's latents once no more steps follow: what was made has the colours of what is known beside it.</summary>
+    internal Tensor Complete(Guide guide, Tensor latents)
+    {
+        using var scope = NewDisposeScope();
+        var whole = guide.Finish(latents);
+        var meets = guide is { Mask: not null, Known: not null, References: 0 } && Continuity.Applies(guide.Mask);
+        return (meets ? Matched(whole, guide.Mask!) : whole).MoveToOuterDisposeScope();
+    }
+
     /// <summary>Model calls of a run in one piece, or of a window.</summary>
     internal int CallsOf(SamplingSettings settings) => settings.MakeSchedule(Defaults.Scheduler).Calls;
 
@@ -194,7 +203,7 @@ public sealed class Pipeline : IDisposable
         var schedule = at.Settings.MakeSchedule(Defaults.Scheduler);
         Clip Stopped(Unfinished now) => now.ToClip(clip, model.Vae, schedule);
         var end = Advance(at, options, options.Checkpoint is { } keep ? now => keep(Stopped(now)) : null);
-        return end.State.Call < schedule.Calls ? Stopped(end) : clip with { Latents = Shown(at.Guide.Complete(end.State.Latents), at.Guide) };
+        return end.State.Call < schedule.Calls ? Stopped(end) : clip with { Latents = Shown(Complete(at.Guide, end.State.Latents), at.Guide) };
     }
 
     /// <summary>Takes a video that is made in windows as far as the options say.</summary>
@@ -202,6 +211,13 @@ public sealed class Pipeline : IDisposable
     {
         var unfinished = windows.Run(from.Video, from.Stopped, options, now => now.ToClip(clip, model.Vae, now.Settings.MakeSchedule(Defaults.Scheduler)));
         return unfinished ?? clip with { Latents = Shown(from.Video.Known!, from.Video) };
+    }
+
+    private Tensor Matched(Tensor latents, Tensor mask)
+    {
+        if (!model.Vae.IsBlock) return Continuity.Match(new LatentColours(latents), mask);
+        using var codec = FrameCodec.Open(model, precision.Device);
+        return Continuity.Match(new VideoColours(codec, model.Vae, latents), mask);
     }
 
     /// <summary>Normalised latents as clips hold them: what stays bit for bit as it was, and frames of stills as they are shown.</summary>

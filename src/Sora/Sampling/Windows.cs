@@ -93,7 +93,7 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
             var now = pipeline.Advance(at, options with { Until = until }, options.Checkpoint is { } keep ? now => keep(Stored(now)) : null);
             done = Unknown(known, end);
             if (now.State.Call < calls || (until <= steps && done < known.Length)) return Stored(now);
-            video.Known!.narrow(2, start, end - start).copy_(at.Guide.Complete(now.State.Latents));
+            video.Known!.narrow(2, start, end - start).copy_(pipeline.Complete(at.Guide, now.State.Latents));
             mask.narrow(2, start, end - start).fill_(1);
         }
         return null;

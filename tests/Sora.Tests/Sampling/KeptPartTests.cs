@@ -118,7 +118,7 @@ public class KeptPartTests
     }
 
     /// <summary>Frames that no VAE made: those of its own decoder it gives back better than any others.</summary>
-    private static List<Image> World(int frames)
+    internal static List<Image> World(int frames)
     {
         var shape = new ClipShape(64, 64, frames);
         var rgb = new byte[shape.Bytes];
