@@ -64,7 +64,8 @@ internal static class Continuity
             var (before, behind) = (Row(start - 1, -1), Row(end, 1));
             // A single video frame before the known ones is no measure for them.
             if (end == 1) behind = 0;
-            Join? At(int edge, int away, int count) => count > 0 ? new Join(edge, away, count) : null;
+            var made = end - start;
+            Join? At(int edge, int away, int count) => count > 0 ? new Join(edge, away, count, made) : null;
             if (before + behind > 0) yield return ((start, end), (At(start - 1, -1, before), At(end, 1, behind)));
         }
     }
@@ -110,7 +111,8 @@ internal static class Continuity
 /// <param name="Edge">The known latent frame next to a made one.</param>
 /// <param name="Away">The direction in which the known ones go on: 1 or -1.</param>
 /// <param name="Count">How many there are in a row, up to the video's first one.</param>
-internal readonly record struct Join(int Edge, int Away, int Count);
+/// <param name="Made">How many made ones are in a row on the other side.</param>
+internal readonly record struct Join(int Edge, int Away, int Count, int Made);
 
 /// <summary>Mean and standard deviation of a channel of a frame.</summary>
 internal readonly record struct Moments(double Mean, double Deviation)

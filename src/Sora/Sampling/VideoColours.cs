@@ -28,9 +28,10 @@ internal sealed class VideoColours : IColours
         using var scope = NewDisposeScope();
         // A single frame says nothing of what changes: what follows it says so.
         if (join is { Edge: 0, Away: < 0 }) return Continuity.MeanChange(Colours(Decode(0, 1)));
-        // The video's first latent frame is one video frame, and here what the next one looks back to.
-        var count = Math.Min(join.Away < 0 ? join.Edge : join.Count, Math.Min(join.Count, Measured));
-        var start = join.Away > 0 ? join.Edge : join.Edge - count + 1;
+        // The one that looks back to what is made, or is the video's first frame, is left out if there are others: behind
+        // frames that are not corrected yet it comes out otherwise.
+        var count = Math.Clamp(join.Count - 1, 1, Measured);
+        var start = join.Away < 0 ? join.Edge - count + 1 : join.Count > 1 ? join.Edge + 1 : join.Edge;
         return Continuity.MeanChange([.. codec.DecodeGroups(Raw(start - 1, count + 1)).SelectMany(Colours)]);
     }
 
@@ -38,14 +39,16 @@ internal sealed class VideoColours : IColours
     {
         using var scope = NewDisposeScope();
         var made = join.Edge - join.Away;
-        var corrected = Raw(made, 1) + Change(Decode(made - 1, made), _ => corrections);
+        Tensor Corrected(int frame) => Raw(frame, 1) + Change(frame == 0 ? codec.DecodeFirst(Raw(0, 1)) : Decode(frame - 1, frame), _ => corrections);
+        var corrected = Corrected(made);
         if (join.Away < 0)
         {
             var known = join.Edge == 0 ? codec.DecodeFirst(Raw(0, 1)) : Decode(join.Edge - 1, join.Edge);
             return (Colours(known)[^1], Colours(codec.DecodeGroup(Raw(join.Edge, 1), corrected))[0]);
         }
         // What is known behind looks back to what is made.
-        return (Colours(codec.DecodeGroup(corrected, Raw(join.Edge, 1)))[0], Colours(codec.DecodeGroup(Raw(made - 1, 1), corrected))[^1]);
+        var before = join.Made > 1 ? Corrected(made - 1) : Raw(made - 1, 1);
+        return (Colours(codec.DecodeGroup(corrected, Raw(join.Edge, 1)))[0], Colours(codec.DecodeGroup(before, corrected))[^1]);
     }
 
     public void Correct((int Start, int End) run, Func<double, Correction[]> at)
