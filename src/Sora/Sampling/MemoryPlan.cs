@@ -125,9 +125,8 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
             else tooMany = middle;
         }
         if (most >= 0) return $"{option} {shortest + (most * factor)}";
-        for (var part = 15; part >= 1; part--)
+        foreach (var size in new FrameSize(settings.Width, settings.Height).Smaller().Select(less => VideoSize.Floor(model, less)))
         {
-            var size = VideoSize.Floor(model, new FrameSize(settings.Width * part / 16, settings.Height * part / 16));
             if (!fits(settings with { Width = size.Width, Height = size.Height, Frames = shortest })) continue;
             return isOfClip ? $"--window {shortest} with a clip of {size} (sora decode | sora encode --size {size})" : $"--size {size} --frames {shortest}";
         }
