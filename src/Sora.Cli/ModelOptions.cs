@@ -11,7 +11,7 @@ internal static class ModelOptions
 
     private static readonly Option<string?> LowNoise = Part("--transformer-2", "Expert for low noise, of a model with two that comes as single files");
     private static readonly Option<string?> TextEncoder = Part("--text-encoder", "Text encoder, instead of the model's own or the one beside its file");
-    private static readonly Option<string?> Tokenizer = Part("--tokenizer", "tokenizer.json or spiece.model, where the text encoder's file has none inside");
+    private static readonly Option<string?> Tokenizer = Part("--tokenizer", "tokenizer.json or spiece.model, where the text encoder's file or folder has none");
     private static readonly Option<string?> ImageEncoder = Part("--image-encoder", "CLIP's image encoder, instead of the model's own or the one beside its file");
 
     /// <summary>In the order in which help lists them.</summary>

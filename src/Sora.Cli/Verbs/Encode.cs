@@ -124,9 +124,8 @@ internal static class Encode
     private static string Smaller(VideoReader reader, ModelFolder model, FrameSize size, FreeMemory free)
     {
         var unit = model.Vae.SpatialFactor;
-        for (var part = 15; part >= 1; part--)
+        foreach (var less in size.Smaller().Select(less => new FrameSize(Math.Max(1, less.Width / unit) * unit, Math.Max(1, less.Height / unit) * unit)))
         {
-            var less = new FrameSize(Math.Max(1, size.Width * part / 16 / unit) * unit, Math.Max(1, size.Height * part / 16 / unit) * unit);
             if (Plan(reader, model, less).Needed <= free.Bytes) return $"--size {less} fits";
         }
         return "the weights alone don't fit: take a smaller model";

@@ -36,14 +36,15 @@ internal static class Interpolate
             RequireAlike((from, found), (to, other), args.GetValue(SamplingOptions.Model), second);
             var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
             var settings = found with { Prompt = args.GetValue(Prompt) ?? from.Info.Prompt ?? "", Seed = seed };
-            if (!SamplingOptions.Plan(args, run, model, settings with { Frames = settings.Window }, new Given { Latents = true, Joins = true })) return;
             var frames = (args.GetValue(Duration) ?? ClipTime.Seconds(2)).Length(settings.Fps);
+            var leaves = (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames);
+            var enters = (args.GetValue(To) ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames);
+            var piece = settings with { Frames = new JoinLengths(model, settings).Between(leaves + 1, other.Frames - enters, frames) };
+            var longest = Math.Max(Math.Max(found.Frames, other.Frames), frames);
+            if (!SamplingOptions.Plan(args, run, model, piece, new Given { Latents = true, Joined = longest })) return;
             SamplingOptions.WarnOfLate(run, settings, frames);
             using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
-            var between = new Joins(pipeline, settings, run.Cancel).Between(
-                (from, (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames)),
-                (to, (args.GetValue(To) ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames)),
-                frames);
+            var between = new Joins(pipeline, settings, run.Cancel).Between((from, leaves), (to, enters), frames);
             writer.Write(between with { History = [Entry(args, run, seed, [(first, from), (second, to)])] });
         });
     }

@@ -12,7 +12,7 @@ public sealed record PartPaths
     /// <summary>The text encoder.</summary>
     public string? TextEncoder { get; init; }
 
-    /// <summary><c>tokenizer.json</c> or <c>spiece.model</c>, or a folder with one of them.</summary>
+    /// <summary><c>tokenizer.json</c> or <c>spiece.model</c>, or a folder with one of them; where none is named, that in the text encoder's folder.</summary>
     public string? Tokenizer { get; init; }
 
     /// <summary>CLIP's image encoder.</summary>
@@ -24,7 +24,7 @@ public sealed record PartPaths
     {
         (string Part, string? Path)[] all =
         [
-            ("transformer_2", LowNoise), ("vae", Vae), ("text_encoder", TextEncoder), ("tokenizer", Tokenizer), ("image_encoder", ImageEncoder),
+            ("transformer_2", LowNoise), ("vae", Vae), ("text_encoder", TextEncoder), ("tokenizer", Tokenizer ?? (TextEncoder is null ? null : Text.Tokenizer.FileIn(TextEncoder))), ("image_encoder", ImageEncoder),
         ];
         foreach (var (part, path) in all)
         {

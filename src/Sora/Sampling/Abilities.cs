@@ -122,6 +122,8 @@ public static class Abilities
             Kind.TextAlone => "what is known is noised again at every step, for the model was trained on text alone",
             Kind.FirstTokens => "what is known is held as clean tokens, which the model was trained with in the first frame only",
             Kind.FirstPicture => "what is known goes into mask channels, which the model was trained with for the first frame only",
+            Kind.BothPictures when ability == Ability.Keyframes =>
+                "two pictures or more go into mask channels, which the model was trained with for the first and the last frame only",
             _ => "what is known goes into mask channels, which the model was trained with for the first and the last frame only",
         },
     };
@@ -142,18 +144,17 @@ public static class Abilities
         };
     }
 
-    /// <summary>Says once if a model only approximates what is asked of it.</summary>
-    /// <exception cref="SoraException">It can't do it; the hint names one that can.</exception>
-    internal static void Require(ModelFolder model, Ability ability, Reporter reporter)
+    /// <summary>Asks that a model can do something.</summary>
+    /// <exception cref="SoraException">It can't; the hint names one that can.</exception>
+    internal static void Require(ModelFolder model, Ability ability)
     {
-        switch (Of(model, ability))
-        {
-            case Support.Refused:
-                throw SoraException.Usage($"{model.Name} can't do this: {ability.Name()}", Note(model, ability));
-            case Support.Approximate:
-                reporter.NoteOnce($"{ability.Name()} with {model.Name} is approximate: {Note(model, ability)}");
-                break;
-        }
+        if (Of(model, ability) == Support.Refused) throw SoraException.Usage($"{model.Name} can't do this: {ability.Name()}", Note(model, ability));
+    }
+
+    /// <summary>Says once if a model only approximates what it can do.</summary>
+    internal static void Tell(ModelFolder model, Ability ability, Reporter reporter)
+    {
+        if (Of(model, ability) == Support.Approximate) reporter.NoteOnce($"{ability.Name()} with {model.Name} is approximate: {Note(model, ability)}");
     }
 
     private static Kind KindOf(ModelFolder model) => GuideBuilder.FamilyOf(model) switch

@@ -15,8 +15,11 @@ public sealed record Given
     /// <summary>Known latents.</summary>
     public bool Latents { get; init; }
 
-    /// <summary>Clips of which parts are decoded and encoded between samplings, by a VAE that stays.</summary>
-    public bool Joins { get; init; }
+    /// <summary>
+    /// Frames of the longest clip of which parts are decoded and encoded between samplings, by a VAE that stays; null: nothing is
+    /// joined.
+    /// </summary>
+    public int? Joined { get; init; }
 
     /// <summary>A file that shows the estimate between the model's calls.</summary>
     public bool Preview { get; init; }
@@ -25,5 +28,5 @@ public sealed record Given
     public int? Behind { get; init; }
 
     /// <summary>Whether the VAE stays while the transformer runs.</summary>
-    internal bool KeepsVae => Joins || Preview;
+    internal bool KeepsVae => Joined is not null || Preview;
 }

@@ -10,16 +10,24 @@ namespace Sora.Sampling;
 /// </summary>
 internal static class MaskChannels
 {
+    /// <summary>Asks for as many pictures as CLIP looks at, where no latents are known that show them.</summary>
+    /// <exception cref="SoraException">There are fewer.</exception>
+    public static void RequirePictures(ModelFolder model, Conditioning known)
+    {
+        var wanted = Wanted(model);
+        if (known.Mask is not null || known.Stills.Count >= wanted) return;
+        throw SoraException.Usage(
+            $"{model.Name} looks at {(wanted == 1 ? "a picture" : "a first and a last picture")}",
+            wanted == 1 ? "name one with --image" : "name them with --image and --last-image");
+    }
+
     /// <summary>The guide of a run.</summary>
-    /// <exception cref="SoraException">There is no picture where the model needs one.</exception>
     public static Guide Build(Guide guide, ModelFolder model, SamplingSettings settings, Conditioning known, Precision precision)
     {
         var stills = known.Stills.Select(still => still with
         {
             Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit),
         }).ToList();
-        if (stills.Count == 0 && known.Mask is null)
-            throw SoraException.Usage($"{model.Name} animates pictures", "name one with --image");
         var seen = model.Transformer.ImageDim is null ? [] : Seen(model, known, precision);
         return guide with
         {
@@ -30,10 +38,12 @@ internal static class MaskChannels
         };
     }
 
+    private static int Wanted(ModelFolder model) => model.Transformer.PosEmbedSeqLen is null ? 1 : 2;
+
     /// <summary>The pictures that CLIP looks at: the first one, or the first and the last one.</summary>
     private static List<Image> Seen(ModelFolder model, Conditioning known, Precision precision)
     {
-        var wanted = model.Transformer.PosEmbedSeqLen is null ? 1 : 2;
+        var wanted = Wanted(model);
         var pictures = known.Stills.OrderBy(still => still.Frame).Select(still => still.Picture).ToList();
         if (pictures.Count < wanted && known is { Known: { } latents, Mask: { } places })
         {
@@ -41,10 +51,6 @@ internal static class MaskChannels
             var (first, last) = KnownPixels.Decode(new CausalVae(model.Vae, weights), latents, places).Ends();
             pictures = [first, last];
         }
-        if (pictures.Count < wanted)
-            throw SoraException.Usage(
-                $"{model.Name} looks at {(wanted == 1 ? "a picture" : "a first and a last picture")}",
-                wanted == 1 ? "name one with --image" : "name them with --image and --last-image");
         return wanted == 1 ? [pictures[0]] : [pictures[0], pictures[^1]];
     }
 

@@ -68,7 +68,9 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         var tokens = shape[2] * (shape[3] / config.PatchSize.Rows) * (shape[4] / config.PatchSize.Columns);
         var (passes, bytes) = (settings.Guidance > 1 ? 2 : 1, precision.Bytes);
         var held = HeldWeights.OfTransformer(model, precision.Offload);
-        var vae = new VaeStages(model, new FrameSize(settings.Width, settings.Height), settings.Frames, precision.Device);
+        var size = new FrameSize(settings.Width, settings.Height);
+        var vae = new VaeStages(model, size, settings.Frames, precision.Device);
+        var shown = new VaeStages(model, size, Math.Max(settings.Frames, given.Joined ?? 0), precision.Device);
         var sampling = Sampling(model, settings, tokens, passes, bytes) with
         {
             Weights = held.Elements * bytes + (given.KeepsVae ? vae.Weights : 0),
@@ -84,8 +86,8 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
             vae.Conditions(given, bytes),
             Text(model, settings, passes, precision),
             sampling,
-            isShown || isMatched || given.KeepsVae ? vae.Frames(held.Elements * bytes) : null,
-            vae.Decode(),
+            isShown || isMatched || given.KeepsVae ? shown.Frames(held.Elements * bytes) : null,
+            shown.Decode(),
         ];
         return new MemoryPlan(tokens, [.. stages.OfType<Stage>()]) { IsBegun = given.Behind is not null };
     }
@@ -127,9 +129,8 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
             else tooMany = middle;
         }
         if (most >= 0) return $"{option} {shortest + (most * factor)}";
-        for (var part = 15; part >= 1; part--)
+        foreach (var size in new FrameSize(settings.Width, settings.Height).Smaller().Select(less => VideoSize.Floor(model, less)))
         {
-            var size = VideoSize.Floor(model, new FrameSize(settings.Width * part / 16, settings.Height * part / 16));
             if (!fits(settings with { Width = size.Width, Height = size.Height, Frames = shortest })) continue;
             return isOfClip ? $"--window {shortest} with a clip of {size} (sora decode | sora encode --size {size})" : $"--size {size} --frames {shortest}";
         }

@@ -47,8 +47,16 @@ public sealed class Pipeline : IDisposable
     /// <returns>A finished clip, or an unfinished one where <paramref name="options"/> stop it.</returns>
     public Clip Generate(SamplingSettings settings, Conditioning conditioning, HostTensor? noise = null, RunOptions? options = null)
     {
-        Require(Abilities.Needed(conditioning, settings));
-        return Make(settings, conditioning, noise, options ?? new());
+        options ??= new();
+        var isLong = Windows.Needed(model, settings);
+        var ability = Abilities.Needed(conditioning, settings);
+        Ability[] needed = isLong ? [ability, Ability.Extend] : [ability];
+        // What is refused is so before anything is said of how the rest is done.
+        foreach (var one in needed) Abilities.Require(model, one);
+        if (GuideBuilder.FamilyOf(model) == Family.MaskChannels) MaskChannels.RequirePictures(model, conditioning);
+        if (isLong) RequireWindows(settings, conditioning, noise is not null, options);
+        foreach (var one in needed) Abilities.Tell(model, one, reporter);
+        return Make(settings, conditioning, noise, options);
     }
 
     /// <summary>As <see cref="Generate"/>, for a caller that has asked whether the model can.</summary>
@@ -60,8 +68,6 @@ public sealed class Pipeline : IDisposable
         shape[2] += conditioning.Control?.References.Count ?? 0;
         var given = noise is null ? null : GivenNoise(noise, shape);
         if (!Windows.Needed(model, settings)) return Run(clip, Begin(settings, conditioning, given), options);
-        Require(Ability.Extend);
-        RequireStateless(settings, conditioning, noise is not null, options);
         var (blended, stills) = Blend(settings, conditioning);
         var windows = new Windows(this, settings, conditioning.Control);
         return Run(clip, windows, (windows.Video(blended, given) with { Stills = stills }, null), options);
@@ -69,7 +75,11 @@ public sealed class Pipeline : IDisposable
 
     /// <summary>Says once if the model only approximates what is asked of it.</summary>
     /// <exception cref="SoraException">It can't do it.</exception>
-    internal void Require(Ability ability) => Abilities.Require(model, ability, reporter);
+    internal void Require(Ability ability)
+    {
+        Abilities.Require(model, ability);
+        Abilities.Tell(model, ability, reporter);
+    }
 
     /// <summary>Normalised latents as clips hold them.</summary>
     public HostTensor ToRaw(Tensor normalised)
@@ -110,7 +120,7 @@ public sealed class Pipeline : IDisposable
             throw SoraException.Usage($"{clip.Origin}: {behind} steps are behind, and --until {options.Until} is not after them", "name a later step, or leave --until out");
         var stripped = Unfinished.Strip(clip);
         if (unfinished.Place is null) return Run(stripped, unfinished, options);
-        RequireStateless(unfinished.Settings, Conditioning.Nothing, false, options);
+        RequireWindows(unfinished.Settings, Conditioning.Nothing, false, options);
         return Run(stripped, new Windows(this, unfinished.Settings), (unfinished.Guide, unfinished), options);
     }
 
@@ -230,8 +240,8 @@ public sealed class Pipeline : IDisposable
         return TensorIO.ToHost(new Refinement(codec, cancel).Pin(TensorIO.ToTensor(raw), guide.Mask, guide.Stills));
     }
 
-    /// <summary>Windows come one after the other, and what stops between them doesn't hold everything.</summary>
-    private static void RequireStateless(SamplingSettings settings, Conditioning conditioning, bool isNoiseGiven, RunOptions options)
+    /// <summary>Windows come one after the other, what stops between them doesn't hold everything, and they are made of latents.</summary>
+    private void RequireWindows(SamplingSettings settings, Conditioning conditioning, bool isNoiseGiven, RunOptions options)
     {
         var windows = $"{settings.Frames} frames are made in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}";
         var hint = settings.Later.Count > 0 ? "leave --prompt-at out" : $"--window {settings.Frames} makes them in one piece, if they fit into memory";
@@ -239,16 +249,14 @@ public sealed class Pipeline : IDisposable
             throw SoraException.Usage($"{windows}, of which each one needs the one before from both experts", hint);
         if (conditioning.Control is not null && (isNoiseGiven || options is { Until: not null } or { Checkpoint: not null }))
             throw SoraException.Usage($"{windows}, and with a control video or references these take no --noise and keep no state", hint);
+        if (conditioning.Stills.Count > 0 && GuideBuilder.FamilyOf(model) is (Family.MaskChannels or Family.Control))
+            throw SoraException.Usage($"{windows}, and {model.Name} takes pictures in one piece only", hint);
     }
 
     /// <summary>Pictures as latents at their places, for windows, which are made of latents.</summary>
     private (Conditioning Blended, IReadOnlyList<Still> Stills) Blend(SamplingSettings settings, Conditioning conditioning)
     {
         if (conditioning.Stills.Count == 0) return (conditioning, []);
-        if (GuideBuilder.FamilyOf(model) is Family.MaskChannels or Family.Control)
-            throw SoraException.Usage(
-                $"{model.Name} takes pictures in one piece only, and {settings.Frames} frames are more than a window",
-                $"--window {settings.Frames}, or fewer frames");
         var guide = new GuideBuilder(model, precision, settings).Build(conditioning, zeros(1));
         return (conditioning with { Stills = [], Known = guide.Known, Mask = guide.Mask, Hints = guide.Hints }, guide.Stills);
     }

@@ -1,6 +1,7 @@
 using Sora.Clips;
 using Sora.Models;
 using Sora.Models.Formats;
+using Sora.Models.Text;
 using Sora.Sampling;
 using Sora.Tests.Formats;
 using Sora.Tests.Sampling;
@@ -116,6 +117,26 @@ public sealed class LooseModelTests : IDisposable
         var error = Assert.Throws<SoraException>(() => ModelFolder.Open(transformer));
         Assert.Contains("no vae", error.Message);
         Assert.Contains("--vae", error.Hint);
+    }
+
+    /// <summary>Such a folder is what a repository of a text encoder alone holds.</summary>
+    [Theory]
+    [InlineData("tokenizer.json")]
+    [InlineData("spiece.model")]
+    public void ATextEncodersFolderHasItsTokenizer(string file)
+    {
+        var (golden, transformer) = (Golden.Path("models", "umt5-tiny"), Comfy());
+        var encoder = Path.Combine(root, "umt5");
+        foreach (var each in Directory.GetFiles(Path.Combine(golden, "text_encoder"))) Put(each, "umt5", Path.GetFileName(each));
+        Put(Path.Combine(golden, "tokenizer", file), "umt5", file);
+        foreach (var model in (string[])[transformer, Golden.Path("models", "wan21-t2v")])
+        {
+            Assert.Equal(Path.Combine(encoder, file), ModelFolder.Open(model, new PartPaths { TextEncoder = encoder }).Part("tokenizer"));
+            var named = Golden.Path("models", "wan21-t2v", "tokenizer");
+            Assert.Equal(named, ModelFolder.Open(model, new PartPaths { TextEncoder = encoder, Tokenizer = named }).Part("tokenizer"));
+        }
+        var ids = ModelFolder.Open(transformer, new PartPaths { TextEncoder = encoder }).OpenTokenizer().Encode("two cats");
+        Assert.Equal(Tokenizer.Load(Path.Combine(golden, "tokenizer", file)).Encode("two cats"), ids);
     }
 
     [Fact]

@@ -42,6 +42,24 @@ public class AbilitiesTests
         else Assert.Contains("approximate", Assert.Single(reporter.Lines));
     }
 
+    /// <summary>Nothing is said of how a run is done that is refused.</summary>
+    [Theory]
+    [InlineData("wan21-flf2v", 9, "looks at a first and a last picture", 5)]
+    [InlineData("wan21-flf2v", 9, "looks at a first and a last picture", 8)]
+    [InlineData("wan21-flf2v", 65, "extend", 0, 5, 64)]
+    [InlineData("wan21-i2v", 65, "in one piece only", 0, 5)]
+    public void What_is_refused_is_not_called_approximate(string name, int length, string says, params int[] frames)
+    {
+        var model = ModelFolder.Open(Golden.Path("models", name));
+        var reporter = new Notes();
+        using var pipeline = new Pipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
+        var error = Assert.Throws<SoraException>(() => pipeline.Generate(
+            Settings(model) with { Frames = length }, new Conditioning { Stills = [.. frames.Select(frame => new Still(frame, Picture(), Fit.Crop))] }));
+        Assert.Equal(ErrorKind.Usage, error.Kind);
+        Assert.Contains(says, error.Message);
+        Assert.Empty(reporter.Lines);
+    }
+
     [Fact]
     public void Models_trained_here_know_every_mask()
     {

@@ -61,6 +61,25 @@ public class JoinsTests
         Assert.Equal(three, Of(3));
     }
 
+    /// <summary>With four frames each, clips of five latent frames, and an overlap of three.</summary>
+    [Fact]
+    public void The_plan_counts_what_is_seen_and_made()
+    {
+        var lengths = new JoinLengths(Model, Settings);
+        Assert.Equal(1 + (6 * 4), lengths.After(17, 8));
+        Assert.Equal(1 + ((2 + 3) * 4), lengths.Before(17, 8));
+        Assert.Equal(1 + (2 * 4), lengths.Before(1, 8));
+        Assert.Equal(1 + ((2 + 2 + 3) * 4), lengths.Loop(17, 8));
+        Assert.Equal(1 + ((3 + 2 + 3) * 4), lengths.Between(17, 17, 8));
+        Assert.Equal(1 + ((0 + 2 + 1) * 4), lengths.Between(1, 5, 5));
+        Assert.Equal(int.MaxValue, lengths.After(17, int.MaxValue));
+        using var pipeline = PipelineTests.Open(Model);
+        var old = pipeline.Generate(Settings with { Frames = 17 }, Conditioning.Nothing);
+        var shapes = new List<long>();
+        new Joins(pipeline, Settings, CancellationToken.None).After(old, 8, new RunOptions { Checkpoint = now => shapes.Add(now.Tensors["noise_latents"].Shape[2]) });
+        Assert.All(shapes, latents => Assert.Equal(lengths.After(17, 8), ((latents - 1) * 4) + 1));
+    }
+
     [Fact]
     public void Windows_are_one_window_when_it_fits()
     {

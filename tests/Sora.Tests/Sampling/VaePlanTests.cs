@@ -74,7 +74,7 @@ public class VaePlanTests
     public void RunsEncodeWhatTheyAreGiven(string name, string what, string stages)
     {
         var model = ModelFolder.Open(Golden.Path("models", name));
-        var given = new Given { First = what == "first", Others = what == "others", Joins = what == "joins" };
+        var given = new Given { First = what == "first", Others = what == "others", Joined = what == "joins" ? 9 : null };
         var plan = MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, given, 1, new Precision(CPU, float32));
         Assert.Equal(stages, string.Join(' ', plan.Stages.Select(stage => stage.Name)));
     }

@@ -22,13 +22,14 @@ public sealed class Tokenizer
     public static Tokenizer Load(string folder)
     {
         if (File.Exists(folder)) return Path.GetExtension(folder) == ".json" ? new Tokenizer(TokenizerJson.Read(folder)) : FromSentencePiece(ReadAll(folder), folder);
-        var json = Path.Combine(folder, "tokenizer.json");
-        if (File.Exists(json)) return new Tokenizer(TokenizerJson.Read(json));
-        var model = Path.Combine(folder, "spiece.model");
-        if (File.Exists(model)) return FromSentencePiece(ReadAll(model), model);
+        if (FileIn(folder) is { } file) return Load(file);
         throw SoraException.Failed($"no tokenizer.json and no spiece.model in {folder}",
             "a model folder has them in its sub-folder tokenizer");
     }
+
+    /// <summary>The file in a folder that <see cref="Load"/> reads, or null.</summary>
+    internal static string? FileIn(string folder) =>
+        ((string[])["tokenizer.json", "spiece.model"]).Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
 
     /// <summary>Reads the bytes of a <c>spiece.model</c>.</summary>
     /// <param name="bytes">The file, or what another file carries of it.</param>
