@@ -10,20 +10,11 @@ public static class AtomicFile
     /// <param name="path">Replaced where it exists; a link is followed.</param>
     /// <param name="write">Writes the content. Where it throws, nothing is left behind.</param>
     /// <exception cref="SoraException">The file cannot be written.</exception>
-    public static void Write(string path, Action<Stream> write)
+    public static void Write(string path, Action<Stream> write) => WriteVia(path, temporary =>
     {
-        if (FileType.IsDevice(path))
-        {
-            using var device = Open(path, path, FileMode.Open);
-            write(device);
-            return;
-        }
-        WriteVia(path, temporary =>
-        {
-            using var stream = Open(temporary, path, FileMode.CreateNew);
-            write(stream);
-        });
-    }
+        using var stream = Open(temporary, path, temporary == path ? FileMode.Open : FileMode.CreateNew);
+        write(stream);
+    });
 
     /// <summary>Lets a program or library write a file that it opens by name.</summary>
     /// <param name="path">Replaced where it exists; a link is followed.</param>
@@ -125,5 +116,6 @@ public static class AtomicFile
 
     internal static SoraException CannotWrite(string path, Exception fault) => fault is UnauthorizedAccessException
         ? SoraException.Failed($"{path}: no permission to write it", inner: fault)
-        : SoraException.Failed($"{path}: cannot be written: {fault.Message}", inner: fault);
+        // .NET adds the name of the temporary file.
+        : SoraException.Failed($"{path}: cannot be written: {fault.Message.Split(" : '")[0]}", inner: fault);
 }

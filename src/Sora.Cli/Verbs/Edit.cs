@@ -13,7 +13,7 @@ internal static class Edit
     private static readonly Argument<string[]> Words = new("[CLIP] PROMPT") { Description = "Clip to change (standard input when left out or -), and what it shall show", Arity = new ArgumentArity(1, 2) };
     private static readonly Option<string> Output = Options.Output("Clip to write");
     private static readonly Option<double?> Strength = Options.Value("--strength", "X", "How much changes, from 0 to 1; 0.6 by default, and 1 inside a region", ParseStrength);
-    private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is made anew; stretched to the clip's size");
+    private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is made anew; stretched to the clip's size, and taken frame by frame");
     private static readonly Option<Box?> Box = Options.Value("--box", "X,Y,W,H", "Part of the picture that is made anew, in pixels", Sampling.Box.Parse);
     private static readonly Option<KeyColour?> Colour = Options.Value("--colour", "COLOUR[:X]", "What has this colour in the clip is made anew: red, #e51a17, or with a tolerance red:0.4", KeyColour.Parse);
     private static readonly Option<ClipRange?> Time = Options.Value("--time", "FROM-TO", "Part of the duration that is made anew: 1s-2s, 0-9f, 2s-end", ClipRange.Parse);
@@ -42,6 +42,8 @@ internal static class Edit
             throw SoraException.Usage($"no prompt: {word} is a clip, and what shall it show?", $"sora edit {ShellWords.Quote(word)} \"the same at night\"");
         if (args.GetValue(Invert) && args.GetValue(Mask) is null && args.GetValue(Box) is null && args.GetValue(Colour) is null)
             throw SoraException.Usage("--invert turns a mask, a colour or a box round, and there is none", "name one with --mask, --colour or --box");
+        if (args.GetValue(Feather) is not null && !IsRegion(args))
+            throw SoraException.Usage("--feather makes what is around a region anew, too, and there is none", "name one with --mask, --colour, --box or --time");
         using var pipelines = new Pipelines(args, run);
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
@@ -53,11 +55,14 @@ internal static class Edit
         SamplingOptions.RemoveCheckpoint(args);
     }
 
+    private static bool IsRegion(ParseResult args) =>
+        args.GetValue(Mask) is not null || args.GetValue(Box) is not null || args.GetValue(Colour) is not null || args.GetValue(Time) is not null;
+
     private static Clip? Change(ParseResult args, Run run, Clip clip, Pipelines pipelines)
     {
         var words = args.GetValue(Words)!;
         var prompt = words[^1];
-        var isRegion = args.GetValue(Mask) is not null || args.GetValue(Box) is not null || args.GetValue(Colour) is not null || args.GetValue(Time) is not null;
+        var isRegion = IsRegion(args);
         var (model, found) = SamplingOptions.ForClip(args, run, clip);
         var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
         var settings = found with { Prompt = prompt, Seed = seed, Strength = args.GetValue(Strength) ?? (isRegion ? 1 : 0.6) };
@@ -93,10 +98,12 @@ internal static class Edit
         box?.RequireIn(size);
         if (args.GetValue(Mask) is { } file)
         {
-            using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames }, run.Cancel);
+            using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames, PicturesPerSecond = settings.Fps }, run.Cancel);
             masks.AddRange(reader.Frames());
             if ((long)masks[0].Width * size.Height != (long)masks[0].Height * size.Width)
                 run.Reporter.Note($"{file} is {masks[0].Width}x{masks[0].Height}, and stretched to {size}");
+            if (masks.Count > 1 && Math.Abs(reader.Fps / settings.Fps - 1) > 0.01)
+                run.Reporter.Note(FormattableString.Invariant($"{file} has {reader.Fps:0.##} frames a second and the clip {settings.Fps:0.##}: it is taken frame by frame"));
         }
         if (args.GetValue(Colour) is { } colour)
         {

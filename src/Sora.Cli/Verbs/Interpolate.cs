@@ -21,6 +21,7 @@ internal static class Interpolate
         Details =
         [
             "The result begins with the frame where the first clip is left and ends with the one where the second is entered; the model sees how both move.",
+            "Each clip of a pipe leads into the second one, or the first one into it; where both are -, clips of the pipe are taken two by two.",
         ],
         Examples = [new("sora interpolate a.latent b.latent --duration 2s -o ab.latent", "Two seconds from a to b")],
     }.With([First, Second, Prompt, Output, Duration, From, To, .. SamplingOptions.All]);
@@ -28,33 +29,43 @@ internal static class Interpolate
     private static void Body(ParseResult args, Run run)
     {
         var (first, second) = (args.GetValue(First)!, args.GetValue(Second)!);
+        using var pipelines = new Pipelines(args, run);
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
-            var (from, to) = Read(run, first, second);
-            var (model, found) = SamplingOptions.ForClip(args, run, from);
-            var (_, other) = SamplingOptions.ForClip(args, run, to);
-            RequireAlike((from, found), (to, other), args.GetValue(SamplingOptions.Model), second);
-            var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
-            var settings = found with { Prompt = args.GetValue(Prompt) ?? from.Info.Prompt ?? "", Seed = seed };
-            var frames = (args.GetValue(Duration) ?? ClipTime.Seconds(2)).Length(settings.Fps);
-            var leaves = (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames);
-            var enters = (args.GetValue(To) ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames);
-            var piece = settings with { Frames = new JoinLengths(model, settings).Between(leaves + 1, other.Frames - enters, frames) };
-            var longest = Math.Max(Math.Max(found.Frames, other.Frames), frames);
-            if (!SamplingOptions.Plan(args, run, model, piece, new Given { Latents = true, Joined = longest })) return;
-            SamplingOptions.WarnOfLate(run, settings, frames);
-            using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
-            var between = new Joins(pipeline, settings, run.Cancel).Between((from, leaves), (to, enters), frames);
-            writer.Write(between with { History = [Entry(args, run, seed, [(first, from), (second, to)])] });
+            foreach (var (from, to) in Pairs(run, first, second))
+            {
+                if (Between(args, run, from, to, pipelines) is { } between) writer.Write(between);
+            }
         });
     }
 
-    private static (Clip From, Clip To) Read(Run run, string first, string second)
+    private static Clip? Between(ParseResult args, Run run, Clip from, Clip to, Pipelines pipelines)
     {
-        if (first != "-" || second != "-") return (ClipPipe.Read(run, first).First(), ClipPipe.Read(run, second).First());
-        return ClipPipe.Read(run, "-").Take(2).ToList() is [var from, var to]
-            ? (from, to)
-            : throw SoraException.Failed("standard input holds one clip, and two are wanted", "cat a.latent b.latent | sora interpolate - -");
+        var (first, second) = (args.GetValue(First)!, args.GetValue(Second)!);
+        var (model, found) = SamplingOptions.ForClip(args, run, from);
+        var (_, other) = SamplingOptions.ForClip(args, run, to);
+        RequireAlike((from, found), (to, other), args.GetValue(SamplingOptions.Model), second);
+        var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
+        var settings = found with { Prompt = args.GetValue(Prompt) ?? from.Info.Prompt ?? "", Seed = seed };
+        var frames = (args.GetValue(Duration) ?? ClipTime.Seconds(2)).Length(settings.Fps);
+        var leaves = (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames);
+        var enters = (args.GetValue(To) ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames);
+        var piece = settings with { Frames = new JoinLengths(model, settings).Between(leaves + 1, other.Frames - enters, frames) };
+        var longest = Math.Max(Math.Max(found.Frames, other.Frames), frames);
+        if (!SamplingOptions.Plan(args, run, model, piece, new Given { Latents = true, Joined = longest })) return null;
+        SamplingOptions.WarnOfLate(run, settings, frames);
+        var between = new Joins(pipelines.For(model), settings, run.Cancel).Between((from, leaves), (to, enters), frames);
+        return between with { History = [Entry(args, run, seed, [(first, from), (second, to)])] };
+    }
+
+    /// <summary>What leads where: every clip of a pipe from or to the one of a file, or those of a pipe two by two.</summary>
+    private static IEnumerable<(Clip From, Clip To)> Pairs(Run run, string first, string second)
+    {
+        if (first != "-" || second != "-")
+            return from one in ClipPipe.Read(run, first) from other in ClipPipe.Read(run, second) select (one, other);
+        return ClipPipe.Read(run, "-").Chunk(2).Select(pair => pair is [var one, var other]
+            ? (one, other)
+            : throw SoraException.Failed("standard input ends with one clip, and two are wanted", "cat a.latent b.latent | sora interpolate - -"));
     }
 
     /// <summary>The verb as it was called, with the histories of both clips; those from standard input get a name of their own.</summary>

@@ -21,6 +21,13 @@ public class AtomicFileTests
     }
 
     [Fact]
+    public void AFullDiskIsSaidOfTheFileThatWasNamed()
+    {
+        var error = Assert.Throws<SoraException>(() => AtomicFile.Write("/dev/full", stream => stream.Write(new byte[1 << 20])));
+        Assert.Equal("/dev/full: cannot be written: No space left on device", error.Message);
+    }
+
+    [Fact]
     public void UntilItIsDoneNothingIsThere()
     {
         using var folder = new TemporaryFolder();
