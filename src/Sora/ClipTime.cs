@@ -8,6 +8,9 @@ namespace Sora;
 /// </summary>
 public readonly record struct ClipTime
 {
+    /// <summary>Twelve days at 16 frames a second. Clips that are joined have sums of such lengths.</summary>
+    private const int MostFrames = 1 << 24;
+
     private readonly double _value;
     private readonly char _unit;
 
@@ -41,12 +44,12 @@ public readonly record struct ClipTime
     }
 
     /// <summary>The number of frames that this length covers at a frame rate, to the nearest frame.</summary>
-    /// <exception cref="SoraException">It says <c>end</c>.</exception>
+    /// <exception cref="SoraException">It says <c>end</c>, or more than a clip can have.</exception>
     public int FrameCount(double fps)
     {
         if (IsEnd) throw SoraException.Usage("'end' is not a length", "write 2s or 33f");
         var frames = _unit == 'f' ? _value : Math.Round(_value * fps, MidpointRounding.AwayFromZero);
-        if (frames > int.MaxValue) throw SoraException.Usage($"'{this}' is too long");
+        if (frames > MostFrames) throw SoraException.Usage(string.Create(CultureInfo.InvariantCulture, $"'{this}' is too long"), string.Create(CultureInfo.InvariantCulture, $"at most {MostFrames}f"));
         return (int)frames;
     }
 
