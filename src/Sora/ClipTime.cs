@@ -8,8 +8,8 @@ namespace Sora;
 /// </summary>
 public readonly record struct ClipTime
 {
-    /// <summary>Twelve days at 16 frames a second. Clips that are joined have sums of such lengths.</summary>
-    private const int MostFrames = 1 << 24;
+    /// <summary>A year at 16 frames a second. Clips that are joined have sums of three such lengths.</summary>
+    private const int MostFrames = 1 << 29;
 
     private readonly double _value;
     private readonly char _unit;
