@@ -91,6 +91,9 @@ public sealed class WanTransformer : IDisposable
     /// <summary>Is shown intermediate results by name.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 
+    /// <summary>The type of the matrix products of its blocks; null: that of the weights.</summary>
+    public ScalarType? Products { get; init; }
+
     /// <summary>
     /// Embeds text and image, and computes the keys and values that every block's cross attention has for them: they
     /// are the same in every sampling step.
@@ -127,7 +130,7 @@ public sealed class WanTransformer : IDisposable
             : null;
         var context = input.Context ?? ownContext!;
 
-        var pass = new PassContext(time, context, rotary);
+        var pass = new PassContext(time, context, rotary, Products ?? x.dtype);
         var hints = vace?.Hints(x, input, pass, trace);
         for (var i = 0; i < Config.NumLayers; i++)
         {
@@ -180,14 +183,14 @@ public sealed class TextContext : IDisposable
 }
 
 /// <summary>What every block of one pass shares.</summary>
-internal readonly record struct PassContext(TimeEmbedding Time, TextContext Text, Tensor Rotary)
+internal readonly record struct PassContext(TimeEmbedding Time, TextContext Text, Tensor Rotary, ScalarType Products)
 {
     /// <summary>The part of block <paramref name="index"/>.</summary>
-    public BlockContext Of(int index) => new(Time, Text[index], Rotary);
+    public BlockContext Of(int index) => new(Time, Text[index], Rotary, Products);
 }
 
 /// <summary>What one block is given of it.</summary>
-internal readonly record struct BlockContext(TimeEmbedding Time, CrossAttention.Memory Text, Tensor Rotary);
+internal readonly record struct BlockContext(TimeEmbedding Time, CrossAttention.Memory Text, Tensor Rotary, ScalarType Products);
 
 /// <summary>Self-attention, cross attention, feed-forward; the first and the last are modulated by the timestep.</summary>
 internal sealed class WanBlock
@@ -220,49 +223,49 @@ internal sealed class WanBlock
     {
         using var scope = NewDisposeScope();
         var y = SelfAttend(x, context, trace);
-        y = AttendToText(y, context.Text, trace);
-        y = FeedForward(y, context.Time, trace);
+        y = AttendToText(y, context, trace);
+        y = FeedForward(y, context, trace);
         return Ops.Leave(y, x);
     }
 
     private Tensor SelfAttend(Tensor x, BlockContext context, Trace trace)
     {
         using var scope = NewDisposeScope();
-        var y = Modulate(x, context.Time, 0, trace, "norm1");
+        var y = Modulate(x, context, 0, trace, "norm1");
         y = attn1.Forward(y, context.Rotary, trace.Of("attn1"));
         trace.Show("attn1", y);
         return Ops.Leave(AddGated(x, y, context.Time.BlockVector(scaleShiftTable, 2)), x);
     }
 
-    private Tensor AttendToText(Tensor x, CrossAttention.Memory text, Trace trace)
+    private Tensor AttendToText(Tensor x, BlockContext context, Trace trace)
     {
         using var scope = NewDisposeScope();
-        var y = norm2 is { } norm ? functional.layer_norm(x.to(float32), [dim], norm.Weight, norm.Bias, eps).to(x.dtype) : x;
+        var y = norm2 is { } norm ? functional.layer_norm(x.to(float32), [dim], norm.Weight, norm.Bias, eps).to(context.Products) : x.to(context.Products);
         trace.Show("norm2", y);
-        y = attn2.Forward(y, text);
+        y = attn2.Forward(y, context.Text).to(x.dtype);
         trace.Show("attn2", y);
         return Ops.Leave(Ops.AddInto(x, y), x);
     }
 
-    private Tensor FeedForward(Tensor x, TimeEmbedding time, Trace trace)
+    private Tensor FeedForward(Tensor x, BlockContext context, Trace trace)
     {
         using var scope = NewDisposeScope();
-        var y = Modulate(x, time, 3, trace, "norm3");
+        var y = Modulate(x, context, 3, trace, "norm3");
         y = Ops.GeluTanh(up.Forward(y));
         trace.Show("ffn.gelu", y);
         y = down.Forward(y);
         trace.Show("ffn", y);
-        return Ops.Leave(AddGated(x, y, time.BlockVector(scaleShiftTable, 5)), x);
+        return Ops.Leave(AddGated(x, y, context.Time.BlockVector(scaleShiftTable, 5)), x);
     }
 
-    /// <summary>LN(x) (1 + scale) + shift, in float32; shift and scale are vectors <paramref name="first"/> and the next.</summary>
-    private Tensor Modulate(Tensor x, TimeEmbedding time, int first, Trace trace, string name)
+    /// <summary>LN(x) (1 + scale) + shift, in float32, as products take it; shift and scale are vectors <paramref name="first"/> and the next.</summary>
+    private Tensor Modulate(Tensor x, BlockContext context, int first, Trace trace, string name)
     {
         using var scope = NewDisposeScope();
         var y = functional.layer_norm(x.to(float32), [dim], eps: eps);
         trace.Show(name, y);
-        var (shift, scale) = (time.BlockVector(scaleShiftTable, first), time.BlockVector(scaleShiftTable, first + 1));
-        return shift.addcmul(y, scale.add(1), 1).to(x.dtype).MoveToOuterDisposeScope();
+        var (shift, scale) = (context.Time.BlockVector(scaleShiftTable, first), context.Time.BlockVector(scaleShiftTable, first + 1));
+        return shift.addcmul(y, scale.add(1), 1).to(context.Products).MoveToOuterDisposeScope();
     }
 
     /// <summary>x + y gate, in float32; into x where no gradient is wanted.</summary>
@@ -273,8 +276,8 @@ internal sealed class WanBlock
             using var scope = NewDisposeScope();
             return x.to(float32).addcmul(y.to(float32), gate, 1).to(x.dtype).MoveToOuterDisposeScope();
         }
-        if (!Ops.Frozen(x, y, gate)) return x.addcmul(y, gate, 1).MoveToOuterDisposeScope();
-        x.addcmul_(y, gate, 1);
+        if (!Ops.Frozen(x, y, gate)) return x.addcmul(y.to(float32), gate, 1).MoveToOuterDisposeScope();
+        x.addcmul_(y.to(float32), gate, 1);
         return x;
     }
 }

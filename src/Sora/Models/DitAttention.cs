@@ -4,7 +4,7 @@ using static TorchSharp.torch.nn;
 
 namespace Sora.Models;
 
-/// <summary>x / sqrt(mean(x^2) + eps) weight over the last axis, in float32: over all heads together.</summary>
+/// <summary>x / sqrt(mean(x^2) + eps) weight over the last axis, in float32 and then in the weight's type: over all heads together.</summary>
 internal sealed class RmsNorm(Weights weights, long dim, double eps)
 {
     private readonly Tensor weight = weights.Get("weight", Init.Ones, dim);
@@ -15,9 +15,9 @@ internal sealed class RmsNorm(Weights weights, long dim, double eps)
         using var scope = NewDisposeScope();
         var wide = x.to(float32);
         var reciprocal = wide.square().mean([-1], keepdim: true).add_(eps).rsqrt_();
-        if (!Ops.Frozen(x, weight)) return wide.mul(reciprocal).to(x.dtype).mul(weight).MoveToOuterDisposeScope();
+        if (!Ops.Frozen(x, weight)) return wide.mul(reciprocal).to(weight.dtype).mul(weight).MoveToOuterDisposeScope();
         wide.mul_(reciprocal);
-        if (x.dtype != float32) return wide.to(x.dtype).mul_(weight).MoveToOuterDisposeScope();
+        if (x.dtype != float32 || weight.dtype != float32) return wide.to(weight.dtype).mul_(weight).MoveToOuterDisposeScope();
         wide.mul_(weight);
         return x;
     }
@@ -47,6 +47,7 @@ internal sealed class SelfAttention
     public Tensor Forward(Tensor x, Tensor rotary, Trace trace)
     {
         using var scope = NewDisposeScope();
+        var type = x.dtype;
         var q = toQ.Forward(x);
         trace.Show("to_q", q);
         q = normQ.Forward(q);
@@ -55,8 +56,9 @@ internal sealed class SelfAttention
         trace.Show("norm_k", k);
         q = RotaryPositions.Turn(Heads.Split(q, heads), rotary);
         k = RotaryPositions.Turn(Heads.Split(k, heads), rotary);
-        var v = Heads.Split(toV.Forward(x), heads);
-        return toOut.Forward(Heads.Attend(q, k, v)).MoveToOuterDisposeScope();
+        // Norms of float32 have float32 for the softmax.
+        var v = Heads.Split(toV.Forward(x), heads).to(q.dtype);
+        return toOut.Forward(Heads.Attend(q, k, v).to(type)).MoveToOuterDisposeScope();
     }
 }
 
@@ -99,7 +101,7 @@ internal sealed class CrossAttention
         var q = Heads.Split(normQ.Forward(toQ.Forward(x)), heads);
         var y = Heads.Attend(q, memory.K, memory.V, memory.Bias);
         if (memory.Image is { } image) y = Ops.AddInto(y, Heads.Attend(q, image.K, image.V));
-        return toOut.Forward(y).MoveToOuterDisposeScope();
+        return toOut.Forward(y.to(x.dtype)).MoveToOuterDisposeScope();
     }
 }
 

@@ -4,7 +4,10 @@ using static TorchSharp.torch.nn;
 
 namespace Sora.Models;
 
-/// <summary>A linear layer: x W^T + b over the last axis.</summary>
+/// <summary>
+/// A linear layer: x W^T + b over the last axis. Weights that are kept in float32 follow their input's type, as training in
+/// mixed precision needs it (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740).
+/// </summary>
 internal sealed class Linear
 {
     private readonly Tensor weight;
@@ -16,7 +19,9 @@ internal sealed class Linear
         bias = withBias ? weights.Get("bias", Init.FanIn(inputs), outputs) : null;
     }
 
-    public Tensor Forward(Tensor x) => functional.linear(x, weight, bias);
+    public Tensor Forward(Tensor x) => weight.dtype == float32 && x.dtype != float32
+        ? functional.linear(x, weight.to(x.dtype), bias?.to(x.dtype))
+        : functional.linear(x, weight, bias);
 }
 
 /// <summary>Operations that several architectures share.</summary>

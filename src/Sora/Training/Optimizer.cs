@@ -9,6 +9,9 @@ namespace Sora.Training;
 /// <param name="ClipNorm">The gradient's global norm is cut to this.</param>
 public sealed record OptimizerOptions(double MatrixRate, double OtherRate, double ClipNorm = 1.0)
 {
+    /// <summary>The type in which gradients of nearly square matrices are made orthogonal; the original does it in bfloat16.</summary>
+    public ScalarType Products { get; init; } = float32;
+
     /// <summary>Muon's momentum.</summary>
     public double Momentum { get; init; } = 0.95;
 
@@ -124,14 +127,17 @@ internal sealed class Optimizer : IDisposable
     /// and these commute, so for oblong matrices the steps are taken on the small square A alone and X is multiplied
     /// once: for a convolution of 96 x 2592 a quarter of the work.
     /// </summary>
-    internal static Tensor Orthogonalise(Tensor batch)
+    internal static Tensor Orthogonalise(Tensor batch, ScalarType products = ScalarType.Float32)
     {
         var tall = batch.shape[1] > batch.shape[2];
         var x = tall ? batch.mT : batch;
-        x = x / (x.square().sum([1, 2], keepdim: true).sqrt() + 1e-7);
-        var identity = eye(x.shape[1], device: x.device) * NewtonA;
+        x /= x.square().sum([1, 2], keepdim: true).sqrt() + 1e-7;
+        // On the square alone a rounding error can become a negative eigenvalue, which grows tenfold a step.
+        var isOblong = x.shape[2] >= Oblong * x.shape[1];
+        if (!isOblong) x = x.to(products);
+        var identity = (eye(x.shape[1], device: x.device) * NewtonA).to(x.dtype);
         Tensor Polynomial(Tensor a) => identity.add(a, NewtonB).add_(a.bmm(a), NewtonC);
-        if (x.shape[2] < Oblong * x.shape[1])
+        if (!isOblong)
         {
             for (var i = 0; i < NewtonSteps; i++) x = Polynomial(x.bmm(x.mT)).bmm(x);
             return tall ? x.mT : x;
@@ -162,9 +168,9 @@ internal sealed class Optimizer : IDisposable
         var gradient = stack(group.Members.Select(m => m.Value.grad is { } g ? g.reshape(rows, columns) : zeros(rows, columns, device: m.Value.device)));
         gradient.mul_(scale);
         group.Momentum.mul_(options.Momentum).add_(gradient);
-        var update = Orthogonalise(gradient.add_(group.Momentum, options.Momentum));
+        var update = Orthogonalise(gradient.add_(group.Momentum, options.Momentum), options.Products);
         var size = rate * 0.2 * Math.Sqrt(Math.Max(rows, columns));
-        foreach (var (i, member) in group.Members.Index()) member.Value.add_(update[i].reshape(member.Value.shape), -size);
+        foreach (var (i, member) in group.Members.Index()) member.Value.add_(update[i].reshape(member.Value.shape).to(float32), -size);
     }
 
     private void StepOther(Moments m, double scale, double rate)

@@ -39,6 +39,9 @@ public sealed record TrainingOptions(string Folder, long Steps, OptimizerOptions
     /// <summary>Writes the model's weights in half precision; the run's state stays in single.</summary>
     public bool Half { get; init; }
 
+    /// <summary>Multiply a transformer's matrices in bfloat16; weights, sums and all else stay in float32.</summary>
+    public bool Mixed { get; init; }
+
     /// <summary>The type of the model's weights on disk; null: as they are trained.</summary>
     internal ScalarType? SavedType => Half ? ScalarType.Float16 : null;
 

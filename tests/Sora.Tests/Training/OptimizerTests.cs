@@ -41,6 +41,23 @@ public class OptimizerTests
         }
     }
 
+    /// <summary>With singular values over four orders, as gradients have them: in bfloat16 the smallest, which five steps leave anywhere below one, mustn't come to dominate.</summary>
+    [Theory]
+    [InlineData(24, 24, 0.2)]
+    [InlineData(24, 96, 1e-6)]
+    [InlineData(96, 24, 1e-6)]
+    public void HalfOfAFloatIsEnoughForOrthogonalising(long rows, long columns, double tolerance)
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(4);
+        var small = Math.Min(rows, columns);
+        var sizes = (arange(small, float32) * (-4 * Math.Log(10) / small)).exp();
+        var batch = (randn(rows, small) * sizes).matmul(randn(small, columns)).unsqueeze(0);
+        var (exact, near) = (Optimizer.Orthogonalise(batch), Optimizer.Orthogonalise(batch, bfloat16).to(float32));
+        Assert.InRange(((near - exact).norm() / exact.norm()).ToDouble(), 0, tolerance);
+        Assert.InRange(linalg.svdvals(near[0]).max().ToDouble(), 0.6, 1.3);
+    }
+
     [Fact]
     public void BiasFollowsAdam()
     {
