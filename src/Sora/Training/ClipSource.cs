@@ -1,3 +1,5 @@
+using static TorchSharp.torch;
+
 namespace Sora.Training;
 
 /// <summary>Size of a training clip: width and height in pixels, and frames (1, or 1 + 4k).</summary>
@@ -47,6 +49,27 @@ public abstract class ClipSource
     /// </summary>
     /// <exception cref="NotSupportedException"><see cref="Descriptors"/> is 0.</exception>
     public virtual void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) => throw new NotSupportedException();
+
+    /// <summary>A mark for each thing that a caption speaks of, the first one first; none: the source doesn't know what captions speak of.</summary>
+    public virtual IReadOnlyList<string> Marks => [];
+
+    /// <summary>How many numbers <see cref="DescribeThings"/> has for each of <see cref="Marks"/>.</summary>
+    public virtual int ThingDescriptors => 0;
+
+    /// <summary>
+    /// Says what the things are that every caption of a seed speaks of, <c>[Marks, ThingDescriptors]</c>; zeros where there are
+    /// fewer. Called from many threads.
+    /// </summary>
+    /// <exception cref="NotSupportedException">There are no <see cref="Marks"/>.</exception>
+    public virtual void DescribeThings(ulong seed, ClipShape shape, Span<float> descriptors) => throw new NotSupportedException();
+
+    /// <summary>What <see cref="Describe"/> says of several clips, <c>[N, Descriptors, T, h, w]</c>.</summary>
+    internal Tensor DescribeAll(ReadOnlySpan<ulong> seeds, ClipShape shape, LatentGrid grid)
+    {
+        var (size, all) = (Descriptors * grid.Places, new float[seeds.Length * Descriptors * grid.Places]);
+        for (var i = 0; i < seeds.Length; i++) Describe(seeds[i], shape, grid, all.AsSpan(i * size, size));
+        return tensor(all, [seeds.Length, Descriptors, grid.Frames, grid.Rows, grid.Columns]);
+    }
 }
 
 /// <summary>Latent frames, rows and columns of a clip.</summary>

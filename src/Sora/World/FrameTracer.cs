@@ -64,18 +64,7 @@ internal sealed class FrameTracer
         var length = Vector256.Sqrt(V3.Dot(d, d));
         var unit = d * (One / length);
 
-        V depth = Infinity, number = V.Zero;
-        for (var i = 0; i < _bodies.Length; i++)
-        {
-            var body = _bodies[i];
-            var near = Vector256.GreaterThan(x, All(body.Left)) & Vector256.LessThan(x, All(body.Right))
-                & Vector256.GreaterThan(y, All(body.Low)) & Vector256.LessThan(y, All(body.High));
-            if (!Any(near)) continue;
-            var t = body.Hit(eye, d);
-            var closer = Vector256.LessThan(t, depth);
-            depth = Select(closer, t, depth);
-            number = Select(closer, All(i + 1f), number);
-        }
+        var (depth, number, _) = Nearest(x, y, d);
         var down = Vector256.LessThan(d.Y, All(-1e-6f));
         var floor = Select(down, All(-_eye.Y) / d.Y, Infinity);
         var onGround = Vector256.LessThan(floor, depth);
@@ -102,6 +91,34 @@ internal sealed class FrameTracer
             kind = Select(mine, All(2f * i + Seen.FirstObject + 1) - lit, kind);
         }
         return new Seen(new V3(Saturate(colour.X), Saturate(colour.Y), Saturate(colour.Z)), depth, kind);
+    }
+
+    /// <summary>Which object eight points of the picture show, from 1, 0 for none; and the sum of 2^(i - 1) of all that are there, seen or hidden.</summary>
+    public (V Seen, V There) Find(V x, V y)
+    {
+        var d = All(_forward) + All(_right) * x + All(_up) * y;
+        var (depth, number, there) = Nearest(x, y, d);
+        var floor = Select(Vector256.LessThan(d.Y, All(-1e-6f)), All(-_eye.Y) / d.Y, Infinity);
+        return (Select(Vector256.LessThan(floor, depth), V.Zero, number), there);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private (V Depth, V Number, V There) Nearest(V x, V y, V3 d)
+    {
+        V depth = Infinity, number = V.Zero, there = V.Zero;
+        for (var i = 0; i < _bodies.Length; i++)
+        {
+            var body = _bodies[i];
+            var near = Vector256.GreaterThan(x, All(body.Left)) & Vector256.LessThan(x, All(body.Right))
+                & Vector256.GreaterThan(y, All(body.Low)) & Vector256.LessThan(y, All(body.High));
+            if (!Any(near)) continue;
+            var t = body.Hit(All(_eye), d);
+            var closer = Vector256.LessThan(t, depth);
+            depth = Select(closer, t, depth);
+            number = Select(closer, All(i + 1f), number);
+            there += All(1 << i) & Vector256.LessThan(t, Infinity);
+        }
+        return (depth, number, there);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

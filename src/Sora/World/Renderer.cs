@@ -40,6 +40,9 @@ public static class Renderer
 
     private const int Lanes = 8;
 
+    /// <summary>The middles of a row's first pixels.</summary>
+    private static V Ramp => Vector256.Create(0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f);
+
     /// <summary>Renders a scene into new buffers.</summary>
     public static RenderedClip Render(Scene scene, int width, int height, int frames, double fps = SceneOptions.DefaultFps)
     {
@@ -76,14 +79,45 @@ public static class Renderer
         Parallel.For(0, clip.Frames, options, frame => RenderFrame(scene, simulation, clip, (frame, frame), fps));
     }
 
+    /// <summary>
+    /// Which objects some frames of a clip show, as <see cref="RenderSome"/> has them, without a picture: for each pixel of
+    /// <c>[F, H, W]</c> the one that is seen, 0 for none, and a bit for each one that is there, seen or hidden.
+    /// </summary>
+    internal static (byte[] Seen, byte[] There) Find(Scene scene, int width, int height, IReadOnlyList<int> frames, double fps)
+    {
+        if (scene.Objects.Count > 8) throw new ArgumentException("a byte has eight bits", nameof(scene));
+        var (seen, there) = (new byte[width * height * frames.Count], new byte[width * height * frames.Count]);
+        var simulation = Simulation.Run(scene, frames.Max() + 1, fps);
+        var tracers = frames.Select(frame => TracerOf(scene, simulation, frame, fps, (width, height))).ToArray();
+        for (var line = 0; line < height * frames.Count; line++)
+        {
+            var (slot, row) = Math.DivRem(line, height);
+            var tracer = tracers[slot];
+            for (var column = 0; column < width; column += Lanes)
+            {
+                var found = tracer.Find((Ramp + All(column)) * All(2f / width) - One, All(1 - (2 * row + 1f) / height));
+                for (var lane = 0; lane < Math.Min(Lanes, width - column); lane++)
+                {
+                    (seen[line * width + column + lane], there[line * width + column + lane]) = ((byte)found.Seen[lane], (byte)found.There[lane]);
+                }
+            }
+        }
+        return (seen, there);
+    }
+
+    private static FrameTracer TracerOf(Scene scene, Simulation simulation, int frame, double fps, (int Width, int Height) size)
+    {
+        var poses = new Pose[scene.Objects.Count];
+        for (var i = 0; i < poses.Length; i++) poses[i] = simulation.At(frame, i);
+        return new FrameTracer(scene, poses, frame / fps, (double)size.Width / size.Height, size.Height);
+    }
+
     /// <summary>Renders a frame of the simulation into a place of the clip.</summary>
     private static void RenderFrame(Scene scene, Simulation simulation, RenderedClip clip, (int Slot, int Frame) place, double fps)
     {
         var (slot, frame) = place;
         int width = clip.Width, height = clip.Height, pixels = width * height;
-        var poses = new Pose[scene.Objects.Count];
-        for (var i = 0; i < poses.Length; i++) poses[i] = simulation.At(frame, i);
-        var tracer = new FrameTracer(scene, poses, frame / fps, (double)width / height, height);
+        var tracer = TracerOf(scene, simulation, frame, fps, (width, height));
         var rgb = clip.Rgb.AsSpan(3 * pixels * slot, 3 * pixels);
         var depth = clip.Depth.AsSpan(pixels * slot, pixels);
         var objects = clip.Objects.AsSpan(pixels * slot, pixels);
@@ -136,14 +170,13 @@ public static class Renderer
     /// </summary>
     private static void Cast(FrameTracer tracer, int width, int height, Span<uint> packed, Span<float> depth)
     {
-        var ramp = Vector256.Create(0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f);
         var at = 0;
         for (var row = 0; row < height; row++)
         {
             var y = All(1 - (2 * row + 1f) / height);
             for (var column = 0; column < width; column += Lanes, at += Lanes)
             {
-                var seen = tracer.Look((ramp + All(column)) * All(2f / width) - One, y);
+                var seen = tracer.Look((Ramp + All(column)) * All(2f / width) - One, y);
                 var kind = Vector256.ConvertToInt32(seen.Kind).AsUInt32() << 24;
                 (Pack(seen.Colour) | kind).CopyTo(packed[at..]);
                 var pixel = row * width + column;

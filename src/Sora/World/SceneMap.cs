@@ -5,20 +5,32 @@ namespace Sora.World;
 /// <summary>
 /// What is where in a scene, on the grid of its latents: the outline of objects in fourths of a place, which part of a place
 /// objects of each shape, colour, size and motion take, where the object that is seen there begins and ends and where it goes,
-/// and everywhere the camera's move. Each of these attributes weighs about as much as another in a squared error.
+/// which part the first, the second and the third object that a caption speaks of take and which they would take were they not
+/// hidden, and everywhere the camera's move. The larger a number, the more noise it is made out under: which object is where before
+/// what colour and shape it has, and that before what it looks like. Of what is settled at the same time each is settled for
+/// itself, and of two objects one would get the other's shape.
 /// </summary>
 internal static class SceneMap
 {
     /// <summary>Samples of a place along each side.</summary>
     private const int Side = 4;
-    private const float OutlineScale = 1f / Side, CameraScale = 1f / 3, Part = 1f / (Side * Side), ExtentScale = 1f / 3;
+    private const float OutlineScale = 4.5f, CameraScale = 3, Part = 1f / (Side * Side);
+    private const float ObjectScale = 8 * Part, ColourScale = 3 * Part, ShapeScale = 2.5f * Part, SizeScale = 2.5f * Part, MotionScale = 3 * Part, ExtentScale = 3 * Part;
 
     private static readonly int Shapes = Side * Side;
     private static readonly int Colours = Shapes + Enum.GetValues<Shape>().Length;
     private static readonly int Sizes = Colours + Enum.GetValues<Colour>().Length;
     private static readonly int Motions = Sizes + Enum.GetValues<ObjectSize>().Length;
     private static readonly int Extents = Motions + Enum.GetValues<Motion>().Length;
-    private static readonly int Cameras = Extents + Extent.Numbers;
+    private static readonly int Seen = Extents + Extent.Numbers;
+    private static readonly int Hidden = Seen + Objects;
+    private static readonly int Cameras = Hidden + Objects;
+
+    /// <summary>Most objects in a scene.</summary>
+    public const int Objects = 3;
+
+    /// <summary>Numbers for each object: that it is there, and its shape, colour, size and motion.</summary>
+    public static int ObjectNumbers { get; } = 1 + Extents - Shapes;
 
     /// <summary>Numbers for each place.</summary>
     public static int Channels { get; } = Cameras + Enum.GetValues<CameraMove>().Length;
@@ -30,19 +42,25 @@ internal static class SceneMap
         // The first latent frame is the first frame; each other one stands for several, whose middle is looked at.
         var stride = grid.Frames > 1 ? (shape.Frames - 1) / (grid.Frames - 1) : 0;
         var frames = Enumerable.Range(0, grid.Frames).Select(t => t == 0 ? 0 : (t * stride) - (stride / 2)).ToArray();
-        var seen = Renderer.RenderSome(scene, grid.Columns * Side, grid.Rows * Side, frames, fps).Objects;
+        var (seen, there) = Renderer.Find(scene, grid.Columns * Side, grid.Rows * Side, frames, fps);
         var extents = Extent.Of(seen, grid, scene.Objects.Count);
         for (var sample = 0; sample < seen.Length; sample++)
         {
-            if (seen[sample] == 0) continue;
+            if (there[sample] == 0) continue;
             var (line, x) = Math.DivRem(sample, grid.Columns * Side);
             var at = (line / Side * grid.Columns) + (x / Side);
+            for (var i = 0; i < scene.Objects.Count; i++)
+            {
+                if ((there[sample] >> i & 1) == 1 && seen[sample] != i + 1) map[((Hidden + i) * grid.Places) + at] += ObjectScale;
+            }
+            if (seen[sample] == 0) continue;
             var one = scene.Objects[seen[sample] - 1];
             map[((line % Side * Side) + (x % Side)) * grid.Places + at] = OutlineScale;
-            foreach (var channel in (ReadOnlySpan<int>)[Shapes + (int)one.Shape, Colours + (int)one.Colour, Sizes + (int)one.Size, Motions + (int)one.Motion])
-            {
-                map[(channel * grid.Places) + at] += Part;
-            }
+            map[((Seen + seen[sample] - 1) * grid.Places) + at] += ObjectScale;
+            map[((Shapes + (int)one.Shape) * grid.Places) + at] += ShapeScale;
+            map[((Colours + (int)one.Colour) * grid.Places) + at] += ColourScale;
+            map[((Sizes + (int)one.Size) * grid.Places) + at] += SizeScale;
+            map[((Motions + (int)one.Motion) * grid.Places) + at] += MotionScale;
             var (frame, row) = Math.DivRem(line / Side, grid.Rows);
             var extent = extents[frame, seen[sample] - 1];
             var step = frame + 1 < grid.Frames && extents[frame + 1, seen[sample] - 1] is { Seen: true } next ? next : extent;
@@ -51,9 +69,23 @@ internal static class SceneMap
                 extent.Left - (x / Side), extent.Right - (x / Side), extent.Top - row, extent.Bottom - row,
                 step.Left + step.Right - extent.Left - extent.Right, step.Top + step.Bottom - extent.Top - extent.Bottom,
             ];
-            for (var i = 0; i < numbers.Length; i++) map[((Extents + i) * grid.Places) + at] += ExtentScale * Part * numbers[i];
+            for (var i = 0; i < numbers.Length; i++) map[((Extents + i) * grid.Places) + at] += ExtentScale * numbers[i];
         }
         map.Slice((Cameras + (int)scene.Camera.Move) * grid.Places, grid.Places).Fill(CameraScale);
+    }
+
+    /// <summary>Writes which objects a scene has, <c>[Objects, ObjectNumbers]</c>, in the order in which captions speak of them.</summary>
+    public static void Name(Scene scene, Span<float> objects)
+    {
+        objects.Clear();
+        for (var i = 0; i < scene.Objects.Count; i++)
+        {
+            var one = scene.Objects[i];
+            var own = objects.Slice(i * ObjectNumbers, ObjectNumbers);
+            own[0] = 1;
+            foreach (var channel in (ReadOnlySpan<int>)[Shapes + (int)one.Shape, Colours + (int)one.Colour, Sizes + (int)one.Size, Motions + (int)one.Motion])
+                own[1 + channel - Shapes] = 1;
+        }
     }
 
     /// <summary>The edges of what is seen of an object in a frame, in places from the left and the top.</summary>

@@ -32,6 +32,15 @@ public sealed class WorldSource : ClipSource
     public override void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) =>
         SceneMap.Draw(SceneOf(seed, shape), shape, grid, Fps, descriptors);
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<string> Marks { get; } = [.. Enumerable.Range(1, SceneMap.Objects).Select(i => $"<object{i}>")];
+
+    /// <inheritdoc/>
+    public override int ThingDescriptors => SceneMap.ObjectNumbers;
+
+    /// <inheritdoc/>
+    public override void DescribeThings(ulong seed, ClipShape shape, Span<float> descriptors) => SceneMap.Name(SceneOf(seed, shape), descriptors);
+
     private static Scene SceneOf(ulong seed, ClipShape shape) =>
         SceneSampler.Draw(new Rng(seed), new SceneOptions { Frames = shape.Frames, Aspect = shape.Width / (double)shape.Height });
 }

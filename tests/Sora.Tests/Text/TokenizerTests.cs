@@ -101,6 +101,18 @@ public class TokenizerTests
         Assert.Equal(0, tokenizer.PadId);
     }
 
+    [Fact]
+    public void MarksStandInFrontOfEveryText()
+    {
+        var folder = Path.Combine(Scratch, "marks");
+        Assert.Equal(8, WordTokenizer.Write(folder, ["red", "ball"], ["<object1>", "<object2>"]));
+        var tokenizer = Tokenizer.Load(folder);
+        Assert.Equal([6, 7, 4, 5, 1], tokenizer.Encode("red ball"));
+        Assert.Equal(["<object1>", "<object2>", "</s>"], tokenizer.Tokens(tokenizer.Encode("")));
+        Assert.Equal([6, 7, 4, 1], tokenizer.EncodePadded("red ball", 4).Ids);
+        Assert.Empty(tokenizer.UnknownWords("red ball"));
+    }
+
     private static string Words(string name, params string[] words)
     {
         var folder = Path.Combine(Scratch, name);

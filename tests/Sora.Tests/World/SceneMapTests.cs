@@ -4,15 +4,18 @@ using Xunit;
 
 namespace Sora.Tests.World;
 
-/// <summary>The map that training reads from the middle of the network, against masks of the whole picture.</summary>
+/// <summary>The map that a network makes along with latents, against masks of the whole picture.</summary>
 public class SceneMapTests
 {
     private const int Patch = 16, Places = 8;
     private static readonly ClipShape Shape = new(Patch * Places, Patch * Places, 9);
     private static readonly LatentGrid Grid = new(3, Places, Places);
 
-    // Outline in 4 x 4 fourths, 6 shapes, 10 colours, 3 sizes, 14 motions, 4 edges and a way of 2 numbers, 9 camera moves.
-    private const int Outline = 16, Shapes = 6, Colours = 10, Sizes = 3, Motions = 14, Extents = 6, Cameras = 9;
+    // Outline in 4 x 4 fourths, 6 shapes, 10 colours, 3 sizes, 14 motions, 4 edges and a way of 2 numbers, 3 objects seen and
+    // hidden, 9 camera moves.
+    private const int Outline = 16, Shapes = 6, Colours = 10, Sizes = 3, Motions = 14, Extents = 6, Objects = 3, Cameras = 9;
+    private const int Seen = Outline + Shapes + Colours + Sizes + Motions + Extents;
+    private const double OutlineScale = 4.5, ExtentScale = 3, CameraScale = 3, ObjectScale = 8;
 
     [Fact]
     public void PlacesHoldWhatThePictureShowsThere()
@@ -25,28 +28,28 @@ public class SceneMapTests
             var whole = Renderer.RenderSome(scene, Shape.Width, Shape.Height, [0, 2, 6]).Objects;
             for (var attribute = 0; attribute < 4; attribute++)
             {
-                var (first, count, label) = attribute switch
+                var (first, count, scale, label) = attribute switch
                 {
-                    0 => (Outline, Shapes, (Func<SceneObject, int>)(o => (int)o.Shape)),
-                    1 => (Outline + Shapes, Colours, o => (int)o.Colour),
-                    2 => (Outline + Shapes + Colours, Sizes, o => (int)o.Size),
-                    _ => (Outline + Shapes + Colours + Sizes, Motions, o => (int)o.Motion),
+                    0 => (Outline, Shapes, 2.5, (Func<SceneObject, int>)(o => (int)o.Shape)),
+                    1 => (Outline + Shapes, Colours, 3, o => (int)o.Colour),
+                    2 => (Outline + Shapes + Colours, Sizes, 2.5, o => (int)o.Size),
+                    _ => (Outline + Shapes + Colours + Sizes, Motions, 3, o => (int)o.Motion),
                 };
                 for (var value = 0; value < count; value++)
                 {
                     var expected = Shares(whole, i => i > 0 && label(scene.Objects[i - 1]) == value);
-                    var off = Enumerable.Range(0, Grid.Places).Average(at => Math.Abs(map[((first + value) * Grid.Places) + at] - expected[at]));
+                    var off = Enumerable.Range(0, Grid.Places).Average(at => Math.Abs(map[((first + value) * Grid.Places) + at] / scale - expected[at]));
                     Assert.InRange(off, 0, 0.02);
                 }
             }
             var objects = Shares(whole, i => i > 0);
             Assert.InRange(objects.Sum(), 1, 100);
-            var outline = Enumerable.Range(0, Grid.Places).Select(at => Enumerable.Range(0, Outline).Sum(i => map[(i * Grid.Places) + at]) / 4).ToArray();
+            var outline = Enumerable.Range(0, Grid.Places).Select(at => Enumerable.Range(0, Outline).Sum(i => map[(i * Grid.Places) + at]) / Outline / OutlineScale).ToArray();
             Assert.InRange(objects.Zip(outline).Average(pair => Math.Abs(pair.First - pair.Second)), 0, 0.02);
         }
     }
 
-    /// <summary>Edges, in places, are those of the mask, seen from each place that shows the object; the map has them in thirds.</summary>
+    /// <summary>Edges, in places, are those of the mask, seen from each place that shows the object.</summary>
     [Fact]
     public void PlacesKnowWhereTheirObjectsEndAndWhereTheyGo()
     {
@@ -75,7 +78,7 @@ public class SceneMapTests
                 {
                     var value = map[((Outline + Shapes + Colours + Sizes + Motions + i) * Grid.Places) + at];
                     // Both the share and the edges are known to a sample.
-                    Assert.InRange(value - (expected[i] * shares[at] / 3), -Sample * (1 + Math.Abs(expected[i]) / 2) / 2, Sample * (1 + Math.Abs(expected[i]) / 2) / 2);
+                    Assert.InRange((value / ExtentScale) - (expected[i] * shares[at]), -Sample * (3 + Math.Abs(expected[i])) / 2, Sample * (3 + Math.Abs(expected[i])) / 2);
                 }
             }
             Assert.Contains(shares, share => share > 0.5);
@@ -87,13 +90,64 @@ public class SceneMapTests
     {
         var scene = SceneSampler.Draw(new Rng(4), new SceneOptions { Frames = Shape.Frames, Camera = CameraMove.ZoomIn, Split = Split.Any });
         var moves = Map(scene)[^(Cameras * Grid.Places)..].Chunk(Grid.Places).ToArray();
-        for (var move = 0; move < Cameras; move++) Assert.All(moves[move], value => Assert.Equal(move == (int)CameraMove.ZoomIn ? 1f / 3 : 0, value));
+        for (var move = 0; move < Cameras; move++) Assert.All(moves[move], value => Assert.Equal(move == (int)CameraMove.ZoomIn ? CameraScale : 0, value));
+    }
+
+    /// <summary>A scene with one of its objects left out shows what that one hides.</summary>
+    [Fact]
+    public void PlacesKnowWhatIsHiddenThere()
+    {
+        var hidden = 0.0;
+        foreach (var (_, scene) in PromptSuite.Occlusion(6, Shape.Frames))
+        {
+            var map = Map(scene);
+            byte[] Picture(params SceneObject[] objects) =>
+                Renderer.RenderSome(scene with { Objects = objects, Relations = [] }, Shape.Width, Shape.Height, [0, 2, 6]).Objects;
+            var whole = Picture([.. scene.Objects]);
+            for (var i = 0; i < Objects; i++)
+            {
+                void Holds(int channel, double[] expected) =>
+                    Assert.InRange(Enumerable.Range(0, Grid.Places).Average(at => Math.Abs((map[(channel * Grid.Places) + at] / ObjectScale) - expected[at])), 0, 0.02);
+                var alone = i < scene.Objects.Count ? Picture(scene.Objects[i]) : new byte[whole.Length];
+                var covered = Shares([.. whole.Zip(alone, (seen, there) => (byte)(there > 0 && seen != i + 1 ? 1 : 0))], value => value > 0);
+                Holds(Seen + i, Shares(whole, seen => seen == i + 1));
+                Holds(Seen + Objects + i, covered);
+                hidden += covered.Sum();
+            }
+        }
+        Assert.InRange(hidden, 1, 100);
+    }
+
+    /// <summary>Objects are named in the order of captions: "a small red ball …" is the first.</summary>
+    [Fact]
+    public void ObjectsAreNamedInTheOrderOfCaptions()
+    {
+        for (var seed = 0ul; seed < 20; seed++)
+        {
+            var scene = SceneSampler.Draw(new Rng(6, seed), new SceneOptions { Frames = Shape.Frames, Count = 2 });
+            var names = new float[SceneMap.Objects * SceneMap.ObjectNumbers];
+            SceneMap.Name(scene, names);
+            Assert.Equal(1 + Shapes + Colours + Sizes + Motions, SceneMap.ObjectNumbers);
+            var rows = names.Chunk(SceneMap.ObjectNumbers).ToArray();
+            Assert.Equal([1, 1, 0], rows.Select(row => row[0]));
+            Assert.All(rows[2], value => Assert.Equal(0, value));
+            var words = Captions.Split(Captions.Canonical(scene)).ToList();
+            for (var i = 0; i < 2; i++)
+            {
+                Assert.Equal(5, rows[i].Sum());
+                var (shape, colour) = ((global::Sora.World.Shape)Array.IndexOf(rows[i], 1f, 1, Shapes) - 1, (Colour)(Array.IndexOf(rows[i], 1f, 1 + Shapes, Colours) - 1 - Shapes));
+                // The nouns of a caption, one after the other.
+                var noun = words.FindIndex(word => word == colour.ToString().ToLowerInvariant());
+                Assert.Equal(shape.ToString().ToLowerInvariant(), words[noun + 1]);
+                words.RemoveRange(0, noun + 2);
+            }
+        }
     }
 
     private static float[] Map(Scene scene)
     {
         var map = new float[SceneMap.Channels * Grid.Places];
-        Assert.Equal(Outline + Shapes + Colours + Sizes + Motions + Extents + Cameras, SceneMap.Channels);
+        Assert.Equal(Seen + (2 * Objects) + Cameras, SceneMap.Channels);
         SceneMap.Draw(scene, Shape, Grid, 16, map);
         return map;
     }

@@ -22,28 +22,32 @@ public static class WordTokenizer
     /// </summary>
     /// <param name="folder">Where to write; it is created.</param>
     /// <param name="words">Words and punctuation marks; repeated ones, also in other case, count once.</param>
+    /// <param name="marks">Tokens in front of every text, whose ids follow those of the words.</param>
     /// <returns>The number of ids.</returns>
-    public static int Write(string folder, IEnumerable<string> words)
+    public static int Write(string folder, IEnumerable<string> words, IReadOnlyList<string>? marks = null)
     {
+        marks ??= [];
         string[] pieces = [.. words.Select(word => word.ToLowerInvariant()).Distinct(StringComparer.Ordinal)];
         if (pieces.FirstOrDefault(piece => piece.Length == 0 || piece.Any(char.IsWhiteSpace)) is { } bad)
             throw new ArgumentException($"'{bad}' is not a single word", nameof(words));
         Directory.CreateDirectory(folder);
-        Save("tokenizer.json", Tokenizer(pieces));
+        Save("tokenizer.json", Tokenizer(pieces, marks));
         Save("tokenizer_config.json", Configuration());
         Save("special_tokens_map.json", Roles());
-        return Special.Length + pieces.Length;
+        return Special.Length + pieces.Length + marks.Count;
 
         void Save(string name, JsonObject content) =>
             File.WriteAllText(Path.Combine(folder, name), content.ToJsonString(Format) + "\n");
     }
 
-    private static JsonObject Tokenizer(string[] pieces) => new()
+    private static JsonObject Tokenizer(string[] pieces, IReadOnlyList<string> marks) => new()
     {
         ["version"] = "1.0",
         ["truncation"] = null,
         ["padding"] = null,
-        ["added_tokens"] = new JsonArray([.. Special.Select((token, id) => (JsonNode)AddedToken(token, id))]),
+        ["added_tokens"] = new JsonArray([
+            .. Special.Select(AddedToken), .. marks.Select((token, i) => AddedToken(token, Special.Length + pieces.Length + i)),
+        ]),
         ["normalizer"] = new JsonObject { ["type"] = "Lowercase" },
         // White space is dropped and every word and punctuation mark gets U+2581 in front, so that a word has one
         // piece, whether it follows a blank, a bracket or a hyphen.
@@ -55,7 +59,7 @@ public static class WordTokenizer
                 new JsonObject { ["type"] = "Punctuation", ["behavior"] = "Isolated" },
                 Metaspace()),
         },
-        ["post_processor"] = Template(),
+        ["post_processor"] = Template(marks, Special.Length + pieces.Length),
         ["decoder"] = Metaspace(),
         ["model"] = new JsonObject
         {
@@ -64,6 +68,7 @@ public static class WordTokenizer
             ["vocab"] = new JsonArray([
                 .. Special.Select(token => Entry(token, 0)),
                 .. pieces.Select((piece, index) => Entry("\u2581" + piece, -1 - Math.Log(1 + index))),
+                .. marks.Select(token => Entry(token, 0)),
             ]),
             ["byte_fallback"] = false,
         },
@@ -90,26 +95,24 @@ public static class WordTokenizer
         ["split"] = true,
     };
 
-    private static JsonObject Template()
+    private static JsonObject Template(IReadOnlyList<string> marks, int firstMark)
     {
         static JsonObject Sequence(string id) =>
             new() { ["Sequence"] = new JsonObject { ["id"] = id, ["type_id"] = 0 } };
-        static JsonObject End() =>
-            new() { ["SpecialToken"] = new JsonObject { ["id"] = "</s>", ["type_id"] = 0 } };
+        static JsonObject Token(string token) =>
+            new() { ["SpecialToken"] = new JsonObject { ["id"] = token, ["type_id"] = 0 } };
+        static JsonObject Known(string token, int id) =>
+            new() { ["id"] = token, ["ids"] = new JsonArray(id), ["tokens"] = new JsonArray(token) };
+        const string End = "</s>";
+        JsonNode[] lead = [.. marks.Select(Token)], second = [.. marks.Select(Token)];
+        var known = new JsonObject { [End] = Known(End, Array.IndexOf(Special, End)) };
+        for (var i = 0; i < marks.Count; i++) known[marks[i]] = Known(marks[i], firstMark + i);
         return new JsonObject
         {
             ["type"] = "TemplateProcessing",
-            ["single"] = new JsonArray(Sequence("A"), End()),
-            ["pair"] = new JsonArray(Sequence("A"), End(), Sequence("B"), End()),
-            ["special_tokens"] = new JsonObject
-            {
-                ["</s>"] = new JsonObject
-                {
-                    ["id"] = "</s>",
-                    ["ids"] = new JsonArray(Array.IndexOf(Special, "</s>")),
-                    ["tokens"] = new JsonArray("</s>"),
-                },
-            },
+            ["single"] = new JsonArray([.. lead, Sequence("A"), Token(End)]),
+            ["pair"] = new JsonArray([.. second, Sequence("A"), Token(End), Sequence("B"), Token(End)]),
+            ["special_tokens"] = known,
         };
     }
 
