@@ -30,12 +30,14 @@ internal static class Train
     private static readonly Option<string?> Cache = new("--cache") { Description = "Folder for encoded clips (training/latents in the output folder)", HelpName = "DIR" };
     private static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Updates in all (10000)");
     private static readonly Option<int?> Tokens = Options.Positive("--tokens", "N", "Latent tokens in a batch of the transformer (2048)");
-    private static readonly Option<double?> Reading = Number("--reading", "What the transformer's knowing of what is where in the world's clips counts beside its error (0.5)");
+    private static readonly Option<double?> Reading = Number("--reading", "What the transformer's knowing of what is where in the world's clips counts beside its error (0.005)");
+    private static readonly Option<bool> Scenes = new("--scenes") { Description = "Let the transformer make what is where in the world's clips along with their latents" };
     private static readonly Option<double?> Rate = Number("--rate", "Learning rate of matrices (3e-3); half of it for all else");
     private static readonly Option<double?> Ema = Number("--ema", "Decay of the running mean of the weights (0.998)");
     private static readonly Option<double?> Decay = Number("--decay", "Last part of the run over which the rate falls to zero (0.3)");
     private static readonly Option<int?> SampleEvery = Options.Positive("--sample-every", "N", "Steps between sheets of samples (1000)");
     private static readonly Option<int?> CheckpointEvery = Options.Positive("--checkpoint-every", "N", "Steps between checkpoints (500)");
+    private static readonly Option<bool> Mixed = new("--mixed") { Description = "Multiply the transformer's matrices in bfloat16, which processors with instructions for it (AVX512_BF16, AMX) do faster" };
     private static readonly Option<bool> Half = new("--half") { Description = "Write the model's weights in half precision" };
     private static readonly Option<int?> Threads = Options.Positive("--threads", "N", "Threads; with one, runs are bit-identical");
     private static readonly Option<long?> Seed = Options.Seed();
@@ -52,7 +54,7 @@ internal static class Train
         [
             new("sora train --world --show sheet.png", "Show what the synthetic world looks like"),
         ],
-    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, VaeFolder, Cache, Steps, Tokens, Reading, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Half, Threads, Seed);
+    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, VaeFolder, Cache, Steps, Tokens, Reading, Scenes, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Mixed, Half, Threads, Seed);
 
     private static void Execute(ParseResult parse, Run run)
     {
@@ -68,8 +70,9 @@ internal static class Train
         var folder = parse.GetValue(Folder) ?? throw SoraException.Usage("where to?", "name the model folder with -o DIR");
         var data = new TrainingData(Source(parse, run), Shapes(parse.GetValue(Clips)!, part));
         var vae = part == "vae";
+        var mixed = parse.GetValue(Mixed);
         var rate = parse.GetValue(Rate) ?? 3e-3;
-        var options = new TrainingOptions(folder, parse.GetValue(Steps) ?? 10_000, new OptimizerOptions(rate, rate / 2))
+        var options = new TrainingOptions(folder, parse.GetValue(Steps) ?? 10_000, new OptimizerOptions(rate, rate / 2) { Products = mixed ? TorchSharp.torch.bfloat16 : TorchSharp.torch.float32 })
         {
             Seed = seed,
             EmaDecay = parse.GetValue(Ema) ?? 0.998,
@@ -78,6 +81,7 @@ internal static class Train
             CheckpointEvery = parse.GetValue(CheckpointEvery) ?? 500,
             Threads = parse.GetValue(Threads),
             Half = parse.GetValue(Half),
+            Mixed = mixed,
         };
         if (parse.GetValue(Guidance) is not null && (vae || parse.GetValue(Start) is null))
         {
@@ -91,7 +95,8 @@ internal static class Train
                 Folder = parse.GetValue(Start),
                 Guidance = parse.GetValue(Guidance),
                 VaeFolder = parse.GetValue(VaeFolder),
-                Reading = parse.GetValue(Reading) ?? 0.5,
+                Reading = parse.GetValue(Reading) ?? 0.005,
+                Scenes = parse.GetValue(Scenes),
             };
             TransformerTrainer.Train(data, options, start, run.Reporter, run.Cancel);
         }

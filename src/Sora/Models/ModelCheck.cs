@@ -16,7 +16,7 @@ internal static class ModelCheck
         Shapes(model, "transformer", weights => new WanTransformer(model.Transformer, weights), $"blocks.{model.Transformer.NumLayers}.");
         if (model.Transformer2 is { } low) Shapes(model, "transformer_2", weights => new WanTransformer(low, weights), $"blocks.{low.NumLayers}.");
         Shapes(model, "vae", weights => new CausalVae(model.Vae, weights));
-        Agree((model, "vae", "makes latents of", model.Vae.ZDim), ("channels", model.Transformer.OutChannels));
+        Agree((model, "vae", "makes latents of", model.Vae.ZDim), ("channels", model.Transformer.LatentChannels));
         if (model.Has("text_encoder"))
         {
             var config = T5Config.From(model.Config("text_encoder"));

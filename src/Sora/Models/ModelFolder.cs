@@ -51,8 +51,8 @@ public sealed class ModelFolder
             var scheduler = ConfigFile.Read(SchedulerPath);
             SchedulerClass = scheduler.ClassName;
             Preconditioning = Preconditioning.Read(scheduler);
-            if (Preconditioning is { } p && (p.First.Count != Vae.ZDim || p.Later.Count != Vae.ZDim))
-                throw SoraException.Failed($"{SchedulerPath}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Vae.ZDim} channels", "it is of another model; train or download it anew");
+            if (Preconditioning is { } p && (p.First.Count != Transformer.OutChannels || p.Later.Count != Transformer.OutChannels))
+                throw SoraException.Failed($"{SchedulerPath}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Transformer.OutChannels} channels", "it is of another model; train or download it anew");
         }
         var fingerprint = new Lazy<string>(() => Fingerprint("transformer"));
         Known = CheckpointTable.Find(new ModelTraits(Name, Transformer, Has("transformer_2") ? 2 : 1, given is null or ModelLocator.Builtin, fingerprint));

@@ -53,6 +53,15 @@ public sealed record WanTransformerConfig
     /// <summary>Blocks behind which a control hint is added (VACE); null: the model takes no control video.</summary>
     public IReadOnlyList<int>? VaceLayers { get; init; }
 
+    /// <summary>
+    /// Channels behind the latents that say what is where in the video, and are made along with it; 0: none. In the input
+    /// one more follows them, their noise level.
+    /// </summary>
+    public int SceneChannels { get; init; }
+
+    /// <summary>Channels of the latents that it makes.</summary>
+    public int LatentChannels => OutChannels - SceneChannels;
+
     /// <summary>Channels of the control video.</summary>
     public int VaceInChannels { get; init; } = 96;
 
@@ -120,7 +129,10 @@ public sealed record WanTransformerConfig
             PosEmbedSeqLen = file.Size("pos_embed_seq_len"),
             VaceLayers = isVace ? file.Ints("vace_layers", [0, 5, 10, 15, 20, 25, 30, 35]) : null,
             VaceInChannels = file.Size("vace_in_channels", fallback.VaceInChannels),
+            SceneChannels = file.Size("scene_channels") ?? 0,
         };
+        if (config.SceneChannels > 0 && (config.LatentChannels < 1 || config.InChannels != config.OutChannels + 1 || config.PatchSize != (1, 1, 1)))
+            throw SoraException.Failed($"{file.Path}: scene_channels {config.SceneChannels} needs more out_channels, one more in_channels than those, and patches of 1");
         if (config.AttentionHeadDim % 2 != 0) throw SoraException.Failed($"{file.Path}: attention_head_dim must be even");
         if (config.VaceLayers?.Any(layer => layer < 0 || layer >= config.NumLayers) == true)
             throw SoraException.Failed($"{file.Path}: vace_layers names a block that isn't there");
@@ -150,6 +162,7 @@ public sealed record WanTransformerConfig
             ["rope_max_seq_len"] = 1024,
             ["text_dim"] = TextDim,
         };
+        if (SceneChannels > 0) json["scene_channels"] = SceneChannels;
         if (VaceLayers is null) return json;
         json["vace_in_channels"] = VaceInChannels;
         json["vace_layers"] = new JsonArray([.. VaceLayers.Select(layer => JsonValue.Create(layer))]);

@@ -22,6 +22,9 @@ public sealed record WeightsOptions
     /// <summary>Loads float32 tensors that record gradients, to train further; all blocks stay in memory then.</summary>
     public bool Trainable { get; init; }
 
+    /// <summary>Takes a tensor that is smaller than asked for as the beginning of one of that size, whose rest is zeros.</summary>
+    public bool Widened { get; init; }
+
     /// <summary>How many blocks stay in memory, of parts that have blocks.</summary>
     public Offload Offload { get; init; }
 }
@@ -326,7 +329,7 @@ public sealed class Weights : IDisposable
         protected override Tensor Make(string name, Init init, long[] shape, bool full)
         {
             // The header knows the shape: say so before reading what may be gigabytes.
-            RequireShape(source, name, shape);
+            if (!options.Widened) RequireShape(source, name, shape);
             using var scope = NewDisposeScope();
             var isNew = true;
             Tensor? Room(long[] wanted, ScalarType type)
@@ -338,9 +341,21 @@ public sealed class Weights : IDisposable
             var tensor = TensorIO.Load(source, name, full || options.Trainable ? float32 : options.DType, IsRecycled ? Room : null);
             if (!ledger.Seen.ContainsKey(name)) RequireNumbers(name, tensor);
             ledger.Seen[name] = true;
+            if (options.Widened) tensor = Widen(name, tensor, shape);
             tensor = Own(tensor, Device);
             if (isNew) ledger.Add(tensor.numel() * tensor.element_size());
             return options.Trainable ? tensor.requires_grad_() : tensor;
+        }
+
+        private Tensor Widen(string name, Tensor tensor, long[] shape)
+        {
+            if (tensor.shape.AsSpan().SequenceEqual(shape)) return tensor;
+            if (tensor.dim() != shape.Length || tensor.shape.Zip(shape).Any(side => side.First > side.Second)) throw WrongShape(Source, name, tensor.shape, shape);
+            var whole = zeros(shape, tensor.dtype);
+            var part = whole;
+            for (var axis = 0; axis < shape.Length; axis++) part = part.narrow(axis, 0, tensor.shape[axis]);
+            part.copy_(tensor);
+            return whole;
         }
 
         private void RequireNumbers(string name, Tensor tensor)

@@ -56,12 +56,17 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         var conditioned = Pass(expert, input, expert.Prompt);
         if (expert.Negative is null) return Velocity(conditioned, input, level);
         var unconditioned = Pass(expert, input, expert.Negative);
-        return Velocity(Samplers.Guided(unconditioned, conditioned, scale), input, level);
+        return Velocity(Samplers.Guided(unconditioned, conditioned, scale, model.Transformer.SceneChannels), input, level);
     }
 
-    private Tensor Velocity(Tensor output, TransformerInput input, Level level) => model.Preconditioning is not { } preconditioning
-        ? output
-        : preconditioning.Velocity(output, input.HiddenStates.narrow(1, 0, output.shape[1]), full([1], (float)level.Sigma, device: output.device));
+    private Tensor Velocity(Tensor output, TransformerInput input, Level level)
+    {
+        if (model.Preconditioning is not { } preconditioning) return output;
+        Tensor Of(long channels, float sigma) => full([1, channels, 1, 1, 1], sigma, device: output.device);
+        var (all, scene) = (output.shape[1], model.Transformer.SceneChannels);
+        var sigma = scene == 0 ? Of(1, level.Sigma) : cat([Of(all - scene, level.Sigma), Of(scene, level.SceneSigma)], 1);
+        return preconditioning.Velocity(output, input.HiddenStates.narrow(1, 0, all), sigma);
+    }
 
     private Tensor Pass(Loaded expert, TransformerInput input, TextContext text) => expert.Transformer.Forward(input with
     {

@@ -65,6 +65,9 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     /// <summary>Latent frames in front that are references, no part of the video.</summary>
     public int References { get; init; }
 
+    /// <summary>Channels behind the latents that say what is where; they are made everywhere, and nothing of them is known.</summary>
+    public int SceneChannels { get; init; }
+
     /// <summary>Every tensor by the name under which an unfinished run stores it.</summary>
     public IEnumerable<(string Name, Tensor Tensor)> Tensors()
     {
@@ -78,9 +81,10 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
         }
     }
 
-    /// <summary>What the network is given for latents [1, C, T, h, w] of a noise level; the text is for the caller to add.</summary>
-    public TransformerInput Input(Tensor latents, Level level)
+    /// <summary>What the network is given for latents and scene, [1, C, T, h, w], of a noise level; the text is for the caller to add.</summary>
+    public TransformerInput Input(Tensor state, Level level)
     {
+        var latents = Video(state);
         var timestep = full([1], level.Timestep, device: latents.device);
         var (x, index) = (latents, (Tensor?)null);
         if (MaskAt(level) is { } mask && Known is { } known)
@@ -98,23 +102,33 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
             }
         }
         if (Channels is not null) x = cat([x, Channels], 1);
+        if (SceneChannels > 0) x = cat([x, Scene(state), full_like(x.narrow(1, 0, 1), level.SceneSigma)], 1);
         return new TransformerInput { HiddenStates = x, Timestep = timestep, TimestepIndex = index, Control = Control, ControlScale = ControlScale };
     }
 
     /// <summary>The model's answer, where hints hold replaced by the velocity that leads to them.</summary>
-    public Tensor Answer(Tensor velocity, Tensor latents, Level level) => HoldsHints(level)
-        ? where(Hints! > 0.5, (latents - Known!) / level.Sigma, velocity)
-        : velocity;
+    public Tensor Answer(Tensor velocity, Tensor state, Level level)
+    {
+        if (!HoldsHints(level)) return velocity;
+        var video = where(Hints! > 0.5, (Video(state) - Known!) / level.Sigma, Video(velocity));
+        return SceneChannels > 0 ? cat([video, Scene(velocity)], 1) : video;
+    }
 
     /// <summary>Whether there are hints, and they hold at this level.</summary>
     public bool HoldsHints(Level level) => Hints is not null && level.Sigma > Release;
 
-    /// <summary>The video's latents at the end of a run: what is known as it was, without references.</summary>
-    public Tensor Finish(Tensor latents)
+    /// <summary>The video's latents at the end of a run: what is known as it was, without references and scene.</summary>
+    public Tensor Finish(Tensor state)
     {
+        var latents = Video(state);
         var whole = Mask is not null && Known is not null ? where(Mask > 0.5, Known, latents) : latents;
         return References == 0 ? whole : whole.narrow(2, References, whole.shape[2] - References);
     }
+
+    /// <summary>The latents of latents and scene.</summary>
+    private Tensor Video(Tensor state) => SceneChannels > 0 ? state.narrow(1, 0, state.shape[1] - SceneChannels) : state;
+
+    private Tensor Scene(Tensor state) => state.narrow(1, state.shape[1] - SceneChannels, SceneChannels);
 
     private Tensor? MaskAt(Level level) => HoldsHints(level) ? maximum(Mask!, Hints!) : Mask;
 

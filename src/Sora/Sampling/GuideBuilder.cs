@@ -20,7 +20,7 @@ internal sealed class GuideBuilder(ModelFolder model, Precision precision, Sampl
     };
 
     /// <summary>The guide of a run that knows nothing.</summary>
-    public Guide Empty => new(FamilyOf(model), (model.Transformer.PatchSize.Rows, model.Transformer.PatchSize.Columns));
+    public Guide Empty => new(FamilyOf(model), (model.Transformer.PatchSize.Rows, model.Transformer.PatchSize.Columns)) { SceneChannels = model.Transformer.SceneChannels };
 
     /// <summary>The guide for what is known, in float32.</summary>
     /// <param name="conditioning">What is known.</param>

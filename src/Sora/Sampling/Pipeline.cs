@@ -18,12 +18,17 @@ public sealed class Pipeline : IDisposable
     private readonly Dictionary<(string Prompt, string? Negative, int Length), TextRows> texts = [];
     private readonly Lazy<string> fingerprint;
 
+    /// <summary>A block VAE, small enough to stay for all windows of a video.</summary>
+    private readonly Lazy<FrameCodec> codec;
+
+
     /// <summary>Opens nothing yet.</summary>
     public Pipeline(ModelFolder model, Precision precision, Reporter reporter, CancellationToken cancel)
     {
         (this.model, this.precision, this.reporter, this.cancel) = (model, precision, reporter, cancel);
         experts = new Experts(model, precision, cancel);
         fingerprint = new Lazy<string>(model.VaeFingerprint);
+        codec = new Lazy<FrameCodec>(() => FrameCodec.Open(model, precision.Device));
         Defaults = ModelDefaults.Of(model);
     }
 
@@ -124,10 +129,11 @@ public sealed class Pipeline : IDisposable
         return Run(stripped, new Windows(this, unfinished.Settings), (unfinished.Guide, unfinished), options);
     }
 
-    /// <summary>Frees the transformer.</summary>
+    /// <summary>Frees the transformer, and the VAE that joins were looked at with.</summary>
     public void Dispose()
     {
         experts.Dispose();
+        if (codec.IsValueCreated) codec.Value.Dispose();
         foreach (var text in texts.Values)
         {
             text.Prompt.Dispose();
@@ -159,11 +165,13 @@ public sealed class Pipeline : IDisposable
     /// <summary>Takes a run in one piece as far as the options say.</summary>
     internal Unfinished Advance(Unfinished at, RunOptions options, Action<Unfinished>? after)
     {
-        var (settings, guide, state) = at;
+        var (settings, guide, _) = at;
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
         var sampler = settings.ChooseSampler(Defaults.Scheduler);
-        var (noiseShape, last) = (state.Latents.shape, LastCall(settings, schedule, sampler, options));
-        experts.RequireNumbers(settings, schedule.Timesteps.Take(last).Skip(state.Call));
+        var last = LastCall(settings, schedule, sampler, options);
+        experts.RequireNumbers(settings, schedule.Timesteps.Take(last).Skip(at.State.Call));
+        var state = WithScene(at, schedule);
+        var noiseShape = state.Latents.shape;
         using var cache = settings.Cache is { } threshold ? new StepCache(threshold, schedule.Calls, at.Cache) : null;
         Unfinished Now(SamplerState now) => at with
         {
@@ -184,6 +192,28 @@ public sealed class Pipeline : IDisposable
         if (cache is not null) reporter.Note(cache.Report(end.Call));
         // The cache's own tensors go with it.
         return Now(end) with { Cache = cache?.State is { } known ? known with { Input = known.Input.alias(), Answer = known.Answer.alias() } : null };
+    }
+
+    /// <summary>
+    /// The state of a run with what says what is where, where the model makes that and the state doesn't have it yet: noise at
+    /// the start of a schedule, and further on what the network reads from the latents, with as much noise as they have.
+    /// </summary>
+    private SamplerState WithScene(Unfinished at, Schedule schedule)
+    {
+        var (settings, guide, state) = at;
+        var (shape, video) = (state.Latents.shape, (long)model.Vae.ZDim);
+        if (guide.SceneChannels == 0 || shape[1] > video) return state;
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var noise = SeededNoise(settings, 0, [1, video + guide.SceneChannels, .. shape[2..]]).narrow(1, video, guide.SceneChannels);
+        var scene = noise;
+        if (state.Call > 0 && state.Call < schedule.Calls)
+        {
+            var level = new Level(state.Call, schedule.Sigmas[state.Call], schedule.Timesteps[state.Call]) { SceneSigma = 1 };
+            var velocity = experts.Denoiser(settings, guide, Text(settings))(cat([state.Latents, noise], 1), level);
+            scene = Samplers.Noised(noise - velocity.narrow(1, video, guide.SceneChannels), noise, level.Sigma);
+        }
+        return state with { Latents = cat([state.Latents, scene], 1).MoveToOuterDisposeScope() };
     }
 
     /// <summary>The video's latents once no more steps follow: what was made has the colours of what is known beside it.</summary>
@@ -226,8 +256,7 @@ public sealed class Pipeline : IDisposable
     private Tensor Matched(Tensor latents, Tensor mask)
     {
         if (!model.Vae.IsBlock) return Continuity.Match(new LatentColours(latents), mask);
-        using var codec = FrameCodec.Open(model, precision.Device);
-        return Continuity.Match(new VideoColours(codec, model.Vae, latents), mask);
+        return Continuity.Match(new VideoColours(codec.Value, model.Vae, latents), mask);
     }
 
     /// <summary>Normalised latents as clips hold them: what stays bit for bit as it was, and frames of stills as they are shown.</summary>
@@ -236,8 +265,8 @@ public sealed class Pipeline : IDisposable
         var raw = ToRaw(normalised);
         if (guide.Exact is { } exact) raw = Region.Keep(TensorIO.ToHost(exact.cpu()), raw, guide.Mask!);
         if (guide.Stills.Count == 0) return raw;
-        using var codec = FrameCodec.Open(model, precision.Device);
-        return TensorIO.ToHost(new Refinement(codec, cancel).Pin(TensorIO.ToTensor(raw), guide.Mask, guide.Stills));
+        using var vae = FrameCodec.Open(model, precision.Device);
+        return TensorIO.ToHost(new Refinement(vae, cancel).Pin(TensorIO.ToTensor(raw), guide.Mask, guide.Stills));
     }
 
     /// <summary>Windows come one after the other, what stops between them doesn't hold everything, and they are made of latents.</summary>

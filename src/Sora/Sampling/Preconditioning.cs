@@ -20,6 +20,12 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     /// <summary>Channels that tell of motion have nearly no variance in first frames.</summary>
     private const double Least = 1e-4;
 
+    /// <summary>Channels of scenes are nothing nearly everywhere: what is rare, as hidden objects are, mustn't seem smaller than it is.</summary>
+    private const double LeastOfScenes = 0.03;
+
+    /// <summary>The variances of the first channels, so many, and behind them those of further ones.</summary>
+    internal Preconditioning With(Preconditioning further, int channels) => new([.. First.Take(channels), .. further.First], [.. Later.Take(channels), .. further.Later]);
+
     /// <summary>The velocity noise - x0 = (x - x0) / s, [B, C, T, h, w]; finite at s = 0 too.</summary>
     /// <param name="output">F, as the network gives it, [B, C, T, h, w].</param>
     /// <param name="x">What the network was given, [B, C, T, h, w].</param>
@@ -40,10 +46,15 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
         : null;
 
     /// <summary>The variances of normalised latents <c>[N, C, T, h, w]</c>, T at least 2.</summary>
-    internal static Preconditioning Of(Tensor latents)
+    internal static Preconditioning Of(Tensor latents) => Of(latents, Least);
+
+    /// <summary>Those of scenes.</summary>
+    internal static Preconditioning OfScenes(Tensor scenes) => Of(scenes, LeastOfScenes);
+
+    private static Preconditioning Of(Tensor latents, double least)
     {
         using var scope = NewDisposeScope();
-        double[] Variance(Tensor part) => [.. part.to(ScalarType.Float64).transpose(0, 1).flatten(1).std(1).square().clamp_min(Least).data<double>()];
+        double[] Variance(Tensor part) => [.. part.to(ScalarType.Float64).transpose(0, 1).flatten(1).std(1).square().clamp_min(least).data<double>()];
         return new Preconditioning(Variance(latents.narrow(2, 0, 1)), Variance(latents.narrow(2, 1, latents.shape[2] - 1)));
     }
 }

@@ -6,7 +6,11 @@ namespace Sora.Sampling;
 /// <param name="Call">Index of the call in the whole run.</param>
 /// <param name="Sigma">Noise level of the latents.</param>
 /// <param name="Timestep">What the model is told.</param>
-public readonly record struct Level(int Call, float Sigma, float Timestep);
+public readonly record struct Level(int Call, float Sigma, float Timestep)
+{
+    /// <summary>Noise level of the scene's channels, where the model makes some.</summary>
+    public float SceneSigma { get; init; } = Sigma;
+}
 
 /// <summary>The model as a sampler sees it: the velocity (noise - x0) at latents [B, C, T, h, w] of a noise level.</summary>
 public delegate Tensor Denoiser(Tensor latents, Level level);

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sora.Models;
 using Sora.Models.Text;
 using Sora.Sampling;
@@ -38,60 +39,30 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
 internal sealed record GuidanceTeacher(TransformerParts Parts, double Guidance);
 
 /// <summary>
-/// Says from the tokens in the middle of a transformer what is where in the clip, as its source describes it. The network
-/// then has to settle early what its objects are, which shows little in the error of latents. That a network learns to draw
-/// many times faster when its middle has to know what is drawn is from Yu et al. 2024, "Representation alignment for
-/// generation"; there a pretrained encoder says it. It is left out of the finished model.
-/// </summary>
-internal sealed class SceneReader
-{
-    /// <summary>
-    /// Updates in which a new reader of a network that is trained further learns alone: what it misses at first, and that is
-    /// everything, would turn the network from what it knows.
-    /// </summary>
-    private const int UpdatesAlone = 250;
-
-    private readonly Linear inner, outer;
-
-    /// <param name="transformer">Sizes of the transformer.</param>
-    /// <param name="weights">The reader's own.</param>
-    /// <param name="descriptors">How many numbers a place is described by.</param>
-    /// <param name="share">What its error counts beside that of the latents.</param>
-    public SceneReader(WanTransformerConfig transformer, Weights weights, int descriptors, double share)
-    {
-        (Weights, Share, Block) = (weights, share, (transformer.NumLayers - 1) / 2);
-        inner = new(weights.Scope("proj_in"), transformer.Dim, transformer.Dim);
-        outer = new(weights.Scope("proj_out"), transformer.Dim, descriptors);
-    }
-
-    public Weights Weights { get; }
-
-    public double Share { get; }
-
-    /// <summary>The block whose tokens it reads.</summary>
-    public int Block { get; }
-
-    /// <summary>Whether the network is one that was trained before.</summary>
-    public bool ComesLater { get; init; }
-
-    /// <summary>What it reads in tokens <c>[B, L, dim]</c> in an update: <c>[B, L, descriptors]</c>.</summary>
-    public Tensor Read(Tensor tokens, long step) => Read(ComesLater && step < UpdatesAlone ? tokens.detach() : tokens);
-
-    private Tensor Read(Tensor tokens) => outer.Forward(nn.functional.silu(inner.Forward(nn.functional.layer_norm(tokens, [tokens.shape[^1]]))));
-}
-
-/// <summary>
 /// Training of text encoder and transformer by flow matching (Lipman et al. 2023; Liu et al. 2023): the network sees
 /// x = (1 - sigma) x0 + sigma noise and learns noise - x0, with sigma logit-normal (Esser et al. 2024). Known tokens
-/// of a random task are given as they are, at timestep 0, and do not count in the loss.
+/// of a random task are given as they are, at timestep 0, and do not count in the loss. A network with scene channels makes
+/// what the source says of its clips along with them, from noise of the same level, with nothing of it known: joint diffusion of
+/// a picture and what it means (Kouzelis et al. 2025, "Boosting generative image modeling via joint image-feature synthesis"),
+/// in which the meaning is settled first because its numbers are the larger ones.
 /// </summary>
 internal sealed class TransformerTask : TrainingTask
 {
+    private const ulong CaptionStream = 0x63_61_70_74;
     private const double CaptionDropout = 0.1, LaterStart = 0.12;
 
+    /// <summary>What the error of a scene counts beside that of the latents: its numbers are large to be settled first, not to be right first.</summary>
+    private const double SceneWeight = 0.6;
+
+    /// <summary>Part of the clips whose scene is covered whatever the noise of the latents: a clip that is to be changed begins so.</summary>
+    private const double SceneCovered = 0.1;
+
     // The first principal components of latents are four times as large as the mean channel, and neighbouring tokens say
-    // the same: where objects are is settled above sigma 0.85, which a third of the draws are for.
-    private const double SigmaMean = 1.2, SigmaDeviation = 1.2;
+    // the same: what is where is settled above sigma 0.85, which half of the draws are for, as half of the steps are.
+    private const double SigmaMean = 1.7, SigmaDeviation = 1.4;
+    /// <summary>Captions of which, beside each batch, the text encoder has to say what they speak of, and what its error counts.</summary>
+    private const int CaptionsRead = 32;
+    private const double CaptionShare = 1;
     private const int ValidationClips = 64, SampleClips = 8, SampleSteps = 12;
     private const double SampleGuidance = 4, SampleShift = 8;
 
@@ -128,9 +99,8 @@ internal sealed class TransformerTask : TrainingTask
         var rows = new long[BatchOf(set)];
         for (var i = 0; i < rows.Length; i++) rows[i] = random.Below(set.Seeds.Length);
         var batch = Draw(set, rows, ref random, CaptionDropout);
-        if (parts.Reader is not null) batch = batch with { Scenes = new(set.Shape, [.. rows.Select(row => set.Seeds[row])], (int)(set.Latents.shape[2] - batch.Clean.shape[2]), step) };
         count = Math.Min(count, rows.Length);
-        return [.. Enumerable.Range(0, count).Select(i => new Func<Tensor>(() => FlowLoss(batch, rows.Length * i / count, rows.Length * (i + 1) / count)))];
+        return [.. Enumerable.Range(0, count).Select(i => new Func<Tensor>(() => FlowLoss(batch with { Step = step }, rows.Length * i / count, rows.Length * (i + 1) / count).Sum()))];
     }
 
     public override (double Loss, string Detail) Validate()
@@ -139,7 +109,8 @@ internal sealed class TransformerTask : TrainingTask
         manual_seed(0);
         var random = new Rng(0);
         var rows = Enumerable.Range(0, Math.Min(ValidationClips, validation.Seeds.Length)).Select(i => (long)i).ToArray();
-        return (FlowLoss(Draw(validation, rows, ref random, dropout: 0), 0, rows.Length).ToDouble(), "");
+        var error = FlowLoss(Draw(validation, rows, ref random, dropout: 0), 0, rows.Length);
+        return (error.Video.ToDouble(), error.Scene is { } scene ? string.Create(CultureInfo.InvariantCulture, $" and {scene.ToDouble():F4} of scenes") : "");
     }
 
     /// <summary>Held-out captions as videos, a row each, and the captions in a text file beside the picture.</summary>
@@ -148,14 +119,15 @@ internal sealed class TransformerTask : TrainingTask
         using var scope = NewDisposeScope();
         manual_seed(0);
         var captions = validation.Seeds.Take(SampleClips).Select(seed => source.Caption(seed, validation.Shape, 0)).ToArray();
-        var noise = randn([captions.Length, .. validation.Latents.shape[1..]]);
+        var video = validation.Latents.shape[1];
+        var noise = randn([captions.Length, video + SceneChannels, .. validation.Latents.shape[2..]]);
         using var text = parts.Transformer.Embed(Context(parts, captions), parts.TextLength);
         using var none = parts.Transformer.Embed(Context(parts, [.. captions.Select(_ => "")]), parts.TextLength);
         Tensor Answer(TextContext context, Tensor latents, Level level)
         {
             var output = parts.Transformer.Forward(new TransformerInput
             {
-                HiddenStates = latents,
+                HiddenStates = SceneChannels == 0 ? latents : cat([latents, full_like(latents.narrow(1, 0, 1), level.Sigma)], 1),
                 Timestep = full([captions.Length], level.Timestep),
                 Context = context,
             });
@@ -167,11 +139,11 @@ internal sealed class TransformerTask : TrainingTask
             (latents, level) =>
             {
                 var with = Answer(text, latents, level);
-                return parts.Teacher is not null ? with : Samplers.Guided(Answer(none, latents, level), with, SampleGuidance);
+                return parts.Teacher is not null ? with : Samplers.Guided(Answer(none, latents, level), with, SampleGuidance, SceneChannels);
             },
             _ => throw new InvalidOperationException("Euler draws no noise"));
         var end = run.Run(new SamplerState(0, noise), SampleSteps);
-        SampleSheet.Write(path, parts.Vae.Decode(parts.Vae.Denormalise(end.Latents)));
+        SampleSheet.Write(path, parts.Vae.Decode(parts.Vae.Denormalise(end.Latents.narrow(1, 0, video))));
         File.WriteAllLines(Path.ChangeExtension(path, ".txt"), captions);
     }
 
@@ -197,6 +169,8 @@ internal sealed class TransformerTask : TrainingTask
         var mask = tensor(padded.SelectMany(p => p.Mask.Select(m => (long)m)).ToArray(), [captions.Count, parts.TextLength]);
         return parts.Text.Forward(ids, mask) * mask.unsqueeze(-1).to(ScalarType.Float32);
     }
+
+    private int SceneChannels => parts.Transformer.Config.SceneChannels;
 
     private static Tensor Spread(Tensor grid, (int Frames, int Rows, int Columns) patch) =>
         grid.repeat_interleave(patch.Frames, 2).repeat_interleave(patch.Rows, 3).repeat_interleave(patch.Columns, 4);
@@ -230,7 +204,7 @@ internal sealed class TransformerTask : TrainingTask
         // Known and unknown are a matter of tokens: the grid of patches.
         var patch = parts.Transformer.Config.PatchSize;
         var (batch, frames, height, width) = (rows.Length, (int)clean.shape[2] / patch.Frames, (int)clean.shape[3] / patch.Rows, (int)clean.shape[4] / patch.Columns);
-        var (captions, known, sigma) = (new Func<string>[batch], new float[batch * frames * height * width], new float[batch]);
+        var (captions, known, sigma, sceneSigma) = (new Func<string>[batch], new float[batch * frames * height * width], new float[batch], new float[batch]);
         for (var i = 0; i < batch; i++)
         {
             var (seed, variant) = (set.Seeds[rows[i]], random.NextBits());
@@ -238,46 +212,83 @@ internal sealed class TransformerTask : TrainingTask
             var task = later > 0 ? KnownTask.Prefix : KnownMasks.DrawTask(ref random, frames);
             KnownMasks.Draw(ref random, task, frames, height, width).CopyTo(known, i * frames * height * width);
             sigma[i] = (float)(1 / (1 + Math.Exp(-(SigmaMean + (SigmaDeviation * random.Normal())))));
+            sceneSigma[i] = SceneChannels > 0 && (source.Descriptors == 0 || random.Uniform() < SceneCovered) ? 1 : sigma[i];
         }
-        return new FlowBatch(clean, randn_like(clean), 1 - tensor(known, [batch, 1, frames, height, width]), tensor(sigma, [batch, 1, 1, 1, 1]), captions);
+        var shape = clean.shape;
+        return new FlowBatch(clean, randn([batch, shape[1] + SceneChannels, .. shape[2..]]), 1 - tensor(known, [batch, 1, frames, height, width]), captions)
+        {
+            Sigma = tensor(sigma, [batch, 1, 1, 1, 1]),
+            SceneSigma = tensor(sceneSigma, [batch, 1, 1, 1, 1]),
+            Scenes = source.Descriptors > 0 ? new(set.Shape, [.. rows.Select(row => set.Seeds[row])], later) : null,
+        };
     }
 
     /// <summary>The share in a batch's loss of its clips <paramref name="from"/> to <paramref name="to"/> - 1.</summary>
-    private Tensor FlowLoss(FlowBatch batch, int from, int to)
+    private FlowError FlowLoss(FlowBatch batch, int from, int to)
     {
         Tensor Own(Tensor whole) => whole.narrow(0, from, to - from);
         var patch = parts.Transformer.Config.PatchSize;
         var (clean, noise) = (Own(batch.Clean), Own(batch.Noise));
         var tokenLevel = Own(batch.Sigma) * Own(batch.Unknown);                           // sigma of each token, 0 where known
         var unknown = Spread(Own(batch.Unknown), patch);                                  // [B, 1, T, h, w]
-        var level = Spread(tokenLevel, patch);
+        var (level, video) = (Spread(tokenLevel, patch), clean.shape[1]);
+        var isRead = parts.Reader is not null && batch.Step is not null;
+        var described = batch.Scenes is { } scenes && (isRead || SceneChannels > 0) ? Described(scenes, from, to, clean) : null;
+        if (SceneChannels > 0)
+        {
+            clean = cat([clean, described ?? zeros_like(noise.narrow(1, video, SceneChannels))], 1);
+            level = cat([level.expand(-1, video, -1, -1, -1), Own(batch.SceneSigma).expand([to - from, SceneChannels, .. noise.shape[2..]])], 1);
+        }
         var noised = clean + (level * (noise - clean));
+        var hidden = SceneChannels == 0 ? noised : cat([noised, level.narrow(1, video, 1)], 1);
         var captions = batch.Captions[from..to].Select(c => c()).ToArray();
         var times = new TokenTimes(Own(batch.Sigma), Own(batch.Unknown));
         Tensor? misread = null;
         void Read(int block, Tensor tokens)
         {
-            if (batch.Scenes is null || block != parts.Reader!.Block) return;
+            if (!isRead || described is null || block != parts.Reader!.Block) return;
             using var scope = NewDisposeScope();
+            var rows = nn.functional.avg_pool3d(described, [patch.Frames, patch.Rows, patch.Columns]).flatten(2).transpose(1, 2);
             // Each clip counts by its tokens, as in the other part of the loss.
-            misread = ((parts.Reader.Read(tokens, batch.Scenes.Step) - Described(batch.Scenes, from, to, clean)).square().sum() * (parts.Reader.Share / (batch.Sigma.shape[0] * tokens.shape[1]))).DetachFromDisposeScope();
+            misread = ((parts.Reader.Read(tokens, batch.Step!.Value) - rows).square().sum() * (parts.Reader.Share / (batch.Sigma.shape[0] * tokens.shape[1]))).DetachFromDisposeScope();
         }
-        var output = Velocity(Forward(parts, noised, times, captions, Read), noised, level);
-        var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, noised, times, captions), noised, level) : noise - clean;
-        var elements = batch.Unknown.sum() * (patch.Frames * patch.Rows * patch.Columns * clean.shape[1]);
-        var loss = ((output - target).square() * unknown).sum() / elements;
-        using (misread) return misread is null ? loss : loss + misread;
+        var output = Velocity(Forward(parts, hidden, times, captions, Read), noised, level);
+        var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, hidden, times, captions), noised, level) : noise - clean;
+        var missed = (output - target).square();
+        var elements = patch.Frames * patch.Rows * patch.Columns * video;
+        if (isRead && parts.Reader!.ReadsText && batch.Scenes is not null)
+        {
+            var text = Misread(batch.Scenes.Shape, batch.Step!.Value, CaptionsRead * from / batch.Captions.Length, CaptionsRead * to / batch.Captions.Length);
+            misread = misread is null ? text : misread + text;
+        }
+        var error = new FlowError((missed.narrow(1, 0, video) * unknown).sum() / (batch.Unknown.sum() * elements), null, misread);
+        return SceneChannels == 0 || described is null ? error : error with { Scene = missed.narrow(1, video, SceneChannels).sum() / (batch.Unknown.numel() * elements) };
     }
 
-    /// <summary>What is where in clips of a batch, a row for each token: <c>[B, L, descriptors]</c>.</summary>
+    /// <summary>
+    /// The error of saying from a caption's marks what it speaks of, the part of captions <paramref name="from"/> to
+    /// <paramref name="to"/> - 1. They are none of the batch's: more of them cost next to nothing.
+    /// </summary>
+    private Tensor Misread(ClipShape shape, long step, int from, int to)
+    {
+        var (count, things, numbers) = (to - from, source.Marks.Count, source.ThingDescriptors);
+        var (captions, wanted) = (new string[count], new float[count * things * numbers]);
+        for (var i = 0; i < count; i++)
+        {
+            var random = new Rng(parts.Seed ^ CaptionStream, ((ulong)step * CaptionsRead) + (ulong)(from + i));
+            var seed = random.NextBits();
+            captions[i] = source.Caption(seed, shape, random.NextBits());
+            source.DescribeThings(seed, shape, wanted.AsSpan(i * things * numbers, things * numbers));
+        }
+        var read = parts.Reader!.ReadText(Context(parts, captions).narrow(1, 0, things));
+        return (read - tensor(wanted, [count, things, numbers])).square().sum() * (CaptionShare / (CaptionsRead * things));
+    }
+
+    /// <summary>What is where in clips of a batch, <c>[B, descriptors, T, h, w]</c>.</summary>
     private Tensor Described(FlowScenes scenes, int from, int to, Tensor clean)
     {
-        var patch = parts.Transformer.Config.PatchSize;
-        var (grid, channels) = (new LatentGrid((int)clean.shape[2] + scenes.Later, (int)clean.shape[3], (int)clean.shape[4]), source.Descriptors);
-        var (size, all) = (channels * grid.Places, new float[(to - from) * channels * grid.Places]);
-        for (var i = from; i < to; i++) source.Describe(scenes.Seeds[i], scenes.Shape, grid, all.AsSpan((i - from) * size, size));
-        var places = tensor(all, [to - from, channels, grid.Frames, grid.Rows, grid.Columns]).narrow(2, scenes.Later, clean.shape[2]);
-        return nn.functional.avg_pool3d(places, [patch.Frames, patch.Rows, patch.Columns]).flatten(2).transpose(1, 2);
+        var grid = new LatentGrid((int)clean.shape[2] + scenes.Later, (int)clean.shape[3], (int)clean.shape[4]);
+        return source.DescribeAll(scenes.Seeds.AsSpan(from, to - from), scenes.Shape, grid).narrow(2, scenes.Later, clean.shape[2]);
     }
 
     private Tensor Velocity(Tensor output, Tensor x, Tensor sigma) => parts.Preconditioning?.Velocity(output, x, sigma) ?? output;
@@ -301,7 +312,7 @@ internal sealed class TransformerTask : TrainingTask
         using var noGrad = no_grad();
         var without = Forward(teacher.Parts, noised, times, [.. captions.Select(_ => "")]);
         var with = Forward(teacher.Parts, noised, times, captions);
-        return Samplers.Guided(without, with, teacher.Guidance);
+        return Samplers.Guided(without, with, teacher.Guidance, SceneChannels);
     }
 
     /// <summary>The timesteps of a batch, those of its clips and the 0 of what is known, and which of them each token has.</summary>
@@ -315,12 +326,33 @@ internal sealed class TransformerTask : TrainingTask
     }
 
     /// <summary>A batch as it was drawn: latents <c>[B, C, T, h, w]</c>, tokens <c>[B, 1, T', h', w']</c>, captions when they are asked for.</summary>
-    private sealed record FlowBatch(Tensor Clean, Tensor Noise, Tensor Unknown, Tensor Sigma, Func<string>[] Captions)
+    private sealed record FlowBatch(Tensor Clean, Tensor Noise, Tensor Unknown, Func<string>[] Captions)
     {
-        /// <summary>Where what the clips show is known from, if that is to be learned.</summary>
+        /// <summary>Noise level of each clip's latents, <c>[B, 1, 1, 1, 1]</c>.</summary>
+        public required Tensor Sigma { get; init; }
+
+        /// <summary>Noise level of what each clip shows, <c>[B, 1, 1, 1, 1]</c>.</summary>
+        public required Tensor SceneSigma { get; init; }
+
+        /// <summary>Where what the clips show is known from; null: nobody knows.</summary>
         public FlowScenes? Scenes { get; init; }
+
+        /// <summary>The update that it is for; null: none.</summary>
+        public long? Step { get; init; }
     }
 
-    /// <summary>Shape and seeds of a batch's whole clips, how many latent frames of theirs come before it, and the update it is for.</summary>
-    private sealed record FlowScenes(ClipShape Shape, ulong[] Seeds, int Later, long Step);
+    /// <summary>Shape and seeds of a batch's whole clips, and how many latent frames of theirs come before it.</summary>
+    private sealed record FlowScenes(ClipShape Shape, ulong[] Seeds, int Later);
+
+    /// <summary>Squared errors of a batch: of its latents, of what it shows, and of what its network says in the middle that it shows.</summary>
+    private sealed record FlowError(Tensor Video, Tensor? Scene, Tensor? Misread)
+    {
+        /// <summary>What is to become small; the parts go.</summary>
+        public Tensor Sum()
+        {
+            using var misread = Misread;
+            var sum = Scene is null ? Video : Video + (Scene * SceneWeight);
+            return misread is null ? sum : sum + misread;
+        }
+    }
 }

@@ -24,7 +24,7 @@ public static class TransformerTrainer
         var validation = LatentCache.Open(Path.Combine(start.Cache, "validation"),
             latents with { Shape = data.Shapes[0].Shape, Count = 64, Seed = ~options.Seed }, reporter, cancellation);
 
-        var parts = Parts(data, options, start, vae, validation.Latents);
+        var parts = Parts(data, options, start, vae, validation);
         void Save(string folder)
         {
             ModelParts.WriteConfig(folder, "transformer", parts.Transformer.Config.ToJson());
@@ -43,8 +43,12 @@ public static class TransformerTrainer
     /// <summary>A new reader where the source says what its clips show; a teacher's student learns from the teacher alone.</summary>
     private static SceneReader? Reader(TrainingData data, TrainingOptions options, TransformerStart start, TransformerParts parts) =>
         start.Reading > 0 && start.Guidance is null && data.Source.Descriptors > 0
-            ? new SceneReader(parts.Transformer.Config, Weights.Initialise((long)options.Seed + 2), data.Source.Descriptors, start.Reading) { ComesLater = start.Folder is not null }
+            ? new SceneReader(parts.Transformer.Config, Weights.Initialise((long)options.Seed + 2), data.Source.Descriptors, start.Reading, IsMarked(parts.Tokenizer, data.Source) ? data.Source.ThingDescriptors : 0) { ComesLater = start.Folder is not null }
             : null;
+
+    /// <summary>Whether texts begin with the marks of what a source's captions speak of.</summary>
+    private static bool IsMarked(Tokenizer tokenizer, ClipSource source) =>
+        source.Marks.Count > 0 && tokenizer.Tokens(tokenizer.Encode("")).Take(source.Marks.Count).SequenceEqual(source.Marks);
 
     private static string Fingerprint(string vaeFolder, CausalVaeConfig config)
     {
@@ -52,7 +56,7 @@ public static class TransformerTrainer
         return Checkpoint.Fingerprint(weights, config.ToJson().ToJsonString());
     }
 
-    private static TransformerParts Parts(TrainingData data, TrainingOptions options, TransformerStart start, CausalVae vae, Tensor sample)
+    private static TransformerParts Parts(TrainingData data, TrainingOptions options, TransformerStart start, CausalVae vae, LatentSet sample)
     {
         var from = start.Folder;
         var tokenizerFolder = Path.Combine(options.Folder, "tokenizer");
@@ -65,20 +69,45 @@ public static class TransformerTrainer
         {
             ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(WordTokenizer.Write(tokenizerFolder, data.Source.Words)));
         }
+        if (start.Scenes && !IsMarked(Tokenizer.Load(tokenizerFolder), data.Source))
+        {
+            var config = ConfigFile.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
+            var vocabulary = WordTokenizer.Write(tokenizerFolder, data.Source.Words, data.Source.Marks);
+            if (from is not null && vocabulary != config.Size("vocab_size") + data.Source.Marks.Count)
+                throw SoraException.Failed($"{from} knows other words than these clips' captions have", "train one from the start");
+            ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(vocabulary));
+        }
         var tokenizer = Tokenizer.Load(tokenizerFolder);
         var transformerConfig = from is null ? MiniPreset.Transformer : WanTransformerConfig.Read(Path.Combine(from, "transformer", "config.json"));
+        var preconditioning = from is null ? Preconditioning.Of(sample.Latents) : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json")));
+        var descriptors = data.Source.Descriptors;
+        if (transformerConfig.SceneChannels != 0 && descriptors != 0 && transformerConfig.SceneChannels != descriptors)
+            throw SoraException.Failed($"{from} makes scenes of {transformerConfig.SceneChannels} channels, and these clips are described by {descriptors}", "train one from the start");
+        if (start.Scenes)
+        {
+            if (descriptors == 0) throw SoraException.Usage("nobody knows what these clips show", "leave --scenes out, or learn from --world alone");
+            transformerConfig = transformerConfig with
+            {
+                SceneChannels = descriptors,
+                InChannels = transformerConfig.LatentChannels + descriptors + 1,
+                OutChannels = transformerConfig.LatentChannels + descriptors,
+            };
+            var shape = sample.Latents.shape;
+            using var scenes = data.Source.DescribeAll(sample.Seeds, sample.Shape, new LatentGrid((int)shape[2], (int)shape[3], (int)shape[4]));
+            preconditioning = preconditioning?.With(Preconditioning.OfScenes(scenes), transformerConfig.LatentChannels);
+        }
         var textConfig = T5Config.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
-        TransformerParts Of(Weights transformer, Weights text) => new(new WanTransformer(transformerConfig, transformer), transformer, new T5Encoder(textConfig, text), text)
+        TransformerParts Of(Weights transformer, Weights text) => new(new WanTransformer(transformerConfig, transformer) { Products = options.Mixed ? bfloat16 : null }, transformer, new T5Encoder(textConfig, text), text)
         {
             Vae = vae,
             Tokenizer = tokenizer,
             TextLength = MiniPreset.TextLength,
-            Preconditioning = from is null ? Preconditioning.Of(sample) : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json"))),
+            Preconditioning = preconditioning,
             Seed = options.Seed,
         };
         TransformerParts Opened(string folder, bool trainable)
         {
-            var how = new WeightsOptions { Trainable = trainable, DType = float32 };
+            var how = new WeightsOptions { Trainable = trainable, DType = float32, Widened = start.Scenes };
             return Of(Weights.Open(Path.Combine(folder, "transformer"), how), Weights.Open(Path.Combine(folder, "text_encoder"), how));
         }
         if (from is null) return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));
@@ -103,6 +132,12 @@ public sealed record TransformerStart(string Cache, int TokensPerStep)
     /// from latents alone, as it does from clips whose scene nobody knows.
     /// </summary>
     public double Reading { get; init; }
+
+    /// <summary>
+    /// Make what the clips show along with their latents: a network that is trained further, and that doesn't do so yet, is
+    /// given the channels.
+    /// </summary>
+    public bool Scenes { get; init; }
 
     /// <summary>The model folder whose VAE encodes; null: the folder that is trained.</summary>
     public string? VaeFolder { get; init; }

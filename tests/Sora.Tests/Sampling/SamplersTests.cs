@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Sora.Models;
 using Sora.Sampling;
+using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -28,6 +29,22 @@ public class SamplersTests
             else Assert.True(ReferenceRun.Flag(golden.Params, "drop_last") && state.Latents.isfinite().all().item<bool>());
         });
         Assert.Equal(run.Schedule.Calls - start.Call, calls);
+    }
+
+    [Fact]
+    public void Guidance_leads_a_scene_and_the_latents_by_the_root_of_it()
+    {
+        using var scope = NewDisposeScope();
+        manual_seed(5);
+        var (without, with) = (randn([2, 5, 1, 2, 2]), randn([2, 5, 1, 2, 2]));
+        var (plain, scene) = (Samplers.Guided(without, with, 4), Samplers.Guided(without, with, 4, scene: 2));
+        for (var channel = 0; channel < 5; channel++)
+        {
+            double At(Tensor values) => values[1, channel, 0, 1, 0].ToDouble();
+            double Expected(double scale) => At(without) + ((At(with) - At(without)) * scale);
+            Assert.Equal(Expected(4), At(plain), 1e-4);
+            Assert.Equal(Expected(channel < 3 ? 2 : 4), At(scene), 1e-4);
+        }
     }
 
     /// <summary>The same runs with the sampler and the table that the reference's <c>scheduler_config.json</c> asks for.</summary>

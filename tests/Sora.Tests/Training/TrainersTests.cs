@@ -45,10 +45,12 @@ public sealed class TrainersTests : IDisposable
         Assert.Contains("another vae", error.Message);
     }
 
-    [Fact]
-    public void TheThreadsThatShareABatchDoNotChangeTheStep()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TheThreadsThatShareABatchDoNotChangeTheStep(bool scenes)
     {
-        var start = Untrained() with { Reading = 0.5 };
+        var start = Untrained() with { Reading = 0.5, Scenes = scenes };
         double[] Losses(int threads)
         {
             var model = Path.Combine(folder, $"{threads}");
@@ -66,14 +68,15 @@ public sealed class TrainersTests : IDisposable
         string Model(double reading) => Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"reading-{reading}"));
         double[] Losses(double reading, long steps)
         {
-            TransformerTrainer.Train(Clips("32x32x5", 12), Options(Model(reading), steps) with { Threads = 1 }, start with { Reading = reading }, Reporter.Silent, CancellationToken.None);
+            var options = Options(Model(reading), steps) with { Threads = 1, Optimizer = new OptimizerOptions(5e-3, 5e-3) };
+            TransformerTrainer.Train(Clips("32x32x5", 12), options, start with { Reading = reading }, Reporter.Silent, CancellationToken.None);
             return [.. File.ReadLines(Path.Combine(Model(reading), "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture))];
         }
         var (none, half, whole) = (Losses(0, 20), Losses(0.5, 1)[0], Losses(1, 20));
         Assert.InRange((whole[0] - none[0]) / (half - none[0]), 1.999, 2.001);
         // The same clips, noise and captions: what is left between the losses is what is still misread.
         var misread = whole.Zip(none, (with, without) => with - without).ToArray();
-        Assert.InRange(misread[^5..].Average() / misread[..5].Average(), 0, 0.8);
+        Assert.InRange(misread[^5..].Average() / misread[..5].Average(), 0, 0.9);
         var names = Directory.GetFiles(Model(1), "*.safetensors", SearchOption.AllDirectories).Where(f => !f.Contains("training")).SelectMany(f =>
         {
             using var file = SafeTensorsFile.Open(f);

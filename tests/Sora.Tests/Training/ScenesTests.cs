@@ -1,0 +1,201 @@
+using System.Globalization;
+using Sora.Clips;
+using Sora.Models;
+using Sora.Models.Text;
+using Sora.Sampling;
+using Sora.Training;
+using Sora.World;
+using TextRows = Sora.Sampling.TextRows;
+using TorchSharp;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Sora.Tests.Training;
+
+/// <summary>A model that makes what is where along with its latents: how it begins, and how it is sampled.</summary>
+[Collection(nameof(Alone))]
+public sealed class ScenesTests : IDisposable
+{
+    private static readonly ClipShape Shape = ClipShape.Parse("32x32x5");
+    private readonly string folder = Directory.CreateTempSubdirectory("sora-scenes-").FullName;
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    /// <summary>Until it learns, a network that is given scenes answers as it did; every part of its errors then becomes smaller.</summary>
+    [Fact]
+    public void AModelIsGivenScenesAndLearnsThem()
+    {
+        using var scope = NewDisposeScope();
+        var (plain, first, trained) = (Model("plain", scenes: false, 1), Path.Combine(folder, "first"), Path.Combine(folder, "trained"));
+        Train(first, new() { Folder = plain, Scenes = true }, 1, rate: 0);
+        var (before, after) = (ModelFolder.Open(plain), ModelFolder.Open(first));
+        after.Check();
+        Assert.Equal((0, SceneMap.Channels), (before.Transformer.SceneChannels, after.Transformer.SceneChannels));
+        Assert.Equal(96 + SceneMap.Channels, after.Preconditioning!.Later.Count);
+        Assert.Equal(before.Preconditioning!.First, after.Preconditioning.First.Take(96));
+        Assert.All(after.Preconditioning.First.Skip(96), variance => Assert.InRange(variance, 0.03, 30));
+
+        // The text encoder gets marks of what a caption speaks of, and knows its words as before.
+        var (words, marked) = (Tokenizer.Load(before.Part("tokenizer")), Tokenizer.Load(after.Part("tokenizer")));
+        Assert.Equal([.. new WorldSource().Marks, .. words.Tokens(words.Encode("a red ball"))], marked.Tokens(marked.Encode("a red ball")));
+        Assert.Equal(words.Count + 3, marked.Count);
+        Tensor Embeddings(ModelFolder model)
+        {
+            var weights = Weights.From(model.OpenWeights("text_encoder"), new WeightsOptions { DType = float32 });
+            var config = T5Config.From(model.Config("text_encoder"));
+            return weights.Get("shared.weight", Init.Zeros, config.VocabSize, config.DModel);
+        }
+        Assert.Equal(0, (Embeddings(after).narrow(0, 0, words.Count) - Embeddings(before)).abs().max().ToDouble());
+
+        var (latents, text) = (randn([1, 96, 2, 2, 2]), randn([1, 5, before.Transformer.TextDim]));
+        Tensor Answer(ModelFolder model, Tensor input)
+        {
+            using var noGradient = no_grad();
+            var weights = Weights.From(model.OpenWeights("transformer"), new WeightsOptions { DType = float32 });
+            return new WanTransformer(model.Transformer, weights).Forward(new TransformerInput { HiddenStates = input, Timestep = full([1], 600f), Text = text, TextLength = 8 });
+        }
+        var scene = randn([1, SceneMap.Channels + 1, 2, 2, 2]);
+        var (old, widened) = (Answer(before, latents), Answer(after, cat([latents, scene], 1)));
+        Assert.InRange(((widened.narrow(1, 0, 96) - old).norm() / old.norm()).ToDouble(), 0, 1e-6);
+        Assert.Equal(0, widened.narrow(1, 96, SceneMap.Channels).abs().max().ToDouble());
+
+        Train(trained, new() { Folder = first }, 30, rate: 2e-3);
+        var losses = File.ReadLines(Path.Combine(trained, "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture)).ToArray();
+        Assert.InRange(losses[^5..].Average() / losses[..5].Average(), 0, 0.95);
+        Assert.True(Answer(ModelFolder.Open(trained), cat([latents, scene], 1)).narrow(1, 96, SceneMap.Channels).abs().max().ToDouble() > 0);
+
+        // Nobody knows what is where in clips of a folder.
+        var fault = Assert.Throws<SoraException>(() => TransformerTrainer.Train(new(new Unlabelled(), [(Shape, 2)]), Options(Path.Combine(folder, "other"), 1, 0),
+            new TransformerStart(Path.Combine(folder, "other-latents"), 16) { VaeFolder = Path.Combine(folder, "vae"), Scenes = true }, Reporter.Silent, CancellationToken.None));
+        Assert.Equal(ErrorKind.Usage, fault.Kind);
+    }
+
+    [Fact]
+    public void AClipOfAModelWithScenesHoldsItsLatentsAlone()
+    {
+        var model = ModelFolder.Open(Model("model", scenes: true, 2));
+        var settings = Settings(model) with { Steps = 4 };
+        using var pipeline = new Pipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
+        var whole = pipeline.Generate(settings, Conditioning.Nothing);
+        Assert.Equal([1, 96, 2, 2, 2], whole.FinishedLatents.Shape);
+        // The scene's noise is the seed's, whatever the latents begin as.
+        var noise = new HostTensor(DType.F32, [1, 96, 2, 2, 2], Bytes(Noise.Normal((ulong)settings.Seed, 0, (96, 2, 2, 2))));
+        Assert.Equal(whole.FinishedLatents.Data, pipeline.Generate(settings, Conditioning.Nothing, noise).FinishedLatents.Data);
+        var stopped = pipeline.Generate(settings, Conditioning.Nothing, null, new RunOptions { Until = 2 });
+        Assert.Equal([1, 96 + SceneMap.Channels, 2, 2, 2], stopped.Tensors["noise_latents"].Shape);
+        Assert.Equal([1, 96, 2, 2, 2], stopped.Tensors["noise_estimate"].Shape);
+        Assert.Equal(whole.FinishedLatents.Data, pipeline.Resume(stopped).FinishedLatents.Data);
+    }
+
+    /// <summary>
+    /// A clip that is to be changed has latents and no scene: the network reads that from them, from noise, as at level 1. The
+    /// first Euler step, computed here in float64 from the network's answers alone.
+    /// </summary>
+    [Fact]
+    public void TheSceneOfAClipThatIsChangedIsReadFromIt()
+    {
+        using var scope = NewDisposeScope();
+        var model = ModelFolder.Open(Model("model", scenes: true, 2));
+        using var noGradient = no_grad();
+        var settings = Settings(model) with { Steps = 4, Sampler = "euler", Strength = 0.5, Guidance = 1 };
+        using var pipeline = new Pipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
+        var known = randn([1, 96, 2, 2, 2]);
+        float[]? after = null;
+        pipeline.Generate(settings, new Conditioning { Known = known }, null, new RunOptions { Checkpoint = now => after ??= now.Tensors["noise_latents"].ToFloats() });
+
+        var schedule = settings.MakeSchedule(pipeline.Defaults.Scheduler);
+        var first = schedule.FirstCall(0.5, 1);
+        var (sigma, next) = (schedule.Sigmas[first], schedule.Sigmas[first + 1]);
+        Assert.InRange(sigma, 0.1, 0.99);
+        var noise = tensor(Noise.Normal((ulong)settings.Seed, 0, (96 + SceneMap.Channels, 2, 2, 2)), [1, 96 + SceneMap.Channels, 2, 2, 2]);
+        var latents = Samplers.Noised(known, noise.narrow(1, 0, 96), sigma);
+        using var weights = Weights.From(model.OpenWeights("transformer"), new WeightsOptions { DType = float32 });
+        var transformer = new WanTransformer(model.Transformer, weights);
+        var text = TextRows.Encode(model, settings, new Precision(CPU, float32), Reporter.Silent);
+        float[] Answer(Tensor state, float level) => transformer.Forward(new TransformerInput
+        {
+            HiddenStates = cat([state, full([1, 1, 2, 2, 2], level)], 1), Timestep = full([1], schedule.Timesteps[first]), Text = text.Prompt, TextLength = text.Length,
+        }).contiguous().data<float>().ToArray();
+        double Variance(int i) => (i / 4 % 2 == 0 ? model.Preconditioning!.First : model.Preconditioning!.Later)[i / 8];
+
+        var start = cat([latents, noise.narrow(1, 96, SceneMap.Channels)], 1).contiguous().data<float>().ToArray();
+        var read = Answer(tensor(start, noise.shape), 1);
+        for (var i = 96 * 8; i < start.Length; i++) start[i] = (float)(((1 - (double)sigma) * Math.Sqrt(Variance(i)) * read[i]) + (sigma * (double)start[i]));
+        var output = Answer(tensor(start, noise.shape), sigma);
+        var expected = start.Select((x, i) =>
+        {
+            var (s, v) = ((double)sigma, Variance(i));
+            var total = ((1 - s) * (1 - s) * v) + (s * s);
+            var clean = ((1 - s) * v * x / total) + (s * Math.Sqrt(v / total) * output[i]);
+            return (float)(x + ((next - s) * (x - clean) / s));
+        }).ToArray();
+        Assert.InRange(GoldenCase.RelativeError(after!, expected), 0, 1e-5);
+    }
+
+    /// <summary>A keyframe is held in the latents; what is there goes on being made.</summary>
+    [Fact]
+    public void HintsHoldLatentsAndNotScenes()
+    {
+        using var scope = NewDisposeScope();
+        var (state, velocity, known) = (randn([1, 5, 2, 1, 1]), randn([1, 5, 2, 1, 1]), randn([1, 3, 2, 1, 1]));
+        var hints = zeros([1, 1, 2, 1, 1]);
+        hints.narrow(2, 1, 1).fill_(1);
+        var guide = new Guide(Family.TokenTimesteps, (1, 1)) { Known = known, Mask = zeros_like(hints), Hints = hints, SceneChannels = 2 };
+        var level = new Level(0, 0.8f, 800);
+        var (answer, input) = (guide.Answer(velocity, state, level), guide.Input(state, level with { SceneSigma = 1 }).HiddenStates);
+        for (var channel = 0; channel < 5; channel++)
+        {
+            var held = channel < 3;
+            var expected = held ? (state[0, channel, 1, 0, 0].ToSingle() - known[0, channel, 1, 0, 0].ToSingle()) / 0.8f : velocity[0, channel, 1, 0, 0].ToSingle();
+            Assert.Equal(expected, answer[0, channel, 1, 0, 0].ToSingle(), 1e-5f);
+            Assert.Equal(velocity[0, channel, 0, 0, 0].ToSingle(), answer[0, channel, 0, 0, 0].ToSingle());
+            Assert.Equal((held ? known : state)[0, channel, 1, 0, 0].ToSingle(), input[0, channel, 1, 0, 0].ToSingle());
+        }
+        Assert.Equal(6, input.shape[1]);
+        Assert.Equal(1, input[0, 5, 0, 0, 0].ToSingle());
+        Assert.Equal([1, 3, 2, 1, 1], guide.Finish(state).shape);
+    }
+
+    private static SamplingSettings Settings(ModelFolder model) =>
+        ModelDefaults.Of(model).Settings with { Prompt = "a red ball", Width = 32, Height = 32, Frames = 5, Seed = 7 };
+
+    private static byte[] Bytes(float[] values)
+    {
+        var bytes = new byte[values.Length * sizeof(float)];
+        Buffer.BlockCopy(values, 0, bytes, 0, bytes.Length);
+        return bytes;
+    }
+
+    private string Model(string name, bool scenes, long steps)
+    {
+        var vae = Path.Combine(folder, "vae");
+        if (!Directory.Exists(vae)) VaeTrainer.Train(new(new WorldSource(), [(Shape, 2)]), Options(vae, 1, 1e-3), new VaeStart { FitClips = 32 }, Reporter.Silent, CancellationToken.None);
+        var model = Path.Combine(folder, name);
+        Train(model, new() { Scenes = scenes }, steps, rate: 1e-3);
+        return model;
+    }
+
+    private sealed record Start
+    {
+        public string? Folder { get; init; }
+
+        public bool Scenes { get; init; }
+    }
+
+    private void Train(string model, Start start, long steps, double rate) =>
+        TransformerTrainer.Train(new(new WorldSource(), [(Shape, 12)]), Options(model, steps, rate),
+            new TransformerStart(Path.Combine(folder, "latents"), TokensPerStep: 48) { VaeFolder = Path.Combine(folder, "vae"), Folder = start.Folder, Scenes = start.Scenes },
+            Reporter.Silent, CancellationToken.None);
+
+    private static TrainingOptions Options(string folder, long steps, double rate) =>
+        new(folder, steps, new OptimizerOptions(rate, rate)) { ValidateEvery = 100, SampleEvery = 100, CheckpointEvery = 100, Threads = 1 };
+
+    private sealed class Unlabelled : ClipSource
+    {
+        public override IEnumerable<string> Words => ["thing"];
+
+        public override void Draw(ulong seed, ClipShape shape, Span<byte> rgb) => rgb.Fill((byte)seed);
+
+        public override string Caption(ulong seed, ClipShape shape, ulong variant) => "thing";
+    }
+}
