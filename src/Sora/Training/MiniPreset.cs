@@ -14,7 +14,7 @@ internal static class MiniPreset
     public const int TextLength = 64;
 
     private const int TextDim = 128;
-    private const double FlowShift = 8;
+    private const double FlowShift = 12;
 
     private const int LatentChannels = 96;
 

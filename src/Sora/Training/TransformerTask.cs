@@ -64,7 +64,7 @@ internal sealed class TransformerTask : TrainingTask
     private const int CaptionsRead = 32;
     private const double CaptionShare = 1;
     private const int ValidationClips = 64, SampleClips = 8, SampleSteps = 12;
-    private const double SampleGuidance = 4, SampleShift = 8;
+    private const double SampleGuidance = 4, SampleShift = 12;
 
     private readonly TransformerParts parts;
     private readonly ClipSource source;
