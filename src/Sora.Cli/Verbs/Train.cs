@@ -37,7 +37,7 @@ internal static class Train
     private static readonly Option<double?> Decay = Number("--decay", "Last part of the run over which the rate falls to zero (0.3)");
     private static readonly Option<int?> SampleEvery = Options.Positive("--sample-every", "N", "Steps between sheets of samples (1000)");
     private static readonly Option<int?> CheckpointEvery = Options.Positive("--checkpoint-every", "N", "Steps between checkpoints (500)");
-    private static readonly Option<bool> Mixed = new("--mixed") { Description = "Multiply the transformer's matrices in bfloat16, which processors with instructions for it (AVX512_BF16, AMX) do faster" };
+    private static readonly Option<bool> Mixed = new("--mixed") { Description = "Multiply matrices of the transformer, and of every training's optimizer, in bfloat16, which processors with instructions for it (AVX512_BF16, AMX) do faster" };
     private static readonly Option<bool> Half = new("--half") { Description = "Write the model's weights in half precision" };
     private static readonly Option<int?> Threads = Options.Positive("--threads", "N", "Threads; with one, runs are bit-identical");
     private static readonly Option<long?> Seed = Options.Seed();
@@ -70,9 +70,8 @@ internal static class Train
         var folder = parse.GetValue(Folder) ?? throw SoraException.Usage("where to?", "name the model folder with -o DIR");
         var data = new TrainingData(Source(parse, run), Shapes(parse.GetValue(Clips)!, part));
         var vae = part == "vae";
-        var mixed = parse.GetValue(Mixed);
         var rate = parse.GetValue(Rate) ?? 3e-3;
-        var options = new TrainingOptions(folder, parse.GetValue(Steps) ?? 10_000, new OptimizerOptions(rate, rate / 2) { Products = mixed ? TorchSharp.torch.bfloat16 : TorchSharp.torch.float32 })
+        var options = new TrainingOptions(folder, parse.GetValue(Steps) ?? 10_000, new OptimizerOptions(rate, rate / 2))
         {
             Seed = seed,
             EmaDecay = parse.GetValue(Ema) ?? 0.998,
@@ -81,7 +80,7 @@ internal static class Train
             CheckpointEvery = parse.GetValue(CheckpointEvery) ?? 500,
             Threads = parse.GetValue(Threads),
             Half = parse.GetValue(Half),
-            Mixed = mixed,
+            Products = parse.GetValue(Mixed) ? TorchSharp.torch.bfloat16 : TorchSharp.torch.float32,
         };
         if (parse.GetValue(Guidance) is not null && (vae || parse.GetValue(Start) is null))
         {

@@ -102,7 +102,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
             }
         }
         if (Channels is not null) x = cat([x, Channels], 1);
-        if (SceneChannels > 0) x = cat([x, Scene(state), full_like(x.narrow(1, 0, 1), level.SceneSigma)], 1);
+        if (SceneChannels > 0) x = TransformerInput.OfScene(cat([x, Scene(state)], 1), full([1, 1, 1, 1, 1], level.SceneSigma, device: x.device));
         return new TransformerInput { HiddenStates = x, Timestep = timestep, TimestepIndex = index, Control = Control, ControlScale = ControlScale };
     }
 

@@ -9,9 +9,6 @@ namespace Sora.Training;
 /// <param name="ClipNorm">The gradient's global norm is cut to this.</param>
 public sealed record OptimizerOptions(double MatrixRate, double OtherRate, double ClipNorm = 1.0)
 {
-    /// <summary>The type in which gradients of nearly square matrices are made orthogonal; the original does it in bfloat16.</summary>
-    public ScalarType Products { get; init; } = float32;
-
     /// <summary>Muon's momentum.</summary>
     public double Momentum { get; init; } = 0.95;
 
@@ -43,13 +40,18 @@ internal sealed class Optimizer : IDisposable
         ["shared", "relative_attention_bias", "scale_shift_table", "pos_embed", "proj_out", "conv_out"];
 
     private readonly OptimizerOptions options;
+    private readonly ScalarType products;
     private readonly int threads;
     private readonly List<MatrixGroup> groups = [];
     private readonly List<Moments> moments = [];
 
-    public Optimizer(IReadOnlyDictionary<string, Tensor> parameters, OptimizerOptions options, int threads = 1)
+    /// <param name="parameters">What moves, by name.</param>
+    /// <param name="options">How it moves.</param>
+    /// <param name="products">The type in which gradients of nearly square matrices are made orthogonal; the original does it in bfloat16.</param>
+    /// <param name="threads">Threads that share the work.</param>
+    public Optimizer(IReadOnlyDictionary<string, Tensor> parameters, OptimizerOptions options, ScalarType products = ScalarType.Float32, int threads = 1)
     {
-        (this.options, this.threads) = (options, threads);
+        (this.options, this.products, this.threads) = (options, products, threads);
         parameters = parameters.Where(p => p.Value.requires_grad).ToDictionary();
         foreach (var members in parameters.Where(p => IsMatrix(p.Key, p.Value)).GroupBy(p => Flat(p.Value.shape)).SelectMany(g => g.Chunk(MatricesAtOnce)))
         {
@@ -168,7 +170,7 @@ internal sealed class Optimizer : IDisposable
         var gradient = stack(group.Members.Select(m => m.Value.grad is { } g ? g.reshape(rows, columns) : zeros(rows, columns, device: m.Value.device)));
         gradient.mul_(scale);
         group.Momentum.mul_(options.Momentum).add_(gradient);
-        var update = Orthogonalise(gradient.add_(group.Momentum, options.Momentum), options.Products);
+        var update = Orthogonalise(gradient.add_(group.Momentum, options.Momentum), products);
         var size = rate * 0.2 * Math.Sqrt(Math.Max(rows, columns));
         foreach (var (i, member) in group.Members.Index()) member.Value.add_(update[i].reshape(member.Value.shape).to(float32), -size);
     }

@@ -39,8 +39,8 @@ public sealed record TrainingOptions(string Folder, long Steps, OptimizerOptions
     /// <summary>Writes the model's weights in half precision; the run's state stays in single.</summary>
     public bool Half { get; init; }
 
-    /// <summary>Multiply a transformer's matrices in bfloat16; weights, sums and all else stay in float32.</summary>
-    public bool Mixed { get; init; }
+    /// <summary>The type in which Muon and the transformer multiply matrices; weights, sums and all else stay in float32.</summary>
+    public ScalarType Products { get; init; } = ScalarType.Float32;
 
     /// <summary>The type of the model's weights on disk; null: as they are trained.</summary>
     internal ScalarType? SavedType => Half ? ScalarType.Float16 : null;
@@ -100,7 +100,7 @@ internal sealed class TrainingLoop : IDisposable
         Directory.CreateDirectory(options.RunFolder);
         threads = options.Threads ?? Environment.ProcessorCount;
         set_num_threads(threads);
-        optimizer = new Optimizer(task.Parameters, options.Optimizer, threads);
+        optimizer = new Optimizer(task.Parameters, options.Optimizer, options.Products, threads);
         using var noGrad = no_grad();
         mean = task.Parameters.ToDictionary(p => p.Key, p => p.Value.detach().clone().DetachFromDisposeScope());
     }

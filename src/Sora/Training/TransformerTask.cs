@@ -60,6 +60,7 @@ internal sealed class TransformerTask : TrainingTask
     // The first principal components of latents are four times as large as the mean channel, and neighbouring tokens say
     // the same: what is where is settled above sigma 0.85, which half of the draws are for, as half of the steps are.
     private const double SigmaMean = 1.7, SigmaDeviation = 1.4;
+
     /// <summary>Captions of which, beside each batch, the text encoder has to say what they speak of, and what its error counts.</summary>
     private const int CaptionsRead = 32;
     private const double CaptionShare = 1;
@@ -127,7 +128,7 @@ internal sealed class TransformerTask : TrainingTask
         {
             var output = parts.Transformer.Forward(new TransformerInput
             {
-                HiddenStates = SceneChannels == 0 ? latents : cat([latents, full_like(latents.narrow(1, 0, 1), level.Sigma)], 1),
+                HiddenStates = Hidden(latents, full([1, 1, 1, 1, 1], level.Sigma)),
                 Timestep = full([captions.Length], level.Timestep),
                 Context = context,
             });
@@ -226,50 +227,68 @@ internal sealed class TransformerTask : TrainingTask
     /// <summary>The share in a batch's loss of its clips <paramref name="from"/> to <paramref name="to"/> - 1.</summary>
     private FlowError FlowLoss(FlowBatch batch, int from, int to)
     {
-        Tensor Own(Tensor whole) => whole.narrow(0, from, to - from);
-        var patch = parts.Transformer.Config.PatchSize;
-        var (clean, noise) = (Own(batch.Clean), Own(batch.Noise));
-        var tokenLevel = Own(batch.Sigma) * Own(batch.Unknown);                           // sigma of each token, 0 where known
-        var unknown = Spread(Own(batch.Unknown), patch);                                  // [B, 1, T, h, w]
-        var (level, video) = (Spread(tokenLevel, patch), clean.shape[1]);
-        var isRead = parts.Reader is not null && batch.Step is not null;
-        var described = batch.Scenes is { } scenes && (isRead || SceneChannels > 0) ? Described(scenes, from, to, clean) : null;
-        if (SceneChannels > 0)
-        {
-            clean = cat([clean, described ?? zeros_like(noise.narrow(1, video, SceneChannels))], 1);
-            level = cat([level.expand(-1, video, -1, -1, -1), Own(batch.SceneSigma).expand([to - from, SceneChannels, .. noise.shape[2..]])], 1);
-        }
-        var noised = clean + (level * (noise - clean));
-        var hidden = SceneChannels == 0 ? noised : cat([noised, level.narrow(1, video, 1)], 1);
+        var (patch, video, clips) = (parts.Transformer.Config.PatchSize, batch.Clean.shape[1], batch.Captions.Length);
+        var reader = batch.Step is null ? null : parts.Reader;
+        var described = batch.Scenes is { } scenes && (reader is not null || SceneChannels > 0) ? Described(scenes, from, to, batch.Clean) : null;
+        var noised = Noised(batch, described, from, to);
         var captions = batch.Captions[from..to].Select(c => c()).ToArray();
-        var times = new TokenTimes(Own(batch.Sigma), Own(batch.Unknown));
+        var times = new TokenTimes(batch.Sigma.narrow(0, from, to - from), batch.Unknown.narrow(0, from, to - from));
         Tensor? misread = null;
         void Read(int block, Tensor tokens)
         {
-            if (!isRead || described is null || block != parts.Reader!.Block) return;
-            using var scope = NewDisposeScope();
-            var rows = nn.functional.avg_pool3d(described, [patch.Frames, patch.Rows, patch.Columns]).flatten(2).transpose(1, 2);
-            // Each clip counts by its tokens, as in the other part of the loss.
-            misread = ((parts.Reader.Read(tokens, batch.Step!.Value) - rows).square().sum() * (parts.Reader.Share / (batch.Sigma.shape[0] * tokens.shape[1]))).DetachFromDisposeScope();
+            if (described is not null && block == reader?.Block) misread = Misread(reader, tokens, described, clips, batch.Step!.Value).DetachFromDisposeScope();
         }
-        var output = Velocity(Forward(parts, hidden, times, captions, Read), noised, level);
-        var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, hidden, times, captions), noised, level) : noise - clean;
+        var output = Velocity(Forward(parts, noised.Hidden, times, captions, Read), noised.State, noised.Level);
+        var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, noised.Hidden, times, captions), noised.State, noised.Level) : noised.Velocity;
         var missed = (output - target).square();
-        var elements = patch.Frames * patch.Rows * patch.Columns * video;
-        if (isRead && parts.Reader!.ReadsText && batch.Scenes is not null)
+        if (reader is { ReadsText: true } && batch.Scenes is not null)
         {
-            var text = Misread(batch.Scenes.Shape, batch.Step!.Value, CaptionsRead * from / batch.Captions.Length, CaptionsRead * to / batch.Captions.Length);
+            var text = MisreadText(reader, batch.Scenes.Shape, batch.Step!.Value, CaptionsRead * from / clips, CaptionsRead * to / clips);
             misread = misread is null ? text : misread + text;
         }
-        var error = new FlowError((missed.narrow(1, 0, video) * unknown).sum() / (batch.Unknown.sum() * elements), null, misread);
+        var elements = patch.Frames * patch.Rows * patch.Columns * video;
+        var error = new FlowError((missed.narrow(1, 0, video) * noised.Unknown).sum() / (batch.Unknown.sum() * elements), null, misread);
         return SceneChannels == 0 || described is null ? error : error with { Scene = missed.narrow(1, video, SceneChannels).sum() / (batch.Unknown.numel() * elements) };
+    }
+
+    /// <summary>
+    /// Clips <paramref name="from"/> to <paramref name="to"/> - 1 of a batch at their noise levels, known tokens clean, and behind
+    /// their latents the scene <c>[B, descriptors, T, h, w]</c> where the network makes one; null: nobody knows what it is.
+    /// </summary>
+    private NoisedClips Noised(FlowBatch batch, Tensor? described, int from, int to)
+    {
+        Tensor Own(Tensor whole) => whole.narrow(0, from, to - from);
+        var patch = parts.Transformer.Config.PatchSize;
+        var (clean, noise) = (Own(batch.Clean), Own(batch.Noise));
+        var unknown = Spread(Own(batch.Unknown), patch);
+        var (level, sceneLevel, video) = (Own(batch.Sigma) * unknown, Own(batch.SceneSigma), clean.shape[1]);
+        if (SceneChannels > 0)
+        {
+            clean = cat([clean, described ?? zeros_like(noise.narrow(1, video, SceneChannels))], 1);
+            level = cat([level.expand(-1, video, -1, -1, -1), sceneLevel.expand([to - from, SceneChannels, .. noise.shape[2..]])], 1);
+        }
+        var velocity = noise - clean;
+        var state = clean + (level * velocity);
+        return new(state, Hidden(state, sceneLevel), level, velocity, unknown);
+    }
+
+    /// <summary>What the network is given: the state, and behind it the noise level of its scene if it has one.</summary>
+    private Tensor Hidden(Tensor state, Tensor sceneSigma) => SceneChannels == 0 ? state : TransformerInput.OfScene(state, sceneSigma);
+
+    /// <summary>The error of saying from tokens <c>[B, L, dim]</c> what is where; each of a batch's clips counts by its tokens, as in the other part of the loss.</summary>
+    private Tensor Misread(SceneReader reader, Tensor tokens, Tensor described, int clips, long step)
+    {
+        using var scope = NewDisposeScope();
+        var patch = parts.Transformer.Config.PatchSize;
+        var rows = nn.functional.avg_pool3d(described, [patch.Frames, patch.Rows, patch.Columns]).flatten(2).transpose(1, 2);
+        return ((reader.Read(tokens, step) - rows).square().sum() * (reader.Share / (clips * tokens.shape[1]))).MoveToOuterDisposeScope();
     }
 
     /// <summary>
     /// The error of saying from a caption's marks what it speaks of, the part of captions <paramref name="from"/> to
     /// <paramref name="to"/> - 1. They are none of the batch's: more of them cost next to nothing.
     /// </summary>
-    private Tensor Misread(ClipShape shape, long step, int from, int to)
+    private Tensor MisreadText(SceneReader reader, ClipShape shape, long step, int from, int to)
     {
         var (count, things, numbers) = (to - from, source.Marks.Count, source.ThingDescriptors);
         var (captions, wanted) = (new string[count], new float[count * things * numbers]);
@@ -280,7 +299,7 @@ internal sealed class TransformerTask : TrainingTask
             captions[i] = source.Caption(seed, shape, random.NextBits());
             source.DescribeThings(seed, shape, wanted.AsSpan(i * things * numbers, things * numbers));
         }
-        var read = parts.Reader!.ReadText(Context(parts, captions).narrow(1, 0, things));
+        var read = reader.ReadText(Context(parts, captions).narrow(1, 0, things));
         return (read - tensor(wanted, [count, things, numbers])).square().sum() * (CaptionShare / (CaptionsRead * things));
     }
 
@@ -340,6 +359,12 @@ internal sealed class TransformerTask : TrainingTask
         /// <summary>The update that it is for; null: none.</summary>
         public long? Step { get; init; }
     }
+
+    /// <summary>
+    /// Clips of a batch with noise: latents and scene, the same as the network is given them, <c>[B, C, T, h, w]</c>, the noise
+    /// level of each number, noise - x0, and ones where latents are unknown, <c>[B, 1, T, h, w]</c>.
+    /// </summary>
+    private readonly record struct NoisedClips(Tensor State, Tensor Hidden, Tensor Level, Tensor Velocity, Tensor Unknown);
 
     /// <summary>Shape and seeds of a batch's whole clips, and how many latent frames of theirs come before it.</summary>
     private sealed record FlowScenes(ClipShape Shape, ulong[] Seeds, int Later);

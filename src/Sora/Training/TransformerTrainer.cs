@@ -97,7 +97,7 @@ public static class TransformerTrainer
             preconditioning = preconditioning?.With(Preconditioning.OfScenes(scenes), transformerConfig.LatentChannels);
         }
         var textConfig = T5Config.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
-        TransformerParts Of(Weights transformer, Weights text) => new(new WanTransformer(transformerConfig, transformer) { Products = options.Mixed ? bfloat16 : null }, transformer, new T5Encoder(textConfig, text), text)
+        TransformerParts Of(Weights transformer, Weights text) => new(new WanTransformer(transformerConfig, transformer) { Products = options.Products }, transformer, new T5Encoder(textConfig, text), text)
         {
             Vae = vae,
             Tokenizer = tokenizer,

@@ -14,8 +14,8 @@ internal static class SceneMap
 {
     /// <summary>Samples of a place along each side.</summary>
     private const int Side = 4;
-    private const float OutlineScale = 4.5f, CameraScale = 3, Part = 1f / (Side * Side);
-    private const float ObjectScale = 8 * Part, ColourScale = 3 * Part, ShapeScale = 2.5f * Part, SizeScale = 2.5f * Part, MotionScale = 3 * Part, ExtentScale = 3 * Part;
+    private const float OutlineScale = 5, CameraScale = 4, Part = 1f / (Side * Side);
+    private const float ObjectScale = 12 * Part, ColourScale = 8 * Part, ShapeScale = 4 * Part, SizeScale = 4 * Part, MotionScale = 4 * Part, ExtentScale = 4 * Part;
 
     private static readonly int Shapes = Side * Side;
     private static readonly int Colours = Shapes + Enum.GetValues<Shape>().Length;
@@ -43,6 +43,7 @@ internal static class SceneMap
         var stride = grid.Frames > 1 ? (shape.Frames - 1) / (grid.Frames - 1) : 0;
         var frames = Enumerable.Range(0, grid.Frames).Select(t => t == 0 ? 0 : (t * stride) - (stride / 2)).ToArray();
         var (seen, there) = Renderer.Find(scene, grid.Columns * Side, grid.Rows * Side, frames, fps);
+        var attributes = scene.Objects.Select(Attributes).ToArray();
         var extents = Extent.Of(seen, grid, scene.Objects.Count);
         for (var sample = 0; sample < seen.Length; sample++)
         {
@@ -54,13 +55,9 @@ internal static class SceneMap
                 if ((there[sample] >> i & 1) == 1 && seen[sample] != i + 1) map[((Hidden + i) * grid.Places) + at] += ObjectScale;
             }
             if (seen[sample] == 0) continue;
-            var one = scene.Objects[seen[sample] - 1];
             map[((line % Side * Side) + (x % Side)) * grid.Places + at] = OutlineScale;
             map[((Seen + seen[sample] - 1) * grid.Places) + at] += ObjectScale;
-            map[((Shapes + (int)one.Shape) * grid.Places) + at] += ShapeScale;
-            map[((Colours + (int)one.Colour) * grid.Places) + at] += ColourScale;
-            map[((Sizes + (int)one.Size) * grid.Places) + at] += SizeScale;
-            map[((Motions + (int)one.Motion) * grid.Places) + at] += MotionScale;
+            foreach (var (channel, scale) in attributes[seen[sample] - 1]) map[(channel * grid.Places) + at] += scale;
             var (frame, row) = Math.DivRem(line / Side, grid.Rows);
             var extent = extents[frame, seen[sample] - 1];
             var step = frame + 1 < grid.Frames && extents[frame + 1, seen[sample] - 1] is { Seen: true } next ? next : extent;
@@ -80,13 +77,20 @@ internal static class SceneMap
         objects.Clear();
         for (var i = 0; i < scene.Objects.Count; i++)
         {
-            var one = scene.Objects[i];
             var own = objects.Slice(i * ObjectNumbers, ObjectNumbers);
             own[0] = 1;
-            foreach (var channel in (ReadOnlySpan<int>)[Shapes + (int)one.Shape, Colours + (int)one.Colour, Sizes + (int)one.Size, Motions + (int)one.Motion])
-                own[1 + channel - Shapes] = 1;
+            foreach (var (channel, _) in Attributes(scene.Objects[i])) own[1 + channel - Shapes] = 1;
         }
     }
+
+    /// <summary>The channels of an object's shape, colour, size and motion, and what a sample of it adds to each.</summary>
+    private static Attribute[] Attributes(SceneObject one) =>
+    [
+        new(Shapes + (int)one.Shape, ShapeScale), new(Colours + (int)one.Colour, ColourScale),
+        new(Sizes + (int)one.Size, SizeScale), new(Motions + (int)one.Motion, MotionScale),
+    ];
+
+    private readonly record struct Attribute(int Channel, float Scale);
 
     /// <summary>The edges of what is seen of an object in a frame, in places from the left and the top.</summary>
     private readonly record struct Extent(float Left, float Right, float Top, float Bottom)

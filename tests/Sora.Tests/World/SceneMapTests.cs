@@ -15,7 +15,7 @@ public class SceneMapTests
     // hidden, 9 camera moves.
     private const int Outline = 16, Shapes = 6, Colours = 10, Sizes = 3, Motions = 14, Extents = 6, Objects = 3, Cameras = 9;
     private const int Seen = Outline + Shapes + Colours + Sizes + Motions + Extents;
-    private const double OutlineScale = 4.5, ExtentScale = 3, CameraScale = 3, ObjectScale = 8;
+    private const double OutlineScale = 5, ExtentScale = 4, CameraScale = 4, ObjectScale = 12;
 
     [Fact]
     public void PlacesHoldWhatThePictureShowsThere()
@@ -30,10 +30,10 @@ public class SceneMapTests
             {
                 var (first, count, scale, label) = attribute switch
                 {
-                    0 => (Outline, Shapes, 2.5, (Func<SceneObject, int>)(o => (int)o.Shape)),
-                    1 => (Outline + Shapes, Colours, 3, o => (int)o.Colour),
-                    2 => (Outline + Shapes + Colours, Sizes, 2.5, o => (int)o.Size),
-                    _ => (Outline + Shapes + Colours + Sizes, Motions, 3, o => (int)o.Motion),
+                    0 => (Outline, Shapes, 4.0, (Func<SceneObject, int>)(o => (int)o.Shape)),
+                    1 => (Outline + Shapes, Colours, 8, o => (int)o.Colour),
+                    2 => (Outline + Shapes + Colours, Sizes, 4, o => (int)o.Size),
+                    _ => (Outline + Shapes + Colours + Sizes, Motions, 4, o => (int)o.Motion),
                 };
                 for (var value = 0; value < count; value++)
                 {
