@@ -53,6 +53,9 @@ public abstract class ClipSource
     /// <summary>A mark for each thing that a caption speaks of, the first one first; none: the source doesn't know what captions speak of.</summary>
     public virtual IReadOnlyList<string> Marks => [];
 
+    /// <summary>How many things the captions of a seed speak of; 0: the source doesn't know. Called from many threads.</summary>
+    public virtual int Things(ulong seed, ClipShape shape) => 0;
+
     /// <summary>How many numbers <see cref="DescribeThings"/> has for each of <see cref="Marks"/>.</summary>
     public virtual int ThingDescriptors => 0;
 

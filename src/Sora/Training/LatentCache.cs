@@ -10,7 +10,28 @@ namespace Sora.Training;
 /// <param name="Shape">The clips' shape in pixels.</param>
 /// <param name="Latents">Normalised latents <c>[N, C, T, h, w]</c>, half precision.</param>
 /// <param name="Seeds">The seed of each clip, from which its captions are drawn anew.</param>
-internal sealed record LatentSet(ClipShape Shape, Tensor Latents, ulong[] Seeds);
+internal sealed record LatentSet(ClipShape Shape, Tensor Latents, ulong[] Seeds)
+{
+    /// <summary>How many things each clip shows, plus one: 0 is not asked yet.</summary>
+    private readonly byte[] things = new byte[Seeds.Length];
+
+    /// <summary>
+    /// Draws a clip: one of two things twice as often as one of a single one, for only those of several teach which words belong
+    /// to which thing.
+    /// </summary>
+    /// <param name="source">Where the clips are from, and who knows what they show.</param>
+    /// <param name="random">What it is drawn with.</param>
+    public int Pick(ClipSource source, ref Rng random)
+    {
+        while (true)
+        {
+            var (clip, wanted) = (random.Below(Seeds.Length), random.Uniform() * source.Marks.Count);
+            if (wanted < 1) return clip;
+            if (things[clip] == 0) things[clip] = (byte)(1 + source.Things(Seeds[clip], Shape));
+            if (things[clip] == 1 || wanted < things[clip] - 1) return clip;
+        }
+    }
+}
 
 /// <summary>
 /// Clips that are rendered and encoded once and then trained on many times: rendering and encoding cost about as

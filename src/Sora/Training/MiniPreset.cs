@@ -14,7 +14,9 @@ internal static class MiniPreset
     public const int TextLength = 64;
 
     private const int TextDim = 128;
-    private const double FlowShift = 12;
+
+    /// <summary>How the model is sampled: half of the steps are above noise of twenty times the signal, where it is settled what is where.</summary>
+    public const double FlowShift = 20, Guidance = 4;
 
     private const int LatentChannels = 96;
 
@@ -83,7 +85,7 @@ internal static class MiniPreset
             ["_sora"] = new JsonObject
             {
                 ["steps"] = 8,
-                ["guidance"] = distilled ? 1.0 : 4.0,
+                ["guidance"] = distilled ? 1.0 : Guidance,
                 ["shift"] = FlowShift,
                 ["fps"] = 16,
                 ["size"] = "128x128",

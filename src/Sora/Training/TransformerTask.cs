@@ -51,21 +51,24 @@ internal sealed class TransformerTask : TrainingTask
     private const ulong CaptionStream = 0x63_61_70_74;
     private const double CaptionDropout = 0.1, LaterStart = 0.12;
 
-    /// <summary>What the error of a scene counts beside that of the latents: its numbers are large to be settled first, not to be right first.</summary>
-    private const double SceneWeight = 0.6;
+    /// <summary>
+    /// What the error of a scene's channel of unit variance counts beside that of a channel of latents. The others count as if
+    /// they had it, for they are large to be settled first, not to be right first; small ones nearly so.
+    /// </summary>
+    private const double SceneWeight = 0.8, SmallVariance = 1.0 / 3;
 
     /// <summary>Part of the clips whose scene is covered whatever the noise of the latents: a clip that is to be changed begins so.</summary>
     private const double SceneCovered = 0.1;
 
-    // The first principal components of latents are four times as large as the mean channel, and neighbouring tokens say
-    // the same: what is where is settled above sigma 0.85, which half of the draws are for, as half of the steps are.
-    private const double SigmaMean = 1.7, SigmaDeviation = 1.4;
+    // Which object is where is settled under a hundred times as much noise as signal, colours under ten times, as the first
+    // principal components of latents are four times as large as the mean channel, and edges under as much of both.
+    private const double SigmaMean = 1.7, SigmaDeviation = 1.7;
 
     /// <summary>Captions of which, beside each batch, the text encoder has to say what they speak of, and what its error counts.</summary>
     private const int CaptionsRead = 32;
     private const double CaptionShare = 1;
+
     private const int ValidationClips = 64, SampleClips = 8, SampleSteps = 12;
-    private const double SampleGuidance = 4, SampleShift = 12;
 
     private readonly TransformerParts parts;
     private readonly ClipSource source;
@@ -73,6 +76,9 @@ internal sealed class TransformerTask : TrainingTask
     private readonly LatentSet validation;
     private readonly double[] shares;
     private readonly int tokensPerStep;
+
+    /// <summary>What the error of each of a scene's channels counts, <c>[1, channels, 1, 1, 1]</c>; null: there is none.</summary>
+    private readonly Tensor? sceneWeights;
 
     /// <param name="parts">What is trained.</param>
     /// <param name="source">Where captions come from.</param>
@@ -84,6 +90,11 @@ internal sealed class TransformerTask : TrainingTask
         (this.parts, this.source, this.sets, this.validation, this.tokensPerStep) = (parts, source, sets, validation, tokensPerStep);
         // Batches of large clips hold fewer of them, so they are drawn more often.
         shares = [.. sets.Select(s => s.Seeds.Length / (double)BatchOf(s))];
+        if (SceneChannels > 0)
+        {
+            var variances = parts.Preconditioning is { } known ? known.Later.TakeLast(SceneChannels) : Enumerable.Repeat(1.0, SceneChannels);
+            sceneWeights = tensor(variances.Select(v => (float)(SceneWeight / Math.Max(SmallVariance, v))).ToArray(), [1, SceneChannels, 1, 1, 1]).DetachFromDisposeScope();
+        }
         Parameters = parts.TransformerWeights.Named().Select(p => new KeyValuePair<string, Tensor>($"transformer.{p.Key}", p.Value))
             .Concat(parts.TextWeights.Named().Select(p => new KeyValuePair<string, Tensor>($"text_encoder.{p.Key}", p.Value)))
             .Concat(parts.Reader?.Weights.Named().Select(p => new KeyValuePair<string, Tensor>($"reader.{p.Key}", p.Value)) ?? [])
@@ -98,7 +109,7 @@ internal sealed class TransformerTask : TrainingTask
         var random = new Rng(parts.Seed, (ulong)step);
         var set = sets[Pick(ref random)];
         var rows = new long[BatchOf(set)];
-        for (var i = 0; i < rows.Length; i++) rows[i] = random.Below(set.Seeds.Length);
+        for (var i = 0; i < rows.Length; i++) rows[i] = set.Pick(source, ref random);
         var batch = Draw(set, rows, ref random, CaptionDropout);
         count = Math.Min(count, rows.Length);
         return [.. Enumerable.Range(0, count).Select(i => new Func<Tensor>(() => FlowLoss(batch with { Step = step }, rows.Length * i / count, rows.Length * (i + 1) / count).Sum()))];
@@ -135,12 +146,12 @@ internal sealed class TransformerTask : TrainingTask
             return Velocity(output, latents, full([1], (float)level.Sigma));
         }
         var run = new SamplerRun(
-            Schedule.Create(new ScheduleOptions { Spacing = Spacing.Flow, Steps = SampleSteps, Shift = SampleShift }),
+            Schedule.Create(new ScheduleOptions { Spacing = Spacing.Flow, Steps = SampleSteps, Shift = MiniPreset.FlowShift }),
             Samplers.Euler,
             (latents, level) =>
             {
                 var with = Answer(text, latents, level);
-                return parts.Teacher is not null ? with : Samplers.Guided(Answer(none, latents, level), with, SampleGuidance, SceneChannels);
+                return parts.Teacher is not null ? with : Samplers.Guided(Answer(none, latents, level), with, MiniPreset.Guidance, SceneChannels);
             },
             _ => throw new InvalidOperationException("Euler draws no noise"));
         var end = run.Run(new SamplerState(0, noise), SampleSteps);
@@ -154,6 +165,7 @@ internal sealed class TransformerTask : TrainingTask
     {
         foreach (var set in sets) set.Latents.Dispose();
         validation.Latents.Dispose();
+        sceneWeights?.Dispose();
         parts.Reader?.Weights.Dispose();
         foreach (var one in parts.Teacher is { } teacher ? [parts, teacher.Parts] : new[] { parts })
         {
@@ -162,14 +174,7 @@ internal sealed class TransformerTask : TrainingTask
         }
     }
 
-    /// <summary>The text context <c>[B, L, D]</c> of captions: real rows from the encoder, zeros behind them.</summary>
-    internal static Tensor Context(TransformerParts parts, IReadOnlyList<string> captions)
-    {
-        var padded = captions.Select(c => parts.Tokenizer.EncodePadded(c, parts.TextLength)).ToArray();
-        var ids = tensor(padded.SelectMany(p => p.Ids.Select(i => (long)i)).ToArray(), [captions.Count, parts.TextLength]);
-        var mask = tensor(padded.SelectMany(p => p.Mask.Select(m => (long)m)).ToArray(), [captions.Count, parts.TextLength]);
-        return parts.Text.Forward(ids, mask) * mask.unsqueeze(-1).to(ScalarType.Float32);
-    }
+    private static Tensor Context(TransformerParts of, IReadOnlyList<string> captions) => of.Text.Encode(of.Tokenizer, captions, of.TextLength);
 
     private int SceneChannels => parts.Transformer.Config.SceneChannels;
 
@@ -248,7 +253,7 @@ internal sealed class TransformerTask : TrainingTask
         }
         var elements = patch.Frames * patch.Rows * patch.Columns * video;
         var error = new FlowError((missed.narrow(1, 0, video) * noised.Unknown).sum() / (batch.Unknown.sum() * elements), null, misread);
-        return SceneChannels == 0 || described is null ? error : error with { Scene = missed.narrow(1, video, SceneChannels).sum() / (batch.Unknown.numel() * elements) };
+        return SceneChannels == 0 || described is null ? error : error with { Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() / (batch.Unknown.numel() * elements) };
     }
 
     /// <summary>
@@ -281,7 +286,9 @@ internal sealed class TransformerTask : TrainingTask
         using var scope = NewDisposeScope();
         var patch = parts.Transformer.Config.PatchSize;
         var rows = nn.functional.avg_pool3d(described, [patch.Frames, patch.Rows, patch.Columns]).flatten(2).transpose(1, 2);
-        return ((reader.Read(tokens, step) - rows).square().sum() * (reader.Share / (clips * tokens.shape[1]))).MoveToOuterDisposeScope();
+        var missed = (reader.Read(tokens, step) - rows).square();
+        if (sceneWeights is not null) missed *= sceneWeights.view(-1);
+        return (missed.sum() * (reader.Share / (clips * tokens.shape[1]))).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -376,7 +383,7 @@ internal sealed class TransformerTask : TrainingTask
         public Tensor Sum()
         {
             using var misread = Misread;
-            var sum = Scene is null ? Video : Video + (Scene * SceneWeight);
+            var sum = Scene is null ? Video : Video + (Scene);
             return misread is null ? sum : sum + misread;
         }
     }

@@ -6,16 +6,17 @@ namespace Sora.World;
 /// What is where in a scene, on the grid of its latents: the outline of objects in fourths of a place, which part of a place
 /// objects of each shape, colour, size and motion take, where the object that is seen there begins and ends and where it goes,
 /// which part the first, the second and the third object that a caption speaks of take and which they would take were they not
-/// hidden, and everywhere the camera's move. The larger a number, the more noise it is made out under: which object is where before
-/// what colour and shape it has, and that before what it looks like. Of what is settled at the same time each is settled for
-/// itself, and of two objects one would get the other's shape.
+/// hidden, and everywhere the camera's move and where it makes ground and sky go. The larger a number, the
+/// more noise it is made out under. What is settled at the same time is settled each for itself, and a network learns that an
+/// object has its own colour and not another one's only under noise that shows which object is where and not yet its colour.
+/// So the objects' numbers are far larger than any, those of latents included, of which colours are the largest.
 /// </summary>
 internal static class SceneMap
 {
     /// <summary>Samples of a place along each side.</summary>
     private const int Side = 4;
     private const float OutlineScale = 5, CameraScale = 4, Part = 1f / (Side * Side);
-    private const float ObjectScale = 12 * Part, ColourScale = 8 * Part, ShapeScale = 4 * Part, SizeScale = 4 * Part, MotionScale = 4 * Part, ExtentScale = 4 * Part;
+    private const float ObjectScale = 40 * Part, ColourScale = 4 * Part, ShapeScale = 4 * Part, SizeScale = 4 * Part, MotionScale = 4 * Part, ExtentScale = 4 * Part, WayScale = 4;
 
     private static readonly int Shapes = Side * Side;
     private static readonly int Colours = Shapes + Enum.GetValues<Shape>().Length;
@@ -25,6 +26,7 @@ internal static class SceneMap
     private static readonly int Seen = Extents + Extent.Numbers;
     private static readonly int Hidden = Seen + Objects;
     private static readonly int Cameras = Hidden + Objects;
+    private static readonly int Ways = Cameras + Enum.GetValues<CameraMove>().Length;
 
     /// <summary>Most objects in a scene.</summary>
     public const int Objects = 3;
@@ -33,7 +35,7 @@ internal static class SceneMap
     public static int ObjectNumbers { get; } = 1 + Extents - Shapes;
 
     /// <summary>Numbers for each place.</summary>
-    public static int Channels { get; } = Cameras + Enum.GetValues<CameraMove>().Length;
+    public static int Channels { get; } = Ways + 2;
 
     /// <summary>Writes the map <c>[Channels, T, h, w]</c> of a scene that is filmed in this shape.</summary>
     public static void Draw(Scene scene, ClipShape shape, LatentGrid grid, double fps, Span<float> map)
@@ -69,6 +71,7 @@ internal static class SceneMap
             for (var i = 0; i < numbers.Length; i++) map[((Extents + i) * grid.Places) + at] += ExtentScale * numbers[i];
         }
         map.Slice((Cameras + (int)scene.Camera.Move) * grid.Places, grid.Places).Fill(CameraScale);
+        if (grid.Frames > 1) DrawWays(scene.Camera, grid, frames, stride, fps, map.Slice(Ways * grid.Places, 2 * grid.Places));
     }
 
     /// <summary>Writes which objects a scene has, <c>[Objects, ObjectNumbers]</c>, in the order in which captions speak of them.</summary>
@@ -80,6 +83,26 @@ internal static class SceneMap
             var own = objects.Slice(i * ObjectNumbers, ObjectNumbers);
             own[0] = 1;
             foreach (var (channel, _) in Attributes(scene.Objects[i])) own[1 + channel - Shapes] = 1;
+        }
+    }
+
+    /// <summary>How far ground and sky go in each place until the next latent frame, to the right and down, in places: objects are looked through.</summary>
+    private static void DrawWays(CameraPath camera, LatentGrid grid, int[] frames, int stride, double fps, Span<float> ways)
+    {
+        const double far = 1e4;
+        var aspect = (double)grid.Columns / grid.Rows;
+        for (var at = 0; at < grid.Places; at++)
+        {
+            var (line, column) = Math.DivRem(at, grid.Columns);
+            var (frame, row) = Math.DivRem(line, grid.Rows);
+            var (x, y) = (((2 * column) + 1.0) / grid.Columns - 1, 1 - (((2 * row) + 1.0) / grid.Rows));
+            var now = camera.At(frames[frame] / fps);
+            var next = camera.At((frame + 1 < grid.Frames ? frames[frame + 1] : frames[frame] + stride) / fps);
+            var ray = now.Forward + (now.Right * (x * now.HalfHeight * aspect)) + (now.Up * (y * now.HalfHeight));
+            var point = now.Eye + (ray * (ray.Y < 0 ? Math.Min(far, -now.Eye.Y / ray.Y) : far));
+            var (toX, toY, _) = next.Project(point, aspect);
+            ways[at] = (float)(WayScale * (toX - x) * grid.Columns / 2);
+            ways[grid.Places + at] = (float)(WayScale * (y - toY) * grid.Rows / 2);
         }
     }
 

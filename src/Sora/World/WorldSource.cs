@@ -36,6 +36,9 @@ public sealed class WorldSource : ClipSource
     public override IReadOnlyList<string> Marks { get; } = [.. Enumerable.Range(1, SceneMap.Objects).Select(i => $"<object{i}>")];
 
     /// <inheritdoc/>
+    public override int Things(ulong seed, ClipShape shape) => SceneOf(seed, shape).Objects.Count;
+
+    /// <inheritdoc/>
     public override int ThingDescriptors => SceneMap.ObjectNumbers;
 
     /// <inheritdoc/>

@@ -21,6 +21,25 @@ public sealed class ScenesTests : IDisposable
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
+    /// <summary>Clips are drawn as often as they have things, whose number is that of the marks that are named.</summary>
+    [Fact]
+    public void ClipsAreDrawnByTheirThings()
+    {
+        var source = new WorldSource();
+        var set = new LatentSet(Shape, zeros([0]), [.. Enumerable.Range(0, 200).Select(i => (ulong)i)]);
+        var things = set.Seeds.Select(seed =>
+        {
+            var named = new float[source.Marks.Count * source.ThingDescriptors];
+            source.DescribeThings(seed, Shape, named);
+            return named.Chunk(source.ThingDescriptors).Count(thing => thing[0] == 1);
+        }).ToArray();
+        Assert.Equal(things, set.Seeds.Select(seed => source.Things(seed, Shape)));
+        var (random, drawn) = (new Rng(1), new double[source.Marks.Count + 1]);
+        for (var i = 0; i < 4000; i++) drawn[things[set.Pick(source, ref random)]] += 1.0 / 4000;
+        for (var n = 0; n < drawn.Length; n++) Assert.Equal(things.Where(own => own == n).Sum() / (double)things.Sum(), drawn[n], 0.03);
+        set.Latents.Dispose();
+    }
+
     /// <summary>Until it learns, a network that is given scenes answers as it did; every part of its errors then becomes smaller.</summary>
     [Fact]
     public void AModelIsGivenScenesAndLearnsThem()

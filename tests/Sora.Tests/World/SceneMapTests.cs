@@ -12,10 +12,10 @@ public class SceneMapTests
     private static readonly LatentGrid Grid = new(3, Places, Places);
 
     // Outline in 4 x 4 fourths, 6 shapes, 10 colours, 3 sizes, 14 motions, 4 edges and a way of 2 numbers, 3 objects seen and
-    // hidden, 9 camera moves.
-    private const int Outline = 16, Shapes = 6, Colours = 10, Sizes = 3, Motions = 14, Extents = 6, Objects = 3, Cameras = 9;
+    // hidden, 9 camera moves, the way of ground and sky to the right and down.
+    private const int Outline = 16, Shapes = 6, Colours = 10, Sizes = 3, Motions = 14, Extents = 6, Objects = 3, Cameras = 9, Ways = 2;
     private const int Seen = Outline + Shapes + Colours + Sizes + Motions + Extents;
-    private const double OutlineScale = 5, ExtentScale = 4, CameraScale = 4, ObjectScale = 12;
+    private const double OutlineScale = 5, ExtentScale = 4, CameraScale = 4, ObjectScale = 40, WayScale = 4;
 
     [Fact]
     public void PlacesHoldWhatThePictureShowsThere()
@@ -31,7 +31,7 @@ public class SceneMapTests
                 var (first, count, scale, label) = attribute switch
                 {
                     0 => (Outline, Shapes, 4.0, (Func<SceneObject, int>)(o => (int)o.Shape)),
-                    1 => (Outline + Shapes, Colours, 8, o => (int)o.Colour),
+                    1 => (Outline + Shapes, Colours, 4, o => (int)o.Colour),
                     2 => (Outline + Shapes + Colours, Sizes, 4, o => (int)o.Size),
                     _ => (Outline + Shapes + Colours + Sizes, Motions, 4, o => (int)o.Motion),
                 };
@@ -89,8 +89,48 @@ public class SceneMapTests
     public void TheCamerasMoveIsEverywhere()
     {
         var scene = SceneSampler.Draw(new Rng(4), new SceneOptions { Frames = Shape.Frames, Camera = CameraMove.ZoomIn, Split = Split.Any });
-        var moves = Map(scene)[^(Cameras * Grid.Places)..].Chunk(Grid.Places).ToArray();
+        var moves = Map(scene)[^((Cameras + Ways) * Grid.Places)..].Chunk(Grid.Places).ToArray();
         for (var move = 0; move < Cameras; move++) Assert.All(moves[move], value => Assert.Equal(move == (int)CameraMove.ZoomIn ? CameraScale : 0, value));
+    }
+
+    /// <summary>Where a point of ground or sky is in the next latent frame's picture: found from the depth of the rendered one.</summary>
+    [Theory]
+    [InlineData(CameraMove.PanLeft, true, false)]
+    [InlineData(CameraMove.TiltUp, false, true)]
+    [InlineData(CameraMove.ZoomIn, false, false)]
+    [InlineData(CameraMove.OrbitRight, false, false)]
+    [InlineData(CameraMove.Static, false, false)]
+    public void PlacesKnowWhereTheirGroundAndSkyGo(CameraMove move, bool sideways, bool lengthwise)
+    {
+        int[] frames = [0, 2, 6, 10];
+        var scene = SceneSampler.Draw(new Rng(7), new SceneOptions { Frames = Shape.Frames, Camera = move, Count = 1, Split = Split.Any });
+        var ways = Map(scene)[^(Ways * Grid.Places)..].Chunk(Grid.Places).ToArray();
+        var clip = Renderer.RenderSome(scene, Shape.Width, Shape.Height, frames[..Grid.Frames]);
+        var compared = 0;
+        for (var at = 0; at < Grid.Places; at++)
+        {
+            var (frame, row, column) = (at / (Places * Places), at / Places % Places, at % Places);
+            var (now, next) = (scene.Camera.At(frames[frame] / 16.0), scene.Camera.At(frames[frame + 1] / 16.0));
+            var (right, down, hidden) = (0.0, 0.0, false);
+            // The four pixels around the middle of the place.
+            for (var i = 0; i < 4; i++)
+            {
+                var (line, across) = ((Patch * row) + (Patch / 2) - (i / 2), (Patch * column) + (Patch / 2) - (i % 2));
+                var pixel = (((frame * Shape.Height) + line) * Shape.Width) + across;
+                hidden |= clip.Objects[pixel] > 0;
+                var (x, y) = (((2 * across) + 1.0) / Shape.Width - 1, 1 - (((2 * line) + 1.0) / Shape.Height));
+                var ray = now.Forward + (now.Right * (x * now.HalfHeight)) + (now.Up * (y * now.HalfHeight));
+                var (toX, toY, _) = next.Project(now.Eye + (ray * Math.Min(clip.Depth[pixel], 1e5)), 1);
+                (right, down) = (right + ((toX - x) * Places / 8), down + ((y - toY) * Places / 8));
+            }
+            if (hidden) continue;
+            Assert.Equal(right, ways[0][at] / WayScale, 0.03);
+            Assert.Equal(down, ways[1][at] / WayScale, 0.03);
+            compared++;
+        }
+        Assert.InRange(compared, Grid.Places / 2, Grid.Places);
+        // All of it goes to one side when the camera turns to the other one.
+        if (sideways || lengthwise) Assert.All(ways[sideways ? 0 : 1], way => Assert.InRange(way / WayScale, 0.05, Places));
     }
 
     /// <summary>A scene with one of its objects left out shows what that one hides.</summary>
@@ -147,7 +187,7 @@ public class SceneMapTests
     private static float[] Map(Scene scene)
     {
         var map = new float[SceneMap.Channels * Grid.Places];
-        Assert.Equal(Seen + (2 * Objects) + Cameras, SceneMap.Channels);
+        Assert.Equal(Seen + (2 * Objects) + Cameras + Ways, SceneMap.Channels);
         SceneMap.Draw(scene, Shape, Grid, 16, map);
         return map;
     }
