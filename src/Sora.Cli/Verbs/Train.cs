@@ -27,6 +27,7 @@ internal static class Train
     private static readonly Option<bool> Inflate = new("--inflate") { Description = "With --init: the VAE has seen stills only; let it begin clips as stills" };
     private static readonly Option<double?> Guidance = Options.Value<double>("--guidance", "G", "With --init: learn to do in one pass what that model does in two at guidance scale G", GuidanceScale);
     private static readonly Option<string?> VaeFolder = new("--vae") { Description = "Model folder whose VAE encodes the clips (the output folder's own)", HelpName = "DIR" };
+    private static readonly Option<string?> Transformer = new("--transformer") { Description = "For a VAE: let its decoder learn from what this model makes of latents under noise, too", HelpName = "DIR" };
     private static readonly Option<string?> Cache = new("--cache") { Description = "Folder for encoded clips (training/latents in the output folder)", HelpName = "DIR" };
     private static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Updates in all (10000)");
     private static readonly Option<int?> Tokens = Options.Positive("--tokens", "N", "Latent tokens in a batch of the transformer (2048)");
@@ -54,7 +55,7 @@ internal static class Train
         [
             new("sora train --world --show sheet.png", "Show what the synthetic world looks like"),
         ],
-    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, VaeFolder, Cache, Steps, Tokens, Reading, Scenes, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Mixed, Half, Threads, Seed);
+    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, VaeFolder, Transformer, Cache, Steps, Tokens, Reading, Scenes, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Mixed, Half, Threads, Seed);
 
     private static void Execute(ParseResult parse, Run run)
     {
@@ -86,7 +87,8 @@ internal static class Train
         {
             throw SoraException.Usage("--guidance needs a transformer to learn from", "sora train transformer --init DIR --guidance G …");
         }
-        if (vae) VaeTrainer.Train(data, options, new VaeStart(parse.GetValue(Start), parse.GetValue(Inflate)), run.Reporter, run.Cancel);
+        if (!vae && parse.GetValue(Transformer) is not null) throw SoraException.Usage("--transformer is for sora train vae", "leave it out");
+        if (vae) VaeTrainer.Train(data, options, new VaeStart(parse.GetValue(Start), parse.GetValue(Inflate)) { Transformer = parse.GetValue(Transformer) }, run.Reporter, run.Cancel);
         else
         {
             var start = new TransformerStart(parse.GetValue(Cache) ?? Path.Combine(options.RunFolder, "latents"), parse.GetValue(Tokens) ?? 2048)

@@ -6,6 +6,9 @@ namespace Sora.Training;
 /// <summary>Clips of one shape: RGB bytes <c>[B, F, H, W, 3]</c>.</summary>
 internal sealed record ClipBatch(byte[] Rgb, ClipShape Shape, int Count)
 {
+    /// <summary>A caption of each clip, "" where it has none.</summary>
+    public string[] Captions { get; init; } = [];
+
     /// <summary>The pixels as <c>[B, 3, F, H, W]</c> in [-1, 1].</summary>
     public Tensor Pixels() => tensor(Rgb, [Count, Shape.Frames, Shape.Height, Shape.Width, 3], dtype: ScalarType.Byte)
         .to(ScalarType.Float32).permute(0, 4, 1, 2, 3).contiguous().div_(127.5).sub_(1);
@@ -48,8 +51,14 @@ internal sealed class ClipBatches : IDisposable
     /// <summary>Draws <paramref name="count"/> clips; the clips of different seeds are independent.</summary>
     public static ClipBatch Draw(ClipSource source, ClipShape shape, ulong seed, int count)
     {
-        var rgb = new byte[shape.Bytes * count];
-        Parallel.For(0, count, i => source.Draw(new Rng(seed, (ulong)i).NextBits(), shape, rgb.AsSpan(i * shape.Bytes, shape.Bytes)));
-        return new ClipBatch(rgb, shape, count);
+        var (rgb, captions) = (new byte[shape.Bytes * count], new string[count]);
+        Parallel.For(0, count, i =>
+        {
+            var random = new Rng(seed, (ulong)i);
+            var own = random.NextBits();
+            source.Draw(own, shape, rgb.AsSpan(i * shape.Bytes, shape.Bytes));
+            captions[i] = source.Caption(own, shape, random.NextBits());
+        });
+        return new ClipBatch(rgb, shape, count) { Captions = captions };
     }
 }

@@ -28,6 +28,9 @@ internal sealed class VaeTask : TrainingTask
     private readonly ClipShape[] shapes;
     private readonly ScalarType? savedType;
 
+    /// <summary>Makes latents that a block VAE is shown beside its own; null: none are.</summary>
+    public MadeLatents? Made { get; init; }
+
     public VaeTask(CausalVae vae, Weights weights, ClipSource source, ClipBatches batches, ScalarType? savedType = null)
     {
         (this.vae, this.weights, this.source, this.batches, this.savedType) = (vae, weights, source, batches, savedType);
@@ -39,19 +42,35 @@ internal sealed class VaeTask : TrainingTask
 
     public override IReadOnlyList<Func<Tensor>> Parts(long step, int count, CancellationToken cancellation)
     {
-        var video = batches.Take(step, cancellation).Pixels();                  // [B, 3, F, H, W]
+        var batch = batches.Take(step, cancellation);
+        var video = batch.Pixels();                                              // [B, 3, F, H, W]
         vae.Clamps = false;
-        return [.. video.chunk(count, 0).Select(part => new Func<Tensor>(() => Loss(part) * (part.shape[0] / (double)video.shape[0])))];
+        var size = (int)(video.chunk(count, 0)[0].shape[0]);
+        return [.. video.chunk(count, 0).Zip(batch.Captions.Chunk(size), (part, captions) => new Func<Tensor>(() => Loss(part, captions) * (part.shape[0] / (double)video.shape[0])))];
     }
 
-    private Tensor Loss(Tensor video)
+    private Tensor Loss(Tensor video, string[] captions)
     {
         var (mean, logVariance) = vae.EncodeMoments(video);                      // [B, z, T, h, w]
         // A transform that is given has no posterior to shape.
-        if (vae.Config.IsBlock) return Reconstruction(vae.Decode(Roughened(mean)), video);
+        if (vae.Config.IsBlock) return Reconstruction(vae.Decode(AsMade(mean, captions)), video);
         return Reconstruction(vae.Decode(mean + (Noise * randn_like(mean))), video)
             + (MeanWeight * mean.square().mean())
             + (LogVarianceWeight * (logVariance - RestingLogVariance).square().mean());
+    }
+
+    /// <summary>
+    /// Latents as they are decoded: half of the clips with a caption as the transformer makes them, if there is one, and the
+    /// others roughened.
+    /// </summary>
+    private Tensor AsMade(Tensor mean, string[] captions)
+    {
+        var rough = Roughened(mean);
+        using var draws = rand(captions.Length);
+        var chosen = Made is null ? [] : captions.Index().Zip(draws.data<float>().ToArray()).Where(c => c.First.Item.Length > 0 && c.Second < RoughShare).Select(c => (long)c.First.Index).ToList();
+        if (chosen.Count == 0) return rough;
+        var made = vae.Denormalise(Made!.Of(vae.Normalise(mean.index_select(0, tensor(chosen.ToArray()))), [.. chosen.Select(i => captions[i])], MadeLatents.DrawSigma(chosen.Count)));
+        return cat([.. Enumerable.Range(0, captions.Length).Select(i => chosen.IndexOf(i) is >= 0 and var at ? made.narrow(0, at, 1) : rough.narrow(0, i, 1))]);
     }
 
     /// <summary>
@@ -117,6 +136,7 @@ internal sealed class VaeTask : TrainingTask
     {
         batches.Dispose();
         weights.Dispose();
+        Made?.Dispose();
     }
 
     /// <summary>The loss of a reconstruction, both <c>[B, 3, F, H, W]</c> in [-1, 1].</summary>

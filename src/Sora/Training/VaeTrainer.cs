@@ -28,7 +28,9 @@ public static class VaeTrainer
             if (start.Folder is null && first == 0) BlockTransform.Fit(weights.Named().ToDictionary(p => p.Key, p => p.Value), config, data, start.FitClips);
             BlockTransform.Freeze(weights.Named().ToDictionary(p => p.Key, p => p.Value));
         }
-        using var task = new VaeTask(vae, weights, data.Source, new ClipBatches(data.Source, data.Shapes, options.Seed, first), options.SavedType);
+        else if (start.Transformer is not null) throw SoraException.Usage($"{start.Folder} has no decoder that learns from a transformer's latents", "leave --transformer out");
+        var made = start.Transformer is null ? null : new MadeLatents(start.Transformer, config);
+        using var task = new VaeTask(vae, weights, data.Source, new ClipBatches(data.Source, data.Shapes, options.Seed, first), options.SavedType) { Made = made };
         using var loop = new TrainingLoop(task, options, reporter);
         loop.Run(cancellation);
     }
@@ -39,6 +41,9 @@ public static class VaeTrainer
 /// <param name="Inflate">Resets the time convolutions: a VAE of stills becomes one of clips that treats every frame as a still.</param>
 public sealed record VaeStart(string? Folder = null, bool Inflate = false)
 {
+    /// <summary>A model folder whose transformer makes latents that the decoder learns to show; null: it learns from the encoder's.</summary>
+    public string? Transformer { get; init; }
+
     /// <summary>Clips that the transform of a new VAE is fitted to.</summary>
     public int FitClips { get; init; } = 2048;
 }

@@ -151,6 +151,60 @@ public sealed class ScenesTests : IDisposable
         Assert.InRange(GoldenCase.RelativeError(after!, expected), 0, 1e-5);
     }
 
+    /// <summary>
+    /// What a transformer makes of latents under noise, clip by clip, computed here in float64 from the network's answers: the
+    /// scene is noise. A decoder learns from it, and the transform in front of it stays.
+    /// </summary>
+    [Fact]
+    public void ADecoderLearnsFromLatentsAsATransformerLeavesThem()
+    {
+        using var scope = NewDisposeScope();
+        var (model, vae) = (ModelFolder.Open(Model("model", scenes: true, 2)), Path.Combine(folder, "vae"));
+        using var noGradient = no_grad();
+        var captions = (string[])["a red ball", "two cubes at night"];
+        var (latents, sigma) = (randn([2, 96, 2, 2, 2]), tensor([0.5f, 0.75f], [2, 1, 1, 1, 1]));
+        using var maker = new MadeLatents(model.Path, model.Vae);
+        manual_seed(5);
+        var made = maker.Of(latents, captions, sigma).contiguous().data<float>().ToArray();
+        manual_seed(5);
+        var (noise, scene) = (randn_like(latents), randn([2, SceneMap.Channels, 2, 2, 2]));
+        using var weights = Weights.From(model.OpenWeights("transformer"), new WeightsOptions { DType = float32 });
+        var transformer = new WanTransformer(model.Transformer, weights);
+        for (var clip = 0; clip < 2; clip++)
+        {
+            var s = (double)sigma[clip, 0, 0, 0, 0].ToSingle();
+            var x = Samplers.Noised(latents.narrow(0, clip, 1), noise.narrow(0, clip, 1), (float)s);
+            var text = TextRows.Encode(model, Settings(model) with { Prompt = captions[clip], Guidance = 1 }, new Precision(CPU, float32), Reporter.Silent);
+            var answer = transformer.Forward(new TransformerInput
+            {
+                HiddenStates = cat([x, scene.narrow(0, clip, 1), ones([1, 1, 2, 2, 2])], 1), Timestep = full([1], 1000f * (float)s), Text = text.Prompt, TextLength = text.Length,
+            }).contiguous().data<float>().ToArray();
+            var values = x.contiguous().data<float>().ToArray();
+            var expected = values.Select((value, i) =>
+            {
+                var v = (i / 4 % 2 == 0 ? model.Preconditioning!.First : model.Preconditioning!.Later)[i / 8];
+                var total = ((1 - s) * (1 - s) * v) + (s * s);
+                return (float)(((1 - s) * v * value / total) + (s * Math.Sqrt(v / total) * answer[i]));
+            }).ToArray();
+            Assert.InRange(GoldenCase.RelativeError(made[(clip * expected.Length)..((clip + 1) * expected.Length)], expected), 0, 1e-5);
+        }
+        Assert.All(MadeLatents.DrawSigma(100).data<float>().ToArray(), level => Assert.InRange(level, 0.41f, 0.8f));
+        Assert.Throws<SoraException>(() => new MadeLatents(model.Path, model.Vae with { ZDim = 48 }));
+
+        var (before, after) = (VaeWeights(vae), Path.Combine(folder, "refined"));
+        using (enable_grad()) VaeTrainer.Train(new(new WorldSource(), [(Shape, 6)]), Options(after, 3, 1e-3), new VaeStart(vae) { Transformer = model.Path }, Reporter.Silent, CancellationToken.None);
+        var changed = VaeWeights(after).Where(p => !p.Value.SequenceEqual(before[p.Key])).Select(p => p.Key).ToList();
+        Assert.NotEmpty(changed);
+        Assert.All(changed, name => Assert.StartsWith("decoder.refiner", name));
+    }
+
+    private static Dictionary<string, float[]> VaeWeights(string model)
+    {
+        using var weights = Weights.Open(Path.Combine(model, "vae"), new WeightsOptions { DType = float32, Trainable = true });
+        _ = new CausalVae(CausalVaeConfig.Read(Path.Combine(model, "vae", "config.json")), weights);
+        return weights.Named().ToDictionary(w => w.Key, w => w.Value.contiguous().data<float>().ToArray());
+    }
+
     /// <summary>A keyframe is held in the latents; what is there goes on being made.</summary>
     [Fact]
     public void HintsHoldLatentsAndNotScenes()
