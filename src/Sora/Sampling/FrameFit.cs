@@ -15,7 +15,7 @@ namespace Sora.Sampling;
 /// <param name="cancel">Stops between rounds.</param>
 internal sealed class FrameFit(FrameCodec codec, CancellationToken cancel)
 {
-    private const int Rounds = 12;
+    private const int Rounds = 24;
 
     /// <summary>What a picture weighs against a frame that is to stay as it is: much more, and those beside it flicker.</summary>
     private const double Weight = 100;
