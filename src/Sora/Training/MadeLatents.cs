@@ -51,20 +51,17 @@ internal sealed class MadeLatents : IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var (shape, scenes) = (latents.shape, transformer.Config.SceneChannels);
-        Tensor Scene(Tensor value) => value.expand([shape[0], scenes, .. shape[2..]]);
-        var level = sigma.expand(shape);
-        var state = latents + (level * (randn_like(latents) - latents));
-        if (scenes > 0) (state, level) = (cat([state, randn([shape[0], scenes, .. shape[2..]])], 1), cat([level, Scene(ones([1, 1, 1, 1, 1]))], 1));
+        var (shape, covered) = (latents.shape, ones([1, 1, 1, 1, 1]));
+        var noised = NoisedClips.Of(latents, null, randn([shape[0], shape[1] + transformer.Config.SceneChannels, .. shape[2..]]), sigma, covered);
         var output = transformer.Forward(new TransformerInput
         {
-            HiddenStates = scenes == 0 ? state : TransformerInput.OfScene(state, ones([1, 1, 1, 1, 1])),
+            HiddenStates = noised.Hidden,
             Timestep = sigma.flatten() * Schedule.TrainSteps,
             Text = text.Encode(tokenizer, captions, MiniPreset.TextLength),
             TextLength = MiniPreset.TextLength,
         });
-        var velocity = preconditioning?.Velocity(output, state, level) ?? output;
-        return (state - (level * velocity)).narrow(1, 0, shape[1]).MoveToOuterDisposeScope();
+        var velocity = preconditioning?.Velocity(output, noised.State, noised.Level) ?? output;
+        return (noised.State - (noised.Level * velocity)).narrow(1, 0, shape[1]).MoveToOuterDisposeScope();
     }
 
     public void Dispose()

@@ -139,7 +139,7 @@ internal sealed class TransformerTask : TrainingTask
         {
             var output = parts.Transformer.Forward(new TransformerInput
             {
-                HiddenStates = Hidden(latents, full([1, 1, 1, 1, 1], level.Sigma)),
+                HiddenStates = SceneChannels == 0 ? latents : TransformerInput.OfScene(latents, full([1, 1, 1, 1, 1], level.Sigma)),
                 Timestep = full([captions.Length], level.Timestep),
                 Context = context,
             });
@@ -235,9 +235,11 @@ internal sealed class TransformerTask : TrainingTask
         var (patch, video, clips) = (parts.Transformer.Config.PatchSize, batch.Clean.shape[1], batch.Captions.Length);
         var reader = batch.Step is null ? null : parts.Reader;
         var described = batch.Scenes is { } scenes && (reader is not null || SceneChannels > 0) ? Described(scenes, from, to, batch.Clean) : null;
-        var noised = Noised(batch, described, from, to);
+        Tensor Own(Tensor whole) => whole.narrow(0, from, to - from);
+        var unknown = Spread(Own(batch.Unknown), patch);
+        var noised = NoisedClips.Of(Own(batch.Clean), SceneChannels > 0 ? described : null, Own(batch.Noise), Own(batch.Sigma) * unknown, Own(batch.SceneSigma));
         var captions = batch.Captions[from..to].Select(c => c()).ToArray();
-        var times = new TokenTimes(batch.Sigma.narrow(0, from, to - from), batch.Unknown.narrow(0, from, to - from));
+        var times = new TokenTimes(Own(batch.Sigma), Own(batch.Unknown));
         Tensor? misread = null;
         void Read(int block, Tensor tokens)
         {
@@ -252,33 +254,9 @@ internal sealed class TransformerTask : TrainingTask
             misread = misread is null ? text : misread + text;
         }
         var elements = patch.Frames * patch.Rows * patch.Columns * video;
-        var error = new FlowError((missed.narrow(1, 0, video) * noised.Unknown).sum() / (batch.Unknown.sum() * elements), null, misread);
+        var error = new FlowError((missed.narrow(1, 0, video) * unknown).sum() / (batch.Unknown.sum() * elements), null, misread);
         return SceneChannels == 0 || described is null ? error : error with { Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() / (batch.Unknown.numel() * elements) };
     }
-
-    /// <summary>
-    /// Clips <paramref name="from"/> to <paramref name="to"/> - 1 of a batch at their noise levels, known tokens clean, and behind
-    /// their latents the scene <c>[B, descriptors, T, h, w]</c> where the network makes one; null: nobody knows what it is.
-    /// </summary>
-    private NoisedClips Noised(FlowBatch batch, Tensor? described, int from, int to)
-    {
-        Tensor Own(Tensor whole) => whole.narrow(0, from, to - from);
-        var patch = parts.Transformer.Config.PatchSize;
-        var (clean, noise) = (Own(batch.Clean), Own(batch.Noise));
-        var unknown = Spread(Own(batch.Unknown), patch);
-        var (level, sceneLevel, video) = (Own(batch.Sigma) * unknown, Own(batch.SceneSigma), clean.shape[1]);
-        if (SceneChannels > 0)
-        {
-            clean = cat([clean, described ?? zeros_like(noise.narrow(1, video, SceneChannels))], 1);
-            level = cat([level.expand(-1, video, -1, -1, -1), sceneLevel.expand([to - from, SceneChannels, .. noise.shape[2..]])], 1);
-        }
-        var velocity = noise - clean;
-        var state = clean + (level * velocity);
-        return new(state, Hidden(state, sceneLevel), level, velocity, unknown);
-    }
-
-    /// <summary>What the network is given: the state, and behind it the noise level of its scene if it has one.</summary>
-    private Tensor Hidden(Tensor state, Tensor sceneSigma) => SceneChannels == 0 ? state : TransformerInput.OfScene(state, sceneSigma);
 
     /// <summary>The error of saying from tokens <c>[B, L, dim]</c> what is where; each of a batch's clips counts by its tokens, as in the other part of the loss.</summary>
     private Tensor Misread(SceneReader reader, Tensor tokens, Tensor described, int clips, long step)
@@ -367,12 +345,6 @@ internal sealed class TransformerTask : TrainingTask
         public long? Step { get; init; }
     }
 
-    /// <summary>
-    /// Clips of a batch with noise: latents and scene, the same as the network is given them, <c>[B, C, T, h, w]</c>, the noise
-    /// level of each number, noise - x0, and ones where latents are unknown, <c>[B, 1, T, h, w]</c>.
-    /// </summary>
-    private readonly record struct NoisedClips(Tensor State, Tensor Hidden, Tensor Level, Tensor Velocity, Tensor Unknown);
-
     /// <summary>Shape and seeds of a batch's whole clips, and how many latent frames of theirs come before it.</summary>
     private sealed record FlowScenes(ClipShape Shape, ulong[] Seeds, int Later);
 
@@ -383,7 +355,7 @@ internal sealed class TransformerTask : TrainingTask
         public Tensor Sum()
         {
             using var misread = Misread;
-            var sum = Scene is null ? Video : Video + (Scene);
+            var sum = Scene is null ? Video : Video + Scene;
             return misread is null ? sum : sum + misread;
         }
     }

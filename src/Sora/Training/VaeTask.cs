@@ -28,15 +28,15 @@ internal sealed class VaeTask : TrainingTask
     private readonly ClipShape[] shapes;
     private readonly ScalarType? savedType;
 
-    /// <summary>Makes latents that a block VAE is shown beside its own; null: none are.</summary>
-    public MadeLatents? Made { get; init; }
-
     public VaeTask(CausalVae vae, Weights weights, ClipSource source, ClipBatches batches, ScalarType? savedType = null)
     {
         (this.vae, this.weights, this.source, this.batches, this.savedType) = (vae, weights, source, batches, savedType);
         shapes = [.. batches.Shapes];
         Parameters = weights.Named().ToDictionary(p => p.Key, p => p.Value);
     }
+
+    /// <summary>Makes latents that a block VAE is shown beside its own; null: none are.</summary>
+    public MadeLatents? Made { get; init; }
 
     public override IReadOnlyDictionary<string, Tensor> Parameters { get; }
 
@@ -45,8 +45,8 @@ internal sealed class VaeTask : TrainingTask
         var batch = batches.Take(step, cancellation);
         var video = batch.Pixels();                                              // [B, 3, F, H, W]
         vae.Clamps = false;
-        var size = (int)(video.chunk(count, 0)[0].shape[0]);
-        return [.. video.chunk(count, 0).Zip(batch.Captions.Chunk(size), (part, captions) => new Func<Tensor>(() => Loss(part, captions) * (part.shape[0] / (double)video.shape[0])))];
+        var parts = video.chunk(count, 0);
+        return [.. parts.Zip(batch.Captions.Chunk((int)parts[0].shape[0]), (part, captions) => new Func<Tensor>(() => Loss(part, captions) * (part.shape[0] / (double)video.shape[0])))];
     }
 
     private Tensor Loss(Tensor video, string[] captions)
@@ -66,10 +66,11 @@ internal sealed class VaeTask : TrainingTask
     private Tensor AsMade(Tensor mean, string[] captions)
     {
         var rough = Roughened(mean);
+        if (Made is null) return rough;
         using var draws = rand(captions.Length);
-        var chosen = Made is null ? [] : captions.Index().Zip(draws.data<float>().ToArray()).Where(c => c.First.Item.Length > 0 && c.Second < RoughShare).Select(c => (long)c.First.Index).ToList();
+        var chosen = captions.Index().Zip(draws.data<float>().ToArray()).Where(c => c.First.Item.Length > 0 && c.Second < RoughShare).Select(c => (long)c.First.Index).ToList();
         if (chosen.Count == 0) return rough;
-        var made = vae.Denormalise(Made!.Of(vae.Normalise(mean.index_select(0, tensor(chosen.ToArray()))), [.. chosen.Select(i => captions[i])], MadeLatents.DrawSigma(chosen.Count)));
+        var made = vae.Denormalise(Made.Of(vae.Normalise(mean.index_select(0, tensor(chosen.ToArray()))), [.. chosen.Select(i => captions[i])], MadeLatents.DrawSigma(chosen.Count)));
         return cat([.. Enumerable.Range(0, captions.Length).Select(i => chosen.IndexOf(i) is >= 0 and var at ? made.narrow(0, at, 1) : rough.narrow(0, i, 1))]);
     }
 
