@@ -26,6 +26,7 @@ internal static class Train
     private static readonly Option<string?> Start = new("--init") { Description = "Begin with the weights of this model folder", HelpName = "DIR" };
     private static readonly Option<bool> Inflate = new("--inflate") { Description = "With --init: the VAE has seen stills only; let it begin clips as stills" };
     private static readonly Option<double?> Guidance = Options.Value<double>("--guidance", "G", "With --init: learn to do in one pass what that model does in two at guidance scale G", GuidanceScale);
+    private static readonly Option<int?> Heads = Options.Positive("--heads", "N", "Attention heads of the transformer, which its width follows; with --init, one that has fewer is widened and goes on from what it knows (6, or those of DIR)");
     private static readonly Option<string?> VaeFolder = new("--vae") { Description = "Model folder whose VAE encodes the clips (the output folder's own)", HelpName = "DIR" };
     private static readonly Option<string?> Transformer = new("--transformer") { Description = "For a VAE: let its decoder learn from what this model makes of latents under noise, too", HelpName = "DIR" };
     private static readonly Option<string?> Cache = new("--cache") { Description = "Folder for encoded clips (training/latents in the output folder)", HelpName = "DIR" };
@@ -55,7 +56,7 @@ internal static class Train
         [
             new("sora train --world --show sheet.png", "Show what the synthetic world looks like"),
         ],
-    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, VaeFolder, Transformer, Cache, Steps, Tokens, Reading, Scenes, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Mixed, Half, Threads, Seed);
+    }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, Heads, VaeFolder, Transformer, Cache, Steps, Tokens, Reading, Scenes, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Mixed, Half, Threads, Seed);
 
     private static void Execute(ParseResult parse, Run run)
     {
@@ -87,6 +88,10 @@ internal static class Train
         {
             throw SoraException.Usage("--guidance needs a transformer to learn from", "sora train transformer --init DIR --guidance G …");
         }
+        if (parse.GetValue(Heads) is not null && (vae || parse.GetValue(Guidance) is not null))
+        {
+            throw SoraException.Usage("--heads is for a transformer that learns from clips", vae ? "leave it out" : "widen the model first, then learn guidance from it");
+        }
         if (!vae && parse.GetValue(Transformer) is not null) throw SoraException.Usage("--transformer is for sora train vae", "leave it out");
         if (vae) VaeTrainer.Train(data, options, new VaeStart(parse.GetValue(Start), parse.GetValue(Inflate)) { Transformer = parse.GetValue(Transformer) }, run.Reporter, run.Cancel);
         else
@@ -95,6 +100,7 @@ internal static class Train
             {
                 Folder = parse.GetValue(Start),
                 Guidance = parse.GetValue(Guidance),
+                Heads = parse.GetValue(Heads),
                 VaeFolder = parse.GetValue(VaeFolder),
                 Reading = parse.GetValue(Reading) ?? 0.005,
                 Scenes = parse.GetValue(Scenes),

@@ -1,3 +1,4 @@
+using Sora.Clips;
 using Sora.Models;
 using Sora.Models.Text;
 using Sora.Sampling;
@@ -56,6 +57,14 @@ public static class TransformerTrainer
         return Checkpoint.Fingerprint(weights, config.ToJson().ToJsonString());
     }
 
+    /// <summary>The sizes with as many heads as are asked for; none: as they are.</summary>
+    private static WanTransformerConfig Sized(WanTransformerConfig given, string? from, int? heads)
+    {
+        if (heads < given.NumAttentionHeads && from is not null)
+            throw SoraException.Usage($"the transformer of {from} has {given.NumAttentionHeads} heads, more than {heads}", "leave --heads out, or ask for more");
+        return WiderTransformer.Sizes(given, heads ?? given.NumAttentionHeads);
+    }
+
     private static TransformerParts Parts(TrainingData data, TrainingOptions options, TransformerStart start, CausalVae vae, LatentSet sample)
     {
         var from = start.Folder;
@@ -78,7 +87,8 @@ public static class TransformerTrainer
             ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(vocabulary));
         }
         var tokenizer = Tokenizer.Load(tokenizerFolder);
-        var transformerConfig = from is null ? MiniPreset.Transformer : WanTransformerConfig.Read(Path.Combine(from, "transformer", "config.json"));
+        var given = from is null ? MiniPreset.Transformer : WanTransformerConfig.Read(Path.Combine(from, "transformer", "config.json"));
+        var transformerConfig = Sized(given, from, start.Heads);
         var preconditioning = from is null ? Preconditioning.Of(sample.Latents) : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json")));
         var descriptors = data.Source.Descriptors;
         if (transformerConfig.SceneChannels != 0 && descriptors != 0 && transformerConfig.SceneChannels != descriptors)
@@ -108,7 +118,13 @@ public static class TransformerTrainer
         TransformerParts Opened(string folder, bool trainable)
         {
             var how = new WeightsOptions { Trainable = trainable, DType = float32, Widened = start.Scenes };
-            return Of(Weights.Open(Path.Combine(folder, "transformer"), how), Weights.Open(Path.Combine(folder, "text_encoder"), how));
+            TensorSource transformer = Checkpoint.Open(Path.Combine(folder, "transformer"));
+            if (transformerConfig.NumAttentionHeads != given.NumAttentionHeads)
+            {
+                using var narrow = transformer;
+                transformer = WiderTransformer.Widen(narrow, given, start.Heads!.Value, options.Seed);
+            }
+            return Of(Weights.From(transformer, how), Weights.Open(Path.Combine(folder, "text_encoder"), how));
         }
         if (from is null) return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));
         var own = Opened(from, trainable: true);
@@ -138,6 +154,12 @@ public sealed record TransformerStart(string Cache, int TokensPerStep)
     /// given the channels.
     /// </summary>
     public bool Scenes { get; init; }
+
+    /// <summary>
+    /// Attention heads, which the width and that of the feed-forward layers follow; a transformer that is trained further and has
+    /// fewer is widened. Null: as many as it has, or as the small preset has.
+    /// </summary>
+    public int? Heads { get; init; }
 
     /// <summary>The model folder whose VAE encodes; null: the folder that is trained.</summary>
     public string? VaeFolder { get; init; }
