@@ -83,11 +83,10 @@ public static class Renderer
     /// Which objects some frames of a clip show, as <see cref="RenderSome"/> has them, without a picture: for each pixel of
     /// <c>[F, H, W]</c> the one that is seen, 0 for none, and a bit for each one that is there, seen or hidden.
     /// </summary>
-    internal static (byte[] Seen, byte[] There) Find(Scene scene, int width, int height, IReadOnlyList<int> frames, double fps)
+    internal static (byte[] Seen, byte[] There) Find(Scene scene, Simulation simulation, int width, int height, IReadOnlyList<int> frames, double fps)
     {
         if (scene.Objects.Count > 8) throw new ArgumentException("a byte has eight bits", nameof(scene));
         var (seen, there) = (new byte[width * height * frames.Count], new byte[width * height * frames.Count]);
-        var simulation = Simulation.Run(scene, frames.Max() + 1, fps);
         var tracers = frames.Select(frame => TracerOf(scene, simulation, frame, fps, (width, height))).ToArray();
         for (var line = 0; line < height * frames.Count; line++)
         {

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Sora.Training;
 
 namespace Sora.World;
@@ -6,7 +7,8 @@ namespace Sora.World;
 /// What is where in a scene, on the grid of its latents: the outline of objects in fourths of a place, which part of a place
 /// objects of each shape, colour, size and motion take, where the object that is seen there begins and ends and where it goes,
 /// which part the first, the second and the third object that a caption speaks of take and which they would take were they not
-/// hidden, and everywhere the camera's move and where it makes ground and sky go. The larger a number, the
+/// hidden, how the object that is seen there is turned, and everywhere the camera's move, where it makes ground and sky go, and
+/// which part of the world is behind the place, for textures are fixed to it. The larger a number, the
 /// more noise it is made out under. What is settled at the same time is settled each for itself, and a network learns that an
 /// object has its own colour and not another one's only under noise that shows which object is where and not yet its colour.
 /// So the objects' numbers are far larger than any, those of latents included, of which colours are the largest.
@@ -16,7 +18,7 @@ internal static class SceneMap
     /// <summary>Samples of a place along each side.</summary>
     private const int Side = 4;
     private const float OutlineScale = 5, CameraScale = 4, Part = 1f / (Side * Side);
-    private const float ObjectScale = 40 * Part, ColourScale = 4 * Part, ShapeScale = 4 * Part, SizeScale = 4 * Part, MotionScale = 4 * Part, ExtentScale = 4 * Part, WayScale = 4;
+    private const float ObjectScale = 40 * Part, ColourScale = 4 * Part, ShapeScale = 4 * Part, SizeScale = 4 * Part, MotionScale = 4 * Part, ExtentScale = 4 * Part, WayScale = 4, TurnScale = 4 * Part;
 
     private static readonly int Shapes = Side * Side;
     private static readonly int Colours = Shapes + Enum.GetValues<Shape>().Length;
@@ -26,7 +28,8 @@ internal static class SceneMap
     private static readonly int Seen = Extents + Extent.Numbers;
     private static readonly int Hidden = Seen + Objects;
     private static readonly int Cameras = Hidden + Objects;
-    private static readonly int Ways = Cameras + Enum.GetValues<CameraMove>().Length;
+    private static readonly int Backdrops = Cameras + Enum.GetValues<CameraMove>().Length;
+    private static readonly int Turns = Backdrops + Backdrop.Numbers;
 
     /// <summary>Most objects in a scene.</summary>
     public const int Objects = 3;
@@ -35,7 +38,7 @@ internal static class SceneMap
     public static int ObjectNumbers { get; } = 1 + Extents - Shapes;
 
     /// <summary>Numbers for each place.</summary>
-    public static int Channels { get; } = Ways + 2;
+    public static int Channels { get; } = Turns + Turn.Numbers;
 
     /// <summary>Writes the map <c>[Channels, T, h, w]</c> of a scene that is filmed in this shape.</summary>
     public static void Draw(Scene scene, ClipShape shape, LatentGrid grid, double fps, Span<float> map)
@@ -44,9 +47,11 @@ internal static class SceneMap
         // The first latent frame is the first frame; each other one stands for several, whose middle is looked at.
         var stride = grid.Frames > 1 ? (shape.Frames - 1) / (grid.Frames - 1) : 0;
         var frames = Enumerable.Range(0, grid.Frames).Select(t => t == 0 ? 0 : (t * stride) - (stride / 2)).ToArray();
-        var (seen, there) = Renderer.Find(scene, grid.Columns * Side, grid.Rows * Side, frames, fps);
+        var simulation = Simulation.Run(scene, frames[^1] + 1, fps);
+        var (seen, there) = Renderer.Find(scene, simulation, grid.Columns * Side, grid.Rows * Side, frames, fps);
         var attributes = scene.Objects.Select(Attributes).ToArray();
         var extents = Extent.Of(seen, grid, scene.Objects.Count);
+        var turns = frames.Select(frame => Turn.Of(scene, simulation, frame, fps)).ToArray();
         for (var sample = 0; sample < seen.Length; sample++)
         {
             if (there[sample] == 0) continue;
@@ -69,9 +74,11 @@ internal static class SceneMap
                 step.Left + step.Right - extent.Left - extent.Right, step.Top + step.Bottom - extent.Top - extent.Bottom,
             ];
             for (var i = 0; i < numbers.Length; i++) map[((Extents + i) * grid.Places) + at] += ExtentScale * numbers[i];
+            var turn = turns[frame][seen[sample] - 1];
+            for (var i = 0; i < Turn.Numbers; i++) map[((Turns + i) * grid.Places) + at] += TurnScale * turn[i];
         }
         map.Slice((Cameras + (int)scene.Camera.Move) * grid.Places, grid.Places).Fill(CameraScale);
-        if (grid.Frames > 1) DrawWays(scene.Camera, grid, frames, stride, fps, map.Slice(Ways * grid.Places, 2 * grid.Places));
+        DrawBackdrop(scene, grid, frames, stride, fps, map.Slice(Backdrops * grid.Places, Backdrop.Numbers * grid.Places));
     }
 
     /// <summary>Writes which objects a scene has, <c>[Objects, ObjectNumbers]</c>, in the order in which captions speak of them.</summary>
@@ -86,23 +93,29 @@ internal static class SceneMap
         }
     }
 
-    /// <summary>How far ground and sky go in each place until the next latent frame, to the right and down, in places: objects are looked through.</summary>
-    private static void DrawWays(CameraPath camera, LatentGrid grid, int[] frames, int stride, double fps, Span<float> ways)
+    /// <summary>
+    /// Writes which part of the world is behind each place, objects being looked through, and how far it goes until the next
+    /// latent frame, to the right and down, in places.
+    /// </summary>
+    private static void DrawBackdrop(Scene scene, LatentGrid grid, int[] frames, int stride, double fps, Span<float> map)
     {
-        const double far = 1e4;
         var aspect = (double)grid.Columns / grid.Rows;
         for (var at = 0; at < grid.Places; at++)
         {
             var (line, column) = Math.DivRem(at, grid.Columns);
             var (frame, row) = Math.DivRem(line, grid.Rows);
             var (x, y) = (((2 * column) + 1.0) / grid.Columns - 1, 1 - (((2 * row) + 1.0) / grid.Rows));
-            var now = camera.At(frames[frame] / fps);
-            var next = camera.At((frame + 1 < grid.Frames ? frames[frame + 1] : frames[frame] + stride) / fps);
-            var ray = now.Forward + (now.Right * (x * now.HalfHeight * aspect)) + (now.Up * (y * now.HalfHeight));
-            var point = now.Eye + (ray * (ray.Y < 0 ? Math.Min(far, -now.Eye.Y / ray.Y) : far));
-            var (toX, toY, _) = next.Project(point, aspect);
-            ways[at] = (float)(WayScale * (toX - x) * grid.Columns / 2);
-            ways[grid.Places + at] = (float)(WayScale * (y - toY) * grid.Rows / 2);
+            var now = scene.Camera.At(frames[frame] / fps);
+            var behind = Backdrop.Through(now, x, y, aspect);
+            if (grid.Frames > 1)
+            {
+                var next = scene.Camera.At((frame + 1 < grid.Frames ? frames[frame + 1] : frames[frame] + stride) / fps);
+                var (toX, toY, _) = next.Project(behind.Point, aspect);
+                map[at] = (float)(WayScale * (toX - x) * grid.Columns / 2);
+                map[grid.Places + at] = (float)(WayScale * (y - toY) * grid.Rows / 2);
+            }
+            var numbers = behind.Place(now, scene.Mirrored, 2 * now.HalfHeight / grid.Rows);
+            for (var i = 0; i < numbers.Length; i++) map[((2 + i) * grid.Places) + at] = (float)numbers[i];
         }
     }
 
@@ -140,6 +153,78 @@ internal static class SceneMap
                     Math.Min(extent.Top, (float)y / Side), Math.Max(extent.Bottom, (y + 1f) / Side));
             }
             return extents;
+        }
+    }
+
+    /// <summary>What is behind a place when objects are looked through: a point of the ground, or of the sky, far away.</summary>
+    private readonly record struct Backdrop(Point Point, Point Ray)
+    {
+        /// <summary>Two for its way and eight for its place.</summary>
+        public const int Numbers = 10;
+
+        /// <summary>Metres to what is far away, and from the middle of the world beyond which places on the ground look alike.</summary>
+        private const double Far = 1e4, Reach = 5;
+
+        /// <summary>Metres of a wave that tells places on the ground apart, about two tiles or three planks.</summary>
+        private const double Wave = 1.24;
+        private const double AngleScale = 8, PlaceScale = 3, WaveScale = 4;
+
+        /// <summary>Looks through a point of the picture.</summary>
+        public static Backdrop Through(CameraPose camera, double x, double y, double aspect)
+        {
+            var ray = camera.Forward + (camera.Right * (x * camera.HalfHeight * aspect)) + (camera.Up * (y * camera.HalfHeight));
+            return new(camera.Eye + (ray * (ray.Y < 0 ? Math.Min(Far, -camera.Eye.Y / ray.Y) : Far)), ray);
+        }
+
+        /// <summary>
+        /// The direction, to the right and up; the place on the ground, no farther than <see cref="Reach"/>; and sine and cosine of
+        /// a wave along each of its axes, which end where a place of the picture covers more than a whole wave.
+        /// </summary>
+        /// <param name="camera">What is looked through.</param>
+        /// <param name="mirrored">Whether textures are drawn with left and right swapped.</param>
+        /// <param name="side">The side of a place of the picture, a metre away.</param>
+        public double[] Place(CameraPose camera, bool mirrored, double side)
+        {
+            var (right, toSide) = (mirrored ? -Ray.X : Ray.X, Math.Sqrt((Ray.X * Ray.X) + (Ray.Z * Ray.Z)));
+            var (x, z) = (mirrored ? -Point.X : Point.X, Point.Z);
+            var near = Math.Min(1, Reach / Math.Sqrt((x * x) + (z * z)));
+            var (sineX, sineZ) = (Math.SinCos(2 * Math.PI * x / Wave), Math.SinCos(2 * Math.PI * z / Wave));
+            var (fadeX, fadeZ) = (0.0, 0.0);
+            if (Ray.Y < 0)
+            {
+                var across = (Point - camera.Eye).Length * side;
+                var along = across * Ray.Length / Math.Max(-Ray.Y, 0.02);
+                double Fade(double width) => Math.Clamp(2 - (width / Wave), 0, 1);
+                fadeX = Fade((across * Math.Abs(camera.Right.X)) + (along * Math.Abs(camera.Forward.X)));
+                fadeZ = Fade((across * Math.Abs(camera.Right.Z)) + (along * Math.Abs(camera.Forward.Z)));
+            }
+            return
+            [
+                AngleScale * Math.Atan2(right, -Ray.Z), AngleScale * Math.Atan2(Ray.Y, toSide), PlaceScale * near * x, PlaceScale * near * z,
+                WaveScale * fadeX * sineX.Sin, WaveScale * fadeX * sineX.Cos, WaveScale * fadeZ * sineZ.Sin, WaveScale * fadeZ * sineZ.Cos,
+            ];
+        }
+    }
+
+    /// <summary>How an object is turned towards the camera: two of its axes, to the right, up and away (Zhou et al. 2019, "On the continuity of rotation representations in neural networks").</summary>
+    private static class Turn
+    {
+        /// <summary>Three for each axis.</summary>
+        public const int Numbers = 6;
+
+        /// <summary>Of each object in a frame.</summary>
+        public static float[][] Of(Scene scene, Simulation simulation, int frame, double fps)
+        {
+            var camera = scene.Camera.At(frame / fps);
+            float[] Axis(Vector3 own, int index)
+            {
+                var turned = Vector3.Transform(own, simulation.At(frame, index).Orientation);
+                var axis = new Point(turned.X, turned.Y, turned.Z);
+                return [(float)Point.Dot(axis, camera.Right), (float)Point.Dot(axis, camera.Up), (float)Point.Dot(axis, camera.Forward)];
+            }
+            // What is painted on an object is mirrored in its own axes.
+            var across = scene.Mirrored ? -Vector3.UnitX : Vector3.UnitX;
+            return [.. scene.Objects.Select((_, i) => (float[])[.. Axis(across, i), .. Axis(Vector3.UnitY, i)])];
         }
     }
 }

@@ -12,10 +12,12 @@ public class SceneMapTests
     private static readonly LatentGrid Grid = new(3, Places, Places);
 
     // Outline in 4 x 4 fourths, 6 shapes, 10 colours, 3 sizes, 14 motions, 4 edges and a way of 2 numbers, 3 objects seen and
-    // hidden, 9 camera moves, the way of ground and sky to the right and down.
-    private const int Outline = 16, Shapes = 6, Colours = 10, Sizes = 3, Motions = 14, Extents = 6, Objects = 3, Cameras = 9, Ways = 2;
-    private const int Seen = Outline + Shapes + Colours + Sizes + Motions + Extents;
-    private const double OutlineScale = 5, ExtentScale = 4, CameraScale = 4, ObjectScale = 40, WayScale = 4;
+    // hidden, 9 camera moves, the way of ground and sky to the right and down, their direction, their place, two waves along each
+    // axis, and two axes of the object.
+    private const int Outline = 16, Shapes = 6, Colours = 10, Sizes = 3, Motions = 14, Extents = 6, Objects = 3, Cameras = 9, Ways = 2, World = 8, Turns = 6;
+    private const int Seen = Outline + Shapes + Colours + Sizes + Motions + Extents, Camera = Seen + (2 * Objects);
+    private const double OutlineScale = 5, ExtentScale = 4, CameraScale = 4, ObjectScale = 40, WayScale = 4, AngleScale = 8, PlaceScale = 3, WaveScale = 4, TurnScale = 4;
+    private const double Reach = 5, Wave = 1.24;
 
     [Fact]
     public void PlacesHoldWhatThePictureShowsThere()
@@ -89,7 +91,7 @@ public class SceneMapTests
     public void TheCamerasMoveIsEverywhere()
     {
         var scene = SceneSampler.Draw(new Rng(4), new SceneOptions { Frames = Shape.Frames, Camera = CameraMove.ZoomIn, Split = Split.Any });
-        var moves = Map(scene)[^((Cameras + Ways) * Grid.Places)..].Chunk(Grid.Places).ToArray();
+        var moves = Part(Map(scene), Camera, Cameras);
         for (var move = 0; move < Cameras; move++) Assert.All(moves[move], value => Assert.Equal(move == (int)CameraMove.ZoomIn ? CameraScale : 0, value));
     }
 
@@ -104,7 +106,7 @@ public class SceneMapTests
     {
         int[] frames = [0, 2, 6, 10];
         var scene = SceneSampler.Draw(new Rng(7), new SceneOptions { Frames = Shape.Frames, Camera = move, Count = 1, Split = Split.Any });
-        var ways = Map(scene)[^(Ways * Grid.Places)..].Chunk(Grid.Places).ToArray();
+        var ways = Part(Map(scene), Camera + Cameras, Ways);
         var clip = Renderer.RenderSome(scene, Shape.Width, Shape.Height, frames[..Grid.Frames]);
         var compared = 0;
         for (var at = 0; at < Grid.Places; at++)
@@ -131,6 +133,81 @@ public class SceneMapTests
         Assert.InRange(compared, Grid.Places / 2, Grid.Places);
         // All of it goes to one side when the camera turns to the other one.
         if (sideways || lengthwise) Assert.All(ways[sideways ? 0 : 1], way => Assert.InRange(way / WayScale, 0.05, Places));
+    }
+
+    /// <summary>
+    /// The direction of a ray and the point of the ground that it meets, found from the depth of the rendered picture; a wave along
+    /// each axis of the ground, which on a checkerboard is a tile for each half.
+    /// </summary>
+    [Theory]
+    [InlineData(CameraMove.OrbitLeft)]
+    [InlineData(CameraMove.ZoomOut)]
+    public void PlacesKnowWhichPartOfTheWorldIsBehindThem(CameraMove move)
+    {
+        int[] frames = [0, 2, 6];
+        var scene = SceneSampler.Draw(new Rng(8), new SceneOptions { Frames = Shape.Frames, Camera = move, Count = 1, Ground = Ground.Checker, Split = Split.Any });
+        foreach (var drawn in (Scene[])[scene, scene.Mirror()])
+        {
+            var hand = drawn.Mirrored ? -1 : 1;
+            var world = Part(Map(drawn), Camera + Cameras + Ways, World);
+            var clip = Renderer.RenderSome(drawn, Shape.Width, Shape.Height, frames);
+            var (light, dark, ground) = (new List<int>(), new List<int>(), 0);
+            for (var at = 0; at < Grid.Places; at++)
+            {
+                var (frame, row, column) = (at / (Places * Places), at / Places % Places, at % Places);
+                var camera = drawn.Camera.At(frames[frame] / 16.0);
+                var (azimuth, elevation, x, z, hidden, shown) = (0.0, 0.0, 0.0, 0.0, false, 0);
+                for (var i = 0; i < 4; i++)
+                {
+                    var (line, across) = ((Patch * row) + (Patch / 2) - (i / 2), (Patch * column) + (Patch / 2) - (i % 2));
+                    var pixel = (((frame * Shape.Height) + line) * Shape.Width) + across;
+                    hidden |= clip.Objects[pixel] > 0;
+                    shown += clip.Rgb[3 * pixel] + clip.Rgb[(3 * pixel) + 1] + clip.Rgb[(3 * pixel) + 2];
+                    var (toX, toY) = (((2 * across) + 1.0) / Shape.Width - 1, 1 - (((2 * line) + 1.0) / Shape.Height));
+                    var ray = camera.Forward + (camera.Right * (toX * camera.HalfHeight)) + (camera.Up * (toY * camera.HalfHeight));
+                    azimuth += Math.Atan2(hand * ray.X, -ray.Z) / 4;
+                    elevation += Math.Asin(ray.Y / ray.Length) / 4;
+                    var point = camera.Eye + (ray * Math.Min(clip.Depth[pixel], 1e4));
+                    (x, z) = (x + (hand * point.X / 4), z + (point.Z / 4));
+                }
+                Assert.Equal(azimuth, world[0][at] / AngleScale, 0.01);
+                Assert.Equal(elevation, world[1][at] / AngleScale, 0.01);
+                if (hidden) continue;
+                var near = Math.Min(1, Reach / Math.Sqrt((x * x) + (z * z)));
+                Assert.Equal(near * x, world[2][at] / PlaceScale, 0.05);
+                Assert.Equal(near * z, world[3][at] / PlaceScale, 0.05);
+                var strength = (X: Math.Sqrt(Square(world[4][at]) + Square(world[5][at])) / WaveScale, Z: Math.Sqrt(Square(world[6][at]) + Square(world[7][at])) / WaveScale);
+                if (row < Places / 2) Assert.Equal(0, strength.Z, 0.4);
+                if (strength.X < 0.9 || strength.Z < 0.9) continue;
+                ground++;
+                Assert.Equal(Math.Sin(2 * Math.PI * x / Wave), world[4][at] / WaveScale / strength.X, 0.1);
+                Assert.Equal(Math.Cos(2 * Math.PI * z / Wave), world[7][at] / WaveScale / strength.Z, 0.1);
+                var tile = world[5][at] * world[7][at] / (WaveScale * WaveScale);
+                if (tile > 0.3) light.Add(shown);
+                if (tile < -0.3) dark.Add(shown);
+            }
+            Assert.InRange(ground, 12, Grid.Places);
+            Assert.InRange(light.Average() / dark.Average(), 1.25, 4);
+        }
+    }
+
+    /// <summary>Seen from a camera that looks along -z and stands still, an object that spins turns around what is up in the world.</summary>
+    [Fact]
+    public void PlacesKnowHowTheirObjectsAreTurned()
+    {
+        int[] frames = [0, 2, 6];
+        var scene = SceneSampler.Draw(new Rng(9), new SceneOptions { Frames = Shape.Frames, Count = 1, Motion = Motion.Spin, Camera = CameraMove.Static, Shape = global::Sora.World.Shape.Pyramid, Split = Split.Any });
+        var turns = Part(Map(scene), Camera + Cameras + Ways + World, Turns);
+        var (shares, one, camera) = (Shares(Renderer.RenderSome(scene, Shape.Width, Shape.Height, frames).Objects, i => i > 0), scene.Objects[0], scene.Camera.At(0));
+        for (var at = 0; at < Grid.Places; at++)
+        {
+            var angle = one.Yaw + (one.SpinRate * frames[at / (Places * Places)] / 16);
+            var hand = scene.Mirrored ? -1 : 1;
+            double[] expected = [hand * Math.Cos(angle), -hand * Math.Sin(angle) * camera.Up.Z, -hand * Math.Sin(angle) * camera.Forward.Z, 0, camera.Up.Y, camera.Forward.Y];
+            for (var i = 0; i < Turns; i++) Assert.Equal(expected[i] * shares[at], turns[i][at] / TurnScale, 0.15);
+        }
+        Assert.Contains(shares, share => share > 0.5);
+        Assert.True(Math.Abs(one.SpinRate) * frames[^1] / 16 > 0.3, "it hardly turns");
     }
 
     /// <summary>A scene with one of its objects left out shows what that one hides.</summary>
@@ -184,10 +261,15 @@ public class SceneMapTests
         }
     }
 
+    private static double Square(double value) => value * value;
+
+    /// <summary>Some channels of a map.</summary>
+    private static float[][] Part(float[] map, int first, int count) => [.. map.Skip(first * Grid.Places).Take(count * Grid.Places).Chunk(Grid.Places)];
+
     private static float[] Map(Scene scene)
     {
         var map = new float[SceneMap.Channels * Grid.Places];
-        Assert.Equal(Seen + (2 * Objects) + Cameras + Ways, SceneMap.Channels);
+        Assert.Equal(Camera + Cameras + Ways + World + Turns, SceneMap.Channels);
         SceneMap.Draw(scene, Shape, Grid, 16, map);
         return map;
     }
