@@ -9,7 +9,7 @@ namespace Sora.Eval;
 internal static class JudgeCommand
 {
     private const ulong TestSeed = 0x6a75_6467_65;
-    private static readonly OptimizerOptions Rates = new(MatrixRate: 5e-3, OtherRate: 2e-3);
+    private const double MatrixRate = 5e-3, OtherRate = 2e-3;
 
     public static Command Create() => new("judge", "Trains and tests the judge") { Train(), Test() };
 
@@ -34,11 +34,13 @@ internal static class JudgeCommand
         var steps = new Option<int>("--steps") { Description = "Updates", DefaultValueFactory = _ => 4000 };
         var start = new Option<string?>("--init") { Description = "Weights to start from; what they lack begins anew" };
         var clips = new Option<int>("--clips") { Description = "Clips an update", DefaultValueFactory = _ => 16 };
-        var command = new Command("train", "Trains the judge on rendered clips; goes on where it was stopped") { output, steps, clips, start };
+        var rate = new Option<double>("--rate") { Description = "What the learning rate is multiplied by", DefaultValueFactory = _ => 1 };
+        var command = new Command("train", "Trains the judge on rendered clips; goes on where it was stopped") { output, steps, clips, rate, start };
         command.SetAction(args =>
         {
             var file = args.GetValue(output)!;
-            var options = new TrainingOptions(file + ".run", args.GetValue(steps), Rates)
+            var rates = new OptimizerOptions(MatrixRate * args.GetValue(rate), OtherRate * args.GetValue(rate));
+            var options = new TrainingOptions(file + ".run", args.GetValue(steps), rates)
             {
                 Seed = 1,
                 EmaDecay = 0.995,

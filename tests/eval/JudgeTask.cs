@@ -16,6 +16,7 @@ internal sealed class JudgeTask : TrainingTask
 {
     private const int TestClips = 64;
     private const ulong TestSeed = 0x7465_7374;
+    private const int Block = 16;
     private static readonly double[] Blurs = [2, 4];
 
     private readonly Judge judge;
@@ -89,7 +90,7 @@ internal sealed class JudgeTask : TrainingTask
             + (5 * functional.binary_cross_entropy_with_logits(opinion.Present, slots.select(2, 0).ne(JudgeClips.Nothing).to(float32)))
             + Ask(opinion.Shape, slots.select(2, 0)) + Ask(opinion.Size, slots.select(2, 1)) + (2 * Ask(opinion.Motion, slots.select(2, 2)))
             + (5 * functional.binary_cross_entropy_with_logits(opinion.Seen, shown.ne(JudgeClips.Nothing).to(float32)))
-            + Ask(opinion.FrameShape, shown)
+            + (2 * Ask(opinion.FrameShape, shown))
             - (5 * (cover * opinion.Cover.log_softmax(1)).sum(1).mean());
     }
 
@@ -103,7 +104,11 @@ internal sealed class JudgeTask : TrainingTask
         var flat = frames.flatten(0, 1);
         var small = functional.avg_pool2d(flat, (long)rng.Pick(Blurs));
         var blurred = functional.interpolate(small, [Judge.Side, Judge.Side], mode: InterpolationMode.Bilinear).view(frames.shape);
-        var x = blurred + ((frames - blurred) * Each(() => rng.Chance(0.3) ? 1 : rng.Uniform(0.1, 1.3)));
+        // Sharpness differs from clip to clip and, in some, from block to block, as where blocks are coded each for itself.
+        var sharpness = Each(() => rng.Chance(0.3) ? 1 : rng.Uniform(0.1, 1.3));
+        var uneven = Each(() => rng.Chance(0.5) ? 0 : rng.Uniform(0, 0.6)) * rand([batch, times, 1, Judge.Side / Block, Judge.Side / Block]);
+        sharpness *= (1 - uneven).repeat_interleave(Block, 3).repeat_interleave(Block, 4);
+        var x = blurred + ((frames - blurred) * sharpness);
         var before = cat([x.narrow(1, 0, 1), x.narrow(1, 0, times - 1)], 1);
         x = x.lerp(before, Each(() => rng.Chance(0.6) ? 0 : rng.Uniform(0, 0.3)).expand_as(x));
         x = (x * Each(() => rng.Uniform(0.9, 1.1))) + Each(() => rng.Uniform(-0.06, 0.06), 3);
