@@ -46,6 +46,16 @@ internal static class Ops
         return x;
     }
 
+    /// <summary>A tensor of another shape, no side of which is shorter, that begins with this one and holds <paramref name="rest"/> elsewhere.</summary>
+    public static Tensor Padded(Tensor tensor, long[] shape, double rest = 0)
+    {
+        var whole = full(shape, rest, tensor.dtype);
+        var part = whole;
+        for (var axis = 0; axis < shape.Length; axis++) part = part.narrow(axis, 0, tensor.shape[axis]);
+        part.copy_(tensor);
+        return whole;
+    }
+
     /// <summary>
     /// Moves a result out of the current dispose scope, unless it is <paramref name="input"/> itself, overwritten:
     /// that one is in the caller's scope already.

@@ -351,11 +351,7 @@ public sealed class Weights : IDisposable
         {
             if (tensor.shape.AsSpan().SequenceEqual(shape)) return tensor;
             if (tensor.dim() != shape.Length || tensor.shape.Zip(shape).Any(side => side.First > side.Second)) throw WrongShape(Source, name, tensor.shape, shape);
-            var whole = zeros(shape, tensor.dtype);
-            var part = whole;
-            for (var axis = 0; axis < shape.Length; axis++) part = part.narrow(axis, 0, tensor.shape[axis]);
-            part.copy_(tensor);
-            return whole;
+            return Ops.Padded(tensor, shape);
         }
 
         private void RequireNumbers(string name, Tensor tensor)

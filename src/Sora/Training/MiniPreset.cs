@@ -36,7 +36,7 @@ internal static class MiniPreset
         LatentsStd = [.. Enumerable.Repeat(1.0, LatentChannels)],
     };
 
-    /// <summary>A token a latent pixel; 8.5 million parameters. Latents and scene take 169 of a token's 288 channels.</summary>
+    /// <summary>A token a latent pixel; 8.5 million parameters. Latents, scene and its noise level are 183 numbers, and a token has 288 channels.</summary>
     public static WanTransformerConfig Transformer { get; } = new()
     {
         PatchSize = (1, 1, 1),

@@ -122,7 +122,7 @@ public static class TransformerTrainer
             if (transformerConfig.NumAttentionHeads != given.NumAttentionHeads)
             {
                 using var narrow = transformer;
-                transformer = WiderTransformer.Widen(narrow, given, start.Heads!.Value, options.Seed);
+                transformer = WiderTransformer.Widen(narrow, given, transformerConfig.NumAttentionHeads, options.Seed);
             }
             return Of(Weights.From(transformer, how), Weights.Open(Path.Combine(folder, "text_encoder"), how));
         }

@@ -49,18 +49,18 @@ internal static class WiderTransformer
 
     private static Tensor Wide(string name, Tensor old, long[] shape, double ratio, Generator generator)
     {
-        if (name.Contains("norm")) return Padded(name.EndsWith("bias") ? old : old / ratio, shape, name.EndsWith("bias") ? 0 : 1 / ratio);
+        if (name.Contains("norm") && !name.EndsWith("bias")) return Ops.Padded(old / ratio, shape, 1 / ratio);
         // Shift, scale and gate of both halves of a block lie one behind the other.
         if (name.Contains("time_proj"))
         {
             long[] inner = [6, shape[0] / 6, .. shape[1..]];
             var vectors = old.view([6, old.shape[0] / 6, .. old.shape[1..]]).clone();
             foreach (var scale in (long[])[1, 4]) vectors.select(0, scale).div_(ratio);
-            return Padded(vectors, inner, 0).view(shape);
+            return Ops.Padded(vectors, inner).view(shape);
         }
         if (name.EndsWith("scale_shift_table"))
         {
-            var table = Padded(old, shape, 0);
+            var table = Ops.Padded(old, shape);
             for (var i = 0L; i < shape[1]; i++)
             {
                 var vector = table.select(1, i);
@@ -70,21 +70,12 @@ internal static class WiderTransformer
             return table;
         }
         var reads = Readers.Any(name.EndsWith);
-        if (!reads && !OtherReaders.Any(name.EndsWith)) return Padded(old, shape, 0);
+        if (!reads && !OtherReaders.Any(name.EndsWith)) return Ops.Padded(old, shape);
         var size = old.square().mean().sqrt().ToDouble();
         var wide = randn(shape, generator: generator) * size;
         if (name.EndsWith("to_q.weight") || name.EndsWith("to_k.weight")) wide.mul_(Quiet);
         wide.narrow(1, old.shape[1], shape[1] - old.shape[1]).mul_(reads ? Quiet : 0);
         wide.narrow(0, 0, old.shape[0]).narrow(1, 0, old.shape[1]).copy_(old);
         return wide;
-    }
-
-    private static Tensor Padded(Tensor old, long[] shape, double rest)
-    {
-        var whole = full(shape, rest, float32);
-        var part = whole;
-        for (var axis = 0; axis < shape.Length; axis++) part = part.narrow(axis, 0, old.shape[axis]);
-        part.copy_(old);
-        return whole;
     }
 }

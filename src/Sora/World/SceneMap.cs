@@ -51,7 +51,9 @@ internal static class SceneMap
         var (seen, there) = Renderer.Find(scene, simulation, grid.Columns * Side, grid.Rows * Side, frames, fps);
         var attributes = scene.Objects.Select(Attributes).ToArray();
         var extents = Extent.Of(seen, grid, scene.Objects.Count);
-        var turns = frames.Select(frame => Turn.Of(scene, simulation, frame, fps)).ToArray();
+        // One more than there are frames: places know where they go after the last one, too.
+        var cameras = frames.Append(frames[^1] + stride).Select(frame => scene.Camera.At(frame / fps)).ToArray();
+        var turns = frames.Select((frame, t) => Turn.Of(scene, simulation, frame, cameras[t])).ToArray();
         for (var sample = 0; sample < seen.Length; sample++)
         {
             if (there[sample] == 0) continue;
@@ -78,7 +80,7 @@ internal static class SceneMap
             for (var i = 0; i < Turn.Numbers; i++) map[((Turns + i) * grid.Places) + at] += TurnScale * turn[i];
         }
         map.Slice((Cameras + (int)scene.Camera.Move) * grid.Places, grid.Places).Fill(CameraScale);
-        DrawBackdrop(scene, grid, frames, stride, fps, map.Slice(Backdrops * grid.Places, Backdrop.Numbers * grid.Places));
+        DrawBackdrop(scene.Mirrored, grid, cameras, map.Slice(Backdrops * grid.Places, Backdrop.Numbers * grid.Places));
     }
 
     /// <summary>Writes which objects a scene has, <c>[Objects, ObjectNumbers]</c>, in the order in which captions speak of them.</summary>
@@ -97,7 +99,7 @@ internal static class SceneMap
     /// Writes which part of the world is behind each place, objects being looked through, and how far it goes until the next
     /// latent frame, to the right and down, in places.
     /// </summary>
-    private static void DrawBackdrop(Scene scene, LatentGrid grid, int[] frames, int stride, double fps, Span<float> map)
+    private static void DrawBackdrop(bool mirrored, LatentGrid grid, CameraPose[] cameras, Span<float> map)
     {
         var aspect = (double)grid.Columns / grid.Rows;
         for (var at = 0; at < grid.Places; at++)
@@ -105,17 +107,16 @@ internal static class SceneMap
             var (line, column) = Math.DivRem(at, grid.Columns);
             var (frame, row) = Math.DivRem(line, grid.Rows);
             var (x, y) = (((2 * column) + 1.0) / grid.Columns - 1, 1 - (((2 * row) + 1.0) / grid.Rows));
-            var now = scene.Camera.At(frames[frame] / fps);
+            var now = cameras[frame];
             var behind = Backdrop.Through(now, x, y, aspect);
             if (grid.Frames > 1)
             {
-                var next = scene.Camera.At((frame + 1 < grid.Frames ? frames[frame + 1] : frames[frame] + stride) / fps);
-                var (toX, toY, _) = next.Project(behind.Point, aspect);
+                var (toX, toY, _) = cameras[frame + 1].Project(behind.Point, aspect);
                 map[at] = (float)(WayScale * (toX - x) * grid.Columns / 2);
                 map[grid.Places + at] = (float)(WayScale * (y - toY) * grid.Rows / 2);
             }
-            var numbers = behind.Place(now, scene.Mirrored, 2 * now.HalfHeight / grid.Rows);
-            for (var i = 0; i < numbers.Length; i++) map[((2 + i) * grid.Places) + at] = (float)numbers[i];
+            var numbers = behind.Place(now, mirrored, 2 * now.HalfHeight / grid.Rows);
+            for (var i = 0; i < numbers.Length; i++) map[((Backdrop.WayNumbers + i) * grid.Places) + at] = (float)numbers[i];
         }
     }
 
@@ -159,8 +160,8 @@ internal static class SceneMap
     /// <summary>What is behind a place when objects are looked through: a point of the ground, or of the sky, far away.</summary>
     private readonly record struct Backdrop(Point Point, Point Ray)
     {
-        /// <summary>Two for its way and eight for its place.</summary>
-        public const int Numbers = 10;
+        /// <summary>Of its way, and of that and <see cref="Place"/>.</summary>
+        public const int WayNumbers = 2, Numbers = WayNumbers + 8;
 
         /// <summary>Metres to what is far away, and from the middle of the world beyond which places on the ground look alike.</summary>
         private const double Far = 1e4, Reach = 5;
@@ -213,9 +214,8 @@ internal static class SceneMap
         public const int Numbers = 6;
 
         /// <summary>Of each object in a frame.</summary>
-        public static float[][] Of(Scene scene, Simulation simulation, int frame, double fps)
+        public static float[][] Of(Scene scene, Simulation simulation, int frame, CameraPose camera)
         {
-            var camera = scene.Camera.At(frame / fps);
             float[] Axis(Vector3 own, int index)
             {
                 var turned = Vector3.Transform(own, simulation.At(frame, index).Orientation);

@@ -15,7 +15,7 @@ public sealed class WiderTransformerTests
     // Layer norms see a mean that isn't quite zero, and RMS norms the new heads: both little, in every block.
     private const double Tolerance = 0.06;
 
-    /// <summary>The built-in model answers nearly as before at every noise level, though twice the heads of an earlier one think along.</summary>
+    /// <summary>The built-in model answers nearly as before at every noise level, though it has more heads.</summary>
     [Theory]
     [InlineData(990f)]
     [InlineData(800f)]
