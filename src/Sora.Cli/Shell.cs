@@ -59,14 +59,17 @@ internal static class Shell
         return root;
     }
 
-    /// <summary>The first signal asks the verb to stop; one more, a second or later, ends the process as it would without us.</summary>
+    /// <summary>
+    /// The first signal asks the verb to stop; one more, three seconds or later, ends the process as it would without us. What stops a
+    /// whole job, as timeout(1) does, signals twice at once, and on a machine that is busy the second one is seen late.
+    /// </summary>
     private static Action<PosixSignalContext> Interrupt(CancellationTokenSource stop)
     {
         long first = 0;
         return signal =>
         {
             if (first == 0) first = Stopwatch.GetTimestamp();
-            signal.Cancel = Stopwatch.GetElapsedTime(first) < TimeSpan.FromSeconds(1);
+            signal.Cancel = Stopwatch.GetElapsedTime(first) < TimeSpan.FromSeconds(3);
             stop.Cancel();
         };
     }

@@ -11,7 +11,10 @@ namespace Sora.Sampling;
 /// left of x0, in units of its deviation s sqrt(v / D): x0 = (1 - s) v x / D + s sqrt(v / D) F. This is the preconditioning
 /// of Karras et al. 2022 ("Elucidating the design space of diffusion-based generative models", table 1) for flow
 /// matching, with a variance for each channel: principal components differ a hundredfold in size, and neither their
-/// noise nor their signal has to pass through the network.
+/// noise nor their signal has to pass through the network. What a scene shows is far from independent: a network that sees a whole
+/// map knows its numbers to within little, and the noise that the filter lets through would have to be taken out by the network, which
+/// has no room for it (Li and He 2025, "Back to basics: let denoising generative models denoise"). For these channels the filter is that of
+/// what the rest of the map leaves open, and F is nearly x0 itself until the noise is less than that.
 /// </summary>
 /// <param name="First">Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, in which nothing moves.</param>
 /// <param name="Later">Variance of each channel of the other latent frames, which stand for several.</param>
@@ -23,8 +26,21 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     /// <summary>Channels of scenes are nothing nearly everywhere: what is rare, as hidden objects are, mustn't seem smaller than it is.</summary>
     private const double LeastOfScenes = 0.03;
 
-    /// <summary>The variances of the first channels, so many, and behind them those of further ones.</summary>
-    internal Preconditioning With(Preconditioning further, int channels) => new([.. First.Take(channels), .. further.First], [.. Later.Take(channels), .. further.Later]);
+    /// <summary>Of what the rest of a map leaves open of a scene's number.</summary>
+    private const double OpenOfScenes = 0.3;
+
+    /// <summary>How many of the last channels the others tell of, all but <see cref="OpenVariance"/> of them.</summary>
+    public int DependentChannels { get; init; }
+
+    /// <summary>Largest variance that is open in these channels where the others are known.</summary>
+    public double OpenVariance { get; init; } = double.PositiveInfinity;
+
+    /// <summary>The variances of the first channels, so many, and behind them those of a scene's.</summary>
+    internal Preconditioning With(Preconditioning scene, int channels) => new([.. First.Take(channels), .. scene.First], [.. Later.Take(channels), .. scene.Later])
+    {
+        DependentChannels = scene.First.Count,
+        OpenVariance = OpenOfScenes,
+    };
 
     /// <summary>The velocity noise - x0 = (x - x0) / s, [B, C, T, h, w]; finite at s = 0 too.</summary>
     /// <param name="output">F, as the network gives it, [B, C, T, h, w].</param>
@@ -35,7 +51,9 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
         Tensor Channels(IReadOnlyList<double> values) => tensor(values.Select(v => (float)v).ToArray(), [1, values.Count, 1, 1, 1], device: x.device);
         var (later, frames) = (Channels(Later), x.shape[2]);
         var variance = frames == 1 ? Channels(First) : cat([Channels(First), later.expand(-1, -1, frames - 1, -1, -1)], 2);
-        var signal = (1 - sigma) * variance;
+        var own = variance.shape[1] - DependentChannels;
+        var open = DependentChannels == 0 ? variance : cat([variance.narrow(1, 0, own), variance.narrow(1, own, DependentChannels).clamp_max(OpenVariance)], 1);
+        var signal = (1 - sigma) * open;
         var total = ((1 - sigma) * signal) + sigma.square();
         return ((sigma - signal) / total * x) - ((variance / total).sqrt() * output);
     }
@@ -43,6 +61,10 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     /// <summary>What a scheduler's config says; null: the network gives the velocity.</summary>
     internal static Preconditioning? Read(ConfigFile scheduler) => scheduler.Text("prediction_type", null) == SchedulerConfig.Preconditioned
         ? new Preconditioning(scheduler.Numbers("first_latents_variance", []), scheduler.Numbers("latents_variance", []))
+        {
+            DependentChannels = scheduler.Size("dependent_channels", 0),
+            OpenVariance = scheduler.Number("open_variance", double.PositiveInfinity),
+        }
         : null;
 
     /// <summary>The variances of normalised latents <c>[N, C, T, h, w]</c>, T at least 2.</summary>
