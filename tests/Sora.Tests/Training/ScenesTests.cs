@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Sora.Clips;
 using Sora.Models;
 using Sora.Models.Text;
@@ -38,6 +39,24 @@ public sealed class ScenesTests : IDisposable
         for (var i = 0; i < 4000; i++) drawn[things[set.Pick(source, ref random)]] += 1.0 / 4000;
         for (var n = 0; n < drawn.Length; n++) Assert.Equal(things.Where(own => own == n).Sum() / (double)things.Sum(), drawn[n], 0.03);
         set.Latents.Dispose();
+    }
+
+    /// <summary>A filter that no model has is refused by name, before anything is made with it.</summary>
+    [Fact]
+    public void AFilterThatCantBeIsRefused()
+    {
+        var model = Model("wrong", scenes: true, 1);
+        var path = Path.Combine(model, "scheduler", "scheduler_config.json");
+        var written = File.ReadAllText(path);
+        foreach (var (field, value) in ((string, int)[])[("open_variance", 0), ("open_variance", -1), ("dependent_channels", 1000)])
+        {
+            var config = JsonNode.Parse(written)!;
+            config[field] = value;
+            File.WriteAllText(path, config.ToJsonString());
+            var error = Assert.Throws<SoraException>(() => ModelFolder.Open(model));
+            Assert.Contains(field, error.Message);
+            Assert.Contains(value.ToString(CultureInfo.InvariantCulture), error.Message);
+        }
     }
 
     /// <summary>Until it learns, a network that is given scenes answers as it did; every part of its errors then becomes smaller.</summary>
