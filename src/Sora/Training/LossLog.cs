@@ -3,7 +3,10 @@ using Sora.Media;
 
 namespace Sora.Training;
 
-/// <summary>The loss curve of a run: a CSV file that grows by a row a step, and a plot of it.</summary>
+/// <summary>
+/// The loss curve of a run: a CSV file that grows by a row a step, and a plot of it. While a run goes on nobody else writes to
+/// the file, by which runs in the same folder notice each other.
+/// </summary>
 internal sealed class LossLog : IDisposable
 {
     private const string Header = "step,loss,smooth_loss,validation_loss,gradient_norm,rate,seconds";
@@ -13,15 +16,31 @@ internal sealed class LossLog : IDisposable
     private readonly StreamWriter writer;
 
     /// <summary>Opens the log of a run that goes on after <paramref name="step"/>; later rows of an earlier try are dropped.</summary>
+    /// <exception cref="SoraException">Another run writes to it, or a row that is needed isn't one.</exception>
     public LossLog(string folder, long step)
     {
         csv = Path.Combine(folder, "loss.csv");
         plot = Path.Combine(folder, "loss.png");
-        if (step > 0 && File.Exists(csv))
+        FileStream file;
+        try
         {
-            rows.AddRange(File.ReadLines(csv).Skip(1).Select(Row.Parse).TakeWhile(r => r.Step <= step));
+            file = new FileStream(csv, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        writer = new StreamWriter(csv, append: false) { AutoFlush = true };
+        catch (IOException fault)
+        {
+            throw SoraException.Failed($"{csv}: can't be written; does another run train here?", "wait for it, or write another --output", fault);
+        }
+        try
+        {
+            if (step > 0) rows.AddRange(Read(file, step));
+        }
+        catch (SoraException)
+        {
+            file.Dispose();
+            throw;
+        }
+        writer = new StreamWriter(file) { AutoFlush = true };
+        file.SetLength(0);
         writer.WriteLine(Header);
         foreach (var row in rows) writer.WriteLine(row);
     }
@@ -51,13 +70,31 @@ internal sealed class LossLog : IDisposable
 
     public void Dispose() => writer.Dispose();
 
+    /// <summary>The rows up to a step. The last one may be half a row, where a run was killed.</summary>
+    private List<Row> Read(FileStream file, long step)
+    {
+        var lines = new StreamReader(file).ReadToEnd().Split('\n');
+        var kept = new List<Row>();
+        for (var i = 1; i < lines.Length - 1; i++)
+        {
+            var row = Row.Parse(lines[i]) ?? throw SoraException.Failed($"{csv}: line {i + 1} isn't a row of seven numbers", "delete it and go on");
+            if (row.Step > step) break;
+            kept.Add(row);
+        }
+        return kept;
+    }
+
     private sealed record Row(long Step, double Loss, double SmoothLoss, double? Validation, double Norm, double Rate, double Seconds)
     {
-        public static Row Parse(string line)
+        /// <summary>The row that a line is, or null.</summary>
+        public static Row? Parse(string line)
         {
             var cells = line.Split(',');
-            double Number(int i) => double.Parse(cells[i], CultureInfo.InvariantCulture);
-            return new Row(long.Parse(cells[0], CultureInfo.InvariantCulture), Number(1), Number(2), cells[3].Length == 0 ? null : Number(3), Number(4), Number(5), Number(6));
+            if (cells.Length != 7 || !long.TryParse(cells[0], CultureInfo.InvariantCulture, out var step)) return null;
+            var numbers = new double[7];
+            for (var i = 1; i < 7; i++)
+                if (!double.TryParse(cells[i], CultureInfo.InvariantCulture, out numbers[i]) && !(i == 3 && cells[i].Length == 0)) return null;
+            return new Row(step, numbers[1], numbers[2], cells[3].Length == 0 ? null : numbers[3], numbers[4], numbers[5], numbers[6]);
         }
 
         public override string ToString() => string.Create(CultureInfo.InvariantCulture,

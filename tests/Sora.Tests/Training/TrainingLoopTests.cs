@@ -56,6 +56,36 @@ public sealed class TrainingLoopTests : IDisposable
         Assert.True(losses[^10..].Average() < 0.6 * losses[..5].Average(), $"{losses[..5].Average()} became {losses[^10..].Average()}");
     }
 
+    /// <summary>A kill tears the last row of the losses, which costs nothing; a row that the curve needs is named.</summary>
+    [Fact]
+    public void LossesThatWereTornAreNoInternalError()
+    {
+        Train("torn", steps: 6, until: 4);
+        var path = Path.Combine(folder, "torn", "training", "loss.csv");
+        var lines = File.ReadAllLines(path);
+        File.WriteAllText(path, string.Join('\n', [.. lines[..3], "3,0.5", .. lines[4..]]) + "\n");
+        var error = Assert.Throws<SoraException>(() => Train("torn", steps: 6, until: 6));
+        Assert.Equal($"{path}: line 4 isn't a row of seven numbers", error.Message);
+        File.WriteAllText(path, string.Join('\n', lines) + "\n5,0.2");
+        Train("torn", steps: 6, until: 6);
+        Assert.Equal(6, Losses(Path.Combine(folder, "torn")).Length);
+    }
+
+    /// <summary>Two runs that write to one folder would spoil each other's files.</summary>
+    [Fact]
+    public void ASecondRunInTheSameFolderIsRefused()
+    {
+        Train("shared", steps: 6, until: 4);
+        var losses = Losses(Path.Combine(folder, "shared"));
+        using (new LossLog(Path.Combine(folder, "shared", "training"), 4))
+        {
+            var error = Assert.Throws<SoraException>(() => Train("shared", steps: 6, until: 6));
+            Assert.Contains("does another run train here?", error.Message);
+        }
+        Train("shared", steps: 6, until: 6);
+        Assert.Equal(losses, Losses(Path.Combine(folder, "shared")).Take(4));
+    }
+
     [Fact]
     public void TheStateOfAnotherModelIsRefused()
     {
