@@ -50,11 +50,11 @@ public sealed class ModelFolder
             SchedulerPath = Inside("scheduler", "scheduler_config.json");
             var scheduler = ConfigFile.Read(SchedulerPath);
             SchedulerClass = scheduler.ClassName;
-            Preconditioning = Preconditioning.Read(scheduler);
+            Preconditioning = Preconditioning.Read(scheduler, Transformer.SceneChannels);
             if (Preconditioning is { } p && (p.First.Count != Transformer.OutChannels || p.Later.Count != Transformer.OutChannels))
                 throw SoraException.Failed($"{SchedulerPath}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Transformer.OutChannels} channels", "it is of another model; train or download it anew");
-            if (Preconditioning is { } known && (known.DependentChannels > Transformer.OutChannels || !(known.OpenVariance > 0)))
-                throw SoraException.Failed($"{SchedulerPath}: {known.DependentChannels} dependent_channels of {Transformer.OutChannels}, with an open_variance of {known.OpenVariance}", "it is of another model; train or download it anew");
+            if (Preconditioning is { } known && !(known.OpenVariance > 0))
+                throw SoraException.Failed($"{SchedulerPath}: an open_variance of {known.OpenVariance}", "it is above 0; train or download the model anew");
         }
         var fingerprint = new Lazy<string>(() => Fingerprint("transformer"));
         Known = CheckpointTable.Find(new ModelTraits(Name, Transformer, Has("transformer_2") ? 2 : 1, given is null or ModelLocator.Builtin, fingerprint));

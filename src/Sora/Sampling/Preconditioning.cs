@@ -13,7 +13,7 @@ namespace Sora.Sampling;
 /// matching, with a variance for each channel: principal components differ a hundredfold in size, and neither their
 /// noise nor their signal has to pass through the network. What a scene shows is far from independent: a network that sees a whole
 /// map knows its numbers to within little, and the noise that the filter lets through would have to be taken out by the network, which
-/// has no room for it (Li and He 2025, "Back to basics: let denoising generative models denoise"). For these channels the filter is that of
+/// has no room for it (Li and He 2025, "Back to basics: let denoising generative models denoise"). For a scene's channels the filter is that of
 /// what the rest of the map leaves open, and F is nearly x0 itself until the noise is less than that.
 /// </summary>
 /// <param name="First">Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, in which nothing moves.</param>
@@ -26,20 +26,20 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     /// <summary>Channels of scenes are nothing nearly everywhere: what is rare, as hidden objects are, mustn't seem smaller than it is.</summary>
     private const double LeastOfScenes = 0.03;
 
-    /// <summary>Of what the rest of a map leaves open of a scene's number.</summary>
-    private const double OpenOfScenes = 0.3;
+    /// <summary>What the rest of a map leaves open of a number of it, at most.</summary>
+    private const double OpenInMaps = 0.3;
 
-    /// <summary>How many of the last channels the others tell of, all but <see cref="OpenVariance"/> of them.</summary>
-    public int DependentChannels { get; init; }
+    /// <summary>How many of the last channels are a scene's.</summary>
+    public int SceneChannels { get; init; }
 
-    /// <summary>Largest variance that is open in these channels where the others are known.</summary>
+    /// <summary>Largest variance that is left open in a scene's channels by its others; infinite: they were taken to be independent.</summary>
     public double OpenVariance { get; init; } = double.PositiveInfinity;
 
     /// <summary>The variances of the first channels, so many, and behind them those of a scene's.</summary>
     internal Preconditioning With(Preconditioning scene, int channels) => new([.. First.Take(channels), .. scene.First], [.. Later.Take(channels), .. scene.Later])
     {
-        DependentChannels = scene.First.Count,
-        OpenVariance = OpenOfScenes,
+        SceneChannels = scene.First.Count,
+        OpenVariance = OpenInMaps,
     };
 
     /// <summary>The velocity noise - x0 = (x - x0) / s, [B, C, T, h, w]; finite at s = 0 too.</summary>
@@ -48,21 +48,25 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     /// <param name="sigma">Noise level s, of a shape that expands to x's.</param>
     public Tensor Velocity(Tensor output, Tensor x, Tensor sigma)
     {
-        Tensor Channels(IReadOnlyList<double> values) => tensor(values.Select(v => (float)v).ToArray(), [1, values.Count, 1, 1, 1], device: x.device);
-        var (later, frames) = (Channels(Later), x.shape[2]);
-        var variance = frames == 1 ? Channels(First) : cat([Channels(First), later.expand(-1, -1, frames - 1, -1, -1)], 2);
-        var own = variance.shape[1] - DependentChannels;
-        var open = DependentChannels == 0 ? variance : cat([variance.narrow(1, 0, own), variance.narrow(1, own, DependentChannels).clamp_max(OpenVariance)], 1);
+        Tensor Each(Func<IReadOnlyList<double>, IEnumerable<double>> of)
+        {
+            Tensor Frame(IReadOnlyList<double> own) => tensor(of(own).Select(v => (float)v).ToArray(), [1, own.Count, 1, 1, 1], device: x.device);
+            return x.shape[2] == 1 ? Frame(First) : cat([Frame(First), Frame(Later).expand(-1, -1, x.shape[2] - 1, -1, -1)], 2);
+        }
+        var (variance, open) = (Each(own => own), Each(Open));
         var signal = (1 - sigma) * open;
         var total = ((1 - sigma) * signal) + sigma.square();
         return ((sigma - signal) / total * x) - ((variance / total).sqrt() * output);
     }
 
-    /// <summary>What a scheduler's config says; null: the network gives the velocity.</summary>
-    internal static Preconditioning? Read(ConfigFile scheduler) => scheduler.Text("prediction_type", null) == SchedulerConfig.Preconditioned
+    private IEnumerable<double> Open(IReadOnlyList<double> variances) =>
+        variances.Select((v, channel) => channel < variances.Count - SceneChannels ? v : Math.Min(v, OpenVariance));
+
+    /// <summary>What a scheduler's config says of a network with so many channels of a scene; null: it gives the velocity.</summary>
+    internal static Preconditioning? Read(ConfigFile scheduler, int sceneChannels) => scheduler.Text("prediction_type", null) == SchedulerConfig.Preconditioned
         ? new Preconditioning(scheduler.Numbers("first_latents_variance", []), scheduler.Numbers("latents_variance", []))
         {
-            DependentChannels = scheduler.Size("dependent_channels", 0),
+            SceneChannels = sceneChannels,
             OpenVariance = scheduler.Number("open_variance", double.PositiveInfinity),
         }
         : null;

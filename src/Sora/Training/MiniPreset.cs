@@ -103,7 +103,6 @@ internal static class MiniPreset
             ["vae"] = new JsonArray("diffusers", vae.ClassName),
         });
         Directory.CreateDirectory(Path.Combine(folder, "scheduler"));
-        var dependent = preconditioning is { DependentChannels: > 0 } ? preconditioning : null;
         ModelParts.Write(Path.Combine(folder, "scheduler", "scheduler_config.json"), new JsonObject
         {
             ["_class_name"] = "UniPCMultistepScheduler",
@@ -112,8 +111,7 @@ internal static class MiniPreset
             ["prediction_type"] = preconditioning is null ? SchedulerConfig.Flow : SchedulerConfig.Preconditioned,
             ["first_latents_variance"] = Numbers(preconditioning?.First),
             ["latents_variance"] = Numbers(preconditioning?.Later),
-            ["dependent_channels"] = dependent?.DependentChannels,
-            ["open_variance"] = dependent?.OpenVariance,
+            ["open_variance"] = preconditioning is { OpenVariance: < double.PositiveInfinity and var open } ? open : null,
             ["solver_order"] = 2,
             ["solver_type"] = "bh2",
             ["predict_x0"] = true,

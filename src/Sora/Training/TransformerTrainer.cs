@@ -89,7 +89,7 @@ public static class TransformerTrainer
         var tokenizer = Tokenizer.Load(tokenizerFolder);
         var given = from is null ? MiniPreset.Transformer : WanTransformerConfig.Read(Path.Combine(from, "transformer", "config.json"));
         var transformerConfig = Sized(given, from, start.Heads);
-        var preconditioning = from is null ? Preconditioning.Of(sample.Latents) : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json")));
+        var preconditioning = from is null ? Preconditioning.Of(sample.Latents) : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json")), given.SceneChannels);
         var descriptors = data.Source.Descriptors;
         if (transformerConfig.SceneChannels != 0 && descriptors != 0 && transformerConfig.SceneChannels != descriptors)
             throw SoraException.Failed($"{from} makes scenes of {transformerConfig.SceneChannels} channels, and these clips are described by {descriptors}", "train one from the start");
