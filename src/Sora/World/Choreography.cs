@@ -8,7 +8,7 @@ internal static class Choreography
 {
     private const double Radian = Math.PI / 180;
     private const double Distance = 3.1;
-    private static readonly double[] Heights = [0.36, 0.53, 0.78];
+    private static readonly double[] Heights = [0.41, 0.57, 0.80];
 
     /// <summary>Highest point, in metres, that an object may have while it is in the air: the frame's upper edge.</summary>
     private const double Ceiling = 1.34;
@@ -163,7 +163,7 @@ internal static class Choreography
     };
 
     private static double SpinRate(ref Rng rng, Stage stage) =>
-        rng.Sign() * rng.Uniform(Lerp(4.8, 2.6, stage.Length), Lerp(7.2, 6, stage.Length));
+        rng.Sign() * rng.Uniform(Lerp(4.8, 1.8, stage.Length), Lerp(7.2, 2.8, stage.Length));
 
     /// <summary>Lifts an object; it lands within <paramref name="share"/> of the clip.</summary>
     private static SceneObject Drop(ref Rng rng, Stage stage, SceneObject placed, double height, double share)
@@ -176,7 +176,7 @@ internal static class Choreography
 
     private static SceneObject Jump(ref Rng rng, Stage stage, SceneObject placed)
     {
-        var height = Math.Min(rng.Uniform(0.24, 0.42), Ceiling - placed.RestHeight - placed.Solid.HalfHeight);
+        var height = Math.Min(rng.Uniform(0.3, 0.5), Ceiling - placed.RestHeight - placed.Solid.HalfHeight);
         return placed with
         {
             JumpSpeed = Math.Sqrt(2 * Simulation.Gravity * height),
@@ -192,7 +192,7 @@ internal static class Choreography
         {
             OrbitCentre = placed.Start,
             Start = placed.Start + new Point(radius * sin, 0, radius * cos),
-            OrbitRate = rng.Sign() * rng.Uniform(Lerp(4.2, 2, stage.Length), Lerp(6, 3.8, stage.Length)),
+            OrbitRate = rng.Sign() * rng.Uniform(Lerp(4.2, 1.8, stage.Length), Lerp(6, 2.8, stage.Length)),
         };
     }
 
@@ -256,11 +256,13 @@ internal static class Choreography
                 break;
             case Interaction.PassBehind:
                 a = Straight(a, a.Lying ? a.Yaw : rng.Uniform(-0.06, 0.06));
-                b = b with { Start = new Point(rng.Uniform(-0.06, 0.06) * stage.Width, b.RestHeight, rng.Uniform(0.25, 0.4)) };
-                var way = Math.Max(Math.Abs(a.Velocity.X) * stage.Duration, 2.3 * (a.Solid.Reach + b.Solid.MaxReach));
+                b = b with { Start = new Point(rng.Uniform(-0.03, 0.03) * stage.Width, b.RestHeight, rng.Uniform(0.2, 0.3)) };
+                var depth = rng.Uniform(0.35, 0.5);
+                var room = (stage.Width * (Distance + depth) / Distance) - (2 * a.Solid.Reach);
+                var way = Math.Min(room, Math.Max(Math.Abs(a.Velocity.X) * stage.Duration, 2.6 * (a.Solid.Reach + b.Solid.MaxReach)));
                 a = a with
                 {
-                    Start = new Point(b.Start.X - direction * way / 2, a.RestHeight, rng.Uniform(-0.65, -0.45)),
+                    Start = new Point(b.Start.X - direction * way / 2, a.RestHeight, -depth),
                     Velocity = new Point(direction * way / Math.Max(stage.Duration, 0.25), 0, 0),
                     Drag = 0,
                 };

@@ -70,7 +70,7 @@ internal static class Composition
                 var apart = ((a.Start - b.Start) with { Y = 0 }).Length;
                 if (scene.Interaction != Interaction.Collide && apart < a.Solid.MaxReach + b.Solid.MaxReach) return false;
                 var (dx, dy) = (x - circles[j].X, y - circles[j].Y);
-                var limit = scene.Interaction == Interaction.Circle ? 0.3 : 0.75;
+                var limit = scene.Interaction == Interaction.Circle ? 0.3 : 0.85;
                 if (Math.Sqrt(dx * dx + dy * dy) < limit * (radius + circles[j].Radius)) return false;
             }
         }
@@ -115,18 +115,24 @@ internal static class Composition
         return true;
     }
 
-    /// <summary>The first object is behind the second in some frame, and beside it in the first and the last.</summary>
+    /// <summary>Where an object's middle is in the picture and half its width, in half frame heights.</summary>
+    private static (double X, double Half) Width(CameraPose camera, SceneObject o, Pose pose)
+    {
+        var (x, _, depth) = camera.Project(pose.Position, 1);
+        return (x, o.Solid.MaxReach / (depth * camera.HalfHeight));
+    }
+
+    /// <summary>The first object is behind the second in some frame, and beside it, in view, in the first and the last.</summary>
     private static bool IsHidden(Scene scene, Simulation simulation, SceneOptions options)
     {
         var (hidden, last) = (false, simulation.Frames - 1);
         for (var frame = 0; frame <= last; frame++)
         {
             var camera = scene.Camera.At(frame / options.Fps);
-            var a = Circle(camera, scene.Objects[0], simulation.At(frame, 0).Position);
-            var b = Circle(camera, scene.Objects[1], simulation.At(frame, 1).Position);
+            var (a, b) = (Width(camera, scene.Objects[0], simulation.At(frame, 0)), Width(camera, scene.Objects[1], simulation.At(frame, 1)));
             var apart = Math.Abs(a.X - b.X);
-            if ((frame == 0 || frame == last) && apart < 0.85 * (a.Radius + b.Radius)) return false;
-            hidden |= apart < 0.5 * b.Radius;
+            if ((frame == 0 || frame == last) && (apart < a.Half + b.Half || Math.Abs(a.X) + (0.8 * a.Half) > options.Aspect)) return false;
+            hidden |= apart < 0.5 * b.Half;
         }
         return hidden;
     }

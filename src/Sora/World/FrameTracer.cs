@@ -31,7 +31,7 @@ internal sealed class FrameTracer
     private readonly SkyModel _sky;
     private readonly Arrow _eye, _right, _up, _forward, _light;
     private readonly float _seconds, _pixel, _hand, _acrossX, _acrossZ, _alongX, _alongZ;
-    private readonly Rgb _bounce;
+    private readonly Rgb _bounce, _hills;
 
     public FrameTracer(Scene scene, Pose[] poses, double seconds, double aspect, int height)
     {
@@ -50,6 +50,7 @@ internal sealed class FrameTracer
         _hand = scene.Mirrored ? -1 : 1;
         var ground = Grounds.Mean(scene.Ground);
         var light = _sky.Ambient + _sky.Sun * (0.5f * (float)scene.Light.Y);
+        _hills = light * 0.6f;
         _bounce = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B) * 0.7f;
         _bodies = [.. poses.Select((pose, i) => new Body(scene.Objects[i], pose, camera, aspect))];
     }
@@ -73,7 +74,7 @@ internal sealed class FrameTracer
 
         var colour = default(V3);
         var kind = V.Zero;
-        if (Any(Vector256.Equals(depth, Infinity))) colour = _sky.Colour(Handed(unit), Handed(All(_light)), _pixel, _scene.TextureSeed);
+        if (Any(Vector256.Equals(depth, Infinity))) colour = FarColour(unit);
         if (Any(onGround))
         {
             var point = eye + d * floor;
@@ -124,6 +125,15 @@ internal sealed class FrameTracer
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private V3 Handed(V3 d) => new(d.X * All(_hand), d.Y, d.Z);
 
+    private V3 FarColour(V3 unit)
+    {
+        var sky = _sky.Colour(Handed(unit), Handed(All(_light)), _pixel, _scene.TextureSeed);
+        return Skyline.Over(sky, Handed(unit), Haze(unit), _scene.Ground, _hills, _pixel);
+    }
+
+    /// <summary>The sky's colour at the horizon.</summary>
+    private V3 Haze(V3 unit) => _sky.Gradient(new V3(unit.X, V.Zero, unit.Z), All(_light));
+
     private V3 GroundColour(V3 point, V3 unit, V distance, V lit)
     {
         var across = distance * All(_pixel);
@@ -139,8 +149,7 @@ internal sealed class FrameTracer
         var colour = surface.Albedo * (All(_sky.Ambient) * ambient + All(_sky.Sun) * sun);
         if (_scene.Ground == Ground.Water) colour = Mirror(colour, surface, point, unit);
         var clear = One / (One + distance * distance * All(1 / (FogDistance * FogDistance)));
-        var haze = _sky.Gradient(new V3(unit.X, V.Zero, unit.Z), All(_light));
-        return V3.Lerp(haze, colour, clear);
+        return V3.Lerp(Haze(unit), colour, clear);
     }
 
     /// <summary>Adds what a wavy surface reflects: the sky, the sun's glitter, and the objects on it.</summary>

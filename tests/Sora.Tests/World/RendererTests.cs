@@ -175,6 +175,57 @@ public class RendererTests
         }
     }
 
+    /// <summary>Where a camera looks is seen by the hills: what two clips show in the same direction is the same, wherever it is in the picture.</summary>
+    [Theory]
+    [InlineData(CameraMove.OrbitLeft, Ground.Sand)]
+    [InlineData(CameraMove.PanRight, Ground.Snow)]
+    [InlineData(CameraMove.TiltUp, Ground.Checker)]
+    public void HillsAreWhereTheyAre(CameraMove move, Ground ground)
+    {
+        const int Side = 128;
+        for (var i = 0; i < 2; i++)
+        {
+            var options = new SceneOptions { Frames = 33, Count = 1, Camera = move, Ground = ground, Sky = Sky.Sunset, Split = Split.Any };
+            var scene = SceneSampler.Draw(new Rng(6, (ulong)i), options);
+            if (i == 1) scene = scene.Mirror();
+            var clip = Renderer.RenderSome(scene, Side, Side, [0, 16, 32]);
+            var (edges, missed) = (0, 0);
+            for (var frame = 0; frame < 3; frame++)
+            {
+                var camera = scene.Camera.At(frame);
+                for (var column = 2; column < Side; column += 5)
+                {
+                    // The highest row that shows hills, by the middles of its pixels.
+                    var top = Enumerable.Range(0, Side).First(row => IsBelowHills(scene, camera, ((2 * column) + 1.0) / Side - 1, 1 - (((2 * row) + 1.0) / Side)));
+                    byte[] At(int row) => clip.Rgb.AsSpan(3 * ((((frame * Side) + row) * Side) + column), 3).ToArray();
+                    int Change(int from, int to) => At(from).Zip(At(to), (a, b) => Math.Abs(a - b)).Sum();
+                    if (top < 8 || clip.Objects.Where((_, at) => at % Side == column && at / Side - (frame * Side) is var row && row >= top - 8 && row <= top + 3).Any(n => n > 0)) continue;
+                    // Skies change slowly: a change that is far larger than the one above it is an edge.
+                    edges++;
+                    if (Change(top - 3, top + 2) < 2 * Change(top - 8, top - 3)) missed++;
+                }
+            }
+            Assert.InRange(edges, 30, 78);
+            Assert.InRange(missed, 0, edges / 20);
+        }
+    }
+
+    /// <summary>The outline of both ranges, from the ground's number and the tangent of the azimuth.</summary>
+    private static bool IsBelowHills(Scene scene, CameraPose camera, double x, double y)
+    {
+        var ray = camera.Forward + (camera.Right * (x * camera.HalfHeight)) + (camera.Up * (y * camera.HalfHeight));
+        var (along, own) = ((scene.Mirrored ? -ray.X : ray.X) / -ray.Z, 0.37 * (int)scene.Ground);
+        double Wave(double at)
+        {
+            var part = at - Math.Floor(at);
+            var up = 1 - Math.Abs((2 * part) - 1);
+            return up * up * (3 - (2 * up));
+        }
+        var far = 0.02 + (0.052 * Wave((1.7 * along) + own)) + (0.022 * Wave((4.3 * along) + (1.9 * own)));
+        var near = (0.046 * Wave((2.6 * along) + 0.45 + own)) - 0.01;
+        return ray.Y / Math.Sqrt((ray.X * ray.X) + (ray.Z * ray.Z)) < Math.Max(far, near);
+    }
+
     [Fact]
     public void ZoomingInEnlarges()
     {
@@ -190,6 +241,8 @@ public class RendererTests
         {
             var clip = Renderer.Render(prompt.Scene, 64, 64, 33);
             var areas = Enumerable.Range(0, 33).Select(frame => clip.Objects.Skip(frame * 4096).Take(4096).Count(n => n == 1)).ToArray();
+            var alone = Renderer.RenderSome(prompt.Scene with { Objects = [prompt.Scene.Objects[0]] }, 64, 64, [0, 32]);
+            for (var end = 0; end < 2; end++) Assert.InRange(areas[32 * end] / (double)alone.Objects.Skip(end * 4096).Take(4096).Count(n => n == 1), 0.97, 1);
             Assert.True(areas[0] > 40 && areas[32] > 40);
             Assert.True(areas.Min() < 0.35 * areas[0], $"{areas.Min()} of {areas[0]} pixels: {prompt.Prompt}");
         }
