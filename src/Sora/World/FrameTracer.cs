@@ -50,8 +50,8 @@ internal sealed class FrameTracer
         _hand = scene.Mirrored ? -1 : 1;
         var ground = Grounds.Mean(scene.Ground);
         var light = _sky.Ambient + _sky.Sun * (0.5f * (float)scene.Light.Y);
-        _hills = light * 0.6f;
-        _bounce = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B) * 0.7f;
+        var lit = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B);
+        (_bounce, _hills) = (lit * 0.7f, lit * 0.6f);
         _bodies = [.. poses.Select((pose, i) => new Body(scene.Objects[i], pose, camera, aspect))];
     }
 
@@ -127,8 +127,9 @@ internal sealed class FrameTracer
 
     private V3 FarColour(V3 unit)
     {
-        var sky = _sky.Colour(Handed(unit), Handed(All(_light)), _pixel, _scene.TextureSeed);
-        return Skyline.Over(sky, Handed(unit), Haze(unit), _scene.Ground, _hills, _pixel);
+        var direction = Handed(unit);
+        var sky = _sky.Colour(direction, Handed(All(_light)), _pixel, _scene.TextureSeed);
+        return Skyline.Over(sky, direction, Haze(unit), _scene.Ground, _hills, _pixel);
     }
 
     /// <summary>The sky's colour at the horizon.</summary>

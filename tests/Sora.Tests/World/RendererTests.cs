@@ -40,13 +40,16 @@ public class RendererTests
         Assert.InRange(other, 0, same / 200);
     }
 
+    /// <summary>Through a point of a square picture, x and y in [-1, 1]; one unit forward.</summary>
+    private static Point Ray(CameraPose camera, double x, double y) =>
+        camera.Forward + camera.Right * (x * camera.HalfHeight) + camera.Up * (y * camera.HalfHeight);
+
     /// <summary>Walks along the ray until a point is inside a solid, then bisects.</summary>
     private static (int Number, double Depth) Reference(Scene scene, Simulation poses, int frame, int row, int column)
     {
         var camera = scene.Camera.At(frame / 16.0);
-        var x = ((2 * column + 1.0) / Size - 1) * camera.HalfHeight;
-        var y = (1 - (2 * row + 1.0) / Size) * camera.HalfHeight;
-        var ray = camera.Forward + camera.Right * x + camera.Up * y;
+        var (x, y) = ((2 * column + 1.0) / Size - 1, 1 - (2 * row + 1.0) / Size);
+        var ray = Ray(camera, x, y);
         var (number, depth) = ray.Y < 0 ? (0, -camera.Eye.Y / ray.Y) : (0, double.PositiveInfinity);
         for (var i = 0; i < scene.Objects.Count; i++)
         {
@@ -213,7 +216,7 @@ public class RendererTests
     /// <summary>The outline of both ranges, from the ground's number and the tangent of the azimuth.</summary>
     private static bool IsBelowHills(Scene scene, CameraPose camera, double x, double y)
     {
-        var ray = camera.Forward + (camera.Right * (x * camera.HalfHeight)) + (camera.Up * (y * camera.HalfHeight));
+        var ray = Ray(camera, x, y);
         var (along, own) = ((scene.Mirrored ? -ray.X : ray.X) / -ray.Z, 0.37 * (int)scene.Ground);
         double Wave(double at)
         {
