@@ -50,6 +50,9 @@ public abstract class ClipSource
     /// <exception cref="NotSupportedException"><see cref="Descriptors"/> is 0.</exception>
     public virtual void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) => throw new NotSupportedException();
 
+    /// <summary>The first and the number of the descriptors that say which part of a place things take, and their sum where that is all of it.</summary>
+    internal virtual (int First, int Count, float Whole) Taken => (0, 0, 1);
+
     /// <summary>A mark for each thing that a caption speaks of, the first one first; none: the source doesn't know what captions speak of.</summary>
     public virtual IReadOnlyList<string> Marks => [];
 
@@ -72,6 +75,17 @@ public abstract class ClipSource
         var (size, all) = (Descriptors * grid.Places, new float[seeds.Length * Descriptors * grid.Places]);
         for (var i = 0; i < seeds.Length; i++) Describe(seeds[i], shape, grid, all.AsSpan(i * size, size));
         return tensor(all, [seeds.Length, Descriptors, grid.Frames, grid.Rows, grid.Columns]);
+    }
+
+    /// <summary>
+    /// How far there are things in each place, <c>[N, 1, T, h, w]</c>: 0 where there are none, 1 from a fourth of the place on, for
+    /// outlines matter as much as what is within them.
+    /// </summary>
+    /// <param name="described">What is where, <c>[N, Descriptors, T, h, w]</c>.</param>
+    internal Tensor Presence(Tensor described)
+    {
+        var (first, count, whole) = Taken;
+        return (described.narrow(1, first, count).sum(1, keepdim: true) * (4 / whole)).clamp(0, 1);
     }
 }
 

@@ -57,6 +57,12 @@ internal sealed class TransformerTask : TrainingTask
     /// </summary>
     private const double SceneWeight = 0.8, SmallVariance = 1.0 / 3;
 
+    /// <summary>
+    /// What the error of latents where there are things counts more than elsewhere: they are a tenth of a clip and most of what
+    /// its caption speaks of, and much of the rest, the grain of the ground, can't be foretold.
+    /// </summary>
+    private const double ThingWeight = 2;
+
     /// <summary>Part of the clips whose scene is covered whatever the noise of the latents: a clip that is to be changed begins so.</summary>
     private const double SceneCovered = 0.1;
 
@@ -234,7 +240,7 @@ internal sealed class TransformerTask : TrainingTask
     {
         var (patch, video, clips) = (parts.Transformer.Config.PatchSize, batch.Clean.shape[1], batch.Captions.Length);
         var reader = batch.Step is null ? null : parts.Reader;
-        var described = batch.Scenes is { } scenes && (reader is not null || SceneChannels > 0) ? Described(scenes, from, to, batch.Clean) : null;
+        var described = batch.Scenes is { } scenes && (batch.Step is not null || SceneChannels > 0) ? Described(scenes, from, to, batch.Clean) : null;
         Tensor Own(Tensor whole) => whole.narrow(0, from, to - from);
         var unknown = Spread(Own(batch.Unknown), patch);
         var noised = NoisedClips.Of(Own(batch.Clean), SceneChannels > 0 ? described : null, Own(batch.Noise), Own(batch.Sigma) * unknown, Own(batch.SceneSigma));
@@ -254,7 +260,8 @@ internal sealed class TransformerTask : TrainingTask
             misread = misread is null ? text : misread + text;
         }
         var elements = patch.Frames * patch.Rows * patch.Columns * video;
-        var error = new FlowError((missed.narrow(1, 0, video) * unknown).sum() / (batch.Unknown.sum() * elements), null, misread);
+        var counts = batch.Step is null || described is null ? unknown : unknown * (1 + (ThingWeight * source.Presence(described)));
+        var error = new FlowError((missed.narrow(1, 0, video) * counts).sum() / (batch.Unknown.sum() * elements), null, misread);
         return SceneChannels == 0 || described is null ? error : error with { Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() / (batch.Unknown.numel() * elements) };
     }
 
@@ -341,7 +348,7 @@ internal sealed class TransformerTask : TrainingTask
         /// <summary>Where what the clips show is known from; null: nobody knows.</summary>
         public FlowScenes? Scenes { get; init; }
 
-        /// <summary>The update that it is for; null: none.</summary>
+        /// <summary>The update that it is for; null: none, and all that is unknown counts alike.</summary>
         public long? Step { get; init; }
     }
 

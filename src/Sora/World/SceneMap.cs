@@ -40,6 +40,9 @@ internal static class SceneMap
     /// <summary>Numbers for each place.</summary>
     public static int Channels { get; } = Turns + Turn.Numbers;
 
+    /// <summary>Where the numbers of which part of a place the objects take begin, how many they are, and what they are for all of it.</summary>
+    public static (int First, int Count, float Whole) Taken { get; } = (Seen, Objects, ObjectScale * Side * Side);
+
     /// <summary>Writes the map <c>[Channels, T, h, w]</c> of a scene that is filmed in this shape.</summary>
     public static void Draw(Scene scene, ClipShape shape, LatentGrid grid, double fps, Span<float> map)
     {

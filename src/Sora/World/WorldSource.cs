@@ -32,6 +32,8 @@ public sealed class WorldSource : ClipSource
     public override void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) =>
         SceneMap.Draw(SceneOf(seed, shape), shape, grid, Fps, descriptors);
 
+    internal override (int First, int Count, float Whole) Taken => SceneMap.Taken;
+
     /// <inheritdoc/>
     public override IReadOnlyList<string> Marks { get; } = [.. Enumerable.Range(1, SceneMap.Objects).Select(i => $"<object{i}>")];
 

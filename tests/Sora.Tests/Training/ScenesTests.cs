@@ -41,6 +41,30 @@ public sealed class ScenesTests : IDisposable
         set.Latents.Dispose();
     }
 
+    /// <summary>Where objects are, as the map says it, is where a rendering of the same frames has them.</summary>
+    [Fact]
+    public void ThingsAreWhereObjectsAreSeen()
+    {
+        using var scope = NewDisposeScope();
+        var (source, shape, grid) = (new WorldSource(), ClipShape.Parse("128x128x1"), new LatentGrid(1, 8, 8));
+        var (whole, none) = (0, 0);
+        for (ulong seed = 0; seed < 12; seed++)
+        {
+            var scene = SceneSampler.Draw(new Rng(seed), new SceneOptions { Frames = 1 });
+            var objects = Renderer.Render(scene, 128, 128, 1).Objects;
+            var presence = source.Presence(source.DescribeAll([seed], shape, grid)).data<float>().ToArray();
+            for (var at = 0; at < presence.Length; at++)
+            {
+                var part = Enumerable.Range(0, 256).Count(i => objects[((((at / 8) * 16) + (i / 16)) * 128) + ((at % 8) * 16) + (i % 16)] > 0) / 256.0;
+                // The map looks at 16 points of a place: it can be wrong by some of them.
+                Assert.InRange(presence[at], Math.Clamp((4 * part) - 0.5, 0, 1), Math.Clamp((4 * part) + 0.5, 0, 1));
+                if (part == 1) whole++;
+                if (part == 0) none++;
+            }
+        }
+        Assert.True(whole > 20 && none > 300, $"{whole} {none}");
+    }
+
     /// <summary>A filter that no model has is refused by name, before anything is made with it.</summary>
     [Fact]
     public void AFilterThatCantBeIsRefused()
