@@ -56,7 +56,7 @@ internal static class Choreography
                 2 * Math.Atan(half * options.Aspect) * rng.Uniform(0.34, Lerp(0.44, 0.6, length)),
             CameraMove.TiltUp or CameraMove.TiltDown => view * rng.Uniform(0.34, 0.46),
             CameraMove.ZoomIn or CameraMove.ZoomOut => rng.Uniform(1.4, Lerp(1.6, 1.8, length)),
-            CameraMove.OrbitLeft or CameraMove.OrbitRight => rng.Uniform(0.55, Lerp(0.8, 1.1, length)),
+            CameraMove.OrbitLeft or CameraMove.OrbitRight => rng.Uniform(0.36, Lerp(0.46, 0.66, length)),
             _ => 0,
         };
         amount *= Share(move, draft.Objects);
@@ -82,7 +82,7 @@ internal static class Choreography
         {
             CameraMove.PanLeft => left ? 0.4 : right ? 0.7 : 1,
             CameraMove.PanRight => right ? 0.4 : left ? 0.7 : 1,
-            CameraMove.OrbitLeft or CameraMove.OrbitRight => left || right ? 0.55 : 1,
+            CameraMove.OrbitLeft or CameraMove.OrbitRight => left || right ? 0.75 : 1,
             CameraMove.ZoomIn or CameraMove.ZoomOut => deep ? 0.85 : 1, // of a ratio: 1.5 becomes 1.28
             _ => 1,
         };

@@ -128,8 +128,8 @@ internal sealed class FrameTracer
     private V3 FarColour(V3 unit)
     {
         var direction = Handed(unit);
-        var sky = _sky.Colour(direction, Handed(All(_light)), _pixel, _scene.TextureSeed);
-        return Skyline.Over(sky, direction, Haze(unit), _scene.Ground, _hills, _pixel);
+        var sky = _sky.Colour(direction, Handed(All(_light)), _pixel);
+        return Skyline.Over(sky, direction, Haze(unit), _hills, _pixel);
     }
 
     /// <summary>The sky's colour at the horizon.</summary>

@@ -17,7 +17,8 @@ internal readonly record struct GroundSurface(V3 Albedo, V SlopeX, V SlopeZ, V M
 
 /// <summary>
 /// Procedural ground textures. Each is filtered over the pixel as it is evaluated, so that the ground needs no further
-/// samples and does not flicker under a moving camera.
+/// samples and does not flicker under a moving camera. Dunes, patches, drifts, waves, planks and slabs are where they are in
+/// every scene, as the hills are, so that a moving camera is seen by them; grain, tufts and roughness are each scene's own.
 /// </summary>
 internal static class Grounds
 {
@@ -34,7 +35,15 @@ internal static class Grounds
     };
 
     /// <summary>The surface at eight points.</summary>
-    public static GroundSurface Surface(Ground ground, GroundPoints p, float seconds, uint seed) => ground switch
+    public static GroundSurface Surface(Ground ground, GroundPoints p, float seconds, uint seed)
+    {
+        var surface = Texture(ground, p, seconds, seed);
+        // Patches as large as a cloud's shadow: what of the ground is seen moving where everything finer is too fine.
+        var shade = Smooth(Noise(p.X * All(0.5f) + All(0.3f), p.Z * All(0.5f), Shared ^ 0x77u), 0.4f, 0.6f);
+        return surface with { Albedo = surface.Albedo * (One - All(0.38f) * shade) };
+    }
+
+    private static GroundSurface Texture(Ground ground, GroundPoints p, float seconds, uint seed) => ground switch
     {
         Ground.Sand => Sand(p, seed),
         Ground.Grass => Grass(p, seed),
@@ -48,30 +57,30 @@ internal static class Grounds
     private static GroundSurface Sand(GroundPoints p, uint seed)
     {
         var width = Mean(p);
-        var warp = Noise(p.X * All(1.1f), p.Z * All(1.1f), seed);
+        var warp = Noise(p.X * All(1.1f), p.Z * All(1.1f), Shared);
         var ripple = Wave(p.Z * All(3.6f) + p.X * All(0.5f) + warp * All(2.2f)) - All(0.5f);
         ripple *= Fade(p.WidthZ, 3.6f);
         var grain = (Noise(p.X * All(11), p.Z * All(11), seed ^ 7) - All(0.5f)) * Fade(width, 11);
-        var tone = Saturate(All(0.5f) + All(0.55f) * ripple + All(0.25f) * grain + All(0.4f) * (warp - All(0.5f)));
+        var tone = Saturate(All(0.5f) + All(0.55f) * ripple + All(0.25f) * grain + All(0.75f) * (warp - All(0.5f)));
         return Matte(V3.Lerp(All(Rgb.Shown(0.76, 0.60, 0.37)), All(Rgb.Shown(0.93, 0.81, 0.57)), tone));
     }
 
     private static GroundSurface Grass(GroundPoints p, uint seed)
     {
         var width = Mean(p);
-        var patch = Noise(p.X * All(1.4f), p.Z * All(1.4f), seed) - All(0.5f);
+        var patch = Noise(p.X * All(1.4f), p.Z * All(1.4f), Shared) - All(0.5f);
         var tuft = (Noise(p.X * All(6), p.Z * All(4), seed ^ 3) - All(0.5f)) * Fade(width, 6);
         var blade = (Noise(p.X * All(21), p.Z * All(9), seed ^ 5) - All(0.5f)) * Fade(width, 16);
-        var tone = Saturate(All(0.5f) + All(0.5f) * patch + All(0.75f) * tuft + All(0.8f) * blade);
+        var tone = Saturate(All(0.5f) + All(0.9f) * patch + All(0.6f) * tuft + All(0.6f) * blade);
         return Matte(V3.Lerp(All(Rgb.Shown(0.13, 0.36, 0.08)), All(Rgb.Shown(0.44, 0.70, 0.22)), tone));
     }
 
     private static GroundSurface Snow(GroundPoints p, uint seed)
     {
-        var drift = Noise(p.X * All(0.9f), p.Z * All(1.5f), seed);
+        var drift = Noise(p.X * All(0.9f), p.Z * All(1.5f), Shared);
         var hollow = Noise(p.X * All(2.7f), p.Z * All(3.6f), seed ^ 9) * Fade(Mean(p), 3.6f);
         var tone = Smooth(drift * All(0.7f) + hollow * All(0.3f), 0.2f, 0.65f);
-        return Matte(V3.Lerp(All(Rgb.Shown(0.78, 0.83, 0.91)), All(Rgb.Shown(0.94, 0.94, 0.95)), tone));
+        return Matte(V3.Lerp(All(Rgb.Shown(0.70, 0.77, 0.89)), All(Rgb.Shown(0.95, 0.95, 0.96)), tone));
     }
 
     private static GroundSurface Water(GroundPoints p, float seconds, uint seed)
@@ -79,7 +88,7 @@ internal static class Grounds
         // Two trains of waves that move through each other; their slopes tilt the mirror.
         var shift = All(0.55f * seconds);
         V slow = Fade(p.WidthZ, 2.2f), fast = Fade(p.WidthZ, 4.6f);
-        var first = (Noise(p.X * All(1.6f) + shift, p.Z * All(2.9f) + shift, seed) - All(0.5f)) * slow;
+        var first = (Noise(p.X * All(1.6f) + shift, p.Z * All(2.9f) + shift, Shared) - All(0.5f)) * slow;
         var second = (Noise(p.X * All(3.1f) - shift, p.Z * All(5.3f) + shift, seed ^ 11) - All(0.5f)) * fast;
         var height = first + All(0.6f) * second;
         var albedo = V3.Lerp(All(Rgb.Shown(0.05, 0.27, 0.44)), All(Rgb.Shown(0.16, 0.50, 0.64)), Saturate(height + All(0.5f)));
@@ -91,7 +100,7 @@ internal static class Grounds
         const float plank = 0.42f;
         var across = p.X * All(1 / plank);
         var index = Vector256.Floor(across);
-        var own = Hash(index, V.Zero, seed);
+        var own = Hash(index, V.Zero, Shared);
         var grain = Noise(p.X * All(16), p.Z * All(1.7f) + own * All(37), seed ^ 13) - All(0.5f);
         grain *= Fade(p.WidthX, 16);
         var knots = Noise(p.X * All(4), p.Z * All(0.9f) + own * All(53), seed ^ 17) - All(0.5f);
@@ -108,7 +117,7 @@ internal static class Grounds
         var shift = All(0.5f) * (rowIndex - All(2) * Vector256.Floor(rowIndex * All(0.5f)));
         V column = p.X * All(1 / tile) + shift, columnIndex = Vector256.Floor(column);
         V wide = p.WidthX * All(1 / tile), deep = p.WidthZ * All(1 / tile);
-        var own = (Hash(columnIndex, rowIndex, seed) - All(0.5f)) * Fade(p.WidthZ, 1.4f);
+        var own = (Hash(columnIndex, rowIndex, Shared) - All(0.5f)) * Fade(p.WidthZ, 1.4f);
         var rough = (Noise(p.X * All(7), p.Z * All(7), seed ^ 19) - All(0.5f)) * Fade(Mean(p), 7);
         var joint = Max(Line(column, wide, 0.09f), Line(row, deep, 0.09f));
         var tone = Saturate(All(0.5f) + All(0.6f) * own + All(0.25f) * rough);

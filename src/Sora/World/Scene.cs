@@ -138,7 +138,7 @@ public sealed record Scene
     /// <summary>Direction to the sun or the moon, a unit vector.</summary>
     public required Point Light { get; init; }
 
-    /// <summary>Picks the details of ground and sky.</summary>
+    /// <summary>Picks the fine details of the ground.</summary>
     public uint TextureSeed { get; init; }
 
     /// <summary>True when ground, sky and patterns are drawn with left and right swapped.</summary>

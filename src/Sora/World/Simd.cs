@@ -113,6 +113,9 @@ internal static class Simd
     public static V Hash(V x, V y, uint seed) =>
         Scramble(Lattice(x) * Vector256.Create(0x8DA6B343u) + Lattice(y) * Vector256.Create(0xD8163841u), seed);
 
+    /// <summary>The seed of what is the same in every scene.</summary>
+    public const uint Shared = 0x6A09E667u;
+
     /// <summary>Smooth noise between 0 and 1 with one feature a unit: random values at integers, blended in between.</summary>
     public static V Noise(V x, V y, uint seed)
     {

@@ -4,7 +4,7 @@ using V = System.Runtime.Intrinsics.Vector256<float>;
 
 namespace Sora.World;
 
-/// <summary>The colours of a sky and of its light.</summary>
+/// <summary>The colours of a sky and of its light. Clouds and stars are where they are in every scene.</summary>
 internal sealed record SkyModel
 {
     private const float MidHeight = 0.13f;
@@ -79,7 +79,7 @@ internal sealed record SkyModel
     }
 
     /// <summary>The colour in unit directions; <paramref name="pixel"/> is the angle of a pixel in radians.</summary>
-    public V3 Colour(V3 d, V3 light, float pixel, uint seed)
+    public V3 Colour(V3 d, V3 light, float pixel)
     {
         var tone = Gradient(d, light);
         if (Clouds > 0)
@@ -87,21 +87,21 @@ internal sealed record SkyModel
             // Clouds on a plane above, thinned toward the horizon where they would be too fine to see.
             var depth = One / Max(d.Y + All(0.12f), All(0.02f));
             V x = d.X * depth * All(0.9f), z = d.Z * depth * All(0.9f);
-            var puffs = Noise(x, z, seed) * All(0.65f) + Noise(x * All(2.3f), z * All(2.3f), seed ^ 0x51u) * All(0.35f);
+            var puffs = Noise(x, z, Shared) * All(0.65f) + Noise(x * All(2.3f), z * All(2.3f), Shared ^ 0x51u) * All(0.35f);
             var cover = Smooth(puffs, 0.48f, 0.72f) * Smooth(d.Y, 0.01f, 0.12f) * All(Clouds);
             tone = V3.Lerp(tone, All(CloudTone), cover);
         }
-        return Stars > 0 ? tone + Starlight(d, pixel, seed) : tone;
+        return Stars > 0 ? tone + Starlight(d, pixel) : tone;
     }
 
     /// <summary>Stars sit in cells of a grid over directions; each is a dot of at least a pixel.</summary>
-    private static V3 Starlight(V3 d, float pixel, uint seed)
+    private static V3 Starlight(V3 d, float pixel)
     {
         const float cell = 0.055f;
         var ahead = One / Max(-d.Z, All(0.2f));
         V u = d.X * ahead * All(1 / cell), v = d.Y * ahead * All(1 / cell);
         V cellU = Vector256.Floor(u), cellV = Vector256.Floor(v);
-        V x = Hash(cellU, cellV, seed), y = Hash(cellU, cellV, seed ^ 0xA5u), bright = Hash(cellU, cellV, seed ^ 0x3Cu);
+        V x = Hash(cellU, cellV, Shared), y = Hash(cellU, cellV, Shared ^ 0xA5u), bright = Hash(cellU, cellV, Shared ^ 0x3Cu);
         V dx = u - cellU - All(0.2f) - x * All(0.6f), dy = v - cellV - All(0.2f) - y * All(0.6f);
         var radius = MathF.Max(0.0045f, 0.75f * pixel) / cell;
         var near = Saturate(One - (dx * dx + dy * dy) * All(1 / (radius * radius)));
