@@ -17,7 +17,7 @@ internal static class Continuity
     private const double MeantContrast = 0.3;
 
     /// <summary>Frames don't follow a correction exactly: what is left of the jump is corrected again, so many times in all.</summary>
-    private const int Rounds = 4;
+    private const int Rounds = 8;
 
     /// <summary>A jump that is beyond the usual change by less than this part of the deviation is not seen.</summary>
     private const double Invisible = 1e-3;

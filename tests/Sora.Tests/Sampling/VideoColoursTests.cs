@@ -30,7 +30,7 @@ public class VideoColoursTests
         Assert.True(Math.Max(before.Mean, before.Deviation) > 2, $"{before}");
         // The decoder's refiner answers to the correction, too: what it shows isn't all that was asked for.
         Assert.InRange(after.Mean, 0, 1.2);
-        Assert.InRange(after.Deviation, 0, 1.25);
+        Assert.InRange(after.Deviation, 0, 1.2);
         AssertSame(drifted, mended, 0, Made);
         // What was made moves as it did.
         Assert.InRange(Inside(codec, mended) / Inside(codec, drifted), 0.8, 1.2);
@@ -41,12 +41,12 @@ public class VideoColoursTests
     {
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(Model);
-        var drifted = Drifted(codec, 0.06, 1.1, 5);
+        var drifted = Drifted(codec, -0.06, 1.1, 5);
         var mended = Match(codec, drifted, frame => frame is < Made or >= 5);
         foreach (var join in new[] { Made, 5 })
         {
             Assert.InRange(Step(codec, mended, join).Mean, 0, 1.2);
-            Assert.True(Step(codec, drifted, join).Mean > 2);
+            Assert.InRange(Step(codec, drifted, join).Mean, 2, 100);
         }
         AssertSame(drifted, mended, 0, Made);
         AssertSame(drifted, mended, 5, 2);
