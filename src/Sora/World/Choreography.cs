@@ -154,12 +154,12 @@ internal static class Choreography
         };
     }
 
-    /// <summary>Turned so that edges and faces are seen.</summary>
+    /// <summary>Turned so that edges and faces are seen, and both tones of what has two halves.</summary>
     private static double RestingYaw(ref Rng rng, Shape shape) => shape switch
     {
         Shape.Ring => rng.Uniform(-0.6, 0.6),
         Shape.Cube or Shape.Pyramid => rng.Sign() * rng.Uniform(0.3, 0.62),
-        _ => rng.Uniform(-Math.PI, Math.PI),
+        _ => rng.Uniform(-0.6, 0.6) + (rng.Chance(0.5) ? Math.PI : 0),
     };
 
     private static double SpinRate(ref Rng rng, Stage stage) =>

@@ -31,7 +31,7 @@ internal sealed class FrameTracer
     private readonly SkyModel _sky;
     private readonly Arrow _eye, _right, _up, _forward, _light;
     private readonly float _seconds, _pixel, _hand, _acrossX, _acrossZ, _alongX, _alongZ;
-    private readonly Rgb _bounce, _hills;
+    private readonly Rgb _lit, _bounce;
 
     public FrameTracer(Scene scene, Pose[] poses, double seconds, double aspect, int height)
     {
@@ -50,8 +50,8 @@ internal sealed class FrameTracer
         _hand = scene.Mirrored ? -1 : 1;
         var ground = Grounds.Mean(scene.Ground);
         var light = _sky.Ambient + _sky.Sun * (0.5f * (float)scene.Light.Y);
-        var lit = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B);
-        (_bounce, _hills) = (lit * 0.7f, lit * 0.6f);
+        _lit = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B);
+        _bounce = _lit * 0.7f;
         _bodies = [.. poses.Select((pose, i) => new Body(scene.Objects[i], pose, camera, aspect))];
     }
 
@@ -129,7 +129,7 @@ internal sealed class FrameTracer
     {
         var direction = Handed(unit);
         var sky = _sky.Colour(direction, Handed(All(_light)), _pixel);
-        return Skyline.Over(sky, direction, Haze(unit), _hills, _pixel);
+        return Skyline.Over(sky, direction, Haze(unit), _lit, _pixel);
     }
 
     /// <summary>The sky's colour at the horizon.</summary>

@@ -18,7 +18,7 @@ internal readonly record struct GroundSurface(V3 Albedo, V SlopeX, V SlopeZ, V M
 /// <summary>
 /// Procedural ground textures. Each is filtered over the pixel as it is evaluated, so that the ground needs no further
 /// samples and does not flicker under a moving camera. Dunes, patches, drifts, waves, planks and slabs are where they are in
-/// every scene, as the hills are, so that a moving camera is seen by them; grain, tufts and roughness are each scene's own.
+/// every scene, as the mountains are, so that a moving camera is seen by them; grain, tufts and roughness are each scene's own.
 /// </summary>
 internal static class Grounds
 {

@@ -16,16 +16,16 @@ internal static class Palette
 {
     private static readonly (Rgb Main, Rgb Accent)[] Tones =
     [
-        (Rgb.Shown(0.90, 0.10, 0.09), Rgb.Shown(0.60, 0.03, 0.04)), // red
-        (Rgb.Shown(1.00, 0.47, 0.04), Rgb.Shown(1.00, 0.67, 0.32)), // orange
-        (Rgb.Shown(0.98, 0.86, 0.08), Rgb.Shown(1.00, 0.95, 0.58)), // yellow
-        (Rgb.Shown(0.09, 0.66, 0.18), Rgb.Shown(0.03, 0.42, 0.10)), // green
-        (Rgb.Shown(0.10, 0.84, 0.88), Rgb.Shown(0.04, 0.58, 0.64)), // cyan
-        (Rgb.Shown(0.10, 0.26, 0.92), Rgb.Shown(0.04, 0.11, 0.58)), // blue
-        (Rgb.Shown(0.54, 0.15, 0.78), Rgb.Shown(0.34, 0.06, 0.52)), // purple
-        (Rgb.Shown(1.00, 0.48, 0.72), Rgb.Shown(1.00, 0.74, 0.87)), // pink
-        (Rgb.Shown(0.97, 0.97, 0.97), Rgb.Shown(0.72, 0.73, 0.75)), // white
-        (Rgb.Shown(0.07, 0.07, 0.08), Rgb.Shown(0.22, 0.22, 0.23)), // black
+        (Rgb.Shown(0.90, 0.10, 0.09), Rgb.Shown(0.36, 0.00, 0.02)), // red
+        (Rgb.Shown(1.00, 0.47, 0.04), Rgb.Shown(1.00, 0.84, 0.60)), // orange
+        (Rgb.Shown(0.98, 0.86, 0.08), Rgb.Shown(1.00, 0.96, 0.72)), // yellow
+        (Rgb.Shown(0.09, 0.66, 0.18), Rgb.Shown(0.60, 0.94, 0.62)), // green
+        (Rgb.Shown(0.10, 0.84, 0.88), Rgb.Shown(0.02, 0.40, 0.47)), // cyan
+        (Rgb.Shown(0.10, 0.26, 0.92), Rgb.Shown(0.55, 0.67, 1.00)), // blue
+        (Rgb.Shown(0.54, 0.15, 0.78), Rgb.Shown(0.82, 0.60, 0.97)), // purple
+        (Rgb.Shown(1.00, 0.48, 0.72), Rgb.Shown(1.00, 0.84, 0.91)), // pink
+        (Rgb.Shown(0.97, 0.97, 0.97), Rgb.Shown(0.52, 0.53, 0.56)), // white
+        (Rgb.Shown(0.07, 0.07, 0.08), Rgb.Shown(0.36, 0.36, 0.38)), // black
     ];
 
     public static (Rgb Main, Rgb Accent) Of(Colour colour) => Tones[(int)colour];

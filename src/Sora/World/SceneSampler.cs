@@ -100,7 +100,7 @@ public static class SceneSampler
     private static Interaction DrawInteraction(ref Rng rng, int count, SceneOptions options)
     {
         if (count != 2 || options.Frames < 9 || !rng.Chance(0.4)) return Interaction.None;
-        return (Interaction)(1 + rng.Weighted([0.4, 0.4, 0.2]));
+        return (Interaction)(1 + rng.Weighted([0.3, 0.55, 0.15]));
     }
 
     /// <summary>Motions that a shape can do.</summary>

@@ -27,7 +27,7 @@ internal sealed record SkyModel
         new()
         {
             Horizon = Rgb.Shown(0.17, 0.22, 0.42), Mid = Rgb.Shown(0.08, 0.11, 0.28), Zenith = Rgb.Shown(0.03, 0.04, 0.14),
-            Glow = Rgb.Shown(0.08, 0.10, 0.15), Sun = new(0.40f, 0.41f, 0.48f), Ambient = new(0.15f, 0.165f, 0.22f),
+            Glow = Rgb.Shown(0.08, 0.10, 0.15), Sun = new(0.52f, 0.53f, 0.62f), Ambient = new(0.19f, 0.21f, 0.28f),
             Clouds = 0, CloudTone = default, Stars = 1,
         },
         new()

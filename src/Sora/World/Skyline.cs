@@ -11,11 +11,11 @@ namespace Sora.World;
 /// </summary>
 internal static class Skyline
 {
-    /// <summary>The colour behind: that of hills where there are some, else that of the sky.</summary>
-    /// <param name="sky">The colours in these directions without hills.</param>
+    /// <summary>The colour behind: that of mountains where there are some, else that of the sky.</summary>
+    /// <param name="sky">The colours in these directions without mountains.</param>
     /// <param name="d">Unit directions.</param>
     /// <param name="haze">The sky's colour at the horizon below.</param>
-    /// <param name="lit">Their colour in the light.</param>
+    /// <param name="lit">The colour of the ground in the light; theirs is a dark one of it.</param>
     /// <param name="pixel">The angle of a pixel in radians.</param>
     public static V3 Over(V3 sky, V3 d, V3 haze, Rgb lit, float pixel)
     {
@@ -24,8 +24,8 @@ internal static class Skyline
         var tone = All(lit);
         var far = All(0.015f) + All(0.125f) * Wave(along * All(1.05f) + All(0.25f)) + All(0.02f) * Wave(along * All(3.7f));
         var near = All(0.05f) * Wave(along * All(2.2f) + All(0.45f)) - All(0.01f);
-        sky = V3.Lerp(sky, V3.Lerp(tone * All(0.5f), haze, All(0.15f)), Below(slope, far, pixel));
-        return V3.Lerp(sky, V3.Lerp(tone * All(0.3f), haze, All(0.05f)), Below(slope, near, pixel));
+        sky = V3.Lerp(sky, V3.Lerp(tone * All(0.3f), haze, All(0.15f)), Below(slope, far, pixel));
+        return V3.Lerp(sky, V3.Lerp(tone * All(0.18f), haze, All(0.05f)), Below(slope, near, pixel));
     }
 
     /// <summary>The part of a pixel that is below a height.</summary>

@@ -17,7 +17,7 @@ internal readonly record struct Solid(Shape Shape, double Radius, double HalfHei
         Shape.Cube => Boxed(shape, 0.42 * scale, 0.42 * scale, Math.Sqrt(2)),
         Shape.Cylinder => Boxed(shape, 0.37 * scale, 0.5 * scale, 1),
         Shape.Cone => Boxed(shape, 0.45 * scale, 0.54 * scale, 1),
-        Shape.Ring => new(shape, 0.36 * scale, 0.5 * scale, 0.14 * scale, 0.5 * scale),
+        Shape.Ring => new(shape, 0.38 * scale, 0.5 * scale, 0.12 * scale, 0.5 * scale),
         Shape.Pyramid => Boxed(shape, 0.5 * scale, 0.42 * scale, Math.Sqrt(2)),
         _ => throw new ArgumentOutOfRangeException(nameof(shape)),
     };

@@ -82,22 +82,21 @@ internal static class Tracer
     /// <summary>A mask of where a point of the surface has the accent tone.</summary>
     public static V Accent(in Solid solid, V3 p)
     {
-        var sign = p.X * p.Z;
         switch (solid.Shape)
         {
-            case Shape.Ball: // octants
-                return Vector256.LessThan(sign * p.Y, V.Zero);
+            case Shape.Ball: // one side of a plane that no axis of turning is square to
+                return Vector256.LessThan(p.X + All(0.6f) * p.Y + All(0.4f) * p.Z, V.Zero);
             case Shape.Cube: // a frame along the edges
             {
                 V x = Vector256.Abs(p.X), y = Vector256.Abs(p.Y), z = Vector256.Abs(p.Z);
                 var middle = Max(Min(x, y), Min(Max(x, y), z));
                 return Vector256.GreaterThan(middle, All(0.76f * (float)solid.Radius));
             }
-            case Shape.Cylinder: // quarters
-            case Shape.Cone:
-                return Vector256.LessThan(sign, V.Zero);
-            case Shape.Ring: // eighths
-                return Vector256.LessThan(p.X * p.Y * (p.X - p.Y) * (p.X + p.Y), V.Zero);
+            case Shape.Cylinder: // one half, cut aslant, or it would look like a box
+                return Vector256.LessThan(p.X + All(0.5f) * p.Y, V.Zero);
+            case Shape.Cone: // one half
+            case Shape.Ring:
+                return Vector256.LessThan(p.X, V.Zero);
             default: // a band around the foot
                 return Vector256.LessThan(p.Y, All(-0.42f * (float)solid.HalfHeight));
         }
