@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using Sora.Tests.Training;
 using Xunit;
 using static TorchSharp.torch;
@@ -37,6 +38,20 @@ public sealed class ThreadsTests
         Assert.Equal(other, own);
         Assert.Equal(before, after);
     }
+
+    /// <summary>OpenBLAS takes a processor that is younger than itself for one of 2004.</summary>
+    [Fact]
+    public void ProductsUseTheInstructionsOfAnUnknownProcessor()
+    {
+        using var scope = NewDisposeScope();
+        eye(4).matmul(eye(4)).Dispose();
+        if (!Avx2.IsSupported || !NativeLibrary.TryLoad("libopenblas.so.0", out var library)) return;
+        var kernels = Marshal.PtrToStringUTF8(Marshal.GetDelegateForFunctionPointer<Name>(NativeLibrary.GetExport(library, "openblas_get_corename"))());
+        Assert.DoesNotContain(kernels, (string[])["Prescott", "Core2", "Penryn", "Nehalem", "Barcelona", "Sandybridge"]);
+        Assert.NotNull(kernels);
+    }
+
+    private delegate nint Name();
 
     private static Func<int> Function(nint library, string name) =>
         Marshal.GetDelegateForFunctionPointer<Count>(NativeLibrary.GetExport(library, name)).Invoke;
