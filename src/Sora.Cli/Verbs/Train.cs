@@ -25,7 +25,7 @@ internal static class Train
     private static readonly Option<string[]> Clips = Options.Values("--clips", "WxHxF[:N]", "Size of the clips, width x height x frames; N is clips a batch (vae) or clips in all (transformer); may be repeated", text => text);
     private static readonly Option<string?> Start = new("--init") { Description = "Begin with the weights of this model folder", HelpName = "DIR" };
     private static readonly Option<bool> Inflate = new("--inflate") { Description = "With --init: the VAE has seen stills only; let it begin clips as stills" };
-    private static readonly Option<double?> Guidance = Options.Value<double>("--guidance", "G", "With --init: learn to do in one pass what that model does in two at guidance scale G", GuidanceScale);
+    private static readonly Option<double?> Guidance = Options.Value<double>("--guidance", "G", "With --init: learn to do in one pass what that model does in two at guidance scale G; of one that has learned it, go on from the clips", GuidanceScale);
     private static readonly Option<int?> Heads = Options.Positive("--heads", "N", "Attention heads of the transformer, which its width follows; with --init, one that has fewer is widened and goes on from what it knows (6, or those of DIR)");
     private static readonly Option<string?> VaeFolder = new("--vae") { Description = "Model folder whose VAE encodes the clips (the output folder's own)", HelpName = "DIR" };
     private static readonly Option<string?> Transformer = new("--transformer") { Description = "For a VAE: let its decoder learn from what this model makes of latents under noise, too", HelpName = "DIR" };

@@ -31,6 +31,12 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
     /// <summary>A model whose guided passes are what is to be learned; null: learn from the clips themselves.</summary>
     public GuidanceTeacher? Teacher { get; init; }
 
+    /// <summary>
+    /// The guidance scale at which the network answers in one pass, while it learns on from the clips; null: it isn't guided, or
+    /// learns to be from a teacher.
+    /// </summary>
+    public double? Guidance { get; init; }
+
     /// <summary>Writes the parts to a model folder.</summary>
     public Action<string> Save { get; init; } = _ => { };
 }
@@ -157,7 +163,7 @@ internal sealed class TransformerTask : TrainingTask
             (latents, level) =>
             {
                 var with = Answer(text, latents, level);
-                return parts.Teacher is not null ? with : Samplers.Guided(Answer(none, latents, level), with, MiniPreset.Guidance, SceneChannels);
+                return parts.Teacher is not null || parts.Guidance is not null ? with : Samplers.Guided(Answer(none, latents, level), with, MiniPreset.Guidance, SceneChannels);
             },
             _ => throw new InvalidOperationException("Euler draws no noise"));
         var end = run.Run(new SamplerState(0, noise), SampleSteps);
@@ -253,6 +259,7 @@ internal sealed class TransformerTask : TrainingTask
         }
         var output = Velocity(Forward(parts, noised.Hidden, times, captions, Read), noised.State, noised.Level);
         var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, noised.Hidden, times, captions), noised.State, noised.Level) : noised.Velocity;
+        if (parts.Guidance is { } scale) output = Unguided(output, noised, times, captions.Length, scale);
         var missed = (output - target).square();
         if (reader is { ReadsText: true } && batch.Scenes is not null)
         {
@@ -261,8 +268,10 @@ internal sealed class TransformerTask : TrainingTask
         }
         var elements = patch.Frames * patch.Rows * patch.Columns * video;
         var counts = batch.Step is null || described is null ? unknown : unknown * (1 + (ThingWeight * source.Presence(described)));
-        var error = new FlowError((missed.narrow(1, 0, video) * counts).sum() / (batch.Unknown.sum() * elements), null, misread);
-        return SceneChannels == 0 || described is null ? error : error with { Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() / (batch.Unknown.numel() * elements) };
+        // The scale times an error of which the answer has one part in the scale: it turns the network as the error of an unguided one does.
+        var rescaled = batch.Step is null ? 1 : parts.Guidance ?? 1;
+        var error = new FlowError((missed.narrow(1, 0, video) * counts).sum() * (SceneChannels == 0 ? rescaled : Math.Sqrt(rescaled)) / (batch.Unknown.sum() * elements), null, misread);
+        return SceneChannels == 0 || described is null ? error : error with { Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() * rescaled / (batch.Unknown.numel() * elements) };
     }
 
     /// <summary>The error of saying from tokens <c>[B, L, dim]</c> what is where; each of a batch's clips counts by its tokens, as in the other part of the loss.</summary>
@@ -324,6 +333,21 @@ internal sealed class TransformerTask : TrainingTask
         var without = Forward(teacher.Parts, noised, times, [.. captions.Select(_ => "")]);
         var with = Forward(teacher.Parts, noised, times, captions);
         return Samplers.Guided(without, with, teacher.Guidance, SceneChannels);
+    }
+
+    /// <summary>
+    /// What a network that answers guided would say unguided: its answer, led back towards what it says without a caption (Chen et
+    /// al. 2025, "Visual generation without guidance"). Its error on the clips is that of the answer at the guidance scale, so one
+    /// that has learned guidance learns on from clips, and no teacher stands between. To no caption both are the same.
+    /// </summary>
+    private Tensor Unguided(Tensor guided, NoisedClips noised, TokenTimes times, int clips, double scale)
+    {
+        Tensor without;
+        using (no_grad())
+        {
+            without = Velocity(Forward(parts, noised.Hidden, times, [.. Enumerable.Repeat("", clips)]), noised.State, noised.Level);
+        }
+        return Samplers.Guided(without, guided, 1 / scale, SceneChannels);
     }
 
     /// <summary>The timesteps of a batch, those of its clips and the 0 of what is known, and which of them each token has.</summary>

@@ -128,8 +128,13 @@ public static class TransformerTrainer
         }
         if (from is null) return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));
         var own = Opened(from, trainable: true);
-        return start.Guidance is { } guidance ? own with { Teacher = new GuidanceTeacher(Opened(from, trainable: false), guidance) } : own;
+        if (start.Guidance is not { } guidance) return own;
+        return IsGuided(from) ? own with { Guidance = guidance } : own with { Teacher = new GuidanceTeacher(Opened(from, trainable: false), guidance) };
     }
+
+    /// <summary>Whether one pass of a model of ours does what guidance does in two.</summary>
+    private static bool IsGuided(string folder) =>
+        ConfigFile.Read(Path.Combine(folder, "model_index.json")).Object("_sora")?["guidance"]?.GetValue<double>() == 1;
 }
 
 /// <summary>Where a transformer's training begins and what it uses.</summary>
@@ -140,7 +145,10 @@ public sealed record TransformerStart(string Cache, int TokensPerStep)
     /// <summary>A model folder that is trained further; null: new weights of the small preset.</summary>
     public string? Folder { get; init; }
 
-    /// <summary>Learn what the start makes of its prompts at this guidance scale, in one pass; null: learn from the clips.</summary>
+    /// <summary>
+    /// Learn what the start makes of its prompts at this guidance scale, in one pass; a start that has learned it learns on from the
+    /// clips. Null: learn from the clips, unguided.
+    /// </summary>
     public double? Guidance { get; init; }
 
     /// <summary>
