@@ -67,7 +67,7 @@ internal sealed class TransformerTask : TrainingTask
     /// What the error of latents where there are things counts more than elsewhere: they are a tenth of a clip and most of what
     /// its caption speaks of, and much of the rest, the grain of the ground, can't be foretold.
     /// </summary>
-    private const double ThingWeight = 2;
+    private const double ThingWeight = 4;
 
     /// <summary>Part of the clips whose scene is covered whatever the noise of the latents: a clip that is to be changed begins so.</summary>
     private const double SceneCovered = 0.1;

@@ -8,7 +8,7 @@ internal static class Choreography
 {
     private const double Radian = Math.PI / 180;
     private const double Distance = 3.1;
-    private static readonly double[] Heights = [0.41, 0.57, 0.80];
+    private static readonly double[] Heights = [0.46, 0.62, 0.82];
 
     /// <summary>Highest point, in metres, that an object may have while it is in the air: the frame's upper edge.</summary>
     private const double Ceiling = 1.34;
@@ -157,9 +157,8 @@ internal static class Choreography
     /// <summary>Turned so that edges and faces are seen, and both tones of what has two halves.</summary>
     private static double RestingYaw(ref Rng rng, Shape shape) => shape switch
     {
-        Shape.Ring => rng.Uniform(-0.6, 0.6),
         Shape.Cube or Shape.Pyramid => rng.Sign() * rng.Uniform(0.3, 0.62),
-        _ => rng.Uniform(-0.6, 0.6) + (rng.Chance(0.5) ? Math.PI : 0),
+        _ => rng.Uniform(-0.6, 0.6) + (shape != Shape.Ring && rng.Chance(0.5) ? Math.PI : 0),
     };
 
     private static double SpinRate(ref Rng rng, Stage stage) =>
@@ -208,7 +207,7 @@ internal static class Choreography
         var wobble = placed.Shape switch
         {
             Shape.Ring => rng.Sign() * rng.Uniform(0.1, 0.4), // not quite edge-on nor flat to the eye
-            Shape.Cylinder when placed.Lying => rng.Sign() * rng.Uniform(0.3, 0.55), // its side is seen, not the disc alone
+            Shape.Cylinder when placed.Lying => rng.Sign() * rng.Uniform(0.4, 0.6), // its side is seen, not the disc alone
             _ => rng.Uniform(-0.12, 0.12),
         };
         var depth = !placed.Motion.Sideways();
@@ -255,15 +254,19 @@ internal static class Choreography
                 a = a with { Start = a.Start with { X = b.Start.X - direction * (touch + gap) }, Drag = 0 };
                 break;
             case Interaction.PassBehind:
-                a = Straight(a, a.Lying ? a.Yaw : rng.Uniform(-0.06, 0.06));
+                // Face on, a cube looks like a cylinder and a pyramid like a cone, and what rolls straight by shows its disc alone.
+                a = Straight(a, rng.Sign() * rng.Uniform(0.28, 0.4));
+                var slope = a.Lying ? rng.Sign() * rng.Uniform(0.22, 0.34) : 0;
                 b = b with { Start = new Point(rng.Uniform(-0.03, 0.03) * stage.Width, b.RestHeight, rng.Uniform(0.2, 0.3)) };
                 var depth = rng.Uniform(0.35, 0.5);
                 var room = (stage.Width * (Distance + depth) / Distance) - (2 * a.Solid.Reach);
                 var way = Math.Min(room, Math.Max(Math.Abs(a.Velocity.X) * stage.Duration, 2.6 * (a.Solid.Reach + b.Solid.MaxReach)));
+                var step = new Point(direction * way, 0, slope * way);
                 a = a with
                 {
-                    Start = new Point(b.Start.X - direction * way / 2, a.RestHeight, -depth),
-                    Velocity = new Point(direction * way / Math.Max(stage.Duration, 0.25), 0, 0),
+                    Start = new Point(b.Start.X, a.RestHeight, -depth) - step * 0.5,
+                    Velocity = step * (1 / Math.Max(stage.Duration, 0.25)),
+                    Yaw = a.Lying ? Math.Atan2(-step.Z, step.X) : a.Yaw,
                     Drag = 0,
                 };
                 break;

@@ -119,7 +119,7 @@ internal static class Composition
     private static (double X, double Half) Width(CameraPose camera, SceneObject o, Pose pose)
     {
         var (x, _, depth) = camera.Project(pose.Position, 1);
-        return (x, o.Solid.MaxReach / (depth * camera.HalfHeight));
+        return (x, o.Across / (depth * camera.HalfHeight));
     }
 
     /// <summary>The first object is behind the second in some frame, and beside it, in view, in the first and the last.</summary>

@@ -56,7 +56,7 @@ public enum Colour
     Black,
 }
 
-/// <summary>An object's size; its height is about a fifth, a third or nearly half of the frame's.</summary>
+/// <summary>An object's size; its height is about two sevenths, three eighths or half of the frame's.</summary>
 public enum ObjectSize
 {
     /// <summary>About 0.34 m.</summary>

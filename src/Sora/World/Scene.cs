@@ -87,6 +87,17 @@ public sealed record SceneObject
     /// <summary>True for a cylinder that lies on its side.</summary>
     internal bool Lying => Shape == Shape.Cylinder && Motion.Rolls();
 
+    /// <summary>How far it reaches to the left and right of its middle while it is turned by <see cref="Yaw"/>, in metres.</summary>
+    internal double Across
+    {
+        get
+        {
+            var (along, away) = (Math.Abs(Math.Cos(Yaw)), Math.Abs(Math.Sin(Yaw)));
+            if (Lying) return (Solid.Radius * along) + (Solid.HalfHeight * away);
+            return SpinRate == 0 && Shape is Shape.Cube or Shape.Pyramid ? Solid.Radius * (along + away) : Solid.MaxReach;
+        }
+    }
+
     /// <summary>True when it rolls rather than slides as it moves over the ground.</summary>
     internal bool Round => Shape is Shape.Ball || (Shape is Shape.Ring or Shape.Cylinder && Motion.Rolls());
 

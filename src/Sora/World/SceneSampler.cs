@@ -57,7 +57,7 @@ public sealed record SceneOptions
 /// <summary>Draws scenes: labels first, then places and speeds with which the labels are true and the picture is good.</summary>
 public static class SceneSampler
 {
-    private const int PlotTries = 12;
+    private const int PlotTries = 40;
     private const int LabelTries = 80;
     private const int PlacementTries = 40;
 

@@ -316,4 +316,45 @@ public class RendererTests
             Assert.True(areas.Min() < 0.35 * areas[0], $"{areas.Min()} of {areas[0]} pixels: {prompt.Prompt}");
         }
     }
+
+    [Fact]
+    public void WhatPassesBehindIsSeenAtAnAngle()
+    {
+        var scenes = Enumerable.Range(0, 120).Select(i => SceneSampler.Draw(new Rng(31, (ulong)i), new SceneOptions { Frames = 33, Count = 2, Interaction = Interaction.PassBehind })).ToArray();
+        var passing = scenes.Select(scene => scene.Objects[0]).ToArray();
+        // From the middle of its way, a face of a cube or a pyramid is turned away by a sixth of a right angle or more.
+        var angular = passing.Where(o => o.Shape is Shape.Cube or Shape.Pyramid).ToArray();
+        Assert.True(angular.Length >= 20);
+        Assert.All(angular, o => Assert.InRange(Math.Abs(Math.Sin(2 * o.Yaw)), 0.5, 1));
+        // What rolls shows its side beside its disc, and goes where it is turned to.
+        var lying = passing.Where(o => o.Lying).ToArray();
+        Assert.NotEmpty(lying);
+        Assert.All(lying, o =>
+        {
+            Assert.InRange(Math.Abs(Math.Sin(o.Yaw)), 0.2, 0.5);
+            Assert.True(Point.Dot(o.Velocity.Normalised, new Point(Math.Cos(o.Yaw), 0, -Math.Sin(o.Yaw))) > 0.999999);
+        });
+    }
+
+    [Fact]
+    public void ObjectsReachAcrossAsFarAsTheirCorners()
+    {
+        var rng = new Rng(8);
+        var scene = SceneSampler.Draw(rng, new SceneOptions { Count = 1, Motion = Motion.Still });
+        foreach (var shape in Enum.GetValues<Shape>())
+            for (var i = 0; i < 8; i++)
+            {
+                var yaw = rng.Uniform(-Math.PI, Math.PI);
+                var one = scene.Objects[0] with { Shape = shape, Yaw = yaw, Motion = shape == Shape.Cylinder && i % 2 == 0 ? Motion.RollLeft : Motion.Still };
+                var (solid, pose) = (one.Solid, Simulation.Run(scene with { Objects = [one] }, 1, 16).At(0, 0));
+                var reach = 0.0;
+                for (var sample = 0; sample < 60_000; sample++)
+                {
+                    var offset = new Point(rng.Uniform(-1, 1), rng.Uniform(-1, 1), rng.Uniform(-1, 1)) * solid.Bound;
+                    if (Inside(solid, pose, pose.Position + offset)) reach = Math.Max(reach, Math.Abs(offset.X));
+                }
+                // A ring is taken as if it were seen from the front.
+                Assert.InRange(reach / one.Across, shape == Shape.Ring ? 0 : 0.9, 1.0001);
+            }
+    }
 }
