@@ -200,6 +200,21 @@ public class TensorTests
     }
 
     [Fact]
+    public void GradientsBelowTheNormalRangeAreZero()
+    {
+        float[] small = [1e-20f, 1e-17f];
+        using var factors = tensor(small);
+        using var x = ones(2).requires_grad_();
+        Tensor Loss() => (x * factors * 1e-20).sum();
+        Loss().backward();
+        Assert.Equal([0, 1e-20f * 1e-17f], x.grad!.data<float>());
+        Assert.Equal([0, 1e-20f * 1e-17f], autograd.grad([Loss()], [x])[0].data<float>());
+        // Only there: what a thread works out afterwards is as precise as before.
+        Assert.Equal(small.Select(f => f * 1e-20f), (factors * 1e-20).data<float>());
+        Assert.NotEqual(0, small[0] * 1e-20f);
+    }
+
+    [Fact]
     public void InterpolationMatchesItsDefinition()
     {
         using var x = tensor([0f, 1, 2, 3], [1, 1, 2, 2]);
