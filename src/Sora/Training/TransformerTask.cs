@@ -28,21 +28,15 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
     /// <summary>Learns along what is where in the clips; null: nothing does.</summary>
     public SceneReader? Reader { get; init; }
 
-    /// <summary>A model whose guided passes are what is to be learned; null: learn from the clips themselves.</summary>
-    public GuidanceTeacher? Teacher { get; init; }
-
-    /// <summary>
-    /// The guidance scale at which the network answers in one pass, while it learns on from the clips; null: it isn't guided, or
-    /// learns to be from a teacher.
-    /// </summary>
+    /// <summary>The guidance scale at which the network answers in one pass, or learns to; null: it isn't guided.</summary>
     public double? Guidance { get; init; }
+
+    /// <summary>The parts, which stay as they are, whose guided passes are what is to be learned; null: learn from the clips themselves.</summary>
+    public TransformerParts? Teacher { get; init; }
 
     /// <summary>Writes the parts to a model folder.</summary>
     public Action<string> Save { get; init; } = _ => { };
 }
-
-/// <summary>A model that stays as it is, and the guidance scale at which it is copied.</summary>
-internal sealed record GuidanceTeacher(TransformerParts Parts, double Guidance);
 
 /// <summary>
 /// Training of text encoder and transformer by flow matching (Lipman et al. 2023; Liu et al. 2023): the network sees
@@ -163,7 +157,7 @@ internal sealed class TransformerTask : TrainingTask
             (latents, level) =>
             {
                 var with = Answer(text, latents, level);
-                return parts.Teacher is not null || parts.Guidance is not null ? with : Samplers.Guided(Answer(none, latents, level), with, MiniPreset.Guidance, SceneChannels);
+                return parts.Guidance is not null ? with : Samplers.Guided(Answer(none, latents, level), with, MiniPreset.Guidance, SceneChannels);
             },
             _ => throw new InvalidOperationException("Euler draws no noise"));
         var end = run.Run(new SamplerState(0, noise), SampleSteps);
@@ -179,7 +173,7 @@ internal sealed class TransformerTask : TrainingTask
         validation.Latents.Dispose();
         sceneWeights?.Dispose();
         parts.Reader?.Weights.Dispose();
-        foreach (var one in parts.Teacher is { } teacher ? [parts, teacher.Parts] : new[] { parts })
+        foreach (var one in parts.Teacher is { } teacher ? [parts, teacher] : new[] { parts })
         {
             one.TransformerWeights.Dispose();
             one.TextWeights.Dispose();
@@ -258,8 +252,10 @@ internal sealed class TransformerTask : TrainingTask
             if (described is not null && block == reader?.Block) misread = Misread(reader, tokens, described, clips, batch.Step!.Value).DetachFromDisposeScope();
         }
         var output = Velocity(Forward(parts, noised.Hidden, times, captions, Read), noised.State, noised.Level);
-        var target = parts.Teacher is { } teacher ? Velocity(Guided(teacher, noised.Hidden, times, captions), noised.State, noised.Level) : noised.Velocity;
-        if (parts.Guidance is { } scale) output = Unguided(output, noised, times, captions.Length, scale);
+        var target = noised.Velocity;
+        var guided = parts.Guidance is { } scale && parts.Teacher is null ? scale : 1;
+        if (parts.Teacher is { } teacher) target = Guided(teacher, noised, times, captions, parts.Guidance!.Value);
+        else if (guided != 1) output = Unguided(output, noised, times, guided);
         var missed = (output - target).square();
         if (reader is { ReadsText: true } && batch.Scenes is not null)
         {
@@ -269,9 +265,9 @@ internal sealed class TransformerTask : TrainingTask
         var elements = patch.Frames * patch.Rows * patch.Columns * video;
         var counts = batch.Step is null || described is null ? unknown : unknown * (1 + (ThingWeight * source.Presence(described)));
         // The scale times an error of which the answer has one part in the scale: it turns the network as the error of an unguided one does.
-        var rescaled = batch.Step is null ? 1 : parts.Guidance ?? 1;
-        var error = new FlowError((missed.narrow(1, 0, video) * counts).sum() * (SceneChannels == 0 ? rescaled : Math.Sqrt(rescaled)) / (batch.Unknown.sum() * elements), null, misread);
-        return SceneChannels == 0 || described is null ? error : error with { Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() * rescaled / (batch.Unknown.numel() * elements) };
+        var gain = batch.Step is null ? 1 : guided;
+        var error = new FlowError((missed.narrow(1, 0, video) * counts).sum() * (SceneChannels == 0 ? gain : Math.Sqrt(gain)) / (batch.Unknown.sum() * elements), null, misread);
+        return SceneChannels == 0 || described is null ? error : error with { Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() * gain / (batch.Unknown.numel() * elements) };
     }
 
     /// <summary>The error of saying from tokens <c>[B, L, dim]</c> what is where; each of a batch's clips counts by its tokens, as in the other part of the loss.</summary>
@@ -327,12 +323,10 @@ internal sealed class TransformerTask : TrainingTask
     /// What classifier-free guidance makes of a teacher's two passes (Meng et al. 2023, "On distillation of guided diffusion
     /// models"): the student learns it as one pass. Without a caption there is nothing to guide to.
     /// </summary>
-    private Tensor Guided(GuidanceTeacher teacher, Tensor noised, TokenTimes times, IReadOnlyList<string> captions)
+    private Tensor Guided(TransformerParts teacher, NoisedClips noised, TokenTimes times, IReadOnlyList<string> captions, double scale)
     {
         using var noGrad = no_grad();
-        var without = Forward(teacher.Parts, noised, times, [.. captions.Select(_ => "")]);
-        var with = Forward(teacher.Parts, noised, times, captions);
-        return Samplers.Guided(without, with, teacher.Guidance, SceneChannels);
+        return Samplers.Guided(Uncaptioned(teacher, noised, times), Velocity(Forward(teacher, noised.Hidden, times, captions), noised.State, noised.Level), scale, SceneChannels);
     }
 
     /// <summary>
@@ -340,15 +334,16 @@ internal sealed class TransformerTask : TrainingTask
     /// al. 2025, "Visual generation without guidance"). Its error on the clips is that of the answer at the guidance scale, so one
     /// that has learned guidance learns on from clips, and no teacher stands between. To no caption both are the same.
     /// </summary>
-    private Tensor Unguided(Tensor guided, NoisedClips noised, TokenTimes times, int clips, double scale)
+    private Tensor Unguided(Tensor guided, NoisedClips noised, TokenTimes times, double scale)
     {
         Tensor without;
-        using (no_grad())
-        {
-            without = Velocity(Forward(parts, noised.Hidden, times, [.. Enumerable.Repeat("", clips)]), noised.State, noised.Level);
-        }
+        using (no_grad()) without = Uncaptioned(parts, noised, times);
         return Samplers.Guided(without, guided, 1 / scale, SceneChannels);
     }
+
+    /// <summary>The velocity to no caption, whose one text serves all clips.</summary>
+    private Tensor Uncaptioned(TransformerParts of, NoisedClips noised, TokenTimes times) =>
+        Velocity(Forward(of, noised.Hidden, times, [""]), noised.State, noised.Level);
 
     /// <summary>The timesteps of a batch, those of its clips and the 0 of what is known, and which of them each token has.</summary>
     /// <param name="sigma">Of each clip, <c>[B, 1, 1, 1, 1]</c>.</param>

@@ -129,7 +129,7 @@ public static class TransformerTrainer
         if (from is null) return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));
         var own = Opened(from, trainable: true);
         if (start.Guidance is not { } guidance) return own;
-        return IsGuided(from) ? own with { Guidance = guidance } : own with { Teacher = new GuidanceTeacher(Opened(from, trainable: false), guidance) };
+        return own with { Guidance = guidance, Teacher = IsGuided(from) ? null : Opened(from, trainable: false) };
     }
 
     /// <summary>Whether one pass of a model of ours does what guidance does in two.</summary>

@@ -254,8 +254,9 @@ internal static class Choreography
                 a = a with { Start = a.Start with { X = b.Start.X - direction * (touch + gap) }, Drag = 0 };
                 break;
             case Interaction.PassBehind:
-                // Face on, a cube looks like a cylinder and a pyramid like a cone, and what rolls straight by shows its disc alone.
+                // Face on, a cube looks like a cylinder and a pyramid like a cone.
                 a = Straight(a, rng.Sign() * rng.Uniform(0.28, 0.4));
+                // What rolls straight by shows its disc alone.
                 var slope = a.Lying ? rng.Sign() * rng.Uniform(0.22, 0.34) : 0;
                 b = b with { Start = new Point(rng.Uniform(-0.03, 0.03) * stage.Width, b.RestHeight, rng.Uniform(0.2, 0.3)) };
                 var depth = rng.Uniform(0.35, 0.5);
