@@ -40,7 +40,7 @@ internal static class JudgeClips
     /// <summary>Pixels of an object without which a frame doesn't show what it is.</summary>
     private const int Visible = 40;
 
-    private static readonly double[] Counts = [0.5, 0.35, 0.15];
+    private static readonly double[] Counts = [0.5, 0.35, 0.15], Kinds = [0.65, 0.15, 0.2];
 
     /// <summary>Draws clips of a split; the same seed gives the same clips.</summary>
     public static JudgeBatch Draw(ulong seed, int count, Split split, int threads)
@@ -56,8 +56,8 @@ internal static class JudgeClips
     }
 
     /// <summary>
-    /// A scene of a clip of 33 frames with every label as likely as the others; seven of ten are like those of the
-    /// prompts, without interactions and afterthoughts.
+    /// A scene of a clip of 33 frames with every label as likely as the others; most are like those of the prompts, without
+    /// interactions and afterthoughts, and a seventh are occlusions, where the answers for single frames count.
     /// </summary>
     public static Scene DrawScene(Rng rng, Split split)
     {
@@ -71,7 +71,9 @@ internal static class JudgeClips
             Then = FollowUp.None,
             Interaction = Interaction.None,
         };
-        return SceneSampler.Draw(rng, rng.Chance(0.7) ? plain : new SceneOptions { Frames = Judge.ClipFrames, Split = split });
+        var any = new SceneOptions { Frames = Judge.ClipFrames, Split = split };
+        var hidden = any with { Camera = CameraMove.Static, Count = 2, Interaction = Interaction.PassBehind };
+        return SceneSampler.Draw(rng, rng.Weighted(Kinds) switch { 0 => plain, 1 => hidden, _ => any });
     }
 
     private static JudgeBatch Of(Scene[] scenes, RenderedClip[] clips)
