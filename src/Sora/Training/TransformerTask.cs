@@ -74,6 +74,9 @@ internal sealed class TransformerTask : TrainingTask
     private const int CaptionsRead = 32;
     private const double CaptionShare = 1;
 
+    /// <summary>The caption of a pass without one.</summary>
+    private static readonly string[] NoCaption = [""];
+
     private const int ValidationClips = 64, SampleClips = 8, SampleSteps = 12;
 
     private readonly TransformerParts parts;
@@ -251,11 +254,20 @@ internal sealed class TransformerTask : TrainingTask
         {
             if (described is not null && block == reader?.Block) misread = Misread(reader, tokens, described, clips, batch.Step!.Value).DetachFromDisposeScope();
         }
-        var output = Velocity(Forward(parts, noised.Hidden, times, captions, Read), noised.State, noised.Level);
-        var target = noised.Velocity;
-        var guided = parts.Guidance is { } scale && parts.Teacher is null ? scale : 1;
-        if (parts.Teacher is { } teacher) target = Guided(teacher, noised, times, captions, parts.Guidance!.Value);
-        else if (guided != 1) output = Unguided(output, noised, times, guided);
+        var (output, target, gain) = (Predict(parts, noised, times, captions, Read), noised.Velocity, 1.0);
+        if (parts.Guidance is { } scale)
+        {
+            if (parts.Teacher is { } teacher)
+            {
+                target = Guided(teacher, noised, times, captions, scale);
+            }
+            else
+            {
+                output = Unguided(output, noised, times, scale);
+                // The scale times an error of which the answer has one part in the scale: it turns the network as the error of an unguided one does.
+                if (batch.Step is not null) gain = scale;
+            }
+        }
         var missed = (output - target).square();
         if (reader is { ReadsText: true } && batch.Scenes is not null)
         {
@@ -264,8 +276,6 @@ internal sealed class TransformerTask : TrainingTask
         }
         var elements = patch.Frames * patch.Rows * patch.Columns * video;
         var counts = batch.Step is null || described is null ? unknown : unknown * (1 + (ThingWeight * source.Presence(described)));
-        // The scale times an error of which the answer has one part in the scale: it turns the network as the error of an unguided one does.
-        var gain = batch.Step is null ? 1 : guided;
         var error = new FlowError((missed.narrow(1, 0, video) * counts).sum() * (SceneChannels == 0 ? gain : Math.Sqrt(gain)) / (batch.Unknown.sum() * elements), null, misread);
         return SceneChannels == 0 || described is null ? error : error with { Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() * gain / (batch.Unknown.numel() * elements) };
     }
@@ -309,15 +319,20 @@ internal sealed class TransformerTask : TrainingTask
 
     private Tensor Velocity(Tensor output, Tensor x, Tensor sigma) => parts.Preconditioning?.Velocity(output, x, sigma) ?? output;
 
-    private static Tensor Forward(TransformerParts of, Tensor noised, TokenTimes times, IReadOnlyList<string> captions, Action<int, Tensor>? afterBlock = null) => of.Transformer.Forward(new TransformerInput
+    /// <summary>The velocity that a network predicts for clips with noise, by a caption for each or one for all.</summary>
+    private Tensor Predict(TransformerParts of, NoisedClips noised, TokenTimes times, IReadOnlyList<string> captions, Action<int, Tensor>? afterBlock = null)
     {
-        AfterBlock = afterBlock,
-        HiddenStates = noised,
-        Timestep = times.Timestep,
-        TimestepIndex = times.Index,
-        Text = Context(of, captions),
-        TextLength = of.TextLength,
-    });
+        var output = of.Transformer.Forward(new TransformerInput
+        {
+            AfterBlock = afterBlock,
+            HiddenStates = noised.Hidden,
+            Timestep = times.Timestep,
+            TimestepIndex = times.Index,
+            Text = Context(of, captions),
+            TextLength = of.TextLength,
+        });
+        return Velocity(output, noised.State, noised.Level);
+    }
 
     /// <summary>
     /// What classifier-free guidance makes of a teacher's two passes (Meng et al. 2023, "On distillation of guided diffusion
@@ -326,7 +341,7 @@ internal sealed class TransformerTask : TrainingTask
     private Tensor Guided(TransformerParts teacher, NoisedClips noised, TokenTimes times, IReadOnlyList<string> captions, double scale)
     {
         using var noGrad = no_grad();
-        return Samplers.Guided(Uncaptioned(teacher, noised, times), Velocity(Forward(teacher, noised.Hidden, times, captions), noised.State, noised.Level), scale, SceneChannels);
+        return Samplers.Guided(Predict(teacher, noised, times, NoCaption), Predict(teacher, noised, times, captions), scale, SceneChannels);
     }
 
     /// <summary>
@@ -337,13 +352,9 @@ internal sealed class TransformerTask : TrainingTask
     private Tensor Unguided(Tensor guided, NoisedClips noised, TokenTimes times, double scale)
     {
         Tensor without;
-        using (no_grad()) without = Uncaptioned(parts, noised, times);
+        using (no_grad()) without = Predict(parts, noised, times, NoCaption);
         return Samplers.Guided(without, guided, 1 / scale, SceneChannels);
     }
-
-    /// <summary>The velocity to no caption, whose one text serves all clips.</summary>
-    private Tensor Uncaptioned(TransformerParts of, NoisedClips noised, TokenTimes times) =>
-        Velocity(Forward(of, noised.Hidden, times, [""]), noised.State, noised.Level);
 
     /// <summary>The timesteps of a batch, those of its clips and the 0 of what is known, and which of them each token has.</summary>
     /// <param name="sigma">Of each clip, <c>[B, 1, 1, 1, 1]</c>.</param>
