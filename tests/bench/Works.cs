@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -9,14 +10,14 @@ internal static class Works
     public static Work Product(long m, long k, long n)
     {
         Tensor a = randn(m, k), b = randn(n, k);
-        return new(2.0 * m * k * n, [a, b], () => nn.functional.linear(a, b));
+        return new(2.0 * m * k * n, [a, b], () => Functional.Linear(a, b));
     }
 
     public static Work Attention(long heads, long queries, long keys, long dim, long batch = 1)
     {
         Tensor q = randn(batch, heads, queries, dim), k = randn(batch, heads, keys, dim), v = randn(batch, heads, keys, dim);
         return new(4.0 * batch * heads * queries * keys * dim, [q, k, v],
-            () => nn.functional.scaled_dot_product_attention(q, k, v));
+            () => Functional.ScaledDotProductAttention(q, k, v));
     }
 
     public static Work Convolution(long from, long to, long[] size, long batch)
@@ -27,8 +28,8 @@ internal static class Works
         Tensor x = randn([batch, from, .. size]), weight = randn(kernel), bias = randn(to);
         var places = size.Length == 3 ? (size[0] - 2) * size[1] * size[2] : size[0] * size[1];
         return new(2.0 * weight.numel() * batch * places, [x, weight, bias], () => size.Length == 3
-            ? nn.functional.conv3d(x, weight, bias, padding: padding)
-            : nn.functional.conv2d(x, weight, bias, padding: padding));
+            ? Functional.Conv3d(x, weight, bias, padding: padding)
+            : Functional.Conv2d(x, weight, bias, padding: padding));
     }
 
     /// <summary>The work and its gradients, which take <paramref name="times"/> the operations together.</summary>
@@ -47,16 +48,16 @@ internal static class Works
     {
         Tensor x = randn(1, tokens, dim), text = randn(1, words, dim), square = randn(dim, dim) * 0.02;
         Tensor up = randn(inner, dim) * 0.02, down = randn(dim, inner) * 0.02;
-        Tensor Linear(Tensor t) => nn.functional.linear(t, square);
+        Tensor Linear(Tensor t) => Functional.Linear(t, square);
         Tensor Heads(Tensor t) => t.view(1, t.shape[1], heads, dim / heads).transpose(1, 2);
-        Tensor Attend(Tensor from, Tensor to) => Linear(nn.functional.scaled_dot_product_attention(
+        Tensor Attend(Tensor from, Tensor to) => Linear(Functional.ScaledDotProductAttention(
             Heads(Linear(from)), Heads(Linear(to)), Heads(Linear(to))).transpose(1, 2).reshape(1, tokens, dim));
         var products = (6 * tokens + 2 * words) * dim * dim + 2 * tokens * dim * inner;
         return new(2.0 * products + 4.0 * tokens * (tokens + words) * dim, [x, text, square, up, down], () =>
         {
             var y = x + Attend(x, x);
             y = y + Attend(y, text);
-            return y + nn.functional.linear(nn.functional.linear(y, up).silu(), down);
+            return y + Functional.Linear(Functional.Linear(y, up).silu(), down);
         });
     }
 }

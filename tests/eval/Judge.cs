@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using Sora.Models;
 using Sora.Training;
 using TorchSharp;
@@ -205,7 +206,7 @@ internal sealed class Judge : IDisposable
     private (Tensor Features, Tensor Statistics) Pool(Tensor part, Tensor features)
     {
         var weight = functional.avg_pool2d(part, 2).flatten(2);                            // [BT, 11, 256]
-        var mean = weight.bmm(features) / (weight.sum(2, keepdim: true) + 1e-2);
+        var mean = Functional.BatchedProduct(weight, features) / (weight.sum(2, keepdim: true) + 1e-2);
         var moments = part.narrow(1, 1, Colours).flatten(2).matmul(places) / (Cells * Cells); // [BT, 10, 6]
         var area = moments.narrow(2, 0, 1) + 1e-5;
         var m = moments / area;
@@ -236,7 +237,7 @@ internal sealed class Judge : IDisposable
         private readonly Tensor bias = weights.Get("bias", Init.Zeros, to);
 
         public Tensor Forward(Tensor x) =>
-            functional.group_norm(functional.conv2d(x, weight, null, [stride, stride], [side / 2, side / 2]), to / 8, gain, bias).relu();
+            functional.group_norm(Functional.Conv2d(x, weight, null, [stride, stride], [side / 2, side / 2]), to / 8, gain, bias).relu();
     }
 
     /// <summary>Adds to each frame what a linear map makes of it and its neighbours in time, cell by cell.</summary>
@@ -249,7 +250,7 @@ internal sealed class Judge : IDisposable
             var clips = x.unflatten(0, x.shape[0] / times, times);                         // [B, T, C, H, W]
             var before = cat([clips.narrow(1, 0, 1), clips.narrow(1, 0, times - 1)], 1);
             var after = cat([clips.narrow(1, 1, times - 1), clips.narrow(1, times - 1, 1)], 1);
-            return x + functional.conv2d(cat([before - clips, clips, after - clips], 2).flatten(0, 1), weight).relu();
+            return x + Functional.Conv2d(cat([before - clips, clips, after - clips], 2).flatten(0, 1), weight).relu();
         }
     }
 }

@@ -18,7 +18,7 @@ internal sealed partial class FfmpegRun : IDisposable
         Require();
         (_failure, _cancel) = (failure, cancel);
         _kill = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        processor.WithLogLevel(FFMpegLogLevel.Error).NotifyOnError(Remember).CancellableThrough(_kill.Token);
+        processor.WithLogLevel(FFMpegLogLevel.Error).NotifyOnStandardError(Remember).CancellableThrough(_kill.Token);
         Ended = Task.Run(() => processor.ProcessAsynchronously(), CancellationToken.None);
     }
 

@@ -13,11 +13,11 @@ internal sealed partial class MediaInput : IDisposable
     private const double UnknownRate = 25;
 
     private readonly string? _temporary;
-    private readonly Func<Action<FFMpegArgumentOptions>, FFMpegArguments> _arguments;
+    private readonly Func<Action<FFMpegInputOptions>, FFMpegArguments> _arguments;
 
     private TimeSpan? _duration;
 
-    private MediaInput(string name, double fps, Func<Action<FFMpegArgumentOptions>, FFMpegArguments> arguments, string? temporary)
+    private MediaInput(string name, double fps, Func<Action<FFMpegInputOptions>, FFMpegArguments> arguments, string? temporary)
     {
         (Name, Fps, _arguments, _temporary) = (name, fps, arguments, temporary);
     }
@@ -39,7 +39,7 @@ internal sealed partial class MediaInput : IDisposable
         _duration is { } length ? Math.Max(0, (int)Math.Round(length.TotalSeconds * fps) - (start?.FrameCount(fps) ?? 0)) : null;
 
     /// <summary>Begins ffmpeg's command line with this input, and options that stand before it.</summary>
-    public FFMpegArguments Arguments(Action<FFMpegArgumentOptions> options) => _arguments(options);
+    public FFMpegArguments Arguments(Action<FFMpegInputOptions> options) => _arguments(options);
 
     public void Dispose()
     {
@@ -101,10 +101,10 @@ internal sealed partial class MediaInput : IDisposable
         {
             return FFProbe.AnalyseAsync(path, cancellationToken: cancel).GetAwaiter().GetResult();
         }
-        catch (FFMpegException error)
+        catch (FFProbeProcessException error)
         {
             // ffprobe's last line is "PATH: reason".
-            var reason = error.FFMpegErrorOutput.Split('\n', StringSplitOptions.RemoveEmptyEntries).LastOrDefault("ffprobe failed");
+            var reason = error.StandardError.LastOrDefault(line => line.Length > 0) ?? "ffprobe failed";
             throw SoraException.Failed($"{name} can't be read: {reason.Replace($"{path}: ", "")}", inner: error);
         }
         catch (FormatNullException error)
@@ -118,7 +118,7 @@ internal sealed partial class MediaInput : IDisposable
     /// </summary>
     private static double Rate(VideoStream video)
     {
-        var (nominal, average) = (video.FrameRate, video.AvgFrameRate);
+        var (nominal, average) = (video.RealFrameRate, video.AverageFrameRate);
         var rate = !(average > 0) || (nominal > 0 && Math.Abs(nominal / average - 1) < 0.05) ? nominal : average;
         return rate > 0 && double.IsFinite(rate) ? rate : UnknownRate;
     }

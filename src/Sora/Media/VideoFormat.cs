@@ -105,9 +105,9 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
     };
 
     /// <summary>Adds everything between the input and the output's name.</summary>
-    public void AddTo(FFMpegArgumentOptions options, int? crf)
+    public void AddTo(FFMpegOutputOptions options, int? crf)
     {
-        options.WithCustomArgument($"-vf \"{Filter}\"").WithVideoCodec(Codec).ForcePixelFormat(PixelFormat).WithCustomArgument(Options);
+        options.WithCustomArgument($"-vf \"{Filter}\"").WithVideoCodec(Codec).WithPixelFormat(PixelFormat).WithCustomArgument(Options);
         if ((crf ?? Crf) is { } quality) options.WithConstantRateFactor(quality);
         if (Muxer == "mp4") options.WithFastStart();
         options.ForceFormat(Muxer);

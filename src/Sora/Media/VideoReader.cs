@@ -147,10 +147,10 @@ public sealed class VideoReader : IDisposable
         // Half a frame early, so that rounded times don't decide.
         TimeSpan? start = firstFrame > 0 ? TimeSpan.FromSeconds((firstFrame - 0.5) / Fps) : null;
         var rate = input.HasTimes ? string.Create(CultureInfo.InvariantCulture, $"fps={Fps:R},") : "";
-        return input.Arguments(o => o.Seek(start)).OutputToUrl(_socket.Url, o =>
+        return input.Arguments(o => o.WithStartTime(start)).OutputToUrl(_socket.Url, o =>
         {
             o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"");
-            if (frames is { } limit) o.WithFrameOutputCount(limit);
+            if (frames is { } limit) o.WithFrameCount(limit);
             // A stream of PPM pictures says its own size, after rotation and all.
             o.WithVideoCodec("ppm").ForceFormat("image2pipe");
         });

@@ -207,7 +207,7 @@ public sealed class VideoWriter : IDisposable
         $"{_name} holds one frame, and there are {(_options.Frames is { } frames ? $"{frames}" : "more")}",
         $"number the pictures: {Path.Combine(Path.GetDirectoryName(_name) ?? "", $"%04d{Path.GetExtension(_name)}")}");
 
-    private void Encoding(FFMpegArgumentOptions options)
+    private void Encoding(FFMpegOutputOptions options)
     {
         _recipe.AddTo(options, _options.Crf);
         if (_single) options.WithCustomArgument("-update 1");

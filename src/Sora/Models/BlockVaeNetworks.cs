@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -111,7 +112,7 @@ internal sealed class BlockDecoderNetwork : IVaeNetwork
         x = x.transpose(1, 2).flatten(0, 1);                                        // [B t, width, 4 h, 4 w]
         foreach (var block in blocks) x = block.Forward(x);
         var (weight, bias) = isFirst ? outFirst : outLater;
-        x = functional.conv2d(norm.Forward(x).silu(), weight, bias, padding: [1, 1]);
+        x = Functional.Conv2d(norm.Forward(x).silu(), weight, bias, padding: [1, 1]);
         x = x.unflatten(0, latents.shape[0], frames).transpose(1, 2);               // [B, C or 4 C, t, 4 h, 4 w]
         return y.add(isFirst ? x : Blocks.SpreadFrames(x)).MoveToOuterDisposeScope();
     }
@@ -146,8 +147,8 @@ internal sealed class RefinerBlock(Weights weights, long width)
     public Tensor Forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        var y = functional.conv2d(norm1.Forward(x).silu(), weight1, bias1, padding: [1, 1]);
-        y = functional.conv2d(norm2.Forward(y).silu(), weight2, bias2, padding: [1, 1]);
+        var y = Functional.Conv2d(norm1.Forward(x).silu(), weight1, bias1, padding: [1, 1]);
+        y = Functional.Conv2d(norm2.Forward(y).silu(), weight2, bias2, padding: [1, 1]);
         return x.add(y).MoveToOuterDisposeScope();
     }
 }

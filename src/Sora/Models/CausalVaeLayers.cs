@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -82,7 +83,7 @@ internal sealed class CausalConv
         {
             // With nothing but zeros before, only the last tap of time counts.
             memory.Keep(this, x);
-            return functional.conv2d(x.squeeze(2), weight.select(2, 2), bias, padding: [1, 1]).unsqueeze(2).MoveToOuterDisposeScope();
+            return Functional.Conv2d(x.squeeze(2), weight.select(2, 2), bias, padding: [1, 1]).unsqueeze(2).MoveToOuterDisposeScope();
         }
         var extended = memory.Extend(this, x);
         if (spends) x.Dispose();
@@ -112,13 +113,13 @@ internal sealed class CausalConv
     {
         var (batch, channels, frames, height, width) = (extended.shape[0], extended.shape[1], extended.shape[2] - 2, extended.shape[3], extended.shape[4]);
         if (frames == 1)
-            return functional.conv2d(extended.view(batch, channels * 3, height, width), weight.flatten(1, 2), bias, padding: [1, 1]).unsqueeze(2);
+            return Functional.Conv2d(extended.view(batch, channels * 3, height, width), weight.flatten(1, 2), bias, padding: [1, 1]).unsqueeze(2);
         if (batch > 1 || frames % 2 != 0 || extended.device_type != DeviceType.CPU || (Ops.Frozen(extended, weight) && IsLarge(extended)))
-            return functional.conv3d(extended, weight, bias, padding: [0, 1, 1]);
+            return Functional.Conv3d(extended, weight, bias, padding: [0, 1, 1]);
         var half = frames / 2;
         var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0);
         extended.Dispose();
-        var convolved = functional.conv3d(halves, weight, bias, padding: [0, 1, 1]);
+        var convolved = Functional.Conv3d(halves, weight, bias, padding: [0, 1, 1]);
         halves.Dispose();
         return cat(convolved.split(1), 2);
     }
@@ -145,7 +146,7 @@ internal sealed class TimeConv
     {
         using var scope = NewDisposeScope();
         // An image whose rows are frames and whose columns are places.
-        var y = functional.conv2d(x.flatten(3), weight.squeeze(4), bias, strides: [stride, 1]);
+        var y = Functional.Conv2d(x.flatten(3), weight.squeeze(4), bias, stride: [stride, 1]);
         return y.unflatten(3, x.shape[3], x.shape[4]).MoveToOuterDisposeScope();
     }
 }
@@ -165,7 +166,7 @@ internal sealed class PointConv
     public Tensor Forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        return functional.conv2d(x.flatten(2, 3), weight.squeeze(2), bias)
+        return Functional.Conv2d(x.flatten(2, 3), weight.squeeze(2), bias)
             .unflatten(2, x.shape[2], x.shape[3]).MoveToOuterDisposeScope();
     }
 }
@@ -244,9 +245,9 @@ internal sealed class FrameAttention
         var (batch, channels, frames, height, width) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
         using var scope = NewDisposeScope();
         var places = norm.Forward(x).permute(0, 2, 3, 4, 1).reshape(batch * frames, 1, height * width, channels);
-        var parts = functional.linear(places, qkv.Weight.flatten(1), qkv.Bias).chunk(3, -1); // each [B T, 1, H W, C]
-        var seen = functional.scaled_dot_product_attention(parts[0].contiguous(), parts[1].contiguous(), parts[2].contiguous());
-        var y = functional.linear(seen, proj.Weight.flatten(1), proj.Bias)
+        var parts = Functional.Linear(places, qkv.Weight.flatten(1), qkv.Bias).chunk(3, -1); // each [B T, 1, H W, C]
+        var seen = Functional.ScaledDotProductAttention(parts[0].contiguous(), parts[1].contiguous(), parts[2].contiguous());
+        var y = Functional.Linear(seen, proj.Weight.flatten(1), proj.Bias)
             .view(batch, frames, height, width, channels).permute(0, 4, 1, 2, 3); // [B, C, T, H, W]
         return x.add(y).MoveToOuterDisposeScope();
     }
@@ -286,7 +287,7 @@ internal sealed class DownStep
     /// row and column, which saves a padded copy.
     /// </summary>
     private Tensor HalveSpace(Tensor frames) =>
-        functional.conv2d(frames, weight, bias, strides: [2, 2], padding: [2, 2])
+        Functional.Conv2d(frames, weight, bias, stride: [2, 2], padding: [2, 2])
             .narrow(2, 1, frames.shape[2] / 2).narrow(3, 1, frames.shape[3] / 2);
 }
 
@@ -318,7 +319,7 @@ internal sealed class UpStep
         {
             // As a clip, by a window of one frame: no frame needs to be moved before and after.
             var large = functional.interpolate(x, [x.shape[2], 2 * x.shape[3], 2 * x.shape[4]]);
-            return functional.conv3d(large, weight.unsqueeze(2), bias, padding: [0, 1, 1]).MoveToOuterDisposeScope();
+            return Functional.Conv3d(large, weight.unsqueeze(2), bias, padding: [0, 1, 1]).MoveToOuterDisposeScope();
         }
         return FrameConv.Apply(x, DoubleSpace).MoveToOuterDisposeScope();
     }
@@ -326,7 +327,7 @@ internal sealed class UpStep
     private Tensor DoubleSpace(Tensor frames)
     {
         using var large = functional.interpolate(frames, [2 * frames.shape[2], 2 * frames.shape[3]]);
-        return functional.conv2d(large, weight, bias, padding: [1, 1]);
+        return Functional.Conv2d(large, weight, bias, padding: [1, 1]);
     }
 }
 

@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -108,7 +109,7 @@ public sealed class ClipVision
         using var scope = NewDisposeScope();
         var batch = pixels.shape[0];
         var stride = new long[] { config.PatchSize, config.PatchSize };
-        var x = functional.conv2d(pixels.to(patches.dtype), patches, strides: stride).flatten(2).transpose(1, 2);  // [B, n, D]
+        var x = Functional.Conv2d(pixels.to(patches.dtype), patches, stride: stride).flatten(2).transpose(1, 2);  // [B, n, D]
         x = cat([classEmbedding.expand(batch, 1, -1), x], 1) + positions;                                        // [B, 1 + n, D]
         Observer?.Invoke("embeddings", x);
         x = norm.Forward(x);
@@ -158,7 +159,7 @@ public sealed class ClipVision
         {
             var (batch, length, width) = (x.shape[0], x.shape[1], x.shape[2]);
             Tensor Heads(Linear layer) => layer.Forward(x).view(batch, length, config.NumAttentionHeads, -1).transpose(1, 2);
-            var mixed = functional.scaled_dot_product_attention(Heads(q), Heads(k), Heads(v));  // [B, H, L, d]
+            var mixed = Functional.ScaledDotProductAttention(Heads(q), Heads(k), Heads(v));  // [B, H, L, d]
             return o.Forward(mixed.transpose(1, 2).reshape(batch, length, width));
         }
     }

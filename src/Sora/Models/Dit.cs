@@ -256,7 +256,7 @@ internal sealed class WanBlock
     {
         using var scope = NewDisposeScope();
         var y = Modulate(x, context, 3, trace, "norm3");
-        y = Ops.GeluTanh(up.Forward(y));
+        y = up.ForwardGelu(y);
         trace.Show("ffn.gelu", y);
         y = down.Forward(y);
         trace.Show("ffn", y);

@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -152,7 +153,7 @@ internal static class Heads
             k = k.expand(q.shape[0], -1, -1, -1);
             v = v.expand(q.shape[0], -1, -1, -1);
         }
-        var y = functional.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), bias);
+        var y = Functional.ScaledDotProductAttention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), bias);
         return y.transpose(1, 2).flatten(2).MoveToOuterDisposeScope(); // [B, heads, L, d] to [B, L, heads d]
     }
 }

@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -81,7 +82,7 @@ internal sealed class ConditionEmbedder
         var padding = length - text.shape[1];
         if (padding < 0) throw new ArgumentException($"{text.shape[1]} rows of text, more than the {length} in all");
         if (padding > 0) text = cat([text, zeros([text.shape[0], 1, text.shape[2]], text.dtype, text.device)], 1);
-        var rows = text2.Forward(Ops.GeluTanh(text1.Forward(text)));
+        var rows = text2.Forward(text1.ForwardGelu(text));
         if (padding == 0) return new(rows, null);
         // Half a float is too coarse for the logarithm: there, all the rows stand for themselves.
         if (rows.dtype != float32)
@@ -192,5 +193,5 @@ internal sealed class PatchEmbedding
     public ScalarType DType => weight.dtype;
 
     /// <param name="patches">Of <see cref="TokenPatches.Fold"/>.</param>
-    public Tensor Forward(Tensor patches) => functional.linear(patches, weight.flatten(1), bias);
+    public Tensor Forward(Tensor patches) => Functional.Linear(patches, weight.flatten(1), bias);
 }

@@ -1,6 +1,6 @@
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
-using static TorchSharp.torch.nn;
 
 namespace Sora.Models;
 
@@ -19,9 +19,23 @@ internal sealed class Linear
         bias = withBias ? weights.Get("bias", Init.FanIn(inputs), outputs) : null;
     }
 
-    public Tensor Forward(Tensor x) => weight.dtype == float32 && x.dtype != float32
-        ? functional.linear(x, weight.to(x.dtype), bias?.to(x.dtype))
-        : functional.linear(x, weight, bias);
+    public Tensor Forward(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var (w, b) = Cast(x);
+        return Functional.Linear(x, w, b).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>GELU of <see cref="Forward"/>, by its tanh approximation.</summary>
+    public Tensor ForwardGelu(Tensor x)
+    {
+        using var scope = NewDisposeScope();
+        var (w, b) = Cast(x);
+        return Functional.LinearGelu(x, w, b).MoveToOuterDisposeScope();
+    }
+
+    private (Tensor Weight, Tensor? Bias) Cast(Tensor x) =>
+        weight.dtype == float32 && x.dtype != float32 ? (weight.to(x.dtype), bias?.to(x.dtype)) : (weight, bias);
 }
 
 /// <summary>Operations that several architectures share.</summary>
@@ -62,17 +76,4 @@ internal static class Ops
     /// </summary>
     public static Tensor Leave(Tensor result, Tensor input) =>
         ReferenceEquals(result, input) ? input : result.MoveToOuterDisposeScope();
-
-    /// <summary>
-    /// GELU by its tanh approximation (https://arxiv.org/abs/1606.08415):
-    /// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) = x sigmoid(2 sqrt(2/pi) x (1 + 0.044715 x^2)).
-    /// </summary>
-    public static Tensor GeluTanh(Tensor x)
-    {
-        const double twoOverRoot = 1.5957691216057308; // 2 sqrt(2/pi)
-        using var scope = NewDisposeScope();
-        if (!Frozen(x))
-            return x.mul(x.mul(x).mul(0.044715 * twoOverRoot).add(twoOverRoot).mul(x).sigmoid()).MoveToOuterDisposeScope();
-        return x.mul(x).mul_(0.044715 * twoOverRoot).add_(twoOverRoot).mul_(x).sigmoid_().mul_(x).MoveToOuterDisposeScope();
-    }
 }

@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -252,14 +253,14 @@ public sealed class T5Encoder : IDisposable
         {
             using var scope = NewDisposeScope();
             var (batch, length) = (x.shape[0], x.shape[1]);
-            var scores = Heads(x, q).matmul(Heads(x, k).transpose(-2, -1)) + bias;              // [B, H, L, L]
+            var scores = Functional.BatchedProduct(Heads(x, q), Heads(x, k).transpose(-2, -1)) + bias;              // [B, H, L, L]
             var probabilities = scores.softmax(-1, float32).to(x.dtype);
-            var mixed = probabilities.matmul(Heads(x, v)).transpose(1, 2);                      // [B, L, H, d]
-            return functional.linear(mixed.reshape(batch, length, -1), o).MoveToOuterDisposeScope();
+            var mixed = Functional.BatchedProduct(probabilities, Heads(x, v)).transpose(1, 2);                      // [B, L, H, d]
+            return Functional.Linear(mixed.reshape(batch, length, -1), o).MoveToOuterDisposeScope();
         }
 
         private Tensor Heads(Tensor x, Tensor weight) =>
-            functional.linear(x, weight).view(x.shape[0], x.shape[1], config.NumHeads, config.DKv).transpose(1, 2);
+            Functional.Linear(x, weight).view(x.shape[0], x.shape[1], config.NumHeads, config.DKv).transpose(1, 2);
     }
 
     /// <summary>wo(gelu(wi_0 x) * wi_1 x), or wo(relu(wi x)).</summary>
@@ -279,9 +280,9 @@ public sealed class T5Encoder : IDisposable
         public Tensor Forward(Tensor x)
         {
             using var scope = NewDisposeScope();
-            var inner = functional.linear(x, wi);                                               // [B, L, F]
-            inner = gate is null ? inner.relu() : Ops.GeluTanh(functional.linear(x, gate)) * inner;
-            return functional.linear(inner, wo).MoveToOuterDisposeScope();
+            var inner = Functional.Linear(x, wi);                                               // [B, L, F]
+            inner = gate is null ? inner.relu() : Functional.LinearGelu(x, gate) * inner;
+            return Functional.Linear(inner, wo).MoveToOuterDisposeScope();
         }
     }
 

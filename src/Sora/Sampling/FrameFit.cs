@@ -1,4 +1,5 @@
 using Sora.Clips;
+using Sora.Kernels;
 using Sora.Media;
 using Sora.Models;
 using TorchSharp;
@@ -102,7 +103,8 @@ internal sealed class FrameFit(FrameCodec codec, CancellationToken cancel)
             var input = z.narrow(3, from, around).detach().clone().requires_grad_(true);
             var shown = codec.DecodeGroup(before.narrow(3, from, around).contiguous(), input).narrow(3, (top - from) * cell, (bottom - top) * cell);
             var lacks = wanted.narrow(3, top * cell, (bottom - top) * cell) - shown;
-            downhill.narrow(3, from, around).sub_(autograd.grad([(lacks.square() * weights).sum()], [input])[0]);
+            using (Libtorch.WithoutSubnormals())
+                downhill.narrow(3, from, around).sub_(autograd.grad([(lacks.square() * weights).sum()], [input])[0]);
             missing.narrow(3, top * cell, (bottom - top) * cell).copy_(lacks.detach());
         }
         return (missing, downhill);

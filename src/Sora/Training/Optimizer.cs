@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -138,22 +139,22 @@ internal sealed class Optimizer : IDisposable
         var isOblong = x.shape[2] >= Oblong * x.shape[1];
         if (!isOblong) x = x.to(products);
         var identity = (eye(x.shape[1], device: x.device) * NewtonA).to(x.dtype);
-        Tensor Polynomial(Tensor a) => identity.add(a, NewtonB).add_(a.bmm(a), NewtonC);
+        Tensor Polynomial(Tensor a) => identity.add(a, NewtonB).add_(Functional.BatchedProduct(a, a), NewtonC);
         if (!isOblong)
         {
-            for (var i = 0; i < NewtonSteps; i++) x = Polynomial(x.bmm(x.mT)).bmm(x);
+            for (var i = 0; i < NewtonSteps; i++) x = Functional.BatchedProduct(Polynomial(Functional.BatchedProduct(x, x.mT)), x);
             return tall ? x.mT : x;
         }
-        var a = x.bmm(x.mT);
+        var a = Functional.BatchedProduct(x, x.mT);
         var product = Polynomial(a);
         var p = product;
         for (var i = 1; i < NewtonSteps; i++)
         {
-            a = p.bmm(a).bmm(p);
+            a = Functional.BatchedProduct(Functional.BatchedProduct(p, a), p);
             p = Polynomial(a);
-            product = p.bmm(product);
+            product = Functional.BatchedProduct(p, product);
         }
-        x = product.bmm(x);
+        x = Functional.BatchedProduct(product, x);
         return tall ? x.mT : x;
     }
 

@@ -1,0 +1,146 @@
+using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sora.Kernels;
+
+/// <summary>
+/// The entry points of <c>libsorakernels</c> (Native/), and whether they are in use: they are built where there is a C++
+/// compiler, and <c>SORA_KERNELS=off</c> turns them off. Then TorchSharp's own operators compute the same.
+/// </summary>
+public static unsafe partial class KernelLibrary
+{
+    private const string Library = "sorakernels";
+
+    private static readonly Lazy<string?> Missing = new(Start);
+
+    /// <summary>Whether the kernels compute.</summary>
+    public static bool IsUsed => Missing.Value is null;
+
+    /// <summary>What is in use, for people: <c>AVX-512</c>, or why there are none.</summary>
+    public static string Description => Missing.Value ?? sora_kernels_instructions() switch
+    {
+        2 => "AVX-512",
+        1 => "AVX2",
+        _ => "portable",
+    };
+
+    private static string? Start()
+    {
+        if (Environment.GetEnvironmentVariable("SORA_KERNELS") == "off") return "off (SORA_KERNELS=off)";
+        if (!NativeLibrary.TryLoad(Library, typeof(KernelLibrary).Assembly, null, out _)) return "not built (no C++ compiler)";
+        var threads = new Threads
+        {
+            Parallel = Libtorch.Function("GOMP_parallel"),
+            Index = Libtorch.Function("omp_get_thread_num"),
+            Count = Libtorch.Function("omp_get_num_threads"),
+            Most = Libtorch.Function("_ZN2at15get_num_threadsEv"),
+        };
+        if (threads.Parallel == 0 || threads.Index == 0 || threads.Count == 0 || threads.Most == 0)
+            return "off (libtorch has no GNU OpenMP threads)";
+        sora_kernels_start(&threads);
+        return null;
+    }
+
+    /// <summary>Attention of <c>[B, heads, n, d]</c> tensors whose rows are dense.</summary>
+    internal static (Tensor Out, Tensor LogSum) Attention(Tensor q, Tensor k, Tensor v)
+    {
+        var (batch, heads, queries) = (q.size(0), q.size(1), q.size(2));
+        // In memory the result is ordered as the queries are: heads that were split off a row are rows again at no cost.
+        var isSplit = q.stride(1) < q.stride(2);
+        var result = isSplit
+            ? empty([batch, queries, heads, v.size(3)]).transpose_(1, 2)
+            : empty([batch, heads, queries, v.size(3)]);
+        var logSum = empty([batch, heads, queries]);
+        View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), outView = Libtorch.ViewOf(result);
+        Check(sora_attention(&qView, &kView, &vView, &outView, Libtorch.ViewOf(logSum).Data));
+        return (result, logSum);
+    }
+
+    /// <summary>The gradients of <see cref="Attention"/>.</summary>
+    internal static (Tensor Q, Tensor K, Tensor V) AttentionBackward(Tensor q, Tensor k, Tensor v, Tensor result, Tensor logSum, Tensor grad)
+    {
+        Tensor qGrad = empty(q.shape), kGrad = empty(k.shape), vGrad = empty(v.shape);
+        View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), outView = Libtorch.ViewOf(result);
+        View gradView = Libtorch.ViewOf(grad), qGradView = Libtorch.ViewOf(qGrad), kGradView = Libtorch.ViewOf(kGrad), vGradView = Libtorch.ViewOf(vGrad);
+        Check(sora_attention_backward(&qView, &kView, &vView, &outView, Libtorch.ViewOf(logSum).Data, &gradView, &qGradView, &kGradView, &vGradView));
+        return (qGrad, kGrad, vGrad);
+    }
+
+    /// <summary>Whether <see cref="Convolution"/> is the faster way for these sizes; the padding is smaller than the window.</summary>
+    internal static bool ConvolutionPays(Tensor input, Tensor weight, ReadOnlySpan<long> padding, bool trains)
+    {
+        fixed (long* around = padding)
+            return sora_convolution_pays(Libtorch.ViewOf(input).Sizes, Libtorch.ViewOf(weight).Sizes, around, input.dim(), trains ? 1 : 0) != 0;
+    }
+
+    /// <summary>Convolution of contiguous tensors, <c>[B, C, (T,) H, W]</c>, with unit strides.</summary>
+    internal static Tensor Convolution(Tensor input, Tensor weight, Tensor? bias, ReadOnlySpan<long> padding)
+    {
+        var shape = input.shape;
+        shape[1] = weight.size(0);
+        for (var i = 2; i < shape.Length; i++) shape[i] += 2 * padding[i - 2] - weight.size(i) + 1;
+        var result = empty(shape);
+        View inputView = Libtorch.ViewOf(input), weightView = Libtorch.ViewOf(weight);
+        var biasData = bias is null ? null : Libtorch.ViewOf(bias).Data;
+        fixed (long* around = padding) Check(sora_convolution(&inputView, &weightView, biasData, around, Libtorch.ViewOf(result).Data));
+        return result;
+    }
+
+    /// <summary>The gradient of <see cref="Convolution"/>'s input, of the given shape; the tensors are contiguous.</summary>
+    internal static Tensor ConvolutionInputGradient(Tensor grad, Tensor weight, ReadOnlySpan<long> shape, ReadOnlySpan<long> padding)
+    {
+        var result = empty(shape);
+        View gradView = Libtorch.ViewOf(grad), weightView = Libtorch.ViewOf(weight);
+        fixed (long* around = padding) Check(sora_convolution_input_gradient(&gradView, &weightView, around, Libtorch.ViewOf(result).Data));
+        return result;
+    }
+
+    /// <summary>The gradient of <see cref="Convolution"/>'s weight, of the given shape; the tensors are contiguous.</summary>
+    internal static Tensor ConvolutionWeightGradient(Tensor input, Tensor grad, ReadOnlySpan<long> shape, ReadOnlySpan<long> padding)
+    {
+        var result = empty(shape);
+        View inputView = Libtorch.ViewOf(input), gradView = Libtorch.ViewOf(grad), resultView = Libtorch.ViewOf(result);
+        fixed (long* around = padding) Check(sora_convolution_weight_gradient(&inputView, &gradView, &resultView, around));
+        return result;
+    }
+
+    private static void Check(int result)
+    {
+        if (result != 0) throw new OutOfMemoryException("there is not enough memory for a kernel's workspace");
+    }
+
+    /// <summary>Functions of the OpenMP runtime, as Native/cpu.h declares them.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Threads
+    {
+        public nint Parallel;
+        public nint Index;
+        public nint Count;
+        public nint Most;
+    }
+
+    [LibraryImport(Library)]
+    private static partial void sora_kernels_start(Threads* threads);
+
+    [LibraryImport(Library)]
+    private static partial int sora_kernels_instructions();
+
+    [LibraryImport(Library)]
+    private static partial int sora_attention(View* q, View* k, View* v, View* result, float* logSum);
+
+    [LibraryImport(Library)]
+    private static partial int sora_attention_backward(View* q, View* k, View* v, View* result, float* logSum, View* grad, View* qGrad, View* kGrad, View* vGrad);
+
+    [LibraryImport(Library)]
+    private static partial int sora_convolution_pays(long* input, long* weight, long* padding, long dims, int trains);
+
+    [LibraryImport(Library)]
+    private static partial int sora_convolution(View* input, View* weight, float* bias, long* padding, float* output);
+
+    [LibraryImport(Library)]
+    private static partial int sora_convolution_input_gradient(View* grad, View* weight, long* padding, float* inputGradient);
+
+    [LibraryImport(Library)]
+    private static partial int sora_convolution_weight_gradient(View* input, View* grad, View* weightGradient, long* padding);
+}
