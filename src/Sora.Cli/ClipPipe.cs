@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Text.RegularExpressions;
 using Sora.Clips;
+using Sora.Kernels;
 
 namespace Sora.Cli;
 
@@ -12,9 +13,15 @@ internal static partial class ClipPipe
     public static IEnumerable<Clip> Read(Run run, string name, LatentSpace space = LatentSpace.Raw)
     {
         var reader = new ClipReader { Space = space, Reporter = run.Reporter };
-        return name == "-"
-            ? reader.ReadAll(run.OpenInput(name), "standard input", run.Cancel)
-            : [reader.ReadFile(name, run.Cancel)];
+        if (name != "-")
+        {
+            var clip = reader.ReadFile(name, run.Cancel);
+            Libtorch.Preload();
+            return [clip];
+        }
+        var input = run.OpenInput(name);
+        Libtorch.Preload();
+        return reader.ReadAll(input, "standard input", run.Cancel);
     }
 
     /// <summary>Whether a word that may be a clip or a prompt is a clip: standard input, a file, or what is called like one.</summary>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Sora.Clips;
+using Sora.Kernels;
 using Sora.Models;
 using Sora.Models.Formats;
 using Sora.Sampling;
@@ -33,7 +34,7 @@ internal static class SamplingOptions
     public static readonly Option<int?> Overlap = Options.Positive("--overlap", "FRAMES", "Frames that a window sees of the one before");
     public static readonly Option<(ClipTime At, string Prompt)[]> PromptAt = Options.Values("--prompt-at", "T=TEXT", "Prompt from this time on, for windows that begin there or later; may be repeated", ParsePromptAt);
     public static readonly Option<string?> Device = Text("--device", "cpu|cuda|cuda:N", "Where to compute; by default a GPU where there is one");
-    public static readonly Option<string?> Type = Text("--dtype", "f32|bf16|f16", "Type to compute in; by default bf16 on a GPU and f32 on the CPU");
+    public static readonly Option<string?> Type = Text("--dtype", "auto|f32|bf16|f16", "Type that transformer and text encoder compute in; auto (default) is bf16 on a GPU and f32 on the CPU, where bf16 takes about half the time if the processor has instructions for it (sora info --system)");
     public static readonly Option<Offload?> Offload = Options.Value(
         "--offload", "none|sequential|blocks=N", "Blocks of transformer and text encoder that stay in memory: all (default; those of GGUF and fp8 files as they are stored), none, or N; the others are read, and widened, when they run",
         Models.Offload.Parse);
@@ -55,6 +56,7 @@ internal static class SamplingOptions
     /// <summary>The model that was named, or else <paramref name="otherwise"/>, with its LoRAs.</summary>
     public static ModelFolder Open(ParseResult args, Run run, string? otherwise = null)
     {
+        Libtorch.Preload();
         var model = ModelFolder.Open(args.GetValue(Model) ?? otherwise, ModelOptions.Paths(args));
         foreach (var option in OfExperts.Where(option => model.Transformer2 is null && args.GetResult(option) is { Implicit: false }))
             run.Reporter.NoteOnce($"{option.Name} has no effect: {model.Name} is no pair of experts");

@@ -16,7 +16,7 @@ internal static class Usage
             var names = Known(verb).SelectMany(option => option.Aliases.Append(option.Name));
             return SoraException.Usage($"there is no option {unknown}", Hint(Nearest(unknown, names), $"sora {verb.Name} --help"));
         }
-        return parse.Errors.Count == 0 ? null : SoraException.Usage(Line(parse.Errors[0]), $"sora {verb.Name} --help");
+        return parse.Errors.Count == 0 ? null : SoraException.Usage(Line(parse, parse.Errors[0]), $"sora {verb.Name} --help");
     }
 
     private static SoraException NoSuchVerb(Command root, IReadOnlyList<string> words)
@@ -54,33 +54,23 @@ internal static class Usage
     private static IEnumerable<Option> Known(Verb verb) =>
         verb.Options.Concat(verb.Parents.OfType<Command>().SelectMany(root => root.Options).Where(option => option.Recursive));
 
-    private static string Line(ParseError error)
+    /// <summary>Errors of our own begin with the option's name; of the library's, what they are about says what is wrong.</summary>
+    private static string Line(ParseResult parse, ParseError error)
     {
-        var name = error.SymbolResult switch
+        var (name, type) = error.SymbolResult switch
         {
-            OptionResult option => option.Option.Name,
-            ArgumentResult { Parent: OptionResult option } => option.Option.Name,
-            ArgumentResult argument => argument.Argument.Name,
-            _ => null,
+            OptionResult option => (option.Option.Name, option.Option.ValueType),
+            ArgumentResult { Parent: OptionResult option } => (option.Option.Name, option.Option.ValueType),
+            ArgumentResult argument => (argument.Argument.Name, argument.Argument.ValueType),
+            _ => ("", typeof(string)),
         };
-        var type = error.SymbolResult switch
-        {
-            OptionResult option => option.Option.ValueType,
-            ArgumentResult argument => argument.Argument.ValueType,
-            _ => typeof(string),
-        };
-        if (name != null && error.Message.StartsWith("Cannot parse", StringComparison.Ordinal))
-        {
-            var kind = type.ToString() is var text && text.Contains("Int", StringComparison.Ordinal) ? "a whole number" : "a number";
-            return $"{name}: '{error.SymbolResult!.Tokens[^1].Value}' is not {kind}";
-        }
-        if (name != null && error.Message.StartsWith("Required argument missing", StringComparison.Ordinal))
-            return error.SymbolResult is OptionResult ? $"{name} needs a value" : $"{name} is missing";
-        if (error.Message.StartsWith("Unrecognized", StringComparison.Ordinal))
-            return $"unexpected argument {error.Message[error.Message.IndexOf('\'')..].TrimEnd('.')}";
+        if (error.Message.StartsWith('-')) return error.Message;
         if (error.SymbolResult is OptionResult { IdentifierTokenCount: > 1 }) return $"{name} may be given only once";
-        var message = string.Join(' ', error.Message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).TrimEnd('.');
-        return message.StartsWith('-') ? message : char.ToLowerInvariant(message[0]) + message[1..];
+        if (name == "")
+            return parse.UnmatchedTokens.Count > 0 ? $"unexpected argument '{parse.UnmatchedTokens[0]}'" : char.ToLowerInvariant(error.Message[0]) + error.Message[1..].TrimEnd('.');
+        if (error.SymbolResult!.Tokens.Count == 0) return error.SymbolResult is OptionResult ? $"{name} needs a value" : $"{name} is missing";
+        var kind = (Nullable.GetUnderlyingType(type) ?? type) == typeof(double) ? "a number" : "a whole number";
+        return $"{name}: '{error.SymbolResult.Tokens[^1].Value}' is not {kind}";
     }
 
     private static string Hint(string? nearest, string help) => nearest == null ? help : $"did you mean {nearest}? ({help})";

@@ -77,9 +77,13 @@ public static class Functional
         Require(query.dim() == 4 && key.dim() == 4 && value.dim() == 4 && query.size(0) == key.size(0) && query.size(0) == value.size(0)
             && query.size(1) == key.size(1) && query.size(1) == value.size(1) && query.size(3) == key.size(3) && key.size(2) == value.size(2),
             "attention", query, key, value);
-        if (mask is not null || !IsFloatOnCpu(query, key, value) || query.numel() == 0 || key.numel() == 0 || !KernelLibrary.IsUsed)
+        var isHalf = query.dtype is ScalarType.BFloat16 or ScalarType.Float16 && key.dtype == query.dtype && value.dtype == query.dtype;
+        if (mask is not null || query.device_type != DeviceType.CPU || query.numel() == 0 || key.numel() == 0
+            || !(isHalf || IsFloatOnCpu(query, key, value)) || !KernelLibrary.IsUsed)
             return functional.scaled_dot_product_attention(query, key, value, mask);
         using var scope = NewDisposeScope();
+        // libtorch computes in half precision at less than half the kernel's rate.
+        if (isHalf) return ScaledDotProductAttention(query.@float(), key.@float(), value.@float()).to(query.dtype).MoveToOuterDisposeScope();
         var (q, k, v) = (WithDenseRows(query), WithDenseRows(key), WithDenseRows(value));
         var result = Trains(q, k, v) ? AttentionFunction.apply(q, k, v) : KernelLibrary.Attention(q, k, v).Out;
         return result.MoveToOuterDisposeScope();

@@ -3,17 +3,20 @@ using System.Runtime.InteropServices;
 namespace Sora.Kernels;
 
 /// <summary>How the C allocator, from which tensors on the CPU come, deals with memory.</summary>
-public static partial class HostMemory
+public static unsafe partial class HostMemory
 {
-    // As malloc.h numbers them.
+    // As malloc.h and mman.h number them.
     private const int TrimThreshold = -1;
     private const int TopPad = -2;
     private const int MostMappings = -4;
+    private const int HugePages = 14;
+
+    private const int HugePage = 1 << 21;
 
     /// <summary>
-    /// Has glibc keep freed memory for the next tensor. By itself it gives a large block back to the system at once and takes
-    /// another one for the next tensor, page after page full of zeros: most of the time of a large model. Elsewhere than on
-    /// glibc nothing changes.
+    /// Has glibc keep freed memory for the next tensor, and take it in huge pages. By itself it gives a large block back to the
+    /// system at once and takes another one for the next tensor, page after page full of zeros: most of the time of a large
+    /// model. Elsewhere than on glibc nothing changes.
     /// </summary>
     internal static void KeepPages()
     {
@@ -21,17 +24,21 @@ public static partial class HostMemory
         SetOption(MostMappings, 0);
         SetOption(TrimThreshold, int.MaxValue);
         SetOption(TopPad, 64 << 20);
-    }
-
-    /// <summary>Gives memory that is free back to the system: between stages whose needs differ.</summary>
-    public static void Trim()
-    {
-        if (NativeLibrary.TryLoad("libc.so.6", out var libc) && NativeLibrary.TryGetExport(libc, "malloc_trim", out _)) GiveBack(0);
+        // The heap grows by a block that nobody has touched yet, and keeps it: what is small lies in huge pages as well, where
+        // libtorch asks for them for large tensors only.
+        const nuint Heap = 1 << 30;
+        var block = Allocate(HugePage, Heap);
+        if (block is null) return;
+        Advise(block, Heap, HugePages);
+        NativeMemory.Free(block);
     }
 
     [LibraryImport("libc.so.6", EntryPoint = "mallopt")]
     private static partial int SetOption(int option, int value);
 
-    [LibraryImport("libc.so.6", EntryPoint = "malloc_trim")]
-    private static partial int GiveBack(nint kept);
+    [LibraryImport("libc.so.6", EntryPoint = "aligned_alloc")]
+    private static partial void* Allocate(nuint alignment, nuint size);
+
+    [LibraryImport("libc.so.6", EntryPoint = "madvise")]
+    private static partial int Advise(void* start, nuint length, int advice);
 }

@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -17,12 +15,10 @@ public static unsafe partial class Libtorch
     private static readonly Lazy<nint> Loaded = new(Load);
 
     /// <summary>
-    /// Prepares the process. It runs when the first method of this assembly does, and before libtorch is loaded, which reads
-    /// these variables from the C environment: .NET's own SetEnvironmentVariable doesn't change that.
+    /// Prepares the process; it must run before libtorch is loaded, which reads these variables from the C environment. .NET's
+    /// own SetEnvironmentVariable doesn't change that.
     /// </summary>
-    [ModuleInitializer]
-    [SuppressMessage("Usage", "CA2255", Justification = "Only this runs before libtorch loads, whichever part of the program is first to use it.")]
-    internal static void Prepare()
+    public static void Prepare()
     {
         if (!OperatingSystem.IsLinux()) return;
         // Idle OpenMP threads otherwise spin and take processor time from the other threads at work, ffmpeg's among them.
@@ -35,11 +31,17 @@ public static unsafe partial class Libtorch
     /// <summary>libtorch's version, such as <c>2.10.0</c>.</summary>
     public static string Version => torch.__version__;
 
+    /// <summary>Whether it is a build for CUDA, with or without a GPU to use.</summary>
+    public static bool HasCuda => NativeLibrary.TryLoad("torch_cuda", typeof(Libtorch).Assembly, null, out _);
+
     /// <summary>
     /// Loads libtorch, if it isn't loaded yet, with as many threads as there are processors. The first operation of a model
     /// does it as well.
     /// </summary>
     public static void Start() => _ = Loaded.Value;
+
+    /// <summary>Begins <see cref="Start"/> on a thread of its own: it takes a third of a second, in which models are found and pipes wait.</summary>
+    public static void Preload() => new Thread(Start) { IsBackground = true }.Start();
 
     /// <summary>
     /// Until it is disposed, results on this thread below float's normal range (1.2e-38) are zero. Gradients where an
@@ -92,6 +94,7 @@ public static unsafe partial class Libtorch
 
     private static nint Load()
     {
+        Prepare();
         // TorchSharp's static constructor finds the libraries and loads them.
         torch.InitializeDeviceType(DeviceType.CPU);
         if (!NativeLibrary.TryLoad(Library, typeof(Libtorch).Assembly, null, out var library))

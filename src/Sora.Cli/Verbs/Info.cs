@@ -17,6 +17,7 @@ internal static class Info
         var clip = Options.Clip();
         var model = Options.Model();
         var models = new Option<bool>("--models") { Description = "List the models that are installed" };
+        var system = new Option<bool>("--system") { Description = "Say what sora computes with here: libtorch, devices, threads, kernels, memory, ffmpeg" };
         var json = new Option<bool>("--json") { Description = "One JSON object for each clip, on a line of its own" };
         var command = new Option<bool>("--command") { Description = "Print the pipeline that makes the clip again" };
         var sheet = new Option<string?>("--sheet") { Description = "Draw frames of each clip, a row for a clip, into this picture", HelpName = "FILE" };
@@ -26,7 +27,8 @@ internal static class Info
         {
             var asJson = args.GetValue(json);
             if (args.GetValue(raw) && args.GetValue(prompt) == null) throw SoraException.Usage("--raw has no meaning without --prompt");
-            if (args.GetValue(prompt) is { } text) ShowPrompt(run, PromptSummary.Of(args.GetValue(raw) ? text : PromptCleaner.Clean(text), args.GetValue(model)), asJson);
+            if (args.GetValue(system)) ShowSystem(run, asJson);
+            else if (args.GetValue(prompt) is { } text) ShowPrompt(run, PromptSummary.Of(args.GetValue(raw) ? text : PromptCleaner.Clean(text), args.GetValue(model)), asJson);
             else if (args.GetValue(sheet) is { } picture) FrameSheet.Draw(run, ClipPipe.Read(run, args.GetValue(clip)!), args.GetValue(model), picture);
             else if (args.GetValue(models)) ShowModels(run, asJson);
             else if ((args.GetValue(model) ?? ModelFolderIn(args.GetValue(clip)!)) is { } named) ShowModel(run, ModelFolder.Open(named, ModelOptions.Paths(args)), asJson);
@@ -45,9 +47,10 @@ internal static class Info
                 new("sora info ball.latent", "Show what a clip is"),
                 new("sora info --command ball.latent", "Show how it was made"),
                 new("sora info --model mini", "Show what a model is"),
+                new("sora info --system", "Show what sora computes with"),
                 new("sora info --prompt \"a red ball\" --json", "Show the tokens of a prompt"),
             ],
-        }.With([clip, json, command, sheet, model, .. ModelOptions.All, models, prompt, raw]);
+        }.With([clip, json, command, sheet, model, .. ModelOptions.All, models, system, prompt, raw]);
     }
 
     /// <summary>Clips from a file or a pipe; a file may also hold weights.</summary>
@@ -92,6 +95,13 @@ internal static class Info
             return;
         }
         foreach (var name in ModelLocator.Installed()) run.Out.WriteLine(name);
+    }
+
+    private static void ShowSystem(Run run, bool asJson)
+    {
+        var system = SystemSummary.Of();
+        if (asJson) WriteJson(run, system.WriteJson);
+        else system.WriteText(run.Out);
     }
 
     private static void ShowPrompt(Run run, PromptSummary prompt, bool asJson)

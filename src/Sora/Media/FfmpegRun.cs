@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.Diagnostics;
 using System.Text.RegularExpressions;
 using FFMpegCore;
 using FFMpegCore.Enums;
@@ -5,7 +7,7 @@ using FFMpegCore.Enums;
 namespace Sora.Media;
 
 /// <summary>One run of the ffmpeg program, and its errors in one line.</summary>
-internal sealed partial class FfmpegRun : IDisposable
+public sealed partial class FfmpegRun : IDisposable
 {
     private readonly CancellationTokenSource _kill;
     private readonly CancellationToken _cancel;
@@ -55,6 +57,22 @@ internal sealed partial class FfmpegRun : IDisposable
         // How a killed run ends is of no interest.
         Ended.ContinueWith(_ => { }, TaskScheduler.Default).Wait();
         _kill.Dispose();
+    }
+
+    /// <summary>ffmpeg's own first words, such as <c>5.1.6-0+deb12u1</c>; null if it isn't on PATH.</summary>
+    public static string? Version()
+    {
+        try
+        {
+            using var ffmpeg = Process.Start(new ProcessStartInfo(GlobalFFOptions.GetFFMpegBinaryPath(), "-version") { RedirectStandardOutput = true })!;
+            var line = ffmpeg.StandardOutput.ReadLine();
+            ffmpeg.StandardOutput.ReadToEnd();
+            return line?.Split(' ').ElementAtOrDefault(2);
+        }
+        catch (Win32Exception)
+        {
+            return null;
+        }
     }
 
     /// <summary>Says what to install when ffmpeg isn't to be found.</summary>

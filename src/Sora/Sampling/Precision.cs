@@ -1,3 +1,4 @@
+using Sora.Kernels;
 using Sora.Models;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -21,7 +22,7 @@ public sealed record Precision(Device Device, ScalarType Type)
     /// <summary>The same in float32, for parts that lose too much in half: the VAE.</summary>
     public WeightsOptions Full => new() { Device = Device, DType = float32 };
 
-    /// <summary>bfloat16 on a GPU where there is one, else float32 on the CPU, which has no fast half precision.</summary>
+    /// <summary>bfloat16 on a GPU where there is one, else float32 on the CPU, where results are the same on every machine.</summary>
     public static Precision Default() =>
         cuda.is_available() ? new(new Device(DeviceType.CUDA, 0), bfloat16) : new(new Device(DeviceType.CPU), float32);
 
@@ -29,24 +30,34 @@ public sealed record Precision(Device Device, ScalarType Type)
     /// <exception cref="SoraException">There is no such device.</exception>
     public Precision Required() => Device.type != DeviceType.CUDA || cuda.is_available()
         ? this
-        : throw SoraException.Failed("this build of libtorch has no CUDA, or finds no NVIDIA driver", "leave --device out to compute on the CPU");
+        : throw SoraException.Failed(
+            Libtorch.HasCuda ? "libtorch finds no NVIDIA GPU or driver" : "this build computes on the CPU only",
+            Libtorch.HasCuda ? "leave --device out to compute on the CPU" : "run install.sh where there is an NVIDIA driver, or build with dotnet build -p:Backend=cuda");
+
+    /// <summary>A type as <c>--dtype</c> names it.</summary>
+    public static string NameOf(ScalarType type) => type switch
+    {
+        ScalarType.BFloat16 => "bf16",
+        ScalarType.Float16 => "f16",
+        _ => "f32",
+    };
 
     /// <summary>
     /// The device and the type that a user names, whether they can be had or not.
     /// </summary>
     /// <param name="device"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>; null for the default.</param>
-    /// <param name="type"><c>f32</c>, <c>bf16</c> or <c>f16</c>; null for the device's default.</param>
+    /// <param name="type"><c>f32</c>, <c>bf16</c> or <c>f16</c>; null or <c>auto</c> for the device's default.</param>
     /// <exception cref="SoraException">They name none.</exception>
     public static Precision Parse(string? device, string? type)
     {
         var chosen = device is null ? Default() : ParseDevice(device);
         return type switch
         {
-            null => chosen,
+            null or "auto" => chosen,
             "f32" => chosen with { Type = float32 },
             "bf16" => chosen with { Type = bfloat16 },
             "f16" => chosen with { Type = float16 },
-            _ => throw SoraException.Usage($"'{type}' is not a type to compute in", "types are f32, bf16 and f16"),
+            _ => throw SoraException.Usage($"'{type}' is not a type to compute in", "types are auto, f32, bf16 and f16"),
         };
     }
 
