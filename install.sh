@@ -6,21 +6,21 @@ here=$(cd "$(dirname "$0")" && pwd)
 prefix=${HOME:-/root}/.local
 demo=no
 action=install
-packages=
+backend=
 
 usage() {
     cat <<'END'
-Usage: ./install.sh [--prefix FOLDER] [--demo] [--packages local|nuget] [--prerequisites | --uninstall]
+Usage: ./install.sh [--prefix FOLDER] [--demo] [--backend cpu|cuda] [--prerequisites | --uninstall]
 
 Installs what the build needs (Debian packages, as root or with sudo), builds sora, and installs the program,
 its built-in model, manual pages and shell completions under FOLDER (default: ~/.local). May be run again.
 
-  --prefix FOLDER          where to install
-  --demo                   then make demo.mp4 from a prompt, in the current folder
-  --packages local|nuget   libtorch and ffmpeg of the system, or the packages TorchSharp and FFMpegCore with CUDA;
-                           without it: nuget where there is an NVIDIA driver and a feed that serves them, else local
-  --prerequisites          install only the Debian packages
-  --uninstall              remove what an earlier run installed under FOLDER (Debian packages stay)
+  --prefix FOLDER      where to install; with libtorch for the CPU it takes about 500 MB
+  --demo               then make demo.mp4 from a prompt, in the current folder
+  --backend cpu|cuda   which libtorch to build with; without it: cuda where there is an NVIDIA driver
+                       and the NuGet feed serves TorchSharp-cuda-linux, else cpu
+  --prerequisites      install only the Debian packages: ffmpeg, and cmake, g++ and make for sora's own kernels
+  --uninstall          remove what an earlier run installed under FOLDER (Debian packages stay)
 END
 }
 
@@ -35,9 +35,9 @@ parse() {
         case $1 in
             --prefix) [ $# -gt 1 ] || die "--prefix needs a folder"; prefix=$2; shift ;;
             --prefix=*) prefix=${1#*=} ;;
-            --packages) [ $# -gt 1 ] || die "--packages needs local or nuget"; packages=$2; shift ;;
-            --packages=*) packages=${1#*=} ;;
             --demo) demo=yes ;;
+            --backend) [ $# -gt 1 ] || die "--backend needs cpu or cuda"; backend=$2; shift ;;
+            --backend=*) backend=${1#*=} ;;
             --prerequisites) action=prerequisites ;;
             --uninstall) action=uninstall ;;
             -h | --help) usage; exit ;;
@@ -45,8 +45,12 @@ parse() {
         esac
         shift
     done
-    case $packages in '' | local | nuget) ;; *) die "--packages is local or nuget, not '$packages'" ;; esac
+    case $backend in '' | cpu | cuda) ;; *) die "--backend is cpu or cuda, not '$backend'" ;; esac
     case $prefix in /*) ;; *) prefix=$PWD/$prefix ;; esac
+}
+
+need_x86() {
+    [ "$(uname -sm)" = "Linux x86_64" ] || die "there is no libtorch package for $(uname -sm): sora runs on 64-bit x86 Linux"
 }
 
 need_sdk() {
@@ -56,43 +60,54 @@ need_sdk() {
 
 has_nvidia() { [ -e /proc/driver/nvidia/version ] || { command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; }; }
 
-# What every restore that follows takes its packages from; one that succeeds is the proof that the feed serves them.
-feed_serves_packages() { dotnet restore "$here/src/Sora.Cli" -p:Packages=nuget --nologo -v quiet >/dev/null 2>&1; }
+# A restore that succeeds is the proof that the feed serves the packages.
+feed_serves_cuda() {
+    say "there is an NVIDIA driver: asking the NuGet feed for TorchSharp-cuda-linux, which is several GB"
+    dotnet restore "$here/src/Sora.Cli" -p:Backend=cuda --nologo -v quiet >/dev/null 2>&1
+}
 
-choose_packages() {
-    if [ -n "$packages" ]; then
-        say "packages: $packages (as asked)"
+choose_backend() {
+    if [ -n "$backend" ]; then
+        say "backend: $backend (as asked)"
     elif ! has_nvidia; then
-        packages=local
-        say "packages: local, on the system's libtorch and ffmpeg, because there is no NVIDIA driver"
-    elif feed_serves_packages; then
-        packages=nuget
-        say "packages: nuget (TorchSharp with CUDA, FFMpegCore), because there is an NVIDIA driver and the feed serves them"
+        backend=cpu
+        say "backend: cpu, because there is no NVIDIA driver"
+    elif feed_serves_cuda; then
+        backend=cuda
+        say "backend: cuda"
     else
-        packages=local
-        say "packages: local, on the system's libtorch and ffmpeg: there is an NVIDIA driver, but no feed that serves TorchSharp"
+        backend=cpu
+        say "backend: cpu, because TorchSharp-cuda-linux could not be had from the feed"
     fi
 }
 
-is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+# Whether what a Debian package is wanted for is there; a C++ compiler may have another name than g++.
+has() {
+    case $1 in
+        g++) command -v c++ >/dev/null ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
 
-# Debian packages: ffmpeg always; for the local build what compiles the C++ shim, and libtorch with a parallel BLAS
-# (without it libtorch falls back to a slow one; that of OpenMP shares libtorch's threads, where that with threads of its
-# own fights with them for the processors), unless LIBTORCH names another libtorch.
+go_on_without() {
+    has ffmpeg || die "missing: $*; this isn't a Debian system: install what corresponds to them, ffmpeg at least"
+    say "missing: $*; sora is built without its own kernels and computes more slowly"
+}
+
+# Debian packages: ffmpeg, which reads and writes videos, and what compiles the kernels.
 install_prerequisites() {
-    local wanted=(ffmpeg) missing=() package as_root=()
-    if [ "$packages" != nuget ]; then
-        wanted+=(cmake g++ make)
-        if [ -z "${LIBTORCH:-}" ]; then wanted+=(libtorch-dev libopenblas0-openmp); fi
-    fi
+    local wanted=(ffmpeg cmake g++ make) missing=() package as_root=()
     for package in "${wanted[@]}"; do
-        if ! is_installed "$package"; then missing+=("$package"); fi
+        if ! has "$package"; then missing+=("$package"); fi
     done
     if [ ${#missing[@]} = 0 ]; then
         say "Debian packages: all there (${wanted[*]})"
         return
     fi
-    command -v apt-get >/dev/null || die "missing: ${missing[*]}; this isn't a Debian system: install what corresponds to them"
+    if ! command -v apt-get >/dev/null; then
+        go_on_without "${missing[@]}"
+        return
+    fi
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null || die "missing: ${missing[*]}; run this as root, or install sudo"
         as_root=(sudo)
@@ -101,14 +116,6 @@ install_prerequisites() {
     "${as_root[@]}" apt-get -o Acquire::Retries=3 update -qq </dev/null
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -y -qq \
         --no-install-recommends "${missing[@]}" </dev/null >/dev/null
-}
-
-runtime() {
-    case $(uname -m) in
-        x86_64) echo linux-x64 ;;
-        aarch64) echo linux-arm64 ;;
-        *) die "no build for $(uname -m)" ;;
-    esac
 }
 
 # Puts a file that it reads from standard input in place.
@@ -120,10 +127,11 @@ put() {
 install_program() {
     local lib=$prefix/lib/sora bin=$prefix/bin/sora
     mkdir -p "$prefix/lib" "$prefix/bin" || die "$prefix can't be written: choose another --prefix"
-    say "building (ReadyToRun, $(runtime))"
+    say "building ($backend, ReadyToRun)"
     rm -rf "$lib.new"
-    dotnet publish "$here/src/Sora.Cli" -c Release -r "$(runtime)" --self-contained false -p:Packages="$packages" \
-        -o "$lib.new" --nologo -v quiet
+    dotnet publish "$here/src/Sora.Cli" -c Release -p:Backend="$backend" -o "$lib.new" --nologo -v quiet
+    # Symbols and the library's documentation are for developers.
+    rm -f "$lib.new"/*.pdb "$lib.new"/*.xml
     rm -rf "$lib" && mv "$lib.new" "$lib"
     ln -sfn ../lib/sora/sora "$bin"
     if ! env -u DOTNET_ROOT "$bin" --version >/dev/null 2>&1; then
@@ -170,10 +178,11 @@ parse "$@"
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 DOTNET_CLI_HOME=${DOTNET_CLI_HOME:-${HOME:-/tmp}}
 case $action in
     uninstall) uninstall ;;
-    prerequisites) need_sdk; install_prerequisites ;;
+    prerequisites) need_x86; need_sdk; install_prerequisites ;;
     install)
+        need_x86
         need_sdk
-        choose_packages
+        choose_backend
         install_prerequisites
         install_program
         install_docs

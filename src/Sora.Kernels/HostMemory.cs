@@ -20,18 +20,29 @@ public static unsafe partial class HostMemory
     /// </summary>
     internal static void KeepPages()
     {
-        if (!NativeLibrary.TryLoad("libc.so.6", out var libc) || !NativeLibrary.TryGetExport(libc, "mallopt", out _)) return;
+        if (!HasGlibc) return;
         SetOption(MostMappings, 0);
-        SetOption(TrimThreshold, int.MaxValue);
+        SetOption(TrimThreshold, -1); // never
         SetOption(TopPad, 64 << 20);
         // The heap grows by a block that nobody has touched yet, and keeps it: what is small lies in huge pages as well, where
         // libtorch asks for them for large tensors only.
-        const nuint Heap = 1 << 30;
-        var block = Allocate(HugePage, Heap);
+        const nuint heap = 1 << 30;
+        var block = Allocate(HugePage, heap);
         if (block is null) return;
-        Advise(block, Heap, HugePages);
+        Advise(block, heap, HugePages);
         NativeMemory.Free(block);
     }
+
+    /// <summary>Gives memory that is free back to the system: between stages whose needs differ.</summary>
+    public static void Trim()
+    {
+        if (HasGlibc) GiveBack(0);
+    }
+
+    private static bool HasGlibc => NativeLibrary.TryLoad("libc.so.6", out var libc) && NativeLibrary.TryGetExport(libc, "mallopt", out _);
+
+    [LibraryImport("libc.so.6", EntryPoint = "malloc_trim")]
+    private static partial int GiveBack(nint kept);
 
     [LibraryImport("libc.so.6", EntryPoint = "mallopt")]
     private static partial int SetOption(int option, int value);

@@ -110,9 +110,6 @@ internal static partial class Memory
     {
         var start = new ProcessStartInfo(program, arguments);
         start.Environment["OMP_NUM_THREADS"] = "1";
-        // Large tensors go back to the system at once, as those of full-size models do: what the allocator keeps for itself
-        // doesn't grow with the model.
-        start.Environment["MALLOC_MMAP_THRESHOLD_"] = "65536";
         using var process = Process.Start(start)!;
         double peak = 0;
         while (!process.WaitForExit(5))

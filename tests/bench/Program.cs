@@ -1,21 +1,16 @@
 // Prints the speed of what the models spend their time on, each as a ratio to the matrix product measured beside it, so
 // that runs on a busy or another machine compare; with `models`, that of whole models of full size instead, which takes
-// minutes and 7 GB:  dotnet run -c Release --project tests/bench [models] [threads]
+// minutes and 7 GB; with `gpu`, seconds and memory of whole models on an NVIDIA GPU (see tests/gpu.sh):
+//   dotnet run -c Release --project tests/bench [models|gpu] [threads]
 // With `memory SORA MODELS [ROW]` it holds the memory plan against measured peaks, all of it or rows that begin so ("codec").
 //
-// On two cores with AVX-512, libtorch 1.13.1 and OpenBLAS 0.3.21 (OPENBLAS_CORETYPE unset: naming an older processor there
-// halves everything), the matrix product does 470 to 500 GFLOP/s. Loading libtorch 0.3 to 0.5 s, one operator call 1.2 to
-// 3 us, attention 1.0 of the matrix product's rate (composed of operators 0.25), with its gradient 1.0, a transformer block
-// 0.93. Convolutions of 96 to 384 channels 2.1 to 2.4 on one thread where an image is large enough (Native/winograd.cpp;
-// plain products had 1.0 and libtorch 0.7 to 1.0), 2.8 on two; of 48 channels on small images 0.8.
-//
-// Whole models, one pass each, in one run at 374 to 405 GFLOP/s of products ("floor": operations over that rate):
-//   VAE decodes 256x256x17   19.3 s   floor 24 s without savings of products   1.26 of the product's rate   2.2 GB
-//   VAE encodes 256x256x17   12.1 s   floor 14 s without savings of products   1.14                         1.9 GB
-//   1.3B passes 256x256x17   11.1 s   floor 9.5 s                              0.86                         6.1 GB
-//   1.3B passes 480x272x33   47.3 s   floor 39 s                               0.83                         6.5 GB
-// On the same kind of machine diffusers 0.42 with torch 2.13 takes 80 s and 2.5 GB for the first, 26 and 128 s for the
-// passes, and stable-diffusion.cpp 210, 34 and 167 s. Of decoding, convolutions take about half, norm and SiLU a quarter.
+// Whole models in f32, one pass each, on two cores of an AMD EPYC (Zen 5, AVX-512 with BF16), quiet, 2026-11-30:
+//   VAE decodes 256x256x17   17.6 s   2.9 GB
+//   VAE encodes 256x256x17    8.8 s   2.9 GB
+//   1.3B passes 256x256x17   11.9 s
+//   1.3B passes 480x272x33   48.2 s
+// stable-diffusion.cpp 97d2990 (AVX-512, llamafile, 2 threads) on the same kind of machine in November 2026: it decodes in
+// 140 to 164 s and 5.8 GB, and its passes take 21.3 to 25.1 s and 116 s.
 
 using System.Diagnostics;
 using System.Globalization;
@@ -32,13 +27,18 @@ if (args is ["memory", var sora, var models, ..])
 var load = Stopwatch.StartNew();
 zeros(1).Dispose();
 load.Stop();
-if (args.FirstOrDefault(arg => arg != "models") is { } threads) set_num_threads(int.Parse(threads));
+if (args.FirstOrDefault(arg => arg is not ("models" or "gpu")) is { } threads) set_num_threads(int.Parse(threads));
 using var gradients = no_grad();
 Console.WriteLine($"libtorch loads in {load.Elapsed.TotalSeconds:f2} s; {get_num_threads()} threads");
 
 if (args.Contains("models"))
 {
     Models.Report();
+    return;
+}
+if (args.Contains("gpu"))
+{
+    Models.ReportGpu();
     return;
 }
 

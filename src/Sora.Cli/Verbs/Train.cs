@@ -39,7 +39,7 @@ internal static class Train
     private static readonly Option<double?> Decay = Number("--decay", "Last part of the run over which the rate falls to zero (0.3)");
     private static readonly Option<int?> SampleEvery = Options.Positive("--sample-every", "N", "Steps between sheets of samples (1000)");
     private static readonly Option<int?> CheckpointEvery = Options.Positive("--checkpoint-every", "N", "Steps between checkpoints (500)");
-    private static readonly Option<bool> Mixed = new("--mixed") { Description = "Multiply matrices of the transformer, and of every training's optimizer, in bfloat16, which processors with matrix instructions for it (AMX) do faster, and others don't" };
+    private static readonly Option<bool> Mixed = new("--mixed") { Description = "Multiply matrices of the transformer, and of every training's optimizer, in bfloat16, which processors with instructions for it (AVX512-BF16 or AMX) do faster, and others don't" };
     private static readonly Option<bool> Half = new("--half") { Description = "Write the model's weights in half precision" };
     private static readonly Option<int?> Threads = Options.Positive("--threads", "N", "Threads; with one, runs are bit-identical");
     private static readonly Option<long?> Seed = Options.Seed();

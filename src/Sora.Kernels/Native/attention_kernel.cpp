@@ -12,7 +12,7 @@ namespace {
 // All are multiples of TileRows and of Panel where they need to be.
 constexpr int QueryBlock = 72;
 constexpr int KeyBlock = 192;
-constexpr int QueryChunk = 6 * QueryBlock;  // queries that share one packing of the keys
+constexpr int QueryChunk = 16 * QueryBlock;  // queries that share one packing of the keys
 
 constexpr float Log2E = 1.44269504088896340736f;
 constexpr float Infinity = __builtin_inff();
@@ -127,16 +127,18 @@ struct Scratch {
 };
 
 struct ForwardParts {
+    int64_t rows;
     float *keys, *values, *queries, *out, *scores, *most, *sum, *change;
 
     ForwardParts(const AttentionForward& p, Scratch& scratch)
-        : keys(scratch.take(KeyBlock * p.dim)),
+        : rows(smaller(QueryChunk, round_up(p.queries, QueryBlock))),
+          keys(scratch.take(KeyBlock * p.dim)),
           values(scratch.take(KeyBlock * round_up(p.value_dim, Panel))),
-          queries(scratch.take(QueryChunk * p.dim)),
-          out(scratch.take(QueryChunk * round_up(p.value_dim, Lanes))),
+          queries(scratch.take(rows * p.dim)),
+          out(scratch.take(rows * round_up(p.value_dim, Lanes))),
           scores(scratch.take(QueryBlock * KeyBlock)),
-          most(scratch.take(QueryChunk)),
-          sum(scratch.take(QueryChunk)),
+          most(scratch.take(rows)),
+          sum(scratch.take(rows)),
           change(scratch.take(round_up(QueryBlock, Lanes))) {}
 };
 

@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using Sora.Clips;
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -299,6 +300,8 @@ public sealed class Weights : IDisposable
     private sealed class FileStore(TensorSource source, WeightsOptions options, Ledger? lender = null)
         : Store(source.Origin, options.Device ?? CPU)
     {
+        private const long LargePart = 256 << 20;
+
         private readonly Ledger ledger = lender ?? new Ledger();
 
         /// <summary>Whether what was borrowed makes room for what is borrowed next; a device's own allocator does that there.</summary>
@@ -372,12 +375,15 @@ public sealed class Weights : IDisposable
                 Loaded.Clear();
                 return;
             }
-            ledger.Add(-tensors.Sum(tensor => tensor.numel() * tensor.element_size()));
+            var bytes = tensors.Sum(tensor => tensor.numel() * tensor.element_size());
+            ledger.Add(-bytes);
             base.Dispose();
             // A borrower's files are the lender's.
             if (lender is not null) return;
             ledger.Free();
             source.Dispose();
+            // What a large part took, the next one may not need, and other programs of a pipe may.
+            if (bytes >= LargePart) HostMemory.Trim();
         }
     }
 

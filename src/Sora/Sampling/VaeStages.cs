@@ -58,7 +58,7 @@ public sealed class VaeStages(ModelFolder model, FrameSize size, int frames, Dev
 
     private VaePlan Plan(int length) => new(model.Vae, size, length, device.type == DeviceType.CPU ? get_num_threads() : 0);
 
-    private Stage Of(string name, VaeLoad load) => new(name, Weights, load.Bytes, load.Flops);
+    private Stage Of(string name, VaeLoad load) => new Stage(name, Weights, load.Bytes, load.Flops).On(device);
 
     private static long Elements(ModelFolder model, string part)
     {

@@ -247,7 +247,7 @@ public class CausalVaeTests
         Assert.Equal((16, 4), (Small.SpatialFactor, Small.TemporalFactor));
     }
 
-    private static VaeTiling? Tiling(GoldenCase golden) => !golden.Params.TryGetProperty("tile", out var tile)
+    internal static VaeTiling? Tiling(GoldenCase golden) => !golden.Params.TryGetProperty("tile", out var tile)
         ? null
         : new VaeTiling(
             tile.GetProperty("tile_sample_min_height").GetInt32(), tile.GetProperty("tile_sample_min_width").GetInt32(),

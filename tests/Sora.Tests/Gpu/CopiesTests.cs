@@ -1,0 +1,67 @@
+using Sora.Models;
+using Sora.Sampling;
+using Xunit;
+using static TorchSharp.torch;
+
+namespace Sora.Tests.Gpu;
+
+/// <summary>
+/// Steps of the sampler with libtorch set to refuse whatever waits for the GPU: reading a value back to the host, or asking
+/// how large a result is.
+/// </summary>
+[Trait("Category", "Gpu")]
+public class CopiesTests
+{
+    [GpuTheory]
+    [InlineData("wan21-t2v", Family.Renoise)]
+    [InlineData("wan22-ti2v", Family.TokenTimesteps)]
+    [InlineData("wan21-i2v", Family.MaskChannels)]
+    [InlineData("wan21-flf2v", Family.MaskChannels)]
+    [InlineData("wan22-a14b-i2v", Family.MaskChannels)]
+    [InlineData("wan21-vace", Family.Control)]
+    public void A_step_reads_nothing_back(string name, Family family)
+    {
+        var model = ModelFolder.Open(Golden.Path("models", name));
+        Assert.Equal(family, GuideBuilder.FamilyOf(model));
+        var settings = ModelDefaults.Of(model).Settings with { Width = 64, Height = 64, Frames = 9, Guidance = 5, Steps = 4 };
+        using var scope = NewDisposeScope();
+        using var noGradient = no_grad();
+        var (transformer, shape) = (model.Transformer, settings.LatentShape(model.Vae));
+        TorchSharp.torch.Tensor Drawn(params long[] sizes) => randn(sizes, float32, Cuda.First);
+        var place = Drawn([1, 1, .. shape[2..]]);
+        var guide = new Guide(family, (transformer.PatchSize.Rows, transformer.PatchSize.Columns))
+        {
+            Known = Drawn(shape),
+            Mask = place,
+            Hints = place,
+            Noise = Drawn(shape),
+            Channels = family == Family.MaskChannels ? Drawn([1, transformer.InChannels - transformer.OutChannels, .. shape[2..]]) : null,
+            Image = transformer.ImageDim is { } width ? Drawn(transformer.PosEmbedSeqLen is { } length ? 2 : 1, transformer.PosEmbedSeqLen / 2 ?? 257, width) : null,
+            Control = family == Family.Control ? Drawn([1, transformer.VaceInChannels, .. shape[2..]]) : null,
+            ControlScale = transformer.VaceLayers?.Select(_ => 1.0).ToArray(),
+        };
+        var text = new Sora.Sampling.TextRows(Drawn(1, 7, transformer.TextDim), Drawn(1, 3, transformer.TextDim), settings.TextLength);
+        using var experts = new Experts(model, new Precision(Cuda.First, float32), CancellationToken.None);
+        var denoiser = experts.Denoiser(settings, guide, text);
+        foreach (var sampler in SchedulerConfig.Samplers)
+        {
+            var chosen = settings with { Sampler = sampler };
+            var config = new SchedulerConfig();
+            var run = new SamplerRun(chosen.MakeSchedule(config), chosen.ChooseSampler(config).Step, denoiser, _ => Drawn(shape));
+            var start = new SamplerState(0, Drawn(shape));
+            // Weights are copied to the device in the first run.
+            run.Run(start, int.MaxValue);
+            Cuda.WithoutWaiting(() => run.Run(start, int.MaxValue));
+        }
+    }
+
+    /// <summary>The test above can fail.</summary>
+    [GpuFact]
+    public void Waiting_is_refused()
+    {
+        using var scope = NewDisposeScope();
+        var x = randn([4], float32, Cuda.First);
+        Cuda.WithoutWaiting(() => Assert.ThrowsAny<Exception>(() => x.sum().item<float>()));
+        Cuda.WithoutWaiting(() => Assert.ThrowsAny<Exception>(() => x.cpu()));
+    }
+}
