@@ -34,7 +34,7 @@ internal static class SamplingOptions
     public static readonly Option<int?> Overlap = Options.Positive("--overlap", "FRAMES", "Frames that a window sees of the one before");
     public static readonly Option<(ClipTime At, string Prompt)[]> PromptAt = Options.Values("--prompt-at", "T=TEXT", "Prompt from this time on, for windows that begin there or later; may be repeated", ParsePromptAt);
     public static readonly Option<string?> Device = Text("--device", "cpu|cuda|cuda:N", "Where to compute; by default a GPU where there is one");
-    public static readonly Option<string?> Type = Text("--dtype", "auto|f32|bf16|f16", "Type that transformer and text encoder compute in; auto (default) is bf16 on a GPU and f32 on the CPU, where bf16 takes about half the time if the processor has instructions for it (sora info --system)");
+    public static readonly Option<string?> Type = Text("--dtype", "auto|f32|bf16|f16", "Type that transformer and text encoder compute in; auto (default) is bf16 on a GPU and f32 on the CPU, where bf16 is faster if the processor has instructions for it (sora info --system)");
     public static readonly Option<Offload?> Offload = Options.Value(
         "--offload", "none|sequential|blocks=N", "Blocks of transformer and text encoder that stay in memory: all (default; those of GGUF and fp8 files as they are stored), none, or N; the others are read, and widened, when they run",
         Models.Offload.Parse);

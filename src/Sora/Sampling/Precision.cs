@@ -22,7 +22,7 @@ public sealed record Precision(Device Device, ScalarType Type)
     /// <summary>The same in float32, for parts that lose too much in half: the VAE.</summary>
     public WeightsOptions Full => new() { Device = Device, DType = float32 };
 
-    /// <summary>bfloat16 on a GPU where there is one, else float32 on the CPU, where results are the same on every machine.</summary>
+    /// <summary>bfloat16 on a GPU where there is one, else float32 on the CPU, whatever its instructions, so that machines differ by rounding only.</summary>
     public static Precision Default() =>
         cuda.is_available() ? new(new Device(DeviceType.CUDA, 0), bfloat16) : new(new Device(DeviceType.CPU), float32);
 
