@@ -31,6 +31,7 @@ internal sealed record SystemSummary
             ("default", $"{precision.Device} in {Precision.NameOf(precision.Type)}"),
             ("threads", $"{get_num_threads()}"),
             ("kernels", KernelLibrary.Description),
+            ("products", KernelLibrary.ProductsDescription),
             ("bfloat16", Processor.HasBfloat16 ? "the processor has instructions for it" : "slow on this processor"),
             ("memory", FormattableString.Invariant($"{memory / (double)(1L << 30):0.0} GB free")),
             ("ffmpeg", FfmpegRun.Version() ?? "not found: apt-get install ffmpeg"),

@@ -82,9 +82,10 @@ public static class Functional
             || !(isHalf || IsFloatOnCpu(query, key, value)) || !KernelLibrary.IsUsed)
             return functional.scaled_dot_product_attention(query, key, value, mask);
         using var scope = NewDisposeScope();
-        // libtorch computes in half precision at less than half the kernel's rate.
-        if (isHalf) return ScaledDotProductAttention(query.@float(), key.@float(), value.@float()).to(query.dtype).MoveToOuterDisposeScope();
         var (q, k, v) = (WithDenseRows(query), WithDenseRows(key), WithDenseRows(value));
+        if (KernelLibrary.TakesHalf(q, k, v) && !Trains(q, k, v)) return KernelLibrary.HalfAttention(q, k, v).MoveToOuterDisposeScope();
+        // libtorch computes in half precision at less than half the rate of the kernel for float32.
+        if (isHalf) return ScaledDotProductAttention(q.@float(), k.@float(), v.@float()).to(query.dtype).MoveToOuterDisposeScope();
         var result = Trains(q, k, v) ? AttentionFunction.apply(q, k, v) : KernelLibrary.Attention(q, k, v).Out;
         return result.MoveToOuterDisposeScope();
     }
@@ -179,12 +180,10 @@ public static class Functional
             ? functional.conv2d(input, weight, bias, strides: stride.ToArray(), padding: padding.ToArray())
             : functional.conv3d(input, weight, bias, strides: stride.ToArray(), padding: padding.ToArray());
 
-    /// <summary>
-    /// libtorch's own products on the CPU go to MKL, which does half of what an AMD processor can.
-    /// </summary>
     private static bool UsesOneDnn(Tensor x, Tensor weight, Tensor? bias) =>
         x.device_type == DeviceType.CPU && weight.device_type == DeviceType.CPU && x.dtype is ScalarType.Float32 or ScalarType.BFloat16
-        && x.dtype == weight.dtype && (bias is null || bias.dtype == x.dtype) && x.numel() > 0 && weight.numel() > 0;
+        && x.dtype == weight.dtype && (bias is null || bias.dtype == x.dtype) && x.numel() > 0 && weight.numel() > 0
+        && (x.dtype == bfloat16 || Products.UsesOneDnn);
 
     private static void RequireLinear(Tensor x, Tensor weight, Tensor? bias) =>
         Require(x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1) && (bias is null || (bias.dim() == 1 && bias.size(0) == weight.size(0))),

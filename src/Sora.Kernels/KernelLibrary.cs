@@ -25,6 +25,9 @@ public static unsafe partial class KernelLibrary
         _ => "portable",
     };
 
+    /// <summary>Which library within libtorch multiplies float32 matrices on the CPU.</summary>
+    public static string ProductsDescription => Products.UsesOneDnn ? "oneDNN" : "MKL";
+
     private static string? Start()
     {
         if (Environment.GetEnvironmentVariable("SORA_KERNELS") == "off") return "off (SORA_KERNELS=off)";
@@ -45,17 +48,33 @@ public static unsafe partial class KernelLibrary
     /// <summary>Attention of <c>[B, heads, n, d]</c> tensors whose rows are dense.</summary>
     internal static (Tensor Out, Tensor LogSum) Attention(Tensor q, Tensor k, Tensor v)
     {
-        var (batch, heads, queries) = (q.size(0), q.size(1), q.size(2));
-        // In memory the result is ordered as the queries are: heads that were split off a row are rows again at no cost.
-        var isSplit = q.stride(1) < q.stride(2);
-        var result = isSplit
-            ? empty([batch, queries, heads, v.size(3)]).transpose_(1, 2)
-            : empty([batch, heads, queries, v.size(3)]);
-        var logSum = empty([batch, heads, queries]);
+        var result = ResultOf(q, v);
+        var logSum = empty([q.size(0), q.size(1), q.size(2)]);
         View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), outView = Libtorch.ViewOf(result);
         Check(sora_attention(&qView, &kView, &vView, &outView, Libtorch.ViewOf(logSum).Data));
         return (result, logSum);
     }
+
+    /// <summary>Whether <see cref="HalfAttention"/> can take these: bfloat16, and the processor multiplies it.</summary>
+    internal static bool TakesHalf(Tensor q, Tensor k, Tensor v)
+    {
+        if (!IsUsed || q.dtype != bfloat16 || k.dtype != bfloat16 || v.dtype != bfloat16 || sora_attention_bf16_works() == 0) return false;
+        return q.size(3) % 2 == 0 && v.size(3) % 2 == 0 && q.stride(2) % 2 == 0 && k.stride(2) % 2 == 0 && v.stride(2) % 2 == 0;
+    }
+
+    /// <summary><see cref="Attention"/> of bfloat16 tensors, with sums in float32; no gradient.</summary>
+    internal static Tensor HalfAttention(Tensor q, Tensor k, Tensor v)
+    {
+        var result = ResultOf(q, v);
+        View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), resultView = Libtorch.ViewOf(result);
+        Check(sora_attention_bf16(&qView, &kView, &vView, &resultView));
+        return result;
+    }
+
+    /// <summary>In memory a result is ordered as the queries are: heads that were split off a row are rows again at no cost.</summary>
+    private static Tensor ResultOf(Tensor q, Tensor v) => q.stride(1) < q.stride(2)
+        ? empty([q.size(0), q.size(2), q.size(1), v.size(3)], q.dtype).transpose_(1, 2)
+        : empty([q.size(0), q.size(1), q.size(2), v.size(3)], q.dtype);
 
     /// <summary>The gradients of <see cref="Attention"/>.</summary>
     internal static (Tensor Q, Tensor K, Tensor V) AttentionBackward(Tensor q, Tensor k, Tensor v, Tensor result, Tensor logSum, Tensor grad)
@@ -128,6 +147,12 @@ public static unsafe partial class KernelLibrary
 
     [LibraryImport(Library)]
     private static partial int sora_attention(View* q, View* k, View* v, View* result, float* logSum);
+
+    [LibraryImport(Library)]
+    private static partial int sora_attention_bf16_works();
+
+    [LibraryImport(Library)]
+    private static partial int sora_attention_bf16(View* q, View* k, View* v, View* result);
 
     [LibraryImport(Library)]
     private static partial int sora_attention_backward(View* q, View* k, View* v, View* result, float* logSum, View* grad, View* qGrad, View* kGrad, View* vGrad);

@@ -1,5 +1,6 @@
 // Scaled dot-product attention: the kernel of attention_kernel.h spread over threads, forward and backward.
 
+#include "attention_bf16_kernel.h"
 #include "attention_kernel.h"
 
 #include <algorithm>
@@ -97,4 +98,53 @@ EXPORT int sora_attention_backward(const View* q, const View* k, const View* v, 
         }
     });
     return failed;
+}
+
+// Whether sora_attention_bf16() can compute here.
+EXPORT int sora_attention_bf16_works() {
+#if defined(HAS_BF16)
+    return instruction_set() == InstructionSet::Avx512 && __builtin_cpu_supports("avx512bf16");
+#else
+    return 0;
+#endif
+}
+
+// sora_attention() of bfloat16 tensors, whose rows have an even length and lie at even distances.
+EXPORT int sora_attention_bf16(const View* q, const View* k, const View* v, const View* out) {
+#if defined(HAS_BF16)
+    constexpr int64_t Block = 72;
+    int64_t heads = q->sizes[1], queries = q->sizes[2];
+    int64_t blocks = (queries + Block - 1) / Block;
+    Failed failed{false};
+    auto rows_of = [heads](const View& tensor, int64_t head, int64_t first) {
+        uint16_t* data = reinterpret_cast<uint16_t*>(tensor.data);
+        return HalfRows{data + head / heads * tensor.strides[0] + head % heads * tensor.strides[1] + first * tensor.strides[2],
+                        tensor.strides[2]};
+    };
+    parallel_for(q->sizes[0] * heads * blocks, [&](int64_t begin, int64_t end) {
+        HalfAttention p{};
+        p.queries = queries;
+        p.keys = k->sizes[2];
+        p.dim = q->sizes[3];
+        p.value_dim = v->sizes[3];
+        p.scale = 1 / std::sqrt(static_cast<float>(p.dim));
+        Buffer scratch(half_attention_avx512.scratch(p));
+        if (scratch.data == nullptr) failed = true;
+        while (begin < end && !failed) {
+            int64_t head = begin / blocks;
+            int64_t first = begin % blocks * Block;
+            int64_t stop = std::min(end, (head + 1) * blocks);
+            p.q = rows_of(*q, head, first);
+            p.k = rows_of(*k, head, 0);
+            p.v = rows_of(*v, head, 0);
+            p.out = rows_of(*out, head, first);
+            p.queries = std::min((stop - head * blocks) * Block, queries) - first;
+            half_attention_avx512.run(p, scratch.data);
+            begin = stop;
+        }
+    });
+    return failed;
+#else
+    return 1;
+#endif
 }

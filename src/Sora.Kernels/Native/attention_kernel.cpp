@@ -5,6 +5,7 @@
 // This file is compiled once for each instruction set (KERNEL names the result).
 
 #include "attention_kernel.h"
+#include "softmax.h"
 #include "vector.h"
 
 namespace {
@@ -13,39 +14,6 @@ namespace {
 constexpr int QueryBlock = 72;
 constexpr int KeyBlock = 192;
 constexpr int QueryChunk = 16 * QueryBlock;  // queries that share one packing of the keys
-
-constexpr float Log2E = 1.44269504088896340736f;
-constexpr float Infinity = __builtin_inff();
-
-// 2^x for x <= 0, to about one unit in the last place; below 2^-126 it stays there.
-inline Vector exp2(Vector x) {
-    constexpr float Magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
-    Vector least = broadcast(-126.0f);
-    x = x < least ? least : x;
-    Vector shifted = x + Magic;
-    Vector f = x - (shifted - Magic);
-    Vector p = broadcast(1.5403530e-4f);
-    p = p * f + 1.3333558e-3f;
-    p = p * f + 9.6181291e-3f;
-    p = p * f + 5.5504109e-2f;
-    p = p * f + 2.4022651e-1f;
-    p = p * f + 6.9314718e-1f;
-    p = p * f + 1.0f;
-    Integers exponent = (reinterpret_cast<Integers>(shifted) << 23) + 0x3f800000;
-    return p * reinterpret_cast<Vector>(exponent);
-}
-
-float horizontal_sum(Vector v) {
-    float sum = 0;
-    for (int i = 0; i < Lanes; i++) sum += v[i];
-    return sum;
-}
-
-float horizontal_max(Vector v) {
-    float most = v[0];
-    for (int i = 1; i < Lanes; i++) most = v[i] > most ? v[i] : most;
-    return most;
-}
 
 // A right-hand matrix in panels of Panel columns, each [height, Panel], padded with zeros on the right.
 struct Packed {
@@ -113,18 +81,6 @@ void gather(ConstRows from, int64_t rows, int64_t columns, int64_t padded, float
         for (int64_t j = 0; j < columns; j++) to[i * columns + j] = from.data[i * from.stride + j] * factor;
     for (int64_t i = rows * columns; i < padded * columns; i++) to[i] = 0;
 }
-
-// Hands out parts of the scratch memory, each aligned to a cache line; without memory it only counts.
-struct Scratch {
-    float* base;
-    size_t used;
-
-    float* take(int64_t count) {
-        float* start = base == nullptr ? nullptr : base + used;
-        used += static_cast<size_t>(round_up(count, 16));
-        return start;
-    }
-};
 
 struct ForwardParts {
     int64_t rows;

@@ -56,14 +56,40 @@ public class AttentionTests
         Assert.Throws<ArgumentException>(() => Functional.ScaledDotProductAttention(q[0], k[0], v[0]));
     }
 
-    [Fact]
-    public void TakesHalfPrecision()
+    /// <summary>
+    /// Inputs rounded to bfloat16, sums in float32: weights and result are rounded once each, to 2^-9 of themselves.
+    /// </summary>
+    [Theory]
+    [InlineData(1, 1, 2, 12)]
+    [InlineData(7, 5, 16, 16)]
+    [InlineData(433, 577, 64, 64)]
+    [InlineData(200, 31, 128, 128)]
+    [InlineData(130, 250, 14, 40)]
+    [InlineData(1300, 193, 96, 96)]
+    public void TakesHalfPrecision(long queries, long keys, long dim, long valueDim)
     {
         using var scope = NewDisposeScope();
-        var (q, k, v) = Draw(1, 2, 20, 30, 16, 16);
-        var result = Functional.ScaledDotProductAttention(q.bfloat16(), k.bfloat16(), v.bfloat16());
-        Assert.Equal(ScalarType.BFloat16, result.dtype);
-        Near(Defined(q, k, v), result, 3e-2);
+        var (q, k, v) = Draw(2, 3, queries, keys, dim, valueDim);
+        var (a, b, c) = (q.bfloat16(), k.bfloat16(), v.bfloat16());
+        var expected = Defined(a, b, c);
+        Tensor Split(Tensor t) => t.transpose(1, 2).contiguous().transpose(1, 2);
+        foreach (var result in new[] { Functional.ScaledDotProductAttention(a, b, c), Functional.ScaledDotProductAttention(Split(a), Split(b), Split(c)) })
+        {
+            Assert.Equal(ScalarType.BFloat16, result.dtype);
+            Assert.Equal(expected.shape, result.shape);
+            Assert.InRange((expected - result.@double()).norm().item<double>() / expected.norm().item<double>(), 0, 4e-3);
+        }
+        var odd = Functional.ScaledDotProductAttention(a.narrow(3, 0, dim - 1), b.narrow(3, 0, dim - 1), c);
+        Near(Defined(a.narrow(3, 0, dim - 1), b.narrow(3, 0, dim - 1), c), odd, 3e-2);
+    }
+
+    [Fact]
+    public void BearsLargeScoresInHalfPrecision()
+    {
+        using var scope = NewDisposeScope();
+        var (q, k, v) = Draw(1, 2, 90, 400, 24, 24);
+        Assert.True(Functional.ScaledDotProductAttention((q * 1e10).bfloat16(), (k * 1e10).bfloat16(), v.bfloat16()).isfinite().all().item<bool>());
+        Assert.True(Functional.ScaledDotProductAttention((q * float.NaN).bfloat16(), k.bfloat16(), v.bfloat16()).isnan().all().item<bool>());
     }
 
     [Theory]

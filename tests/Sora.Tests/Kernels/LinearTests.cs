@@ -55,6 +55,18 @@ public class LinearTests
         Near(a.unsqueeze(0).@double().matmul(b.unsqueeze(0).@double()), Functional.BatchedProduct(a.unsqueeze(0), b.unsqueeze(0)), 2e-6);
     }
 
+    /// <summary>What was measured once decides from then on.</summary>
+    [Fact]
+    public void TheFasterLibraryIsRemembered()
+    {
+        var path = Path.Combine(Directory.CreateTempSubdirectory("sora-products-").FullName, "sub", "products");
+        var measured = Products.Remembered(path);
+        Assert.Equal(measured ? "onednn\n" : "mkl\n", File.ReadAllText(path));
+        File.WriteAllText(path, "mkl\n");
+        Assert.False(Products.Remembered(path));
+        Assert.True(Products.Remembered("/proc/no/such/products"));
+    }
+
     /// <summary>Native code would end the process.</summary>
     [Fact]
     public void RefusesShapesThatDontFit()
