@@ -8,8 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=${SORA_EVAL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sora-eval}
 packages=(plasma-workspace-wallpapers mate-backgrounds gnome-backgrounds opencv-doc)
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
-# One thread a clip, several clips at a time; memory is kept rather than given back and faulted in anew.
-export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=4000000000 MALLOC_MMAP_MAX_=0
+# One thread a clip, several clips at a time, in few pools of memory.
+export OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2
 
 # Lines "group kind size path", tabs between: a wallpaper in several resolutions is one picture, and variants of one
 # motif are one group, so that no group is seen in training and in the evaluation.
