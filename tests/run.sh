@@ -50,6 +50,10 @@ run() {
 ./install.sh --prerequisites || { fail "the packages that the build needs could not be installed"; finish; }
 dotnet build sora-cli.sln --nologo -v quiet || { fail "the build failed"; finish; }
 
+# The program as it is installed: compiled ahead of time, each of the hundreds of commands takes half a second less.
+export SORA_BIN=$PWD/artifacts/bin
+dotnet publish src/Sora.Cli -c Release -o "$SORA_BIN" --nologo -v quiet || { fail "the program could not be published"; finish; }
+
 for project in $(grep -l "<IsTestProject>true" tests/*/*.csproj); do
     run "$(basename "$project" .csproj)" "$project"
 done
