@@ -109,6 +109,24 @@ public static class Functional
     public static Tensor Conv3d(Tensor input, Tensor weight, Tensor? bias = null, ReadOnlySpan<long> padding = default) =>
         Convolution(input, weight, bias, [1, 1, 1], padding.IsEmpty ? [0, 0, 0] : padding);
 
+    /// <summary>
+    /// Writes SiLU(y) of y = x / max(||x||, 1e-12) gain to <paramref name="target"/>, the norm being that of the channels of each
+    /// place, in one pass over memory. Not for gradients.
+    /// </summary>
+    /// <param name="x">float32 on the CPU, <c>[B, C, T, H, W]</c>.</param>
+    /// <param name="gain"><c>[C]</c>.</param>
+    /// <param name="target">As x; may be a part of a larger tensor.</param>
+    /// <returns>False if there is no kernel for it, and nothing was written.</returns>
+    /// <exception cref="ArgumentException">The shapes don't fit.</exception>
+    public static bool TryNormSilu(Tensor x, Tensor gain, Tensor target)
+    {
+        Require(x.dim() == 5 && x.shape.AsSpan().SequenceEqual(target.shape) && gain.dim() == 1 && gain.size(0) == x.size(1), "norm", x, gain, target);
+        static bool HasDensePlanes(Tensor t) => t.stride(4) == 1 && t.stride(3) == t.size(4);
+        if (!IsFloatOnCpu(x, gain, target) || !HasDensePlanes(x) || !HasDensePlanes(target) || gain.stride(0) != 1 || !KernelLibrary.IsUsed) return false;
+        KernelLibrary.NormSilu(x, gain, target);
+        return true;
+    }
+
     internal static Tensor WithDenseRows(Tensor tensor) => tensor.stride(-1) == 1 ? tensor : tensor.contiguous();
 
     private static Tensor Convolution(Tensor input, Tensor weight, Tensor? bias, ReadOnlySpan<long> stride, ReadOnlySpan<long> padding)

@@ -124,6 +124,13 @@ public static unsafe partial class KernelLibrary
         return result;
     }
 
+    /// <summary>SiLU of a norm over channels, of <c>[B, C, T, H, W]</c> tensors whose planes are dense, with a gain <c>[C]</c>.</summary>
+    internal static void NormSilu(Tensor input, Tensor gain, Tensor target)
+    {
+        View inputView = Libtorch.ViewOf(input), targetView = Libtorch.ViewOf(target);
+        sora_norm_silu(&inputView, Libtorch.ViewOf(gain).Data, &targetView);
+    }
+
     private static void Check(int result)
     {
         if (result != 0) throw new OutOfMemoryException("there is not enough memory for a kernel's workspace");
@@ -156,6 +163,9 @@ public static unsafe partial class KernelLibrary
 
     [LibraryImport(Library)]
     private static partial int sora_attention_backward(View* q, View* k, View* v, View* result, float* logSum, View* grad, View* qGrad, View* kGrad, View* vGrad);
+
+    [LibraryImport(Library)]
+    private static partial void sora_norm_silu(View* input, float* gain, View* target);
 
     [LibraryImport(Library)]
     private static partial int sora_convolution_pays(long* input, long* weight, long* padding, long dims, int trains);

@@ -15,6 +15,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Sora.Bench;
+using Sora.Kernels;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -25,7 +26,7 @@ if (args is ["memory", var sora, var models, ..])
     return;
 }
 var load = Stopwatch.StartNew();
-zeros(1).Dispose();
+Libtorch.Start();
 load.Stop();
 if (args.FirstOrDefault(arg => arg is not ("models" or "gpu")) is { } threads) set_num_threads(int.Parse(threads));
 using var gradients = no_grad();

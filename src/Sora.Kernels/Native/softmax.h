@@ -1,4 +1,4 @@
-// What the attention kernels share.
+// What kernels with exponentials share.
 #pragma once
 
 #include "vector.h"
@@ -8,7 +8,7 @@ namespace {
 constexpr float Log2E = 1.44269504088896340736f;
 constexpr float Infinity = __builtin_inff();
 
-// 2^x for x <= 0, to about one unit in the last place; below 2^-126 it stays there.
+// 2^x for x < 127, to about one unit in the last place; below 2^-126 it stays there.
 inline Vector exp2(Vector x) {
     constexpr float Magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
     Vector least = broadcast(-126.0f);
@@ -26,13 +26,13 @@ inline Vector exp2(Vector x) {
     return p * reinterpret_cast<Vector>(exponent);
 }
 
-float horizontal_sum(Vector v) {
+inline float horizontal_sum(Vector v) {
     float sum = 0;
     for (int i = 0; i < Lanes; i++) sum += v[i];
     return sum;
 }
 
-float horizontal_max(Vector v) {
+inline float horizontal_max(Vector v) {
     float most = v[0];
     for (int i = 1; i < Lanes; i++) most = v[i] > most ? v[i] : most;
     return most;

@@ -43,6 +43,7 @@ internal sealed class ChannelNorm
     public void Activate(Tensor x, Tensor target)
     {
         using var scope = NewDisposeScope();
+        if (Functional.TryNormSilu(x, gamma.mul(root).flatten(), target)) return;
         var scale = gamma.mul(root).view(-1, 1, 1);
         var (frames, height) = (x.shape[2], x.shape[3]);
         var rows = Math.Max(1, BandElements / (x.shape[0] * x.shape[1] * x.shape[4]));

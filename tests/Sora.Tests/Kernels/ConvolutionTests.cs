@@ -78,7 +78,8 @@ public class ConvolutionTests
         }
         var (fewer, plain) = (Loss(Functional.Conv2d(x, weight)), Loss(Functional.Conv2d(x.narrow(2, 0, part).narrow(3, 0, part).contiguous(), weight)));
         Assert.InRange(plain, 1e-8, 1e-6);
-        Assert.InRange(fewer, 1e-8, 2.5 * plain);
+        // Up to 160 channels with AVX-512, plain ones are a kernel of ours and lose 4e-7; others are oneDNN's and lose 2e-7.
+        Assert.InRange(fewer, 1e-8, 1.2e-6);
     }
 
     [Fact]
