@@ -29,7 +29,7 @@ public static unsafe partial class Libtorch
     }
 
     /// <summary>libtorch's version, such as <c>2.10.0</c>.</summary>
-    public static string Version => torch.__version__;
+    public static string Version => System.Version.Parse(torch.__version__).ToString(3);
 
     /// <summary>Whether it is a build for CUDA, with or without a GPU to use.</summary>
     public static bool HasCuda => NativeLibrary.TryLoad("torch_cuda", typeof(Libtorch).Assembly, null, out _);

@@ -5,10 +5,10 @@
 // With `memory SORA MODELS [ROW]` it holds the memory plan against measured peaks, all of it or rows that begin so ("codec").
 //
 // Whole models in f32, one pass each, on two cores of an AMD EPYC (Zen 5, AVX-512 with BF16), quiet, 2026-11-30:
-//   VAE decodes 256x256x17   17.6 s   2.9 GB
-//   VAE encodes 256x256x17    8.8 s   2.9 GB
-//   1.3B passes 256x256x17   11.9 s
-//   1.3B passes 480x272x33   48.2 s
+//   VAE decodes 256x256x17   14.5 s   2.8 GB
+//   VAE encodes 256x256x17    8.2 s   3.2 GB
+//   1.3B passes 256x256x17   12.0 s   6.5 GB
+//   1.3B passes 480x272x33   45.6 s   6.6 GB
 // stable-diffusion.cpp 97d2990 (AVX-512, llamafile, 2 threads) on the same kind of machine in November 2026: it decodes in
 // 140 to 164 s and 5.8 GB, and its passes take 21.3 to 25.1 s and 116 s.
 
