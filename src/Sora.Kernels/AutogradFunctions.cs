@@ -94,9 +94,11 @@ internal sealed class LinearFunction : autograd.SingleTensorFunction<LinearFunct
         var rows = grad.reshape(-1, weight.size(0)); // [N, out]
         return
         [
-            wantsX ? Libtorch.LinearPointwise(grad, weight.t(), null, gelu: false) : null,
-            wantsWeight ? Libtorch.LinearPointwise(rows.t(), x.reshape(-1, weight.size(1)).t(), null, gelu: false) : null,
+            wantsX ? Product(grad, weight.t()) : null,
+            wantsWeight ? Product(rows.t(), x.reshape(-1, weight.size(1)).t()) : null,
             wantsBias ? rows.sum([0]) : null,
         ];
     });
+
+    private static Tensor Product(Tensor x, Tensor w) => Libtorch.WithoutSubnormals(() => Libtorch.LinearPointwise(x, w, null, gelu: false));
 }

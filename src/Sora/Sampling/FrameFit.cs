@@ -1,5 +1,4 @@
 using Sora.Clips;
-using Sora.Kernels;
 using Sora.Media;
 using Sora.Models;
 using TorchSharp;
@@ -103,8 +102,7 @@ internal sealed class FrameFit(FrameCodec codec, CancellationToken cancel)
             var input = z.narrow(3, from, around).detach().clone().requires_grad_(true);
             var shown = codec.DecodeGroup(before.narrow(3, from, around).contiguous(), input).narrow(3, (top - from) * cell, (bottom - top) * cell);
             var lacks = wanted.narrow(3, top * cell, (bottom - top) * cell) - shown;
-            using (Libtorch.WithoutSubnormals())
-                downhill.narrow(3, from, around).sub_(autograd.grad([(lacks.square() * weights).sum()], [input])[0]);
+            downhill.narrow(3, from, around).sub_(autograd.grad([(lacks.square() * weights).sum()], [input])[0]);
             missing.narrow(3, top * cell, (bottom - top) * cell).copy_(lacks.detach());
         }
         return (missing, downhill);
