@@ -100,5 +100,5 @@ internal sealed class LinearFunction : autograd.SingleTensorFunction<LinearFunct
         ];
     });
 
-    private static Tensor Product(Tensor x, Tensor w) => Libtorch.WithoutSubnormals(() => Libtorch.LinearPointwise(x, w, null, gelu: false));
+    private static Tensor Product(Tensor x, Tensor w) => Libtorch.LinearPointwise(x, w, null, gelu: false);
 }

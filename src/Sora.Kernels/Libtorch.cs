@@ -43,24 +43,6 @@ public static unsafe partial class Libtorch
     /// <summary>Begins <see cref="Start"/> on a thread of its own: it takes a third of a second, in which models are found and pipes wait.</summary>
     public static void Preload() => new Thread(Start) { IsBackground = true }.Start();
 
-    /// <summary>
-    /// Runs native code with results below float's normal range (1.2e-38) taken for zero. Gradients where an activation is flat,
-    /// as GELU far below zero, are such numbers by the thousand. None of them moves a weight, and products of matrices that hold
-    /// some take five times as long. Native code only: a thread that .NET began meanwhile would inherit this mode for good.
-    /// </summary>
-    internal static T WithoutSubnormals<T>(Func<T> native)
-    {
-        FlushSubnormals(GlobalContext(), true);
-        try
-        {
-            return native();
-        }
-        finally
-        {
-            FlushSubnormals(GlobalContext(), false);
-        }
-    }
-
     /// <summary>A function that libtorch exports, or one of the OpenMP runtime that it computes with; 0 where there is none.</summary>
     internal static nint Function(string name) => NativeLibrary.TryGetExport(Loaded.Value, name, out var function) ? function : 0;
 
@@ -124,10 +106,6 @@ public static unsafe partial class Libtorch
     // Methods of at::Context, which have no C interface.
     [LibraryImport(Library, EntryPoint = "_ZN2at13globalContextEv")]
     private static partial nint GlobalContext();
-
-    [LibraryImport(Library, EntryPoint = "_ZN2at7Context16setFlushDenormalEb")]
-    [return: MarshalAs(UnmanagedType.U1)]
-    private static partial bool FlushSubnormals(nint context, [MarshalAs(UnmanagedType.U1)] bool enabled);
 
     [LibraryImport(Library, EntryPoint = "_ZN2at7Context20setUserEnabledNNPACKEb")]
     private static partial void EnableNnpack(nint context, [MarshalAs(UnmanagedType.U1)] bool enabled);
