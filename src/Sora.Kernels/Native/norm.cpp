@@ -28,3 +28,21 @@ EXPORT void sora_norm_silu(const View* input, const float* gain, const View* out
         }
     });
 }
+
+// Has this thread take results below float's normal range for zero; returns the mode before, for sora_set_mode().
+EXPORT unsigned sora_flush_subnormals() {
+#if defined(__x86_64__)
+    constexpr unsigned FlushToZero = 0x8000, DenormalsAreZero = 0x40;
+    unsigned before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before | FlushToZero | DenormalsAreZero);
+    return before;
+#else
+    return 0;
+#endif
+}
+
+EXPORT void sora_set_mode(unsigned mode) {
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr(mode);
+#endif
+}

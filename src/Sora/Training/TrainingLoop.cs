@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Sora.Kernels;
 using Sora.Models;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -176,7 +177,7 @@ internal sealed class TrainingLoop : IDisposable
         {
             using var own = NewDisposeScope();
             var loss = parts[i]();
-            loss.backward();
+            KernelLibrary.Backward(loss);
             losses[i] = loss.ToDouble();
         });
         var norm = optimizer.Step(rate);

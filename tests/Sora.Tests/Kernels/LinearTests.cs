@@ -55,6 +55,17 @@ public class LinearTests
         Near(a.unsqueeze(0).@double().matmul(b.unsqueeze(0).@double()), Functional.BatchedProduct(a.unsqueeze(0), b.unsqueeze(0)), 2e-6);
     }
 
+    /// <summary>A backward pass flushes subnormal numbers, and leaves its thread as it was.</summary>
+    [Fact]
+    public void ABackwardPassLeavesSubnormalNumbersBehind()
+    {
+        using var scope = NewDisposeScope();
+        var x = full([1], 1e-30f).requires_grad_();
+        KernelLibrary.Backward((x * 1e-20f * 1e-20f).sum());
+        Assert.Equal(KernelLibrary.IsUsed, x.grad!.item<float>() == 0);
+        Assert.NotEqual(0f, full([1], 1e-30f).mul(1e-10f).item<float>());
+    }
+
     /// <summary>What was measured once decides from then on.</summary>
     [Fact]
     public void TheFasterLibraryIsRemembered()
