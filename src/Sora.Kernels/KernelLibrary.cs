@@ -70,6 +70,7 @@ public static unsafe partial class KernelLibrary
         var logSum = empty([q.size(0), q.size(1), q.size(2)]);
         View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), outView = Libtorch.ViewOf(result);
         Check(sora_attention(&qView, &kView, &vView, &outView, Libtorch.ViewOf(logSum).Data));
+        KeepAlive(q, k, v);
         return (result, logSum);
     }
 
@@ -86,6 +87,7 @@ public static unsafe partial class KernelLibrary
         var result = ResultOf(q, v);
         View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), resultView = Libtorch.ViewOf(result);
         Check(sora_attention_bf16(&qView, &kView, &vView, &resultView));
+        KeepAlive(q, k, v);
         return result;
     }
 
@@ -101,6 +103,7 @@ public static unsafe partial class KernelLibrary
         View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), outView = Libtorch.ViewOf(result);
         View gradView = Libtorch.ViewOf(grad), qGradView = Libtorch.ViewOf(qGrad), kGradView = Libtorch.ViewOf(kGrad), vGradView = Libtorch.ViewOf(vGrad);
         Check(sora_attention_backward(&qView, &kView, &vView, &outView, Libtorch.ViewOf(logSum).Data, &gradView, &qGradView, &kGradView, &vGradView));
+        KeepAlive(q, k, v, result, logSum, grad);
         return (qGrad, kGrad, vGrad);
     }
 
@@ -121,6 +124,7 @@ public static unsafe partial class KernelLibrary
         View inputView = Libtorch.ViewOf(input), weightView = Libtorch.ViewOf(weight);
         var biasData = bias is null ? null : Libtorch.ViewOf(bias).Data;
         fixed (long* around = padding) Check(sora_convolution(&inputView, &weightView, biasData, around, Libtorch.ViewOf(result).Data));
+        KeepAlive(input, weight, bias);
         return result;
     }
 
@@ -130,6 +134,7 @@ public static unsafe partial class KernelLibrary
         var result = empty(shape);
         View gradView = Libtorch.ViewOf(grad), weightView = Libtorch.ViewOf(weight);
         fixed (long* around = padding) Check(sora_convolution_input_gradient(&gradView, &weightView, around, Libtorch.ViewOf(result).Data));
+        KeepAlive(grad, weight);
         return result;
     }
 
@@ -139,6 +144,7 @@ public static unsafe partial class KernelLibrary
         var result = empty(shape);
         View inputView = Libtorch.ViewOf(input), gradView = Libtorch.ViewOf(grad), resultView = Libtorch.ViewOf(result);
         fixed (long* around = padding) Check(sora_convolution_weight_gradient(&inputView, &gradView, &resultView, around));
+        KeepAlive(input, grad);
         return result;
     }
 
@@ -147,6 +153,13 @@ public static unsafe partial class KernelLibrary
     {
         View inputView = Libtorch.ViewOf(input), targetView = Libtorch.ViewOf(target);
         sora_norm_silu(&inputView, Libtorch.ViewOf(gain).Data, &targetView);
+        KeepAlive(input, gain, target);
+    }
+
+    /// <summary>Native code has pointers only: without this, tensors of no dispose scope could be freed while it computes.</summary>
+    private static void KeepAlive(params ReadOnlySpan<Tensor?> tensors)
+    {
+        foreach (var tensor in tensors) GC.KeepAlive(tensor);
     }
 
     private static void Check(int result)

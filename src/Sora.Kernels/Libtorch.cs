@@ -64,6 +64,8 @@ public static unsafe partial class Libtorch
         {
             var algorithm = gelu ? tanh : none;
             Check(LinearPointwise(x.Handle, w.Handle, bias, activation, null, 0, &algorithm, out var result));
+            GC.KeepAlive(x);
+            GC.KeepAlive(w);
             GC.KeepAlive(b);
             return Tensor.UnsafeCreateTensor(result);
         }
