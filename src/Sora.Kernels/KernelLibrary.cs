@@ -46,20 +46,19 @@ public static unsafe partial class KernelLibrary
     }
 
     /// <summary>
-    /// A backward pass, with results below float's normal range (1.2e-38) taken for zero. Gradients where an activation is flat,
-    /// as GELU far below zero, are such numbers by the thousand: none of them moves a weight, and an update takes up to twice as
-    /// long with them. libtorch's own switch doesn't turn off again, so it isn't used.
+    /// Until it is disposed, results below float's normal range (1.2e-38) are zero on this thread. Gradients where an activation
+    /// is flat, as GELU far below zero, are such numbers by the thousand: none of them moves a weight, and an update takes up to
+    /// twice as long with them. libtorch's own switch doesn't turn off again, so it isn't used.
     /// </summary>
-    public static void Backward(Tensor loss)
+    public static SubnormalsFlushed FlushSubnormals() => new(IsUsed ? sora_flush_subnormals() : null);
+
+    /// <summary>See <see cref="FlushSubnormals"/>.</summary>
+    public readonly ref struct SubnormalsFlushed(uint? before)
     {
-        var mode = IsUsed ? sora_flush_subnormals() : 0;
-        try
+        /// <summary>Restores the mode of before.</summary>
+        public void Dispose()
         {
-            loss.backward();
-        }
-        finally
-        {
-            if (IsUsed) sora_set_mode(mode);
+            if (before is { } mode) sora_set_mode(mode);
         }
     }
 

@@ -91,7 +91,7 @@ public static unsafe partial class Libtorch
     }
 
     [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int SetEnvironment(string name, string value, int overwrite);
+    internal static partial int SetEnvironment(string name, string value, int overwrite);
 
     [LibraryImport(Library, EntryPoint = "aoti_torch_get_data_ptr")]
     private static partial int DataOf(nint tensor, out void* data);

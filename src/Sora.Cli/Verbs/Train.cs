@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Sora.Kernels;
 using Sora.Training;
 using Sora.World;
 
@@ -93,6 +94,7 @@ internal static class Train
             throw SoraException.Usage("--heads is for a transformer that learns from clips", vae ? "leave it out" : "widen the model first, then learn guidance from it");
         }
         if (!vae && parse.GetValue(Transformer) is not null) throw SoraException.Usage("--transformer is for sora train vae", "leave it out");
+        HostMemory.RestartWithOneHeap();
         if (vae) VaeTrainer.Train(data, options, new VaeStart(parse.GetValue(Start), parse.GetValue(Inflate)) { Transformer = parse.GetValue(Transformer) }, run.Reporter, run.Cancel);
         else
         {

@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using Sora.Kernels;
 using static TorchSharp.torch;
 
 namespace Sora.Training;
@@ -12,11 +13,13 @@ internal static class Crew
     /// <summary>
     /// Runs <paramref name="work"/> for 0 to <paramref name="count"/> - 1 on at most <paramref name="threads"/> threads.
     /// With one thread, in order, on the caller's; operators then use as many threads as are set.
+    /// Subnormal numbers count as zero.
     /// </summary>
     public static void Run(int threads, int count, Action<int> work)
     {
         if (threads <= 1 || count <= 1)
         {
+            using var flushed = KernelLibrary.FlushSubnormals();
             for (var i = 0; i < count; i++) work(i);
             return;
         }
@@ -25,6 +28,7 @@ internal static class Crew
         void Take()
         {
             set_num_threads(1);
+            using var flushed = KernelLibrary.FlushSubnormals();
             try
             {
                 for (int i; (i = Interlocked.Increment(ref next)) < count;) work(i);

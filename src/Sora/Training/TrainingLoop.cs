@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using Sora.Kernels;
 using Sora.Models;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -177,7 +176,7 @@ internal sealed class TrainingLoop : IDisposable
         {
             using var own = NewDisposeScope();
             var loss = parts[i]();
-            KernelLibrary.Backward(loss);
+            loss.backward();
             losses[i] = loss.ToDouble();
         });
         var norm = optimizer.Step(rate);
