@@ -70,7 +70,7 @@ public sealed class EncodeDecodeTests : IDisposable
         var outcome = _bash.Run("""
             set -e
             peak() { "$@" & while grep -s VmHWM /proc/$!/status > $!.now; do mv $!.now peak; done; wait $!; tr -dc 0-9 < peak; echo; }
-            for frames in 33 161; do
+            for frames in 161 801; do
                 ffmpeg -v error -f lavfi -i testsrc2=size=128x128:rate=16 -frames:v $frames -c:v ffv1 $frames.mkv
                 peak sora encode $frames.mkv --model wan22-ti2v --quiet -o $frames.latent
                 peak sora decode $frames.latent --quiet -o $frames.mp4
@@ -78,9 +78,9 @@ public sealed class EncodeDecodeTests : IDisposable
             """).Succeeded();
         var peaks = outcome.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse).ToArray();
         Assert.Equal(4, peaks.Length);
-        // At this size 16 frames pass at once; memory varies by some 20 MB. What 128 frames more need in each of the
-        // widest layers of this small network alone is 67 MB.
-        for (var i = 0; i < 2; i++) Assert.InRange(peaks[i + 2], 0, peaks[i] + 45_000);
+        // At this size 16 frames pass at once. Memory varies by some 40 MB, since freed memory is kept. What 640 frames more
+        // need in each of the widest layers of this small network alone is 335 MB.
+        for (var i = 0; i < 2; i++) Assert.InRange(peaks[i + 2], 0, peaks[i] + 90_000);
     }
 
     [Fact]
