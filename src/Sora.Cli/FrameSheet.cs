@@ -16,7 +16,7 @@ internal static class FrameSheet
         {
             var owner = ClipModel.Of(clip, model);
             using var codec = FrameCodec.Open(owner);
-            var frames = (int)(clip.VisibleLatents.Shape[2] - 1) * owner.Vae.TemporalFactor + 1;
+            var frames = owner.Vae.Geometry.VideoFrames(clip.VisibleLatents.Shape[2]);
             rows.Add(Spread(codec.Decode(clip.VisibleLatents, clip.Info.Space, run.Cancel), frames));
         }
         ContactSheet.Rows(rows, Columns).Save(path, run.Cancel);

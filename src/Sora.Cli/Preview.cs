@@ -30,7 +30,7 @@ internal sealed class Preview(string path, double fps, Run run) : IDisposable
         var start = Stopwatch.GetTimestamp();
         codec ??= FrameCodec.Open(model);
         var host = TensorIO.ToHost(latents);
-        var count = (int)(host.Shape[2] - 1) * model.Vae.TemporalFactor + 1;
+        var count = model.Vae.Geometry.VideoFrames(host.Shape[2]);
         var frames = codec.Decode(host, LatentSpace.Raw, run.Cancel);
         if (VideoWriter.HoldsStills(format)) FrameSheet.Row(frames, count).Save(path, run.Cancel);
         else WriteVideo(frames, count);

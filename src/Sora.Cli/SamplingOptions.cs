@@ -107,11 +107,12 @@ internal static class SamplingOptions
         var fps = clip.Info.Fps ?? settings.Fps;
         if (shape[1] != model.Vae.ZDim)
             throw SoraException.Failed($"{clip.Origin}: latents of {shape[1]} channels; those of {model.Name} have {model.Vae.ZDim}", "name the clip's model with --model");
+        var size = model.Vae.Geometry.PixelSize(shape[3], shape[4]);
         return (model, settings with
         {
-            Width = (int)shape[4] * model.Vae.SpatialFactor,
-            Height = (int)shape[3] * model.Vae.SpatialFactor,
-            Frames = (int)(shape[2] - 1) * model.Vae.TemporalFactor + 1,
+            Width = size.Width,
+            Height = size.Height,
+            Frames = model.Vae.Geometry.VideoFrames(shape[2]),
             Fps = fps,
             Later = Later(args, fps),
         });

@@ -74,6 +74,6 @@ internal sealed class Subject : IDisposable
         codec.Dispose();
     }
 
-    private Joins Joins(Clip clip, string prompt, int seed) =>
+    private ClipJoiner Joins(Clip clip, string prompt, int seed) =>
         new(pipeline, settings with { Prompt = prompt, Seed = seed, Frames = clip.Info.Frames!.Value }, CancellationToken.None);
 }

@@ -34,7 +34,7 @@ internal sealed class VaeScores(CausalVae vae, Footage footage, Report report)
         foreach (var clip in clips)
         {
             using var scope = NewDisposeScope();
-            var whole = clip[..FrameCodec.Encodable(clip.Length, vae.Config)];
+            var whole = clip[..vae.Config.Geometry.WholeFrames(clip.Length)];
             var video = Pixels.ToTensor(whole, CPU);
             void Add(Tensor back, List<double> decibels, List<double> similar)
             {

@@ -61,13 +61,14 @@ internal static class Decode
             var goesOn = number > 1 && file == FileOf(output, format, 1);
             if (goesOn && !(areStills && VideoWriter.NumbersFrames(file, format))) throw OneClipOnly(output, format);
             var model = ClipModel.Of(clip, args.GetValue(Model), ModelOptions.Paths(args));
-            if (clip.IsUnfinished) run.Reporter.Note($"{clip.Origin} is unfinished{(Unfinished.HowFar(clip) is { } far ? $" ({far})" : "")}: this is its current estimate");
+            if (clip.IsUnfinished) run.Reporter.Note($"{clip.Origin} is unfinished{(SamplingCheckpoint.HowFar(clip) is { } far ? $" ({far})" : "")}: this is its current estimate");
+            var size = model.Vae.Geometry.PixelSize(latents.Shape[3], latents.Shape[4]);
             var options = new VideoWriterOptions
             {
-                Width = (int)latents.Shape[4] * model.Vae.SpatialFactor,
-                Height = (int)latents.Shape[3] * model.Vae.SpatialFactor,
+                Width = size.Width,
+                Height = size.Height,
                 Fps = args.GetValue(Fps) ?? clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps,
-                Frames = (int)(latents.Shape[2] - 1) * model.Vae.TemporalFactor + 1,
+                Frames = model.Vae.Geometry.VideoFrames(latents.Shape[2]),
                 Format = format,
                 FirstNumber = goesOn ? number : 1,
                 Crf = args.GetValue(Crf),

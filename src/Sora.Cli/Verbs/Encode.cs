@@ -85,7 +85,7 @@ internal static class Encode
         using var codec = FrameCodec.Open(model);
         var (latents, seen) = codec.Encode(reader.Frames().Select(Fitted), run.Cancel);
 
-        var frames = FrameCodec.Encodable(seen, model.Vae);
+        var frames = model.Vae.Geometry.WholeFrames(seen);
         if (frames < seen) run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes 1 + {model.Vae.TemporalFactor}k");
         if (reader.Complaint is { } complaint) run.Reporter.Warn($"parts could not be read: {complaint}");
         return new Clip

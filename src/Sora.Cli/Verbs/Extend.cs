@@ -57,7 +57,7 @@ internal static class Extend
                 var given = new Given { Latents = true, Joined = loop || ahead > 0 ? longer : null };
                 if (!SamplingOptions.Plan(args, run, model, settings with { Frames = piece }, given)) continue;
                 SamplingOptions.WarnOfLate(run, settings, longer);
-                var joins = new Joins(pipelines.For(model), settings, run.Cancel);
+                var joins = new ClipJoiner(pipelines.For(model), settings, run.Cancel);
                 var entry = SamplingOptions.Entry(args, run, seed, ClipPipe.Source(name, clip));
                 var made = clip;
                 if (loop) made = joins.Loop(clip, behind);

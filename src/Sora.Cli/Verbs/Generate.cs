@@ -28,10 +28,14 @@ internal static class Generate
     private static readonly Option<string> Experts = Options.Choice("--experts", "Of a model with two experts, run the steps of one", "both", "high", "low");
     private static readonly Option<string> Output = Options.Output("Clip to write (with -n a name with %d)");
 
+    /// <summary>What the clip is to be, in the order of the help.</summary>
+    private static readonly Option[] Wanted =
+        [Size, Frames, Duration, Fps, First, Last, Keyframes, FitTo, ControlFile, MaskFile, References, ControlScale, Count];
+
     /// <summary>What an unfinished clip has decided.</summary>
     private static readonly Option[] Fixed =
     [
-        Size, Frames, Duration, Fps, First, Last, Keyframes, ControlFile, MaskFile, References, ControlScale, Count, SamplingOptions.Negative,
+        .. Wanted.Where(option => option != FitTo), SamplingOptions.Negative,
         SamplingOptions.Guidance, SamplingOptions.Guidance2, SamplingOptions.Boundary, SamplingOptions.Steps, SamplingOptions.Shift,
         SamplingOptions.Sampler, SamplingOptions.Order, SamplingOptions.Schedule, SamplingOptions.Sigmas, SamplingOptions.Cache, SamplingOptions.Seed, SamplingOptions.Noise,
         SamplingOptions.TextLength, SamplingOptions.PromptAt,
@@ -51,7 +55,7 @@ internal static class Generate
             new("sora generate \"the ball bounces\" --image ball.png --size 160x96 --duration 3s --seed 7 -o b.latent", "Animate a picture"),
             new("sora generate \"a blue cube\" --steps 8 --until 4 | sora generate --resume - -o cube.latent", "Stop half way, and go on"),
         ],
-    }.With([Prompt, Output, Size, Frames, Duration, Fps, First, Last, Keyframes, FitTo, ControlFile, MaskFile, References, ControlScale, Count, Until, Resume, Experts, SamplingOptions.Checkpoint, SamplingOptions.Preview, SamplingOptions.Noise, .. SamplingOptions.All]);
+    }.With([Prompt, Output, .. Wanted, Until, Resume, Experts, SamplingOptions.Checkpoint, SamplingOptions.Preview, SamplingOptions.Noise, .. SamplingOptions.All]);
 
     private static void Body(ParseResult args, Run run)
     {
@@ -105,7 +109,7 @@ internal static class Generate
             {
                 var model = SamplingOptions.Open(args, run, clip.Info.Model);
                 RequireExperts(args, model);
-                var (settings, given) = Unfinished.Planned(clip);
+                var (settings, given) = SamplingCheckpoint.Planned(clip);
                 if (!SamplingOptions.Plan(args, run, model, settings, given with { Preview = args.GetValue(SamplingOptions.Preview) is not null })) continue;
                 using var preview = OpenPreview(args, run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
                 var entry = Entry(args, run, unfinished, clip);

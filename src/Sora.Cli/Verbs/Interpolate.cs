@@ -54,7 +54,7 @@ internal static class Interpolate
         var longest = Math.Max(Math.Max(found.Frames, other.Frames), frames);
         if (!SamplingOptions.Plan(args, run, model, piece, new Given { Latents = true, Joined = longest })) return null;
         SamplingOptions.WarnOfLate(run, settings, frames);
-        var between = new Joins(pipelines.For(model), settings, run.Cancel).Between((from, leaves), (to, enters), frames);
+        var between = new ClipJoiner(pipelines.For(model), settings, run.Cancel).Between((from, leaves), (to, enters), frames);
         return between with { History = [Entry(args, run, seed, [(first, from), (second, to)])] };
     }
 

@@ -59,10 +59,9 @@ public sealed class CausalVae
     {
         using var scope = NewDisposeScope();
         using var session = NewEncoder();
-        var group = Config.TemporalFactor;
-        var frames = 1 + (video.shape[2] - 1) / group * group;
+        var frames = (long)Config.Geometry.WholeFrames((int)video.shape[2]);
         var trains = is_grad_enabled() && (video.requires_grad || encoder.Trains);
-        var chunk = ChunkLength(trains, frames, video.shape[3] * video.shape[4], group);
+        var chunk = ChunkLength(trains, frames, video.shape[3] * video.shape[4], Config.TemporalFactor);
         var parts = new List<Tensor>();
         for (long start = 0; start < frames; start += start == 0 ? 1 : chunk)
         {

@@ -55,6 +55,9 @@ public sealed record CausalVaeConfig
     /// <summary>Standard deviation of each latent channel.</summary>
     public IReadOnlyList<double> LatentsStd { get; init; } = Wan21Std;
 
+    /// <summary>How frames and latents lie on each other.</summary>
+    public LatentGeometry Geometry => new(ZDim, TemporalFactor, SpatialFactor);
+
     /// <summary>Pixels a side of one latent pixel.</summary>
     public int SpatialFactor => PatchSize << (DimMult.Count - 1);
 

@@ -33,7 +33,7 @@ internal sealed class ChannelNorm
         // The square of a half overflows. Clamping comes before the root, whose slope at zero is infinite.
         var wide = x.dtype == float32 ? x : x.to(float32);
         var y = x.mul(wide.square().sum(1, keepdim: true).clamp_min(1e-24).rsqrt().to(x.dtype));
-        return (Ops.Frozen(y, scale) ? y.mul_(scale) : y.mul(scale)).MoveToOuterDisposeScope();
+        return (Ops.NeedsNoGradient(y, scale) ? y.mul_(scale) : y.mul(scale)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -92,7 +92,7 @@ internal sealed class CausalConv
     }
 
     /// <summary>Whether the convolution of a norm can be had in one.</summary>
-    public bool Fuses(Tensor x) => x.device_type == DeviceType.CPU && x.dtype == float32 && Ops.Frozen(x, weight);
+    public bool Fuses(Tensor x) => x.device_type == DeviceType.CPU && x.dtype == float32 && Ops.NeedsNoGradient(x, weight);
 
     /// <summary>The same of SiLU of the norm of <paramref name="x"/>, without memory for these; where it fuses.</summary>
     public Tensor Forward(Tensor x, ChannelNorm norm, StreamMemory memory, bool spends)
@@ -115,7 +115,7 @@ internal sealed class CausalConv
         var (batch, channels, frames, height, width) = (extended.shape[0], extended.shape[1], extended.shape[2] - 2, extended.shape[3], extended.shape[4]);
         if (frames == 1)
             return Functional.Conv2d(extended.view(batch, channels * 3, height, width), weight.flatten(1, 2), bias, padding: [1, 1]).unsqueeze(2);
-        if (batch > 1 || frames % 2 != 0 || extended.device_type != DeviceType.CPU || (Ops.Frozen(extended, weight) && IsLarge(extended)))
+        if (batch > 1 || frames % 2 != 0 || extended.device_type != DeviceType.CPU || (Ops.NeedsNoGradient(extended, weight) && IsLarge(extended)))
             return Functional.Conv3d(extended, weight, bias, padding: [0, 1, 1]);
         var half = frames / 2;
         var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0);
@@ -199,7 +199,7 @@ internal sealed class NormConv(ChannelNorm norm, CausalConv conv)
         var y = norm.Forward(x);
         if (spends) x.Dispose();
         trace.Show("", y);
-        y = Ops.Frozen(y) ? y.silu_() : y.silu();
+        y = Ops.NeedsNoGradient(y) ? y.silu_() : y.silu();
         return conv.Forward(y, memory, spends: true).MoveToOuterDisposeScope();
     }
 }
@@ -316,7 +316,7 @@ internal sealed class UpStep
             x = time.Forward(memory.Extend(this, x), stride: 1).view(batch, 2, channels, frames, rows, columns)
                 .permute(0, 2, 3, 1, 4, 5).reshape(batch, channels, 2 * frames, rows, columns); // both of a frame, then the next
         }
-        if (x.device_type == DeviceType.CPU && Ops.Frozen(x, weight) && CausalConv.IsLarge(x))
+        if (x.device_type == DeviceType.CPU && Ops.NeedsNoGradient(x, weight) && CausalConv.IsLarge(x))
         {
             // As a clip, by a window of one frame: no frame needs to be moved before and after.
             var large = functional.interpolate(x, [x.shape[2], 2 * x.shape[3], 2 * x.shape[4]]);

@@ -58,7 +58,7 @@ public sealed class WanTransformer : IDisposable
     private readonly PatchEmbedding patchEmbedding;
     private readonly ConditionEmbedder conditions;
     private readonly BlockList<WanBlock> blocks;
-    private readonly BlockList<TextKeys> textKeys;
+    private readonly BlockList<CrossAttentionKeys> textKeys;
     private readonly int first;
     private readonly VaceBranch? vace;
     private readonly RotaryPositions positions;
@@ -81,7 +81,7 @@ public sealed class WanTransformer : IDisposable
         var parts = Enumerable.Range(0, first).Select(i => weights.Scope("vace_blocks", i))
             .Concat(Enumerable.Range(0, config.NumLayers).Select(i => weights.Scope("blocks", i))).ToList();
         blocks = new(parts, (_, part) => new WanBlock(config, part)) { Repeats = true };
-        textKeys = new(parts, (_, part) => new TextKeys(config, part.Scope("attn2")));
+        textKeys = new(parts, (_, part) => new CrossAttentionKeys(config, part.Scope("attn2")));
         vace = config.VaceLayers is null ? null : new VaceBranch(config, weights, blocks);
         positions = new(config.AttentionHeadDim);
         scaleShiftTable = weights.Full.Get("scale_shift_table", Init.Normal(1 / Math.Sqrt(config.Dim)), 1, 2, config.Dim);
@@ -150,7 +150,7 @@ public sealed class WanTransformer : IDisposable
 
         var wide = functional.layer_norm(x.to(float32), [Config.Dim], eps: Config.Eps);
         trace.Show("norm_out", wide);
-        var (shift, scale) = (time.HeadVector(scaleShiftTable, 0), time.HeadVector(scaleShiftTable, 1));
+        var (shift, scale) = time.OfHead(scaleShiftTable);
         x = projOut.Forward(shift.addcmul(wide, scale.add(1), 1).to(x.dtype));
         trace.Show("proj_out", x);
         return TokenPatches.Unfold(Config, x, grid).MoveToOuterDisposeScope();
@@ -236,10 +236,10 @@ internal sealed class WanBlock
     private Tensor SelfAttend(Tensor x, BlockContext context, Trace trace)
     {
         using var scope = NewDisposeScope();
-        var y = Modulate(x, context, 0, trace, "norm1");
+        var y = Modulate(x, context, (Modulation.ShiftMsa, Modulation.ScaleMsa), trace, "norm1");
         y = attn1.Forward(y, context.Rotary, trace.Of("attn1"));
         trace.Show("attn1", y);
-        return Ops.Leave(AddGated(x, y, context.Time.BlockVector(scaleShiftTable, 2)), x);
+        return Ops.Leave(AddGated(x, y, context.Time.Of(scaleShiftTable, Modulation.GateMsa)), x);
     }
 
     private Tensor AttendToText(Tensor x, BlockContext context, Trace trace)
@@ -255,21 +255,21 @@ internal sealed class WanBlock
     private Tensor FeedForward(Tensor x, BlockContext context, Trace trace)
     {
         using var scope = NewDisposeScope();
-        var y = Modulate(x, context, 3, trace, "norm3");
+        var y = Modulate(x, context, (Modulation.ShiftMlp, Modulation.ScaleMlp), trace, "norm3");
         y = up.ForwardGelu(y);
         trace.Show("ffn.gelu", y);
         y = down.Forward(y);
         trace.Show("ffn", y);
-        return Ops.Leave(AddGated(x, y, context.Time.BlockVector(scaleShiftTable, 5)), x);
+        return Ops.Leave(AddGated(x, y, context.Time.Of(scaleShiftTable, Modulation.GateMlp)), x);
     }
 
-    /// <summary>LN(x) (1 + scale) + shift, in float32, as products take it; shift and scale are vectors <paramref name="first"/> and the next.</summary>
-    private Tensor Modulate(Tensor x, BlockContext context, int first, Trace trace, string name)
+    /// <summary>LN(x) (1 + scale) + shift, computed in float32, in the type of products.</summary>
+    private Tensor Modulate(Tensor x, BlockContext context, (Modulation Shift, Modulation Scale) by, Trace trace, string name)
     {
         using var scope = NewDisposeScope();
         var y = functional.layer_norm(x.to(float32), [dim], eps: eps);
         trace.Show(name, y);
-        var (shift, scale) = (context.Time.BlockVector(scaleShiftTable, first), context.Time.BlockVector(scaleShiftTable, first + 1));
+        var (shift, scale) = (context.Time.Of(scaleShiftTable, by.Shift), context.Time.Of(scaleShiftTable, by.Scale));
         return shift.addcmul(y, scale.add(1), 1).to(context.Products).MoveToOuterDisposeScope();
     }
 
@@ -281,7 +281,7 @@ internal sealed class WanBlock
             using var scope = NewDisposeScope();
             return x.to(float32).addcmul(y.to(float32), gate, 1).to(x.dtype).MoveToOuterDisposeScope();
         }
-        if (!Ops.Frozen(x, y, gate)) return x.addcmul(y.to(float32), gate, 1).MoveToOuterDisposeScope();
+        if (!Ops.NeedsNoGradient(x, y, gate)) return x.addcmul(y.to(float32), gate, 1).MoveToOuterDisposeScope();
         x.addcmul_(y.to(float32), gate, 1);
         return x;
     }

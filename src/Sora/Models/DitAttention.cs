@@ -16,7 +16,7 @@ internal sealed class RmsNorm(Weights weights, long dim, double eps)
         using var scope = NewDisposeScope();
         var wide = x.to(float32);
         var reciprocal = wide.square().mean([-1], keepdim: true).add_(eps).rsqrt_();
-        if (!Ops.Frozen(x, weight)) return wide.mul(reciprocal).to(weight.dtype).mul(weight).MoveToOuterDisposeScope();
+        if (!Ops.NeedsNoGradient(x, weight)) return wide.mul(reciprocal).to(weight.dtype).mul(weight).MoveToOuterDisposeScope();
         wide.mul_(reciprocal);
         if (x.dtype != float32 || weight.dtype != float32) return wide.to(weight.dtype).mul_(weight).MoveToOuterDisposeScope();
         wide.mul_(weight);
@@ -95,7 +95,7 @@ internal sealed class CrossAttention
     }
 
     /// <param name="x"><c>[B, L, dim]</c>.</param>
-    /// <param name="memory">Of <see cref="TextKeys.Embed"/>.</param>
+    /// <param name="memory">Of <see cref="CrossAttentionKeys.Embed"/>.</param>
     public Tensor Forward(Tensor x, Memory memory)
     {
         using var scope = NewDisposeScope();
@@ -107,14 +107,14 @@ internal sealed class CrossAttention
 }
 
 /// <summary>The other side of a block's cross attention: keys and values of text and image, computed once for all steps.</summary>
-internal sealed class TextKeys
+internal sealed class CrossAttentionKeys
 {
     private readonly long heads;
     private readonly Linear toK, toV;
     private readonly RmsNorm normK;
     private readonly (Linear K, Linear V, RmsNorm NormK)? added;
 
-    public TextKeys(WanTransformerConfig config, Weights weights)
+    public CrossAttentionKeys(WanTransformerConfig config, Weights weights)
     {
         heads = config.NumAttentionHeads;
         toK = new(weights.Scope("to_k"), config.Dim, config.Dim);
@@ -125,7 +125,7 @@ internal sealed class TextKeys
                 new(weights.Scope("norm_added_k"), config.Dim, config.Eps));
     }
 
-    public CrossAttention.Memory Embed(TextRows text, Tensor? image)
+    public CrossAttention.Memory Embed(ContextRows text, Tensor? image)
     {
         (Tensor, Tensor)? seen = null;
         if (image is not null)

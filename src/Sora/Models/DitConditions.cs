@@ -10,7 +10,18 @@ namespace Sora.Models;
 /// them, the last: softmax then needs log m added to its score, which <c>Bias</c>, <c>[1, n]</c>, does. Null: every row
 /// stands for itself.
 /// </summary>
-internal readonly record struct TextRows(Tensor Rows, Tensor? Bias);
+internal readonly record struct ContextRows(Tensor Rows, Tensor? Bias);
+
+/// <summary>What the timestep changes in a block (DiT, arXiv:2212.09748, adaLN-Zero), in the order of <c>scale_shift_table</c>.</summary>
+internal enum Modulation
+{
+    ShiftMsa,
+    ScaleMsa,
+    GateMsa,
+    ShiftMlp,
+    ScaleMlp,
+    GateMlp,
+}
 
 /// <summary>
 /// The embedded timestep of every token. There are few different ones (that of known tokens and that of the others, for
@@ -21,13 +32,13 @@ internal readonly record struct TextRows(Tensor Rows, Tensor? Bias);
 /// <param name="Index">Which of them a token has, <c>[B, L]</c>; null: D = B, all tokens of a clip the same.</param>
 internal sealed record TimeEmbedding(Tensor Embedding, Tensor Projection, Tensor? Index)
 {
-    /// <summary>Vector <paramref name="which"/> of a block: <c>[B, 1, dim]</c> or <c>[B, L, dim]</c>.</summary>
+    /// <summary>One modulation of a block: <c>[B, 1, dim]</c> or <c>[B, L, dim]</c>.</summary>
     /// <param name="table">The block's own part, <c>[1, 6, dim]</c>.</param>
-    /// <param name="which">0 to 5.</param>
-    public Tensor BlockVector(Tensor table, int which) => Spread(table.narrow(1, which, 1), Projection.narrow(1, which, 1));
+    /// <param name="which">Which of the six.</param>
+    public Tensor Of(Tensor table, Modulation which) => Spread(table.narrow(1, (long)which, 1), Projection.narrow(1, (long)which, 1));
 
-    /// <summary>Vector <paramref name="which"/> of the head, from its table <c>[1, 2, dim]</c>: shift or scale.</summary>
-    public Tensor HeadVector(Tensor table, int which) => Spread(table.narrow(1, which, 1), Embedding);
+    /// <summary>Shift and scale of the head, from its table <c>[1, 2, dim]</c>: each <c>[B, 1, dim]</c> or <c>[B, L, dim]</c>.</summary>
+    public (Tensor Shift, Tensor Scale) OfHead(Tensor table) => (Spread(table.narrow(1, 0, 1), Embedding), Spread(table.narrow(1, 1, 1), Embedding));
 
     private Tensor Spread(Tensor own, Tensor timed)
     {
@@ -77,7 +88,7 @@ internal sealed class ConditionEmbedder
 
     /// <param name="text"><c>[B, n, text_dim]</c>.</param>
     /// <param name="length">Rows in all; those behind the n given are zeros.</param>
-    public TextRows EmbedText(Tensor text, long length)
+    public ContextRows EmbedText(Tensor text, long length)
     {
         var padding = length - text.shape[1];
         if (padding < 0) throw new ArgumentException($"{text.shape[1]} rows of text, more than the {length} in all");

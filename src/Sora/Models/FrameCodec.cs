@@ -40,17 +40,14 @@ public sealed class FrameCodec : IDisposable
     /// <summary>Where it computes.</summary>
     public Device Device => _weights.Device;
 
-    /// <summary>Video frames of a latent frame that isn't the first.</summary>
-    public int Group => _vae.Config.TemporalFactor;
+    /// <summary>How frames and latents lie on each other.</summary>
+    public LatentGeometry Geometry => _vae.Config.Geometry;
 
     /// <summary>Whether a latent frame and the one before decide what it shows: then a stream can be decoded at any place, with gradients.</summary>
     public bool DecodesGroups => _vae.Config.IsBlock;
 
     /// <summary>Latents on each side of one that have a part in what it shows, for a VAE that <see cref="DecodesGroups"/>: its refiner's convolutions see so far.</summary>
     public int Reach => (2 * _vae.Config.NumResBlocks + 1 + Blocks.Side - 1) / Blocks.Side;
-
-    /// <summary>How many of <paramref name="frames"/> frames the VAE encodes: the first and whole groups of 4 (its time factor).</summary>
-    public static int Encodable(int frames, CausalVaeConfig config) => (frames - 1) / config.TemporalFactor * config.TemporalFactor + 1;
 
     /// <summary>Encodes frames of one size, which the VAE's space factor divides, as they come.</summary>
     /// <param name="frames">At least one; those behind the last whole group are left out.</param>
@@ -140,7 +137,7 @@ public sealed class FrameCodec : IDisposable
         for (var i = 1; i < latents.shape[2]; i++) yield return session.Push(latents.narrow(2, i, 1));
     }
 
-    /// <summary>The latent frame of <see cref="Group"/> frames <c>[1, 3, F, H, W]</c> of a stream, or of its first one, raw.</summary>
+    /// <summary>The latent frame of <see cref="LatentGeometry.TemporalFactor"/> frames <c>[1, 3, F, H, W]</c> of a stream, or of its first one, raw.</summary>
     /// <exception cref="InvalidOperationException">The VAE looks back.</exception>
     public Tensor EncodeGroup(Tensor frames)
     {

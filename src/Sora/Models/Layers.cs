@@ -42,7 +42,7 @@ internal sealed class Linear
 internal static class Ops
 {
     /// <summary>True if nobody will ask for gradients through these, so that work in place is allowed.</summary>
-    public static bool Frozen(params ReadOnlySpan<Tensor?> tensors)
+    public static bool NeedsNoGradient(params ReadOnlySpan<Tensor?> tensors)
     {
         if (!is_grad_enabled()) return true;
         foreach (var tensor in tensors)
@@ -55,7 +55,7 @@ internal static class Ops
     /// </summary>
     public static Tensor AddInto(Tensor x, Tensor y)
     {
-        if (!Frozen(x, y)) return x.add(y);
+        if (!NeedsNoGradient(x, y)) return x.add(y);
         x.add_(y);
         return x;
     }

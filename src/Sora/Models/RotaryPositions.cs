@@ -34,7 +34,7 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
         using var scope = NewDisposeScope();
         var pairs = (x.dtype == float32 ? x : x.to(float32))
             .view(x.shape[0], x.shape[1], x.shape[2], x.shape[3] / 2, 2).view_as_complex();
-        var turned = Ops.Frozen(pairs) ? pairs.mul_(table) : pairs.mul(table);
+        var turned = Ops.NeedsNoGradient(pairs) ? pairs.mul_(table) : pairs.mul(table);
         return turned.view_as_real().flatten(3).to(x.dtype).MoveToOuterDisposeScope();
     }
 

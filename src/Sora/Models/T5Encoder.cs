@@ -86,7 +86,7 @@ public sealed class T5Encoder : IDisposable
     private readonly string embeddingName;
     private readonly Tensor? embedding;
     private readonly BlockList<Block> blocks;
-    private readonly RmsNorm norm;
+    private readonly T5LayerNorm norm;
 
     /// <summary>
     /// Builds the encoder over <paramref name="weights"/>, which must outlive it. As many blocks as these say stay in memory;
@@ -102,7 +102,7 @@ public sealed class T5Encoder : IDisposable
         var encoder = weights.Scope("encoder");
         blocks = new([.. Enumerable.Range(0, config.NumLayers).Select(i => encoder.Scope("block", i))],
             (i, part) => new Block(config, part, hasBias: i == 0 || config.BiasInEveryLayer));
-        norm = new RmsNorm(config, encoder.Scope("final_layer_norm"));
+        norm = new T5LayerNorm(config, encoder.Scope("final_layer_norm"));
     }
 
     /// <summary>The sizes.</summary>
@@ -196,14 +196,14 @@ public sealed class T5Encoder : IDisposable
     {
         private readonly Attention attention;
         private readonly FeedForward feedForward;
-        private readonly RmsNorm norm1, norm2;
+        private readonly T5LayerNorm norm1, norm2;
 
         public Block(T5Config config, Weights weights, bool hasBias)
         {
             var (first, second) = (weights.Scope("layer.0"), weights.Scope("layer.1"));
-            norm1 = new RmsNorm(config, first.Scope("layer_norm"));
+            norm1 = new T5LayerNorm(config, first.Scope("layer_norm"));
             attention = new Attention(config, first.Scope("SelfAttention"), hasBias);
-            norm2 = new RmsNorm(config, second.Scope("layer_norm"));
+            norm2 = new T5LayerNorm(config, second.Scope("layer_norm"));
             feedForward = new FeedForward(config, second.Scope("DenseReluDense"));
         }
 
@@ -287,7 +287,7 @@ public sealed class T5Encoder : IDisposable
     }
 
     /// <summary>x / sqrt(mean(x^2) + eps) * w, the mean in float32.</summary>
-    private sealed class RmsNorm(T5Config config, Weights weights)
+    private sealed class T5LayerNorm(T5Config config, Weights weights)
     {
         private readonly Tensor weight = weights.Get("weight", Init.Ones, config.DModel);
 

@@ -175,7 +175,7 @@ public sealed class Weights : IDisposable
 
     /// <summary>Reads each floating tensor of a source once, whatever type it is stored in, and asks that it holds numbers only.</summary>
     /// <exception cref="SoraException">One holds something else.</exception>
-    internal static void RequireNumbers(TensorSource source, CancellationToken cancel)
+    internal static void RequireFinite(TensorSource source, CancellationToken cancel)
     {
         var floating = source.Tensors.Values.Where(tensor => tensor.DType.IsFloat());
         try
@@ -321,7 +321,7 @@ public sealed class Weights : IDisposable
                 source.ReadFloats(name, rows[i] * shape[1], values.AsSpan(checked((int)(i * shape[1])), (int)shape[1]));
             using var scope = NewDisposeScope();
             var tensor = torch.tensor(values, [rows.Count, shape[1]]);
-            RequireNumbers(name, tensor);
+            RequireFinite(name, tensor);
             ledger.Seen[name] = true;
             var stored = TensorIO.TorchType(source.Info(name).DType) ?? float32;
             return tensor.to(options.DType ?? stored).to(Device).MoveToOuterDisposeScope();
@@ -342,7 +342,7 @@ public sealed class Weights : IDisposable
                 return free;
             }
             var tensor = TensorIO.Load(source, name, full || options.Trainable ? float32 : options.DType, IsRecycled ? Room : null);
-            if (!ledger.Seen.ContainsKey(name)) RequireNumbers(name, tensor);
+            if (!ledger.Seen.ContainsKey(name)) RequireFinite(name, tensor);
             ledger.Seen[name] = true;
             if (options.Widened) tensor = Widen(name, tensor, shape);
             tensor = Own(tensor, Device);
@@ -357,7 +357,7 @@ public sealed class Weights : IDisposable
             return Ops.Padded(tensor, shape);
         }
 
-        private void RequireNumbers(string name, Tensor tensor)
+        private void RequireFinite(string name, Tensor tensor)
         {
             if (tensor.is_floating_point() && !IsFinite(tensor))
                 throw NoNumbers(Source, name);

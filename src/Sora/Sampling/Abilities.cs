@@ -57,7 +57,7 @@ public static class Abilities
     private const Support N = Support.Native, A = Support.Approximate, R = Support.Refused;
 
     /// <summary>A kind of model by what it was trained to be told.</summary>
-    private enum Kind
+    private enum ModelKind
     {
         /// <summary>Clean tokens anywhere (models trained by this program).</summary>
         AnyTokens,
@@ -79,14 +79,14 @@ public static class Abilities
     }
 
     // In the order of Ability: text, still, first and last, keyframes, extend, loop, interpolate, strength, region, control.
-    private static readonly Dictionary<Kind, Support[]> Table = new()
+    private static readonly Dictionary<ModelKind, Support[]> Table = new()
     {
-        [Kind.AnyTokens] = [N, N, N, N, N, N, N, N, N, R],
-        [Kind.FirstTokens] = [N, N, A, A, A, A, A, N, A, R],
-        [Kind.TextAlone] = [N, A, A, A, A, A, A, N, A, R],
-        [Kind.FirstPicture] = [R, N, A, A, A, A, A, R, A, R],
-        [Kind.BothPictures] = [R, R, N, A, R, A, A, R, R, R],
-        [Kind.ControlVideo] = [N, N, N, N, N, N, N, N, N, N],
+        [ModelKind.AnyTokens] = [N, N, N, N, N, N, N, N, N, R],
+        [ModelKind.FirstTokens] = [N, N, A, A, A, A, A, N, A, R],
+        [ModelKind.TextAlone] = [N, A, A, A, A, A, A, N, A, R],
+        [ModelKind.FirstPicture] = [R, N, A, A, A, A, A, R, A, R],
+        [ModelKind.BothPictures] = [R, R, N, A, R, A, A, R, R, R],
+        [ModelKind.ControlVideo] = [N, N, N, N, N, N, N, N, N, N],
     };
 
     private static readonly (string Key, string Name, string Able)[] Names =
@@ -110,19 +110,19 @@ public static class Abilities
     public static string Key(this Ability ability) => Names[(int)ability].Key;
 
     /// <summary>How well a model can do something.</summary>
-    public static Support Of(ModelFolder model, Ability ability) => Table[KindOf(model)][(int)ability];
+    public static Support Of(ModelFolder model, Ability ability) => Table[ModelKindOf(model)][(int)ability];
 
     /// <summary>What a user should know of it: how an approximation is made, or which model can what this one can't.</summary>
     public static string? Note(ModelFolder model, Ability ability) => Of(model, ability) switch
     {
         Support.Native => null,
         Support.Refused => Names[(int)ability].Able,
-        _ => KindOf(model) switch
+        _ => ModelKindOf(model) switch
         {
-            Kind.TextAlone => "what is known is noised again at every step, for the model was trained on text alone",
-            Kind.FirstTokens => "what is known is held as clean tokens, which the model was trained with in the first frame only",
-            Kind.FirstPicture => "what is known goes into mask channels, which the model was trained with for the first frame only",
-            Kind.BothPictures when ability == Ability.Keyframes =>
+            ModelKind.TextAlone => "what is known is noised again at every step, for the model was trained on text alone",
+            ModelKind.FirstTokens => "what is known is held as clean tokens, which the model was trained with in the first frame only",
+            ModelKind.FirstPicture => "what is known goes into mask channels, which the model was trained with for the first frame only",
+            ModelKind.BothPictures when ability == Ability.Keyframes =>
                 "two pictures or more go into mask channels, which the model was trained with for the first and the last frame only",
             _ => "what is known goes into mask channels, which the model was trained with for the first and the last frame only",
         },
@@ -157,11 +157,11 @@ public static class Abilities
         if (Of(model, ability) == Support.Approximate) reporter.NoteOnce($"{ability.Name()} with {model.Name} is approximate: {Note(model, ability)}");
     }
 
-    private static Kind KindOf(ModelFolder model) => GuideBuilder.FamilyOf(model) switch
+    private static ModelKind ModelKindOf(ModelFolder model) => ConditioningEncoder.ModeOf(model) switch
     {
-        Family.Control => Kind.ControlVideo,
-        Family.TokenTimesteps => model.IsTrainedHere ? Kind.AnyTokens : Kind.FirstTokens,
-        Family.Renoise => Kind.TextAlone,
-        _ => model.Transformer.PosEmbedSeqLen is null ? Kind.FirstPicture : Kind.BothPictures,
+        ConditioningMode.Control => ModelKind.ControlVideo,
+        ConditioningMode.TokenTimesteps => model.IsTrainedHere ? ModelKind.AnyTokens : ModelKind.FirstTokens,
+        ConditioningMode.Renoise => ModelKind.TextAlone,
+        _ => model.Transformer.PosEmbedSeqLen is null ? ModelKind.FirstPicture : ModelKind.BothPictures,
     };
 }

@@ -12,7 +12,7 @@ public sealed record Still(int Frame, Image Picture, Fit Fit);
 /// <summary>
 /// What is known of a video before it is made. Every verb is one of these: nothing is known to make a video from text,
 /// frame 0 to animate a still, the old clip to extend it, what lies outside a region to change the inside, and a whole
-/// clip up to a noise level to make it anew. How the network is told is the business of its <see cref="Guide"/>.
+/// clip up to a noise level to make it anew. How the network is told is the business of its <see cref="EncodedConditioning"/>.
 /// </summary>
 public sealed record Conditioning
 {
@@ -31,7 +31,7 @@ public sealed record Conditioning
     /// <summary>Raw latents [1, C, T, h, w] that the finished clip has, bit for bit, where <see cref="Mask"/> is 1; null: those of <see cref="Known"/>, rounded.</summary>
     public Tensor? Exact { get; init; }
 
-    /// <summary>Where <see cref="Known"/> is what is roughly there, as in <see cref="Guide.Hints"/>; null is nowhere.</summary>
+    /// <summary>Where <see cref="Known"/> is what is roughly there, as in <see cref="EncodedConditioning.Hints"/>; null is nowhere.</summary>
     public Tensor? Hints { get; init; }
 
     /// <summary>Pictures that frames show.</summary>

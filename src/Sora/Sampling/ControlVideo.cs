@@ -15,9 +15,9 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
     /// <summary>Pixels a side of a latent, which are the mask's channels.</summary>
     private readonly int cell = model.Vae.SpatialFactor;
 
-    /// <summary>The guide of a run.</summary>
+    /// <summary>The conditioning of a run.</summary>
     /// <exception cref="SoraException">The control video is too short, or its mask of another length.</exception>
-    public Guide Build(Guide guide, Conditioning known)
+    public EncodedConditioning Encode(EncodedConditioning encoded, Conditioning known)
     {
         var control = known.Control ?? new Control();
         var layers = model.Transformer.VaceLayers!.Count;
@@ -37,7 +37,7 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
             latents = cat([cat([shown, zeros_like(shown)], 1), latents], 2);
             channels = cat([zeros_like(channels.narrow(2, 0, 1)), channels], 2);
         }
-        return guide with
+        return encoded with
         {
             Control = cat([latents, channels], 1),
             ControlScale = control.Scale.Count == 1 ? [.. Enumerable.Repeat(control.Scale[0], layers)] : control.Scale,

@@ -15,11 +15,10 @@ internal sealed record KnownPixels(Tensor Video, Tensor Kept)
     /// <param name="mask">Where they hold, [1, 1, T, h, w].</param>
     public static KnownPixels Decode(CausalVae vae, Tensor known, Tensor mask)
     {
-        var (group, cell) = (vae.Config.TemporalFactor, vae.Config.SpatialFactor);
+        var geometry = vae.Config.Geometry;
         var video = vae.Decode(vae.Config.Denormalise(WithoutGaps(known, mask)));
-        // Latent frame 0 is one video frame, and every later one a group.
-        var latentOf = Enumerable.Range(0, (int)video.shape[2]).Select(frame => (long)(frame + group - 1) / group).ToArray();
-        var kept = mask.index_select(2, tensor(latentOf, device: mask.device)).repeat_interleave(cell, 3).repeat_interleave(cell, 4);
+        var latentOf = Enumerable.Range(0, (int)video.shape[2]).Select(frame => (long)geometry.LatentFrameOf(frame)).ToArray();
+        var kept = mask.index_select(2, tensor(latentOf, device: mask.device)).repeat_interleave(geometry.SpatialFactor, 3).repeat_interleave(geometry.SpatialFactor, 4);
         return new(video, kept);
     }
 

@@ -28,12 +28,12 @@ internal sealed class LatentColours : IColours
     {
         // The first latent frame is a single video frame, and no measure for the others.
         var known = Enumerable.Range(0, join.Count).Select(i => join.Edge + (i * join.Away)).Where(frame => frame > 0).ToList();
-        return known.Count < 2 ? null : Continuity.MeanChange([.. known.Select(Colours)]);
+        return known.Count < 2 ? null : ColourMatching.MeanChange([.. known.Select(Colours)]);
     }
 
-    public (Moments[] Known, Moments[] Made) Across(Join join, Correction[] corrections)
+    public (ChannelStatistics[] Known, ChannelStatistics[] Made) Across(Join join, Correction[] corrections)
     {
-        var made = Colours(join.Edge - join.Away).Zip(corrections, (own, c) => new Moments(own.Mean + c.Level, own.Deviation * Math.Exp(c.Contrast)));
+        var made = Colours(join.Edge - join.Away).Zip(corrections, (own, c) => new ChannelStatistics(own.Mean + c.Level, own.Deviation * Math.Exp(c.Contrast)));
         return (Colours(join.Edge), [.. made]);
     }
 
@@ -46,13 +46,13 @@ internal sealed class LatentColours : IColours
             for (var c = 0; c < Channels; c++)
             {
                 var own = Values(c, frame);
-                var (mean, factor) = (Moments.Of(own).Mean, Math.Exp(corrections[c].Contrast));
+                var (mean, factor) = (ChannelStatistics.Of(own).Mean, Math.Exp(corrections[c].Contrast));
                 for (var i = 0; i < places; i++) own[i] = (float)(mean + ((own[i] - mean) * factor) + corrections[c].Level);
             }
         }
     }
 
-    private Moments[] Colours(int frame) => [.. Enumerable.Range(0, Channels).Select(c => Moments.Of(Values(c, frame)))];
+    private ChannelStatistics[] Colours(int frame) => [.. Enumerable.Range(0, Channels).Select(c => ChannelStatistics.Of(Values(c, frame)))];
 
     private Span<float> Values(int channel, int frame) => values.AsSpan((channel * frames + frame) * places, places);
 }

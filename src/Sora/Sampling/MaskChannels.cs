@@ -21,15 +21,15 @@ internal static class MaskChannels
             wanted == 1 ? "name one with --image" : "name them with --image and --last-image");
     }
 
-    /// <summary>The guide of a run.</summary>
-    public static Guide Build(Guide guide, ModelFolder model, SamplingSettings settings, Conditioning known, Precision precision)
+    /// <summary>The conditioning of a run.</summary>
+    public static EncodedConditioning Encode(EncodedConditioning encoded, ModelFolder model, SamplingSettings settings, Conditioning known, Precision precision)
     {
         var stills = known.Stills.Select(still => still with
         {
             Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit),
         }).ToList();
         var seen = model.Transformer.ImageDim is null ? [] : Seen(model, known, precision);
-        return guide with
+        return encoded with
         {
             Known = known.Mask is null ? null : known.Known,
             Mask = known.Mask,
@@ -58,21 +58,21 @@ internal static class MaskChannels
     private static Tensor Channels(
         ModelFolder model, SamplingSettings settings, Conditioning known, IReadOnlyList<Still> stills, Precision precision)
     {
-        var group = model.Vae.TemporalFactor;
+        var factor = model.Vae.TemporalFactor;
         var video = zeros([1, 3, settings.Frames, settings.Height, settings.Width], device: precision.Device);
-        var shown = new float[settings.Frames + group - 1];
+        var shown = new float[settings.Frames + factor - 1];
         foreach (var still in stills)
         {
             video.narrow(2, still.Frame, 1).copy_(Pixels.ToTensor([still.Picture], precision.Device));
-            // The first frame stands for a whole group.
-            if (still.Frame == 0) shown.AsSpan(0, group).Fill(1);
-            else shown[still.Frame + group - 1] = 1;
+            // The first frame fills all of its latent frame.
+            if (still.Frame == 0) shown.AsSpan(0, factor).Fill(1);
+            else shown[still.Frame + factor - 1] = 1;
         }
         using var weights = Weights.From(model.OpenWeights("vae"), precision.Full);
         var vae = new CausalVae(model.Vae, weights);
         var condition = vae.Normalise(vae.Encode(video));
         var (frames, rows, columns) = (condition.shape[2], condition.shape[3], condition.shape[4]);
-        var mask = tensor(shown, [1, frames, group, 1, 1], device: precision.Device).transpose(1, 2).expand(-1, -1, -1, rows, columns);
+        var mask = tensor(shown, [1, frames, factor, 1, 1], device: precision.Device).transpose(1, 2).expand(-1, -1, -1, rows, columns);
         if (known is { Known: { } latents, Mask: { } places })
         {
             condition = where(places > 0.5, latents, condition);

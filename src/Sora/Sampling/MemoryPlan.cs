@@ -75,11 +75,11 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
     /// <param name="precision">Where and in which type the model computes, and how much of it stays in memory.</param>
     public static MemoryPlan Of(ModelFolder model, SamplingSettings settings, Given given, int calls, Precision precision)
     {
-        var shape = settings.LatentShape(model.Vae);
+        var shape = settings.LatentShape(model.Vae.Geometry);
         var config = model.Transformer;
         var tokens = shape[2] * (shape[3] / config.PatchSize.Rows) * (shape[4] / config.PatchSize.Columns);
         var (passes, bytes) = (settings.Guidance > 1 ? 2 : 1, precision.Bytes);
-        var held = HeldWeights.OfTransformer(model, precision.Offload);
+        var held = ResidentWeights.OfTransformer(model, precision.Offload);
         var size = new FrameSize(settings.Width, settings.Height);
         var vae = new VaeStages(model, size, settings.Frames, precision.Device);
         var shown = new VaeStages(model, size, Math.Max(settings.Frames, given.Joined ?? 0), precision.Device);
@@ -91,7 +91,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         };
         // Frames that show pictures, those of clips that are joined, those beside a join, and those of a preview are decoded
         // and encoded beside the transformer.
-        var isShown = given.Others && GuideBuilder.FamilyOf(model) is Family.TokenTimesteps or Family.Renoise;
+        var isShown = given.Others && ConditioningEncoder.ModeOf(model) is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise;
         var isMatched = model.Vae.IsBlock && (given.Latents || given.First || settings.Frames > settings.Window);
         Stage?[] stages =
         [
@@ -158,7 +158,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         long inner = (long)config.NumHeads * config.DKv, length = Rows(settings);
         var activations = length * (4 * inner + 3L * config.DFf + 4L * config.DModel) * bytes + 3L * config.NumHeads * length * length * bytes;
         var used = elements - (double)config.VocabSize * config.DModel;
-        var held = HeldWeights.Of(model, "text_encoder", precision.Offload);
+        var held = ResidentWeights.Of(model, "text_encoder", precision.Offload);
         return new Stage("text", held.Elements * bytes, activations, passes * 2 * length * used) { Streamed = held.Streamed };
     }
 

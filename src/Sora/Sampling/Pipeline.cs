@@ -14,8 +14,8 @@ public sealed class Pipeline : IDisposable
     private readonly Precision precision;
     private readonly Reporter reporter;
     private readonly CancellationToken cancel;
-    private readonly Experts experts;
-    private readonly Dictionary<(string Prompt, string? Negative, int Length), TextRows> texts = [];
+    private readonly DenoisingModel denoising;
+    private readonly Dictionary<(string Prompt, string? Negative, int Length), PromptEmbeds> texts = [];
     private readonly Lazy<string> fingerprint;
 
     /// <summary>A block VAE, small enough to stay for all windows of a video.</summary>
@@ -26,7 +26,7 @@ public sealed class Pipeline : IDisposable
     public Pipeline(ModelFolder model, Precision precision, Reporter reporter, CancellationToken cancel)
     {
         (this.model, this.precision, this.reporter, this.cancel) = (model, precision, reporter, cancel);
-        experts = new Experts(model, precision, cancel);
+        denoising = new DenoisingModel(model, precision, cancel);
         fingerprint = new Lazy<string>(model.VaeFingerprint);
         codec = new Lazy<FrameCodec>(() => FrameCodec.Open(model, precision.Device));
         Defaults = ModelDefaults.Of(model);
@@ -41,8 +41,8 @@ public sealed class Pipeline : IDisposable
     /// <summary>Where the model computes.</summary>
     internal Device Device => precision.Device;
 
-    /// <summary>The guide of a run that knows nothing.</summary>
-    internal Guide EmptyGuide => new GuideBuilder(model, precision, Defaults.Settings).Empty;
+    /// <summary>The conditioning of a run that knows nothing.</summary>
+    internal EncodedConditioning Unconditioned => new ConditioningEncoder(model, precision, Defaults.Settings).Empty;
 
     /// <summary>Samples a clip; one longer than the window in several windows.</summary>
     /// <param name="settings">All that it depends on, checked by <see cref="VideoSize"/>.</param>
@@ -58,7 +58,7 @@ public sealed class Pipeline : IDisposable
         Ability[] needed = isLong ? [ability, Ability.Extend] : [ability];
         // What is refused is so before anything is said of how the rest is done.
         foreach (var one in needed) Abilities.Require(model, one);
-        if (GuideBuilder.FamilyOf(model) == Family.MaskChannels) MaskChannels.RequirePictures(model, conditioning);
+        if (ConditioningEncoder.ModeOf(model) == ConditioningMode.MaskChannels) MaskChannels.RequirePictures(model, conditioning);
         if (isLong) RequireWindows(settings, conditioning, noise is not null, options);
         foreach (var one in needed) Abilities.Tell(model, one, reporter);
         return Make(settings, conditioning, noise, options);
@@ -69,7 +69,7 @@ public sealed class Pipeline : IDisposable
     {
         using var scope = NewDisposeScope();
         var clip = options.Carrier ?? new Clip { Info = Info(settings) };
-        var shape = settings.LatentShape(model.Vae);
+        var shape = settings.LatentShape(model.Vae.Geometry);
         shape[2] += conditioning.Control?.References.Count ?? 0;
         var given = noise is null ? null : GivenNoise(noise, shape);
         if (!Windows.Needed(model, settings)) return Run(clip, Begin(settings, conditioning, given), options);
@@ -119,20 +119,20 @@ public sealed class Pipeline : IDisposable
         using var scope = NewDisposeScope();
         RequireVae(clip);
         options ??= new();
-        var unfinished = Unfinished.FromClip(clip, EmptyGuide, precision.Device);
+        var unfinished = SamplingCheckpoint.FromClip(clip, Unconditioned, precision.Device);
         var behind = (unfinished.Place?.Behind ?? 0) * StepsOf(unfinished.Settings) + Steps(unfinished.Settings, unfinished.State.Call);
         if (options.Until <= behind)
             throw SoraException.Usage($"{clip.Origin}: {behind} steps are behind, and --until {options.Until} is not after them", "name a later step, or leave --until out");
-        var stripped = Unfinished.Strip(clip);
+        var stripped = SamplingCheckpoint.Strip(clip);
         if (unfinished.Place is null) return Run(stripped, unfinished, options);
         RequireWindows(unfinished.Settings, Conditioning.Nothing, false, options);
-        return Run(stripped, new Windows(this, unfinished.Settings), (unfinished.Guide, unfinished), options);
+        return Run(stripped, new Windows(this, unfinished.Settings), (unfinished.Conditioning, unfinished), options);
     }
 
     /// <summary>Frees the transformer, and the VAE that joins were looked at with.</summary>
     public void Dispose()
     {
-        experts.Dispose();
+        denoising.Dispose();
         if (codec.IsValueCreated) codec.Value.Dispose();
         foreach (var text in texts.Values)
         {
@@ -145,48 +145,48 @@ public sealed class Pipeline : IDisposable
     /// <param name="settings">All that it depends on.</param>
     /// <param name="conditioning">What is known.</param>
     /// <param name="noise">Noise to start from; null for that of the seed.</param>
-    internal Unfinished Begin(SamplingSettings settings, Conditioning conditioning, Tensor? noise)
+    internal SamplingCheckpoint Begin(SamplingSettings settings, Conditioning conditioning, Tensor? noise)
     {
         // Pictures are encoded with nothing else in memory.
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
-        var shape = settings.LatentShape(model.Vae);
+        var shape = settings.LatentShape(model.Vae.Geometry);
         shape[2] += conditioning.Control?.References.Count ?? 0;
         var start = noise ?? SeededNoise(settings, 0, shape);
-        var guide = new GuideBuilder(model, precision, settings).Build(conditioning, start);
+        var encoded = new ConditioningEncoder(model, precision, settings).Encode(conditioning, start);
         var first = 0;
         if (conditioning.Known is { } known && settings.Strength < 1)
         {
             first = schedule.FirstCall(settings.Strength, settings.ChooseSampler(Defaults.Scheduler).CallsPerStep);
             start = first < schedule.Calls ? Samplers.Noised(known, start, schedule.Sigmas[first]) : known;
         }
-        return new Unfinished(settings, guide, new SamplerState(first, start));
+        return new SamplingCheckpoint(settings, encoded, new SamplerState(first, start));
     }
 
     /// <summary>Takes a run in one piece as far as the options say.</summary>
-    internal Unfinished Advance(Unfinished at, RunOptions options, Action<Unfinished>? after)
+    internal SamplingCheckpoint Advance(SamplingCheckpoint at, RunOptions options, Action<SamplingCheckpoint>? after)
     {
-        var (settings, guide, _) = at;
+        var (settings, encoded, _) = at;
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
         var sampler = settings.ChooseSampler(Defaults.Scheduler);
         var last = LastCall(settings, schedule, sampler, options);
-        experts.RequireNumbers(settings, schedule.Timesteps.Take(last).Skip(at.State.Call));
+        denoising.RequireFinite(settings, schedule.Timesteps.Take(last).Skip(at.State.Call));
         var state = WithScene(at, schedule);
         var noiseShape = state.Latents.shape;
         using var cache = settings.Cache is { } threshold ? new StepCache(threshold, schedule.Calls, at.Cache) : null;
-        Unfinished Now(SamplerState now) => at with
+        SamplingCheckpoint Now(SamplerState now) => at with
         {
-            State = now, Cache = cache?.State, Estimate = now.Estimate is { } estimate ? guide.Finish(estimate) : null,
+            State = now, Cache = cache?.State, Estimate = now.Estimate is { } estimate ? encoded.Finish(estimate) : null,
         };
         var run = new SamplerRun(
-            schedule, sampler.Step, experts.Denoiser(settings, guide, Text(settings), cache),
+            schedule, sampler.Step, denoising.Denoiser(settings, encoded, Text(settings), cache),
             call => SeededNoise(settings, (uint)call + 1, noiseShape));
         var (behind, all) = at.Place is { } place ? (place.Behind * schedule.Calls, place.All * schedule.Calls) : (-state.Call, schedule.Calls - state.Call);
         var end = run.Run(state, last, now =>
         {
             using var scope = NewDisposeScope();
             reporter.Progress("sampling", behind + now.Call, all);
-            RequireNumbers(now, schedule);
-            if (now.Estimate is { } estimate) options.Preview?.Invoke(model.Vae.Denormalise(guide.Finish(estimate)));
+            RequireFinite(now, schedule);
+            if (now.Estimate is { } estimate) options.Preview?.Invoke(model.Vae.Denormalise(encoded.Finish(estimate)));
             after?.Invoke(Now(now));
         }, cancel);
         if (cache is not null) reporter.Note(cache.Report(end.Call));
@@ -198,31 +198,31 @@ public sealed class Pipeline : IDisposable
     /// The state of a run with what says what is where, where the model makes that and the state doesn't have it yet: noise at
     /// the start of a schedule, and further on what the network reads from the latents, with as much noise as they have.
     /// </summary>
-    private SamplerState WithScene(Unfinished at, Schedule schedule)
+    private SamplerState WithScene(SamplingCheckpoint at, Schedule schedule)
     {
-        var (settings, guide, state) = at;
+        var (settings, encoded, state) = at;
         var (shape, video) = (state.Latents.shape, (long)model.Vae.ZDim);
-        if (guide.SceneChannels == 0 || shape[1] > video) return state;
+        if (encoded.SceneChannels == 0 || shape[1] > video) return state;
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var noise = SeededNoise(settings, 0, [1, video + guide.SceneChannels, .. shape[2..]]).narrow(1, video, guide.SceneChannels);
+        var noise = SeededNoise(settings, 0, [1, video + encoded.SceneChannels, .. shape[2..]]).narrow(1, video, encoded.SceneChannels);
         var scene = noise;
         if (state.Call > 0 && state.Call < schedule.Calls)
         {
-            var level = new Level(state.Call, schedule.Sigmas[state.Call], schedule.Timesteps[state.Call]) { SceneSigma = 1 };
-            var velocity = experts.Denoiser(settings, guide, Text(settings))(cat([state.Latents, noise], 1), level);
-            scene = Samplers.Noised(noise - velocity.narrow(1, video, guide.SceneChannels), noise, level.Sigma);
+            var level = new NoiseLevel(state.Call, schedule.Sigmas[state.Call], schedule.Timesteps[state.Call]) { SceneSigma = 1 };
+            var velocity = denoising.Denoiser(settings, encoded, Text(settings))(cat([state.Latents, noise], 1), level);
+            scene = Samplers.Noised(noise - velocity.narrow(1, video, encoded.SceneChannels), noise, level.Sigma);
         }
         return state with { Latents = cat([state.Latents, scene], 1).MoveToOuterDisposeScope() };
     }
 
     /// <summary>The video's latents once no more steps follow: what was made has the colours of what is known beside it.</summary>
-    internal Tensor Complete(Guide guide, Tensor latents)
+    internal Tensor RestoreKnown(EncodedConditioning encoded, Tensor latents)
     {
         using var scope = NewDisposeScope();
-        var whole = guide.Finish(latents);
-        var meets = guide is { Mask: not null, Known: not null, References: 0 } && Continuity.Applies(guide.Mask);
-        return (meets ? Matched(whole, guide.Mask!) : whole).MoveToOuterDisposeScope();
+        var whole = encoded.Finish(latents);
+        var meets = encoded is { Mask: not null, Known: not null, References: 0 } && ColourMatching.Applies(encoded.Mask);
+        return (meets ? MatchColours(whole, encoded.Mask!) : whole).MoveToOuterDisposeScope();
     }
 
     /// <summary>Model calls of a run in one piece, or of a window.</summary>
@@ -238,35 +238,35 @@ public sealed class Pipeline : IDisposable
         return (calls + each - 1) / each;
     }
 
-    private Clip Run(Clip clip, Unfinished at, RunOptions options)
+    private Clip Run(Clip clip, SamplingCheckpoint at, RunOptions options)
     {
         var schedule = at.Settings.MakeSchedule(Defaults.Scheduler);
-        Clip Stopped(Unfinished now) => now.ToClip(clip, model.Vae, schedule);
+        Clip Stopped(SamplingCheckpoint now) => now.ToClip(clip, model.Vae, schedule);
         var end = Advance(at, options, options.Checkpoint is { } keep ? now => keep(Stopped(now)) : null);
-        return end.State.Call < schedule.Calls ? Stopped(end) : clip with { Latents = Shown(Complete(at.Guide, end.State.Latents), at.Guide) };
+        return end.State.Call < schedule.Calls ? Stopped(end) : clip with { Latents = ToLatents(RestoreKnown(at.Conditioning, end.State.Latents), at.Conditioning) };
     }
 
     /// <summary>Takes a video that is made in windows as far as the options say.</summary>
-    private Clip Run(Clip clip, Windows windows, (Guide Video, Unfinished? Stopped) from, RunOptions options)
+    private Clip Run(Clip clip, Windows windows, (EncodedConditioning Video, SamplingCheckpoint? Stopped) from, RunOptions options)
     {
         var unfinished = windows.Run(from.Video, from.Stopped, options, now => now.ToClip(clip, model.Vae, now.Settings.MakeSchedule(Defaults.Scheduler)));
-        return unfinished ?? clip with { Latents = Shown(from.Video.Known!, from.Video) };
+        return unfinished ?? clip with { Latents = ToLatents(from.Video.Known!, from.Video) };
     }
 
-    private Tensor Matched(Tensor latents, Tensor mask)
+    private Tensor MatchColours(Tensor latents, Tensor mask)
     {
-        if (!model.Vae.IsBlock) return Continuity.Match(new LatentColours(latents), mask);
-        return Continuity.Match(new VideoColours(codec.Value, model.Vae, latents), mask);
+        if (!model.Vae.IsBlock) return ColourMatching.Match(new LatentColours(latents), mask);
+        return ColourMatching.Match(new VideoColours(codec.Value, model.Vae, latents), mask);
     }
 
     /// <summary>Normalised latents as clips hold them: what stays bit for bit as it was, and frames of stills as they are shown.</summary>
-    private HostTensor Shown(Tensor normalised, Guide guide)
+    private HostTensor ToLatents(Tensor normalised, EncodedConditioning encoded)
     {
         var raw = ToRaw(normalised);
-        if (guide.Exact is { } exact) raw = Region.Keep(TensorIO.ToHost(exact.cpu()), raw, guide.Mask!);
-        if (guide.Stills.Count == 0) return raw;
+        if (encoded.Exact is { } exact) raw = Region.Keep(TensorIO.ToHost(exact.cpu()), raw, encoded.Mask!);
+        if (encoded.Stills.Count == 0) return raw;
         using var vae = FrameCodec.Open(model, precision.Device);
-        return TensorIO.ToHost(new Refinement(vae, cancel).Pin(TensorIO.ToTensor(raw), guide.Mask, guide.Stills));
+        return TensorIO.ToHost(new LatentRefiner(vae, cancel).Pin(TensorIO.ToTensor(raw), encoded.Mask, encoded.Stills));
     }
 
     /// <summary>Windows come one after the other, what stops between them doesn't hold everything, and they are made of latents.</summary>
@@ -278,7 +278,7 @@ public sealed class Pipeline : IDisposable
             throw SoraException.Usage($"{windows}, of which each one needs the one before from both experts", hint);
         if (conditioning.Control is not null && (isNoiseGiven || options is { Until: not null } or { Checkpoint: not null }))
             throw SoraException.Usage($"{windows}, and with a control video or references these take no --noise and keep no state", hint);
-        if (conditioning.Stills.Count > 0 && GuideBuilder.FamilyOf(model) is (Family.MaskChannels or Family.Control))
+        if (conditioning.Stills.Count > 0 && ConditioningEncoder.ModeOf(model) is (ConditioningMode.MaskChannels or ConditioningMode.Control))
             throw SoraException.Usage($"{windows}, and {model.Name} takes pictures in one piece only", hint);
     }
 
@@ -286,12 +286,12 @@ public sealed class Pipeline : IDisposable
     private (Conditioning Blended, IReadOnlyList<Still> Stills) Blend(SamplingSettings settings, Conditioning conditioning)
     {
         if (conditioning.Stills.Count == 0) return (conditioning, []);
-        var guide = new GuideBuilder(model, precision, settings).Build(conditioning, zeros(1));
-        return (conditioning with { Stills = [], Known = guide.Known, Mask = guide.Mask, Hints = guide.Hints }, guide.Stills);
+        var encoded = new ConditioningEncoder(model, precision, settings).Encode(conditioning, zeros(1));
+        return (conditioning with { Stills = [], Known = encoded.Known, Mask = encoded.Mask, Hints = encoded.Hints }, encoded.Stills);
     }
 
     /// <summary>One number is read back after every call; without it a run that is lost would go on to a black video.</summary>
-    private void RequireNumbers(SamplerState now, Schedule schedule)
+    private void RequireFinite(SamplerState now, Schedule schedule)
     {
         if (Weights.IsFinite(now.Latents)) return;
         throw SoraException.Failed(
@@ -312,16 +312,16 @@ public sealed class Pipeline : IDisposable
         // Heun's pairs end in an even number of calls less one: the step before the last call of a pair is not a whole one.
         var until = options.Until is { } steps ? Math.Min(steps * sampler.CallsPerStep, schedule.Calls) : schedule.Calls;
         if (options.Expert is not 0) return until;
-        var low = schedule.Timesteps.TakeWhile(t => Experts.Of(model, settings, t) == 0).Count();
+        var low = schedule.Timesteps.TakeWhile(t => DenoisingModel.Of(model, settings, t) == 0).Count();
         return Math.Min(until, low);
     }
 
-    private TextRows Text(SamplingSettings settings)
+    private PromptEmbeds Text(SamplingSettings settings)
     {
         var negative = settings.Guidance > 1 ? settings.Negative : null;
         var key = (settings.Prompt, negative, settings.TextLength);
         if (texts.TryGetValue(key, out var known)) return known;
-        var rows = TextRows.Encode(model, settings, precision, reporter);
+        var rows = PromptEmbeds.Encode(model, settings, precision, reporter);
         rows.Prompt.DetachFromDisposeScope();
         rows.Negative?.DetachFromDisposeScope();
         return texts[key] = rows;

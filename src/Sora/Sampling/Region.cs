@@ -56,9 +56,8 @@ public sealed record Region
     /// <exception cref="SoraException">There are fewer masks than frames, or nothing is in the region.</exception>
     public Tensor Known(SamplingSettings settings, ModelFolder model)
     {
-        var (cell, patch) = (model.Vae.SpatialFactor, model.Transformer.PatchSize);
-        var unit = (cell * patch.Rows, cell * patch.Columns, model.Vae.TemporalFactor);
-        return Known(settings.Frames, new FrameSize(settings.Width, settings.Height), unit, cell);
+        var (geometry, patch) = (model.Vae.Geometry, model.Transformer.PatchSize);
+        return Known(settings.Frames, new FrameSize(settings.Width, settings.Height), geometry, (geometry.SpatialFactor * patch.Rows, geometry.SpatialFactor * patch.Columns));
     }
 
     /// <summary>The latents of <paramref name="made"/> inside, and those of <paramref name="old"/>, bit for bit, where the mask is 1.</summary>
@@ -71,20 +70,21 @@ public sealed record Region
     /// <summary>Where latents are known, [1, 1, T, h, w] of ones and zeros.</summary>
     /// <param name="frames">Video frames.</param>
     /// <param name="size">Of the video.</param>
-    /// <param name="unit">Pixels of a token: rows, columns, frames (the first of a video stands alone).</param>
-    /// <param name="cell">Pixels a side of a latent.</param>
+    /// <param name="geometry">Of the latents.</param>
+    /// <param name="unit">Pixels of a token.</param>
     /// <exception cref="SoraException">There are fewer masks than frames, or nothing is in the region.</exception>
-    internal Tensor Known(int frames, FrameSize size, (int Rows, int Columns, int Frames) unit, int cell)
+    internal Tensor Known(int frames, FrameSize size, LatentGeometry geometry, (int Rows, int Columns) unit)
     {
         if (Masks.Count > 1 && Masks.Count < frames)
             throw SoraException.Usage($"the mask has {Masks.Count} frames, and the clip {frames}", "a mask is one picture, or as long as the clip");
         var masks = Masks.Select(mask => Resample.ToSize(mask, size.Width, size.Height, Fit.Stretch)).ToList();
-        int rows = size.Height / cell, columns = size.Width / cell, latents = (frames - 1) / unit.Frames + 1;
+        var cell = geometry.SpatialFactor;
+        int rows = size.Height / cell, columns = size.Width / cell, latents = geometry.LatentFrames(frames);
         var known = Enumerable.Repeat(1f, latents * rows * columns).ToArray();
         var (first, behind) = Time ?? (0, frames);
         for (var frame = first; frame < behind; frame++)
         {
-            var latent = (frame + unit.Frames - 1) / unit.Frames;
+            var latent = geometry.LatentFrameOf(frame);
             if (latent >= latents) break;
             for (var top = 0; top < size.Height; top += unit.Rows)
             {

@@ -6,14 +6,14 @@ namespace Sora.Sampling;
 /// <param name="Call">Index of the call in the whole run.</param>
 /// <param name="Sigma">Noise level of the latents.</param>
 /// <param name="Timestep">What the model is told.</param>
-public readonly record struct Level(int Call, float Sigma, float Timestep)
+public readonly record struct NoiseLevel(int Call, float Sigma, float Timestep)
 {
     /// <summary>Noise level of the scene's channels, where the model makes some.</summary>
     public float SceneSigma { get; init; } = Sigma;
 }
 
 /// <summary>The model as a sampler sees it: the velocity (noise - x0) at latents [B, C, T, h, w] of a noise level.</summary>
-public delegate Tensor Denoiser(Tensor latents, Level level);
+public delegate Tensor Denoiser(Tensor latents, NoiseLevel level);
 
 /// <summary>A sampling run: what is asked how often, of whom, with which noise.</summary>
 /// <param name="Schedule">The noise levels.</param>
@@ -51,7 +51,7 @@ public sealed record SamplerRun(Schedule Schedule, SamplerStep Step, Denoiser De
     private SamplerState Advance(SamplerState state)
     {
         using var scope = NewDisposeScope();
-        var level = new Level(state.Call, Schedule.Sigmas[state.Call], Schedule.Timesteps[state.Call]);
+        var level = new NoiseLevel(state.Call, Schedule.Sigmas[state.Call], Schedule.Timesteps[state.Call]);
         var next = Step(state, Denoiser(state.Latents, level), Schedule, Noise);
         foreach (var tensor in next.Tensors())
         {

@@ -117,8 +117,7 @@ public sealed record SamplingSettings
     }
 
     /// <summary>The shape [1, C, T, h, w] of the latents.</summary>
-    public long[] LatentShape(CausalVaeConfig vae) =>
-        [1, vae.ZDim, (Frames - 1) / vae.TemporalFactor + 1, Height / vae.SpatialFactor, Width / vae.SpatialFactor];
+    public long[] LatentShape(LatentGeometry geometry) => geometry.Shape(Frames, Height, Width);
 
     /// <summary>As JSON.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Format);

@@ -29,7 +29,7 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
     /// <summary>Encodes frames as they come; whoever asks for it holds so many numbers besides.</summary>
     public VaeLoad Encode(double held = 0)
     {
-        var (all, walk) = (Chunk, new VaeWalk(threads, frames == 1));
+        var (all, walk) = (Chunk, new VaePeakMemory(threads, frames == 1));
         // Bytes of each picture, and of all; as float32, divided, and moved to the middle.
         walk.Live(held + 3 * Colours * all.Area + 3 * Colours * all.Area / sizeof(float));
         held += Colours * all.Area;
@@ -62,7 +62,7 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
     /// <summary>Decodes frames as they are taken; whoever asks for it holds so many numbers besides.</summary>
     public VaeLoad Decode(double held = 0)
     {
-        var (all, walk) = (Chunk, new VaeWalk(threads, frames == 1));
+        var (all, walk) = (Chunk, new VaePeakMemory(threads, frames == 1));
         // Unfolded, clamped, and five steps to bytes, which are put in order, copied, and cut into pictures.
         walk.Live(held + 8 * Colours * all.Area + 4 * Colours * all.Area / sizeof(float));
         if (config.IsBlock)
@@ -93,9 +93,9 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
     private Grid Chunk => new(
         Math.Max(1, Math.Min(frames - 1, CausalVae.ChunkOf((long)size.Width * size.Height, config.TemporalFactor))), (double)size.Width * size.Height);
 
-    private VaeLoad Load(VaeWalk walk) => new((long)(sizeof(float) * (walk.Most + walk.Kept)), walk.Flops * frames / Chunk.Frames);
+    private VaeLoad Load(VaePeakMemory walk) => new((long)(sizeof(float) * (walk.Most + walk.Kept)), walk.Flops * frames / Chunk.Frames);
 
-    private static void Middle(VaeWalk walk, Grid at, double width)
+    private static void Middle(VaePeakMemory walk, Grid at, double width)
     {
         walk.Residual(at, width, width, 0);
         walk.Attention(at, width);

@@ -36,15 +36,15 @@ public sealed class VaeStages(ModelFolder model, FrameSize size, int frames, Dev
     {
         // An unfinished clip holds what was encoded; only windows of it encode what those before them made.
         if (given is { Behind: not null, Latents: false }) return null;
-        var family = GuideBuilder.FamilyOf(model);
-        if (family is Family.TokenTimesteps or Family.Renoise)
+        var mode = ConditioningEncoder.ModeOf(model);
+        if (mode is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise)
         {
             // A single frame, or one behind copies of itself.
             var seen = given.Others ? 1 + model.Vae.TemporalFactor : 1;
             return given.First || given.Others ? Of("encode", Plan(seen).Encode()) : null;
         }
         var plan = Plan(frames);
-        if (family == Family.Control) return Of("encode", plan.Encode(plan.Video * (given.Control ? OfControl : given.Latents ? OfKnownControl : OfGreyControl)));
+        if (mode == ConditioningMode.Control) return Of("encode", plan.Encode(plan.Video * (given.Control ? OfControl : given.Latents ? OfKnownControl : OfGreyControl)));
         // A video that is grey where nothing is known.
         var channels = Of("encode", plan.Encode(3 * plan.Video));
         if (model.Transformer.ImageDim is null || !model.Has("image_encoder")) return channels;

@@ -27,15 +27,15 @@ internal sealed class VideoColours : IColours
     {
         using var scope = NewDisposeScope();
         // A single frame says nothing of what changes: what follows it says so.
-        if (join is { Edge: 0, Away: < 0 }) return Continuity.MeanChange(Colours(Decode(0, 1)));
+        if (join is { Edge: 0, Away: < 0 }) return ColourMatching.MeanChange(Colours(Decode(0, 1)));
         // The one that looks back to what is made, or is the video's first frame, is left out if there are others: behind
         // frames that are not corrected yet it comes out otherwise.
         var count = Math.Clamp(join.Count - 1, 1, Measured);
         var start = join.Away < 0 ? join.Edge - count + 1 : join.Count > 1 ? join.Edge + 1 : join.Edge;
-        return Continuity.MeanChange([.. codec.DecodeGroups(Raw(start - 1, count + 1)).SelectMany(Colours)]);
+        return ColourMatching.MeanChange([.. codec.DecodeGroups(Raw(start - 1, count + 1)).SelectMany(Colours)]);
     }
 
-    public (Moments[] Known, Moments[] Made) Across(Join join, Correction[] corrections)
+    public (ChannelStatistics[] Known, ChannelStatistics[] Made) Across(Join join, Correction[] corrections)
     {
         using var scope = NewDisposeScope();
         var made = join.Edge - join.Away;
@@ -57,7 +57,7 @@ internal sealed class VideoColours : IColours
         // The video's own first frame, or what the run looks back to.
         var (before, start) = (Math.Max(0, run.Start - 1), run.Start);
         var raw = Raw(before, run.End - before);
-        var (shown, frames) = (Shown(raw.clone(), run.Start > 0), VideoFrames(run.End) - VideoFrames(run.Start));
+        var (shown, frames) = (Shown(raw.clone(), run.Start > 0), codec.Geometry.VideoFrames(run.End) - codec.Geometry.VideoFrames(run.Start));
         var first = 0;
         foreach (var group in shown)
         {
@@ -76,7 +76,6 @@ internal sealed class VideoColours : IColours
     }
 
     /// <summary>Video frames of so many latent ones.</summary>
-    private int VideoFrames(int latents) => latents == 0 ? 0 : 1 + ((latents - 1) * codec.Group);
 
     /// <summary>What is added to a latent frame so that what it shows is corrected, frame by frame: its encoder is linear.</summary>
     private Tensor Change(Tensor shown, Func<int, Correction[]> at)
@@ -101,12 +100,12 @@ internal sealed class VideoColours : IColours
     private Tensor Raw(int start, int count) => vae.Denormalise(Latents.narrow(2, start, count).to(float32));
 
     /// <summary>Of each frame of [1, 3, F, H, W].</summary>
-    private static List<Moments[]> Colours(Tensor video)
+    private static List<ChannelStatistics[]> Colours(Tensor video)
     {
         using var scope = NewDisposeScope();
         var (channels, frames, pixels) = ((int)video.shape[1], (int)video.shape[2], (int)(video.shape[3] * video.shape[4]));
         var values = video.cpu().contiguous().data<float>().ToArray();
         return [.. Enumerable.Range(0, frames).Select(f =>
-            Enumerable.Range(0, channels).Select(c => Moments.Of(values.AsSpan((c * frames + f) * pixels, pixels))).ToArray())];
+            Enumerable.Range(0, channels).Select(c => ChannelStatistics.Of(values.AsSpan((c * frames + f) * pixels, pixels))).ToArray())];
     }
 }

@@ -31,8 +31,9 @@ public static class VideoSize
     /// </summary>
     public static int WholeFrames(ModelFolder model, int frames)
     {
-        var group = model.Vae.TemporalFactor;
-        return Math.Max(1, frames % group == 1 % group ? frames : frames / group * group + 1);
+        var geometry = model.Vae.Geometry;
+        // 12 is nearer to 13 than to 9.
+        return geometry.WholeFrames(frames) == frames ? frames : Math.Max(1, geometry.VideoFrames(frames / geometry.TemporalFactor + 1));
     }
 
     /// <summary>The largest size within another one that divides into tokens, at least one of them.</summary>

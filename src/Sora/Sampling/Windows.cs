@@ -22,7 +22,7 @@ public sealed record WindowPlace(int Done, int Behind, int All);
 /// <param name="control">A control video, of which each window takes its part.</param>
 internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Control? control = null)
 {
-    private readonly int group = pipeline.Model.Vae.TemporalFactor;
+    private readonly LatentGeometry geometry = pipeline.Model.Vae.Geometry;
 
     /// <summary>Whether a video is longer than a window, or has several prompts.</summary>
     public static bool Needed(ModelFolder model, SamplingSettings settings)
@@ -30,20 +30,17 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
         if (settings.Window <= settings.Overlap)
             throw SoraException.Usage($"a window of {settings.Window} frames that overlaps by {settings.Overlap} gets nowhere", "--overlap is smaller than --window");
         return settings.Later.Any(later => later.Frame < settings.Frames)
-            || Latents(settings.Frames, model.Vae.TemporalFactor) > Latents(settings.Window, model.Vae.TemporalFactor);
+            || model.Vae.Geometry.LatentFrames(settings.Frames) > model.Vae.Geometry.LatentFrames(settings.Window);
     }
 
-    /// <summary>Latent frames of so many video frames.</summary>
-    public static int Latents(int frames, int group) => (frames - 1) / group + 1;
-
-    /// <summary>What is known of the whole video, as windows take parts of it; its <see cref="Guide.Known"/> is for them to fill in.</summary>
+    /// <summary>What is known of the whole video, as windows take parts of it; its <see cref="EncodedConditioning.Known"/> is for them to fill in.</summary>
     /// <param name="conditioning">What is known, without stills.</param>
     /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
-    public Guide Video(Conditioning conditioning, Tensor? noise = null)
+    public EncodedConditioning Video(Conditioning conditioning, Tensor? noise = null)
     {
-        var shape = settings.LatentShape(pipeline.Model.Vae);
+        var shape = settings.LatentShape(pipeline.Model.Vae.Geometry);
         var known = conditioning.Known?.clone() ?? zeros(shape, device: pipeline.Device);
-        return pipeline.EmptyGuide with
+        return pipeline.Unconditioned with
         {
             Known = known,
             Mask = conditioning.Mask ?? zeros([1, 1, .. shape[2..]], device: known.device),
@@ -69,7 +66,7 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
     /// <param name="options">Where to stop; steps count over all windows.</param>
     /// <param name="store">Makes a clip of where the run stands.</param>
     /// <returns>The unfinished clip where it stops, null at the end.</returns>
-    public Clip? Run(Guide video, Unfinished? stopped, RunOptions options, Func<Unfinished, Clip> store)
+    public Clip? Run(EncodedConditioning video, SamplingCheckpoint? stopped, RunOptions options, Func<SamplingCheckpoint, Clip> store)
     {
         using var scope = NewDisposeScope();
         if (control is not null) ControlVideo.RequireLength(control, settings.Frames);
@@ -85,15 +82,15 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
             var at = Begin(video with { Mask = mask }, (start, end), done) with { Place = new WindowPlace(done, behind, all) };
             if (stopped is not null) at = at with { State = stopped.State, Cache = stopped.Cache };
             stopped = null;
-            Clip Stored(Unfinished now) => store(now with
+            Clip Stored(SamplingCheckpoint now) => store(now with
             {
-                Settings = settings, Guide = video, Estimate = now.Estimate is { } estimate ? cat([video.Known!.narrow(2, 0, start), estimate], 2) : null,
+                Settings = settings, Conditioning = video, Estimate = now.Estimate is { } estimate ? cat([video.Known!.narrow(2, 0, start), estimate], 2) : null,
             });
             var until = options.Until - behind * steps;
             var now = pipeline.Advance(at, options with { Until = until }, options.Checkpoint is { } keep ? now => keep(Stored(now)) : null);
             done = Unknown(known, end);
             if (now.State.Call < calls || (until <= steps && done < known.Length)) return Stored(now);
-            video.Known!.narrow(2, start, end - start).copy_(pipeline.Complete(at.Guide, now.State.Latents));
+            video.Known!.narrow(2, start, end - start).copy_(pipeline.RestoreKnown(at.Conditioning, now.State.Latents));
             mask.narrow(2, start, end - start).fill_(1);
         }
         return null;
@@ -102,8 +99,8 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
     /// <summary>The latent frames [start, end) of the window that fills in from <paramref name="done"/> on, as far as it goes.</summary>
     internal (int Start, int End) Next(bool[] known, int done)
     {
-        var (total, window) = (known.Length, Math.Min(known.Length, Latents(settings.Window, group)));
-        var overlap = Math.Min(Math.Min(done, window - 1), Latents(settings.Overlap, group));
+        var (total, window) = (known.Length, Math.Min(known.Length, geometry.LatentFrames(settings.Window)));
+        var overlap = Math.Min(Math.Min(done, window - 1), geometry.LatentFrames(settings.Overlap));
         var gap = known.AsSpan(done).IndexOf(true) is >= 0 and var length ? length : total - done;
         var target = done + gap == total ? 0 : Math.Min(known.AsSpan(done + gap).IndexOf(false) is >= 0 and var run ? run : total - done - gap, Math.Max(1, window / 4));
         var prompt = LaterPrompts().Where(latent => latent > done).Append(total).Min();
@@ -117,7 +114,7 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
     }
 
     /// <summary>The run of a window, before its first model call.</summary>
-    private Unfinished Begin(Guide video, (int Start, int End) window, int done)
+    private SamplingCheckpoint Begin(EncodedConditioning video, (int Start, int End) window, int done)
     {
         var (start, length) = (window.Start, window.End - window.Start);
         Tensor? Part(Tensor? whole) => whole?.narrow(2, start, length);
@@ -135,7 +132,7 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
     /// <summary>The control of a window, whose first latent frame stands for a single video frame: the last one of those that it was made of.</summary>
     private Control? ControlOf(int start, int length)
     {
-        IReadOnlyList<Image> Frames(IReadOnlyList<Image> whole) => whole.Count <= 1 ? whole : [.. whole.Skip(start * group).Take((length - 1) * group + 1)];
+        IReadOnlyList<Image> Frames(IReadOnlyList<Image> whole) => whole.Count <= 1 ? whole : [.. whole.Skip(start * geometry.TemporalFactor).Take(geometry.VideoFrames(length))];
         return control is null ? null : control with { Video = Frames(control.Video), Mask = Frames(control.Mask) };
     }
 
@@ -158,14 +155,14 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
     }
 
     /// <summary>Latent frames from which on another prompt holds.</summary>
-    private IEnumerable<int> LaterPrompts() => settings.Later.Select(later => (later.Frame + group - 1) / group);
+    private IEnumerable<int> LaterPrompts() => settings.Later.Select(later => geometry.LatentFrameOf(later.Frame));
 
     /// <summary>Settings of a window of latent frames, of which those from <paramref name="fresh"/> on are new.</summary>
     private SamplingSettings At(int start, int length, int fresh) => settings with
     {
-        Frames = (length - 1) * group + 1,
+        Frames = geometry.VideoFrames(length),
         FirstLatent = settings.FirstLatent + start,
-        Prompt = settings.Later.LastOrDefault(later => (later.Frame + group - 1) / group <= fresh)?.Prompt ?? settings.Prompt,
+        Prompt = settings.Later.LastOrDefault(later => geometry.LatentFrameOf(later.Frame) <= fresh)?.Prompt ?? settings.Prompt,
         Later = [],
     };
 

@@ -26,7 +26,7 @@ internal static class BlockTransform
         using var scope = NewDisposeScope();
         var shapes = data.Shapes.Select(s => s.Shape).Distinct().ToArray();
         if (shapes.All(s => s.Frames == 1)) throw SoraException.Usage("this VAE learns from clips", "add a size with 5 or more frames, as in --clips 64x64x9:8");
-        var (first, later) = (new Moments(), new Moments());
+        var (first, later) = (new BlockCovariance(), new BlockCovariance());
         foreach (var shape in shapes)
         {
             for (var done = 0; done < clips / shapes.Length; done += ClipsAtOnce)
@@ -70,7 +70,7 @@ internal static class BlockTransform
     /// <param name="first">What first frames are like.</param>
     /// <param name="encode">The transform of a frame that stands still for a group, [z, n / 4] and [z].</param>
     /// <param name="variances">Of each channel in groups, [z].</param>
-    private static void SetFirst(IReadOnlyDictionary<string, Tensor> weights, Moments first, (Tensor Basis, Tensor Offset) encode, Tensor variances)
+    private static void SetFirst(IReadOnlyDictionary<string, Tensor> weights, BlockCovariance first, (Tensor Basis, Tensor Offset) encode, Tensor variances)
     {
         var (still, offset) = encode;
         var known = still.mm(first.Covariance).mm(still.t()) + (variances * (Doubt * Doubt)).diag();
@@ -86,7 +86,7 @@ internal static class BlockTransform
         weights[name].copy_(value.reshape(weights[name].shape));
 
     /// <summary>Mean and covariance of blocks, added up in double precision.</summary>
-    private sealed class Moments
+    private sealed class BlockCovariance
     {
         private Tensor? sum, square;
         private long count;

@@ -44,7 +44,7 @@ internal sealed class Optimizer : IDisposable
     private readonly ScalarType products;
     private readonly int threads;
     private readonly List<MatrixGroup> groups = [];
-    private readonly List<Moments> moments = [];
+    private readonly List<AdamMoments> moments = [];
 
     /// <param name="parameters">What moves, by name.</param>
     /// <param name="options">How it moves.</param>
@@ -62,7 +62,7 @@ internal sealed class Optimizer : IDisposable
         }
         foreach (var (name, parameter) in parameters.Where(p => !IsMatrix(p.Key, p.Value)))
         {
-            moments.Add(new Moments(name, parameter,
+            moments.Add(new AdamMoments(name, parameter,
                 zeros_like(parameter).detach().DetachFromDisposeScope(), zeros_like(parameter).detach().DetachFromDisposeScope()));
         }
     }
@@ -107,8 +107,8 @@ internal sealed class Optimizer : IDisposable
         {
             var scale = Math.Min(1, options.ClipNorm / (norm + 1e-6));
             Updates++;
-            Crew.Run(threads, groups.Count, i => StepMatrices(groups[i], scale, rate * options.MatrixRate));
-            Crew.Run(threads, moments.Count, i => StepOther(moments[i], scale, rate * options.OtherRate));
+            WorkerThreads.Run(threads, groups.Count, i => StepMatrices(groups[i], scale, rate * options.MatrixRate));
+            WorkerThreads.Run(threads, moments.Count, i => StepOther(moments[i], scale, rate * options.OtherRate));
         }
         foreach (var parameter in gradients) parameter.grad!.zero_();
         return norm;
@@ -176,7 +176,7 @@ internal sealed class Optimizer : IDisposable
         foreach (var (i, member) in group.Members.Index()) member.Value.add_(update[i].reshape(member.Value.shape).to(float32), -size);
     }
 
-    private void StepOther(Moments m, double scale, double rate)
+    private void StepOther(AdamMoments m, double scale, double rate)
     {
         if (m.Parameter.grad is not { } raw) return;
         using var noGrad = no_grad();
@@ -191,5 +191,5 @@ internal sealed class Optimizer : IDisposable
 
     private sealed record MatrixGroup(KeyValuePair<string, Tensor>[] Members, Tensor Momentum);
 
-    private sealed record Moments(string Name, Tensor Parameter, Tensor Mean, Tensor Square);
+    private sealed record AdamMoments(string Name, Tensor Parameter, Tensor Mean, Tensor Square);
 }

@@ -172,7 +172,7 @@ internal sealed class TrainingLoop : IDisposable
         manual_seed((long)new Rng(options.Seed, (ulong)step).NextBits());
         var parts = task.Parts(step, threads, cancellation);
         var losses = new double[parts.Count];
-        Crew.Run(threads, parts.Count, i =>
+        WorkerThreads.Run(threads, parts.Count, i =>
         {
             using var own = NewDisposeScope();
             var loss = parts[i]();

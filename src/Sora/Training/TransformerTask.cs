@@ -144,7 +144,7 @@ internal sealed class TransformerTask : TrainingTask
         var noise = randn([captions.Length, video + SceneChannels, .. validation.Latents.shape[2..]]);
         using var text = parts.Transformer.Embed(Context(parts, captions), parts.TextLength);
         using var none = parts.Transformer.Embed(Context(parts, [.. captions.Select(_ => "")]), parts.TextLength);
-        Tensor Answer(TextContext context, Tensor latents, Level level)
+        Tensor Answer(TextContext context, Tensor latents, NoiseLevel level)
         {
             var output = parts.Transformer.Forward(new TransformerInput
             {

@@ -13,36 +13,36 @@ namespace Sora.Tests.Gpu;
 public class CopiesTests
 {
     [GpuTheory]
-    [InlineData("wan21-t2v", Family.Renoise)]
-    [InlineData("wan22-ti2v", Family.TokenTimesteps)]
-    [InlineData("wan21-i2v", Family.MaskChannels)]
-    [InlineData("wan21-flf2v", Family.MaskChannels)]
-    [InlineData("wan22-a14b-i2v", Family.MaskChannels)]
-    [InlineData("wan21-vace", Family.Control)]
-    public void A_step_reads_nothing_back(string name, Family family)
+    [InlineData("wan21-t2v", ConditioningMode.Renoise)]
+    [InlineData("wan22-ti2v", ConditioningMode.TokenTimesteps)]
+    [InlineData("wan21-i2v", ConditioningMode.MaskChannels)]
+    [InlineData("wan21-flf2v", ConditioningMode.MaskChannels)]
+    [InlineData("wan22-a14b-i2v", ConditioningMode.MaskChannels)]
+    [InlineData("wan21-vace", ConditioningMode.Control)]
+    public void A_step_reads_nothing_back(string name, ConditioningMode mode)
     {
         var model = ModelFolder.Open(Golden.Path("models", name));
-        Assert.Equal(family, GuideBuilder.FamilyOf(model));
+        Assert.Equal(mode, ConditioningEncoder.ModeOf(model));
         var settings = ModelDefaults.Of(model).Settings with { Width = 64, Height = 64, Frames = 9, Guidance = 5, Steps = 4 };
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
-        var (transformer, shape) = (model.Transformer, settings.LatentShape(model.Vae));
+        var (transformer, shape) = (model.Transformer, settings.LatentShape(model.Vae.Geometry));
         TorchSharp.torch.Tensor Drawn(params long[] sizes) => randn(sizes, float32, Cuda.First);
         var place = Drawn([1, 1, .. shape[2..]]);
-        var guide = new Guide(family, (transformer.PatchSize.Rows, transformer.PatchSize.Columns))
+        var encoded = new EncodedConditioning(mode, (transformer.PatchSize.Rows, transformer.PatchSize.Columns))
         {
             Known = Drawn(shape),
             Mask = place,
             Hints = place,
             Noise = Drawn(shape),
-            Channels = family == Family.MaskChannels ? Drawn([1, transformer.InChannels - transformer.OutChannels, .. shape[2..]]) : null,
+            Channels = mode == ConditioningMode.MaskChannels ? Drawn([1, transformer.InChannels - transformer.OutChannels, .. shape[2..]]) : null,
             Image = transformer.ImageDim is { } width ? Drawn(transformer.PosEmbedSeqLen is { } length ? 2 : 1, transformer.PosEmbedSeqLen / 2 ?? 257, width) : null,
-            Control = family == Family.Control ? Drawn([1, transformer.VaceInChannels, .. shape[2..]]) : null,
+            Control = mode == ConditioningMode.Control ? Drawn([1, transformer.VaceInChannels, .. shape[2..]]) : null,
             ControlScale = transformer.VaceLayers?.Select(_ => 1.0).ToArray(),
         };
-        var text = new Sora.Sampling.TextRows(Drawn(1, 7, transformer.TextDim), Drawn(1, 3, transformer.TextDim), settings.TextLength);
-        using var experts = new Experts(model, new Precision(Cuda.First, float32), CancellationToken.None);
-        var denoiser = experts.Denoiser(settings, guide, text);
+        var text = new Sora.Sampling.PromptEmbeds(Drawn(1, 7, transformer.TextDim), Drawn(1, 3, transformer.TextDim), settings.TextLength);
+        using var denoising = new DenoisingModel(model, new Precision(Cuda.First, float32), CancellationToken.None);
+        var denoiser = denoising.Denoiser(settings, encoded, text);
         foreach (var sampler in SchedulerConfig.Samplers)
         {
             var chosen = settings with { Sampler = sampler };

@@ -75,12 +75,12 @@ public class AbilitiesTests
         using var scope = NewDisposeScope();
         var model = ModelFolder.Open(Golden.Path("models", "wan21-vace"));
         var settings = Settings(model);
-        var builder = new GuideBuilder(model, new Precision(CPU, float32), settings);
-        var noise = zeros(settings.LatentShape(model.Vae));
-        var nothing = builder.Build(new Conditioning(), noise).Control!;
+        var builder = new ConditioningEncoder(model, new Precision(CPU, float32), settings);
+        var noise = zeros(settings.LatentShape(model.Vae.Geometry));
+        var nothing = builder.Encode(new Conditioning(), noise).Control!;
         var mask = zeros([1, 1, .. noise.shape[2..]]);
         mask.narrow(2, 0, 2).fill_(1);
-        var known = builder.Build(new Conditioning { Known = ones_like(noise), Mask = mask }, noise).Control!;
+        var known = builder.Encode(new Conditioning { Known = ones_like(noise), Mask = mask }, noise).Control!;
         Assert.Equal(nothing.shape, known.shape);
         // The last 64 channels are the mask: nothing of what is known is made anew.
         Assert.Equal(0, known.narrow(1, 32, 64).narrow(2, 0, 2).abs().max().item<float>());
@@ -96,7 +96,7 @@ public class AbilitiesTests
     private static Clip Make(Pipeline pipeline, Ability ability)
     {
         var settings = Settings(pipeline.Model);
-        var joins = new Joins(pipeline, settings, CancellationToken.None);
+        var joins = new ClipJoiner(pipeline, settings, CancellationToken.None);
         Clip Stills(params int[] frames) => pipeline.Generate(settings, new Conditioning { Stills = [.. frames.Select(frame => new Still(frame, Picture(), Fit.Crop))] });
         return ability switch
         {

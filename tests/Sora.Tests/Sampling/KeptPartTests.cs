@@ -59,7 +59,7 @@ public class KeptPartTests
         var settings = Settings with { Width = 128, Height = 128, Frames = 5, Steps = 8 };
         var clip = pipeline.Generate(settings, Conditioning.Nothing);
         var seam = Frames(codec, clip)[0];
-        var now = Frames(codec, new Joins(pipeline, settings, CancellationToken.None).Before(clip, 4));
+        var now = Frames(codec, new ClipJoiner(pipeline, settings, CancellationToken.None).Before(clip, 4));
         Assert.InRange(Psnr(now[4], seam) - Psnr(RoundTrip(codec, [seam])[0], seam), -1, double.PositiveInfinity);
     }
 
@@ -73,7 +73,7 @@ public class KeptPartTests
         for (var until = 1; until < 4; until++)
         {
             var draft = pipeline.Generate(Settings, known, null, new RunOptions { Until = until });
-            Assert.Equal(whole, pipeline.Resume(JoinsTests.Reread(draft)).FinishedLatents.Data);
+            Assert.Equal(whole, pipeline.Resume(ClipJoinerTests.Reread(draft)).FinishedLatents.Data);
         }
     }
 
@@ -85,7 +85,7 @@ public class KeptPartTests
         var video = World(9);
         var clip = pipeline.Generate(Settings, Conditioning.Nothing) with { Latents = codec.Encode(video, CancellationToken.None).Latents };
         // Twelve frames are made in two pieces of windows of 13 frames.
-        var longer = new Joins(pipeline, Settings with { Window = 13, Overlap = 5 }, CancellationToken.None).Before(clip, 12);
+        var longer = new ClipJoiner(pipeline, Settings with { Window = 13, Overlap = 5 }, CancellationToken.None).Before(clip, 12);
         var (plain, now) = (Frames(codec, clip), Frames(codec, longer));
         Assert.Equal(21, now.Count);
         Assert.InRange(Psnr(now[12..], video) - Psnr(plain, video), -1, double.PositiveInfinity);
@@ -98,7 +98,7 @@ public class KeptPartTests
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);
         var clip = pipeline.Generate(Settings, Conditioning.Nothing);
-        var frames = Frames(codec, new Joins(pipeline, Settings, CancellationToken.None).Loop(clip, 8));
+        var frames = Frames(codec, new ClipJoiner(pipeline, Settings, CancellationToken.None).Loop(clip, 8));
         var steps = Enumerable.Range(1, frames.Count - 1).Select(i => Difference(frames[i], frames[i - 1])).Order().ToList();
         Assert.Equal(17, frames.Count);
         Assert.True(Difference(frames[^1], frames[0]) <= steps[steps.Count / 2]);
@@ -110,7 +110,7 @@ public class KeptPartTests
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);
         var (a, b) = (pipeline.Generate(Settings, Conditioning.Nothing), pipeline.Generate(Settings with { Seed = 9 }, Conditioning.Nothing));
-        var between = new Joins(pipeline, Settings, CancellationToken.None).Between((a, 6), (b, 3), 8);
+        var between = new ClipJoiner(pipeline, Settings, CancellationToken.None).Between((a, 6), (b, 3), 8);
         var (frames, from, to) = (Frames(codec, between), Frames(codec, a)[6], Frames(codec, b)[3]);
         Assert.Equal(9, frames.Count);
         Assert.InRange(Psnr(frames[0], from) - Psnr(RoundTrip(codec, [from])[0], from), -1, double.PositiveInfinity);

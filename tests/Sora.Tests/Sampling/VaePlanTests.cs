@@ -13,7 +13,7 @@ public class VaePlanTests
     [Fact]
     public void ABlockHoldsWhatLivesInIt()
     {
-        var walk = new VaeWalk(threads: 0, isStill: false);
+        var walk = new VaePeakMemory(threads: 0, isStill: false);
         walk.Residual(new Grid(3, 10), 2, 4, beside: 7);
         // Input; of four channels what is normalised, its square, and the normalised one.
         Assert.Equal(7 + 60 + 3 * 120, walk.Most);
@@ -28,7 +28,7 @@ public class VaePlanTests
     {
         double Of(int threads)
         {
-            var walk = new VaeWalk(threads, isStill: false);
+            var walk = new VaePeakMemory(threads, isStill: false);
             walk.Residual(new Grid(4, 1e6), 96, 96, beside: 0);
             return walk.Most / 96e6;
         }
@@ -40,7 +40,7 @@ public class VaePlanTests
     [Fact]
     public void NothingComesBeforeAStill()
     {
-        var walk = new VaeWalk(threads: 0, isStill: true);
+        var walk = new VaePeakMemory(threads: 0, isStill: true);
         walk.NormConv(new Grid(1, 10), 2, 4, beside: 0, spends: true);
         Assert.Equal(20, walk.Kept);
         Assert.Equal(2.0 * 9 * 8 * 10, walk.Flops);

@@ -108,7 +108,7 @@ public class VideoColoursTests
             Prompt = "a red ball rolls left on sand", Width = 64, Height = 64, Frames = 13, Steps = 4, Guidance = 1, Seed = 3,
         };
         var clip = pipeline.Generate(settings, Conditioning.Nothing) with { Latents = codec.Encode(KeptPartTests.World(13), CancellationToken.None).Latents };
-        var longer = new Joins(pipeline, settings, CancellationToken.None).After(clip, 12);
+        var longer = new ClipJoiner(pipeline, settings, CancellationToken.None).After(clip, 12);
         Assert.Equal(clip.FinishedLatents.Data, TensorIO.ToHost(TensorIO.ToTensor(longer.FinishedLatents).narrow(2, 0, 4)).Data);
         var drift = Changes.Drift([.. codec.Decode(longer.FinishedLatents, LatentSpace.Raw, CancellationToken.None)], 13);
         Assert.InRange(drift.MeanAt / drift.MeanInside, 0, 1.3);
@@ -129,7 +129,7 @@ public class VideoColoursTests
     private static Tensor Match(FrameCodec codec, Tensor latents, Func<int, bool> known)
     {
         var mask = tensor(Enumerable.Range(0, (int)latents.shape[2]).Select(frame => known(frame) ? 1f : 0f).ToArray()).view(1, 1, -1, 1, 1);
-        return Continuity.Match(new VideoColours(codec, Model.Vae, latents), mask.expand([1, 1, .. latents.shape[2..]]));
+        return ColourMatching.Match(new VideoColours(codec, Model.Vae, latents), mask.expand([1, 1, .. latents.shape[2..]]));
     }
 
     /// <summary>The change at a latent frame's start over the mean change to each of some frames, by default those that are known in front.</summary>

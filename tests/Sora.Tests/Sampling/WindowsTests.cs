@@ -60,7 +60,7 @@ public class WindowsTests
             Control = new Control { Video = [.. Enumerable.Range(0, 17).Select(frame => Grey(frame < 16 ? 10 * frame : lastFrame))] },
         });
         var (one, other) = (Of(0), Of(255));
-        JoinsTests.AssertSameFrames(one, 0, other, 0, 4);
+        ClipJoinerTests.AssertSameFrames(one, 0, other, 0, 4);
         Assert.NotEqual(one.FinishedLatents.Data, other.FinishedLatents.Data);
         var tooShort = new Conditioning { Control = new Control { Video = [.. Enumerable.Range(0, 13).Select(Grey)] } };
         Assert.Throws<SoraException>(() => pipeline.Generate(settings, tooShort));
@@ -73,12 +73,12 @@ public class WindowsTests
     {
         using var scope = NewDisposeScope();
         using var pipeline = PipelineTests.Open(Model);
-        var settings = JoinsTests.Settings with { Frames = 17 };
+        var settings = ClipJoinerTests.Settings with { Frames = 17 };
         var plain = pipeline.Generate(settings with { Frames = 9 }, Conditioning.Nothing);
         var changed = pipeline.Generate(settings with { Later = [new TimedPrompt(9, "two dogs")] }, Conditioning.Nothing);
-        JoinsTests.AssertSameFrames(plain, 0, changed, 0, 3);
+        ClipJoinerTests.AssertSameFrames(plain, 0, changed, 0, 3);
         var same = pipeline.Generate(settings with { Later = [new TimedPrompt(9, settings.Prompt)] }, Conditioning.Nothing);
-        JoinsTests.AssertSameFrames(changed, 0, same, 0, 3);
+        ClipJoinerTests.AssertSameFrames(changed, 0, same, 0, 3);
         Assert.NotEqual(changed.FinishedLatents.Data, same.FinishedLatents.Data);
     }
 }

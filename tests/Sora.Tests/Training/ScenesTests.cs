@@ -6,7 +6,7 @@ using Sora.Models.Text;
 using Sora.Sampling;
 using Sora.Training;
 using Sora.World;
-using TextRows = Sora.Sampling.TextRows;
+using PromptEmbeds = Sora.Sampling.PromptEmbeds;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -173,7 +173,7 @@ public sealed class ScenesTests : IDisposable
         var latents = Samplers.Noised(known, noise.narrow(1, 0, 96), sigma);
         using var weights = Weights.From(model.OpenWeights("transformer"), new WeightsOptions { DType = float32 });
         var transformer = new WanTransformer(model.Transformer, weights);
-        var text = TextRows.Encode(model, settings, new Precision(CPU, float32), Reporter.Silent);
+        var text = PromptEmbeds.Encode(model, settings, new Precision(CPU, float32), Reporter.Silent);
         float[] Answer(Tensor state, float level) => transformer.Forward(new TransformerInput
         {
             HiddenStates = cat([state, full([1, 1, 2, 2, 2], level)], 1), Timestep = full([1], schedule.Timesteps[first]), Text = text.Prompt, TextLength = text.Length,
@@ -219,7 +219,7 @@ public sealed class ScenesTests : IDisposable
         {
             var s = (double)sigma[clip, 0, 0, 0, 0].ToSingle();
             var x = Samplers.Noised(latents.narrow(0, clip, 1), noise.narrow(0, clip, 1), (float)s);
-            var text = TextRows.Encode(model, Settings(model) with { Prompt = captions[clip], Guidance = 1 }, new Precision(CPU, float32), Reporter.Silent);
+            var text = PromptEmbeds.Encode(model, Settings(model) with { Prompt = captions[clip], Guidance = 1 }, new Precision(CPU, float32), Reporter.Silent);
             var answer = transformer.Forward(new TransformerInput
             {
                 HiddenStates = cat([x, scene.narrow(0, clip, 1), ones([1, 1, 2, 2, 2])], 1), Timestep = full([1], 1000f * (float)s), Text = text.Prompt, TextLength = text.Length,
@@ -258,9 +258,9 @@ public sealed class ScenesTests : IDisposable
         var (state, velocity, known) = (randn([1, 5, 2, 1, 1]), randn([1, 5, 2, 1, 1]), randn([1, 3, 2, 1, 1]));
         var hints = zeros([1, 1, 2, 1, 1]);
         hints.narrow(2, 1, 1).fill_(1);
-        var guide = new Guide(Family.TokenTimesteps, (1, 1)) { Known = known, Mask = zeros_like(hints), Hints = hints, SceneChannels = 2 };
-        var level = new Level(0, 0.8f, 800);
-        var (answer, input) = (guide.Answer(velocity, state, level), guide.Input(state, level with { SceneSigma = 1 }).HiddenStates);
+        var encoded = new EncodedConditioning(ConditioningMode.TokenTimesteps, (1, 1)) { Known = known, Mask = zeros_like(hints), Hints = hints, SceneChannels = 2 };
+        var level = new NoiseLevel(0, 0.8f, 800);
+        var (answer, input) = (encoded.Answer(velocity, state, level), encoded.Input(state, level with { SceneSigma = 1 }).HiddenStates);
         for (var channel = 0; channel < 5; channel++)
         {
             var held = channel < 3;
@@ -271,7 +271,7 @@ public sealed class ScenesTests : IDisposable
         }
         Assert.Equal(6, input.shape[1]);
         Assert.Equal(1, input[0, 5, 0, 0, 0].ToSingle());
-        Assert.Equal([1, 3, 2, 1, 1], guide.Finish(state).shape);
+        Assert.Equal([1, 3, 2, 1, 1], encoded.Finish(state).shape);
     }
 
     private static SamplingSettings Settings(ModelFolder model) =>

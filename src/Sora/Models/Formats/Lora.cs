@@ -81,7 +81,7 @@ public static class Lora
         public abstract void AddTo(Span<float> values, long first, TensorInfo target);
 
         /// <summary>The file is at fault, not that of the model that it is merged with.</summary>
-        protected void RequireNumbers(string name, ReadOnlySpan<float> values)
+        protected void RequireFinite(string name, ReadOnlySpan<float> values)
         {
             foreach (var value in values)
                 if (!float.IsFinite(value)) throw Weights.NoNumbers(lora.Origin, name);
@@ -104,8 +104,8 @@ public static class Lora
         public override void AddTo(Span<float> values, long first, TensorInfo target)
         {
             var (a, b) = (Lora.Floats(down), Lora.Floats(up));
-            RequireNumbers(down, a);
-            RequireNumbers(up, b);
+            RequireFinite(down, a);
+            RequireFinite(up, b);
             var columns = (int)(target.Elements / target.Shape[0]);
             var rank = a.Length / columns;
             for (var done = 0; done < values.Length;)
@@ -163,7 +163,7 @@ public static class Lora
         {
             var part = new float[values.Length];
             Lora.ReadFloats(name, first, part);
-            RequireNumbers(name, part);
+            RequireFinite(name, part);
             MultiplyAdd(scale, part, values);
         }
     }

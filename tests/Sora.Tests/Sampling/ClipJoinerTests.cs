@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Sora.Tests.Sampling;
 
 /// <summary>Runs of a tiny Wan 2.2 model of random weights: what must hold whatever the model shows.</summary>
-public class JoinsTests
+public class ClipJoinerTests
 {
     private static readonly ModelFolder Model = ModelFolder.Open(Golden.Path("models", "wan22-ti2v"));
 
@@ -76,7 +76,7 @@ public class JoinsTests
         using var pipeline = PipelineTests.Open(Model);
         var old = pipeline.Generate(Settings with { Frames = 17 }, Conditioning.Nothing);
         var shapes = new List<long>();
-        new Joins(pipeline, Settings, CancellationToken.None).After(old, 8, new RunOptions { Checkpoint = now => shapes.Add(now.Tensors["noise_latents"].Shape[2]) });
+        new ClipJoiner(pipeline, Settings, CancellationToken.None).After(old, 8, new RunOptions { Checkpoint = now => shapes.Add(now.Tensors["noise_latents"].Shape[2]) });
         Assert.All(shapes, latents => Assert.Equal(lengths.After(17, 8), ((latents - 1) * 4) + 1));
     }
 
@@ -116,7 +116,7 @@ public class JoinsTests
         var whole = pipeline.Generate(settings, Conditioning.Nothing, null, new RunOptions { Checkpoint = clip => kept.Add(Reread(clip)) });
         // Latent frames 0-4, 2-6 and 3-7.
         Assert.Equal(3 * pipeline.CallsOf(settings), kept.Count);
-        Assert.Equal("1 of " + pipeline.CallsOf(settings) + " model calls of window 2 of 3", Unfinished.HowFar(kept[pipeline.CallsOf(settings)]));
+        Assert.Equal("1 of " + pipeline.CallsOf(settings) + " model calls of window 2 of 3", SamplingCheckpoint.HowFar(kept[pipeline.CallsOf(settings)]));
         foreach (var clip in kept) Assert.Equal(whole.FinishedLatents.Data, pipeline.Resume(clip).FinishedLatents.Data);
     }
 
@@ -165,7 +165,7 @@ public class JoinsTests
         {
             var kept = new List<Clip>();
             var watched = new RunOptions { Checkpoint = now => kept.Add(Reread(now)) };
-            var longer = new Joins(pipeline, settings, CancellationToken.None).After(clip, 16, watched);
+            var longer = new ClipJoiner(pipeline, settings, CancellationToken.None).After(clip, 16, watched);
             Assert.All(kept, now => Assert.Equal(longer.FinishedLatents.Data, pipeline.Resume(now).FinishedLatents.Data));
             Assert.Equal(longer.Info, pipeline.Resume(kept[0]).Info);
             kept.Clear();
@@ -186,7 +186,7 @@ public class JoinsTests
     {
         using var pipeline = PipelineTests.Open(Model);
         var clip = pipeline.Generate(Settings, Conditioning.Nothing);
-        var longer = new Joins(pipeline, Settings, CancellationToken.None).After(clip, 7);
+        var longer = new ClipJoiner(pipeline, Settings, CancellationToken.None).After(clip, 7);
         Assert.Equal([1, 24, 5, 2, 2], longer.FinishedLatents.Shape);
         Assert.Equal(17, longer.Info.Frames);
         AssertSameFrames(clip, 0, longer, 0, 3);
@@ -196,7 +196,7 @@ public class JoinsTests
     public void Extending_twice_in_windows_keeps_what_there_was()
     {
         using var pipeline = PipelineTests.Open(Model);
-        var joins = new Joins(pipeline, Settings with { Window = 13, Overlap = 5 }, CancellationToken.None);
+        var joins = new ClipJoiner(pipeline, Settings with { Window = 13, Overlap = 5 }, CancellationToken.None);
         var longer = joins.After(pipeline.Generate(Settings, Conditioning.Nothing), 16);
         var longest = joins.After(longer, 16);
         Assert.Equal(11, longest.FinishedLatents.Shape[2]);
@@ -207,7 +207,7 @@ public class JoinsTests
     public void Before_a_clip_and_in_a_loop_the_lengths_add_up()
     {
         using var pipeline = PipelineTests.Open(Model);
-        var joins = new Joins(pipeline, Settings, CancellationToken.None);
+        var joins = new ClipJoiner(pipeline, Settings, CancellationToken.None);
         var clip = pipeline.Generate(Settings, Conditioning.Nothing);
         Assert.Equal(17, joins.Before(clip, 8).Info.Frames);
         var loop = joins.Loop(clip, 4);
@@ -222,7 +222,7 @@ public class JoinsTests
     {
         using var pipeline = PipelineTests.Open(Model);
         var a = pipeline.Generate(Settings, Conditioning.Nothing);
-        var joins = new Joins(pipeline, Settings, CancellationToken.None);
+        var joins = new ClipJoiner(pipeline, Settings, CancellationToken.None);
         Assert.Equal(9, joins.Between((a, 8), (a, 0), 8).Info.Frames);
         // Rounded up to latent frames; a single frame of each clip is enough.
         Assert.Equal(5, joins.Between((a, 0), (a, 8), 1).Info.Frames);
@@ -249,7 +249,7 @@ public class JoinsTests
     public void A_region_grows_and_turns_round()
     {
         using var scope = NewDisposeScope();
-        float[] Known(Region region) => region.Known(1, new FrameSize(64, 32), (16, 16, 4), 16).data<float>().ToArray();
+        float[] Known(Region region) => region.Known(1, new FrameSize(64, 32), new LatentGeometry(1, 4, 16), (16, 16)).data<float>().ToArray();
         Assert.Equal([0, 1, 1, 1, 1, 1, 1, 1], Known(new Region { Box = new Box(0, 0, 16, 16) }));
         Assert.Equal([0, 0, 1, 1, 0, 0, 1, 1], Known(new Region { Box = new Box(0, 0, 16, 16), Grow = 1 }));
         Assert.Equal([1, 0, 0, 0, 0, 0, 0, 0], Known(new Region { Box = new Box(0, 0, 16, 16), Invert = true }));

@@ -10,16 +10,16 @@ namespace Sora.Sampling;
 /// something, for the first one of a clip is a single frame and the others four: what moves back is decoded, and encoded
 /// again behind the frames that precede it.
 /// </summary>
-public sealed class Joins(Pipeline pipeline, SamplingSettings settings, CancellationToken cancel)
+public sealed class ClipJoiner(Pipeline pipeline, SamplingSettings settings, CancellationToken cancel)
 {
     /// <summary>Where a part that is filled in lies, in latent frames.</summary>
     /// <param name="Noise">Whose noise its first one takes, counted from the start of the clip that there was.</param>
     /// <param name="Time">Which one of the result it is.</param>
     private readonly record struct Place(int Noise, int Time);
 
-    private readonly int group = pipeline.Model.Vae.TemporalFactor;
+    private readonly LatentGeometry geometry = pipeline.Model.Vae.Geometry;
 
-    private int Overlap => Windows.Latents(settings.Overlap, group);
+    private int Overlap => geometry.LatentFrames(settings.Overlap);
 
     /// <summary>The clip with <paramref name="frames"/> more frames behind it, rounded up to latent frames; it itself is kept bit for bit.</summary>
     /// <param name="clip">What there is.</param>
@@ -30,9 +30,9 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         pipeline.Require(Ability.Extend);
         using var scope = NewDisposeScope();
         var (old, raw) = (pipeline.Normalised(clip), pipeline.Raw(clip));
-        Tensor Longer(Tensor latents) => cat([latents, zeros([1, latents.shape[1], Groups(frames), .. latents.shape[3..]], device: latents.device)], 2);
+        Tensor Longer(Tensor latents) => cat([latents, zeros([1, latents.shape[1], geometry.AddedLatentFrames(frames), .. latents.shape[3..]], device: latents.device)], 2);
         var known = new Conditioning { Known = Longer(old), Mask = Longer(ones_like(old.narrow(1, 0, 1))), Exact = Longer(raw) };
-        var carrier = Carrier(clip, (int)old.shape[2] + Groups(frames));
+        var carrier = Carrier(clip, (int)old.shape[2] + geometry.AddedLatentFrames(frames));
         return pipeline.Make(settings with { Frames = carrier.Info.Frames!.Value }, known, null, (options ?? new()) with { Carrier = carrier });
     }
 
@@ -43,22 +43,22 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
         // What precedes is made in pieces, the last one first, that see the start of what follows.
-        var piece = Math.Max(1, Windows.Latents(settings.Window, group) - Overlap - 1);
-        var following = Frames(clip, codec).Take(1 + Overlap * group).ToList();
+        var piece = Math.Max(1, geometry.LatentFrames(settings.Window) - Overlap - 1);
+        var following = Frames(clip, codec).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var (start, fresh, first) = (following[0], new List<Image>(), zeros(0));
-        int made = 0, all = Groups(frames);
+        int made = 0, all = geometry.AddedLatentFrames(frames);
         while (made < all)
         {
             var latents = Math.Min(all - made, piece);
             made += latents;
             // One more than the groups: the new first latent frame, which is a single video frame.
             var filled = Fill(null, latents + 1, Behind(following, codec), new Place(-made, all - made));
-            var pictures = Arriving([.. Decode(filled, codec).Take(latents * group + 1)], following[0])[..^1];
+            var pictures = Arriving([.. Decode(filled, codec).Take(geometry.VideoFrames(latents + 1))], following[0])[..^1];
             fresh.InsertRange(0, pictures);
-            following = [.. pictures.Concat(following).Take(1 + Overlap * group)];
+            following = [.. pictures.Concat(following).Take(geometry.VideoFrames(1 + Overlap))];
             first = pipeline.Model.Vae.Denormalise(filled.narrow(2, 0, latents)).cpu();
         }
-        return Longer(clip, TensorIO.ToHost(new Refinement(codec, cancel).Encode(fresh.Concat(Frames(clip, codec)), first, new Still(fresh.Count, start, Fit.Stretch))));
+        return Longer(clip, TensorIO.ToHost(new LatentRefiner(codec, cancel).Encode(fresh.Concat(Frames(clip, codec)), first, new Still(fresh.Count, start, Fit.Stretch))));
     }
 
     /// <summary>The clip with so many frames more that lead back to its first one, which the last one shows again.</summary>
@@ -69,14 +69,14 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
         var old = pipeline.Normalised(clip);
         var tail = (int)Math.Min(old.shape[2], Overlap);
-        var start = Frames(clip, codec).Take(1 + Overlap * group).ToList();
+        var start = Frames(clip, codec).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var begins = (int)old.shape[2] - tail;
-        var filled = Fill(old.narrow(2, begins, tail), Groups(frames), Behind(start, codec), new Place(begins, begins));
-        var loop = TensorIO.ToTensor(Kept(clip, filled, tail, Groups(frames)));
+        var filled = Fill(old.narrow(2, begins, tail), geometry.AddedLatentFrames(frames), Behind(start, codec), new Place(begins, begins));
+        var loop = TensorIO.ToTensor(Kept(clip, filled, tail, geometry.AddedLatentFrames(frames)));
         var known = ones([1, 1, .. loop.shape[2..]]);
-        known.narrow(2, old.shape[2], Groups(frames)).fill_(0);
-        var last = new Still((int)(loop.shape[2] - 1) * group, start[0], Fit.Stretch);
-        return Longer(clip, TensorIO.ToHost(new Refinement(codec, cancel).Pin(loop, known, [last])));
+        known.narrow(2, old.shape[2], geometry.AddedLatentFrames(frames)).fill_(0);
+        var last = new Still(geometry.VideoFrames(loop.shape[2]) - 1, start[0], Fit.Stretch);
+        return Longer(clip, TensorIO.ToHost(new LatentRefiner(codec, cancel).Pin(loop, known, [last])));
     }
 
     /// <summary>A clip of one frame and <paramref name="frames"/> more that goes from a frame of one clip to a frame of another.</summary>
@@ -85,17 +85,17 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         pipeline.Require(Ability.Interpolate);
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
-        var before = Frames(from.Clip, codec).Take(from.Frame + 1).TakeLast(1 + Overlap * group).ToList();
-        before = before[^FrameCodec.Encodable(before.Count, pipeline.Model.Vae)..];
-        var after = Frames(to.Clip, codec).Skip(to.Frame).Take(1 + Overlap * group).ToList();
-        var known = pipeline.Model.Vae.Normalise(new Refinement(codec, cancel).Encode(before)).to(pipeline.Device);
-        var filled = Fill(known, Groups(frames), Behind(after, codec), new Place(0, 1 - (int)known.shape[2]));
-        var between = Decode(filled, codec).Skip(before.Count - 1).Take(1 + Groups(frames) * group).ToList();
+        var before = Frames(from.Clip, codec).Take(from.Frame + 1).TakeLast(geometry.VideoFrames(1 + Overlap)).ToList();
+        before = before[^geometry.WholeFrames(before.Count)..];
+        var after = Frames(to.Clip, codec).Skip(to.Frame).Take(geometry.VideoFrames(1 + Overlap)).ToList();
+        var known = pipeline.Model.Vae.Normalise(new LatentRefiner(codec, cancel).Encode(before)).to(pipeline.Device);
+        var filled = Fill(known, geometry.AddedLatentFrames(frames), Behind(after, codec), new Place(0, 1 - (int)known.shape[2]));
+        var between = Decode(filled, codec).Skip(before.Count - 1).Take(geometry.VideoFrames(1 + geometry.AddedLatentFrames(frames))).ToList();
         between[0] = before[^1];
         between = Arriving(between, after[0]);
         return from.Clip with
         {
-            Latents = TensorIO.ToHost(new Refinement(codec, cancel).Encode(between, seam: new Still(between.Count - 1, after[0], Fit.Stretch))),
+            Latents = TensorIO.ToHost(new LatentRefiner(codec, cancel).Encode(between, seam: new Still(between.Count - 1, after[0], Fit.Stretch))),
             Tensors = new Dictionary<string, HostTensor>(),
             Info = from.Clip.Info with { Frames = between.Count, Prompt = settings.Prompt, Seed = settings.Seed, Space = LatentSpace.Raw },
         };
@@ -107,12 +107,10 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         return codec.Decode(clip.FinishedLatents, clip.Info.Space, cancel);
     }
 
-    private int Groups(int frames) => (frames + group - 1) / group;
-
     /// <summary>The frames, of which the last one becomes the given one, and those before it fade towards that.</summary>
     private List<Image> Arriving(List<Image> frames, Image last)
     {
-        var (guess, fade) = (frames[^1], Math.Min(2 * group, frames.Count - 1));
+        var (guess, fade) = (frames[^1], Math.Min(2 * geometry.TemporalFactor, frames.Count - 1));
         for (var back = 0; back < fade; back++)
         {
             var (frame, faded, share) = (frames[^(back + 1)], new Image(last.Width, last.Height), 1 - (double)back / fade);
@@ -129,7 +127,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
     /// </summary>
     private Tensor Behind(IReadOnlyList<Image> frames, FrameCodec codec)
     {
-        var encoded = new Refinement(codec, cancel).Encode([.. Enumerable.Repeat(frames[0], group), .. frames]);
+        var encoded = new LatentRefiner(codec, cancel).Encode([.. Enumerable.Repeat(frames[0], geometry.TemporalFactor), .. frames]);
         return pipeline.Model.Vae.Normalise(encoded.narrow(2, 1, encoded.shape[2] - 1)).to(pipeline.Device);
     }
 
@@ -149,9 +147,9 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         var total = (int)(head + latents + tail);
         var whole = settings with
         {
-            Frames = (total - 1) * group + 1,
+            Frames = geometry.VideoFrames(total),
             FirstLatent = place.Noise,
-            Later = [.. settings.Later.Select(later => later with { Frame = Math.Max(0, later.Frame - place.Time * group) })],
+            Later = [.. settings.Later.Select(later => later with { Frame = Math.Max(0, later.Frame - place.Time * geometry.TemporalFactor) })],
         };
         return new Windows(pipeline, whole).Fill(new Conditioning
         {
@@ -177,7 +175,7 @@ public sealed class Joins(Pipeline pipeline, SamplingSettings settings, Cancella
         Tensors = new Dictionary<string, HostTensor>(),
         Info = clip.Info with
         {
-            Frames = (latents - 1) * group + 1,
+            Frames = geometry.VideoFrames(latents),
             Prompt = settings.Prompt,
             Seed = settings.Seed,
             Space = LatentSpace.Raw,

@@ -8,7 +8,7 @@ namespace Sora.Sampling;
 /// 2017, arXiv:1703.06868; LTX-Video's long videos use it on latents), mean and deviation of each channel are led back to
 /// those of the known neighbour, but only as far as they change more than from one known frame to the next.
 /// </summary>
-internal static class Continuity
+internal static class ColourMatching
 {
     /// <summary>A jump of more than this part of the picture's own deviation is no drift: the scene was meant to change.</summary>
     private const double MeantLevel = 0.25;
@@ -88,14 +88,14 @@ internal static class Continuity
     }
 
     /// <summary>The mean absolute change of each channel from frame to frame.</summary>
-    internal static Correction[] MeanChange(IReadOnlyList<Moments[]> frames) => [.. frames[0].Select((_, c) =>
+    internal static Correction[] MeanChange(IReadOnlyList<ChannelStatistics[]> frames) => [.. frames[0].Select((_, c) =>
     {
         var changes = frames.Zip(frames.Skip(1), (one, other) => one[c].To(other[c])).ToList();
         return new Correction(changes.Average(change => Math.Abs(change.Level)), changes.Average(change => Math.Abs(change.Contrast)));
     })];
 
     /// <summary>Whether a jump is too large to be drift. Channels count by how much of the picture is theirs.</summary>
-    private static bool IsMeant(Moments[] known, Correction[] jump)
+    private static bool IsMeant(ChannelStatistics[] known, Correction[] jump)
     {
         var power = known.Sum(k => k.Deviation * k.Deviation);
         var level = Math.Sqrt(jump.Sum(j => j.Level * j.Level) / power);
@@ -115,15 +115,15 @@ internal static class Continuity
 internal readonly record struct Join(int Edge, int Away, int Count, int Made);
 
 /// <summary>Mean and standard deviation of a channel of a frame.</summary>
-internal readonly record struct Moments(double Mean, double Deviation)
+internal readonly record struct ChannelStatistics(double Mean, double Deviation)
 {
     private const double Tiny = 1e-6;
 
     /// <summary>What a channel changes by up to another frame.</summary>
-    public Correction To(Moments other) => new(other.Mean - Mean, Math.Log((other.Deviation + Tiny) / (Deviation + Tiny)));
+    public Correction To(ChannelStatistics other) => new(other.Mean - Mean, Math.Log((other.Deviation + Tiny) / (Deviation + Tiny)));
 
     /// <summary>Of a channel's values in one frame.</summary>
-    public static Moments Of(ReadOnlySpan<float> values)
+    public static ChannelStatistics Of(ReadOnlySpan<float> values)
     {
         var (sum, squares) = (0.0, 0.0);
         foreach (var value in values) sum += value;
@@ -151,7 +151,7 @@ internal interface IColours
     Correction[]? Usual(Join join);
 
     /// <summary>The known and the made frame on both sides of a join, where the made one gets corrections for each channel.</summary>
-    (Moments[] Known, Moments[] Made) Across(Join join, Correction[] corrections);
+    (ChannelStatistics[] Known, ChannelStatistics[] Made) Across(Join join, Correction[] corrections);
 
     /// <summary>Corrects a run of latent frames by what a function says for each part, from 0 at the first frame to 1 at the last.</summary>
     void Correct((int Start, int End) run, Func<double, Correction[]> at);

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Sora.Tests.Sampling;
 
 /// <summary>Levels and contrasts where made frames meet known ones, against what was put in.</summary>
-public class ContinuityTests
+public class ColourMatchingTests
 {
     private const int Channels = 3, Frames = 10, Side = 6;
 
@@ -14,7 +14,7 @@ public class ContinuityTests
     public void WhatDriftedAfterAPrefixComesBack()
     {
         var (clip, drifted) = Drifted(5, Frames, level: 0.1f, contrast: 1.15f);
-        var mended = Continuity.Match(new LatentColours(drifted), Mask(known => known < 5));
+        var mended = ColourMatching.Match(new LatentColours(drifted), Mask(known => known < 5));
         // From one known frame to the next the level changes by about 0.02.
         Assert.InRange(Level(mended, 5) - Level(clip, 5), -0.04, 0.04);
         Assert.InRange(Level(drifted, 5) - Level(clip, 5), 0.09, 0.11);
@@ -30,7 +30,7 @@ public class ContinuityTests
         var (clip, drifted) = Drifted(3, 7, level: 0.1f, contrast: 1);
         // What comes behind was a little brighter from the start.
         drifted.narrow(2, 7, 3).add_(0.1f);
-        var mended = Continuity.Match(new LatentColours(drifted), Mask(frame => frame is < 3 or >= 7));
+        var mended = ColourMatching.Match(new LatentColours(drifted), Mask(frame => frame is < 3 or >= 7));
         var offs = Enumerable.Range(3, 4).Select(frame => Level(mended, frame) - Level(clip, frame)).ToArray();
         Assert.InRange(offs[0], -0.03, 0.05);
         Assert.InRange(offs[3], 0.05, 0.13);
@@ -43,7 +43,7 @@ public class ContinuityTests
     public void WhatIsMeantToChangeStays(float level, float contrast)
     {
         var (_, changed) = Drifted(5, Frames, level, contrast);
-        var mended = Continuity.Match(new LatentColours(changed), Mask(frame => frame < 5));
+        var mended = ColourMatching.Match(new LatentColours(changed), Mask(frame => frame < 5));
         Assert.True(mended.equal(changed).all().ToBoolean());
     }
 
@@ -51,9 +51,9 @@ public class ContinuityTests
     public void WithoutTwoKnownFramesBehindTheFirstNothingIsChanged()
     {
         var (_, drifted) = Drifted(2, Frames, 0.1f, 1);
-        Assert.True(Continuity.Match(new LatentColours(drifted), Mask(frame => frame < 2)).equal(drifted).all().ToBoolean());
-        Assert.True(Continuity.Match(new LatentColours(drifted), Mask(_ => false)).equal(drifted).all().ToBoolean());
-        Assert.True(Continuity.Match(new LatentColours(drifted), Mask(_ => true)).equal(drifted).all().ToBoolean());
+        Assert.True(ColourMatching.Match(new LatentColours(drifted), Mask(frame => frame < 2)).equal(drifted).all().ToBoolean());
+        Assert.True(ColourMatching.Match(new LatentColours(drifted), Mask(_ => false)).equal(drifted).all().ToBoolean());
+        Assert.True(ColourMatching.Match(new LatentColours(drifted), Mask(_ => true)).equal(drifted).all().ToBoolean());
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public class ContinuityTests
         var (_, drifted) = Drifted(5, Frames, 0.1f, 1);
         var mask = Mask(frame => frame < 5);
         mask.narrow(2, 5, 5).narrow(3, 0, 1).fill_(1);
-        Assert.True(Continuity.Match(new LatentColours(drifted), mask).equal(drifted).all().ToBoolean());
+        Assert.True(ColourMatching.Match(new LatentColours(drifted), mask).equal(drifted).all().ToBoolean());
     }
 
     /// <summary>A picture that changes a little, and the same with some frames changed in level and contrast.</summary>

@@ -8,7 +8,7 @@ namespace Sora.Sampling;
 /// <param name="Prompt">Rows [1, n, D] of the prompt.</param>
 /// <param name="Negative">Rows of what guidance leads away from; null without guidance.</param>
 /// <param name="Length">Rows attended to, zeros behind the given ones.</param>
-internal sealed record TextRows(Tensor Prompt, Tensor? Negative, int Length)
+internal sealed record PromptEmbeds(Tensor Prompt, Tensor? Negative, int Length)
 {
     /// <summary>
     /// Encodes the prompts of a run. The encoder is loaded, used and freed.
@@ -17,7 +17,7 @@ internal sealed record TextRows(Tensor Prompt, Tensor? Negative, int Length)
     /// <param name="settings">Holds the prompts; without guidance the negative one isn't looked at.</param>
     /// <param name="precision">Where and in which type.</param>
     /// <param name="reporter">Told which words the model doesn't know.</param>
-    public static TextRows Encode(ModelFolder model, SamplingSettings settings, Precision precision, Reporter reporter)
+    public static PromptEmbeds Encode(ModelFolder model, SamplingSettings settings, Precision precision, Reporter reporter)
     {
         using var encoder = TextEncoder.Open(model, precision.Options, reporter);
         var unknown = encoder.Tokenizer.UnknownWords(PromptCleaner.Clean(settings.Prompt));

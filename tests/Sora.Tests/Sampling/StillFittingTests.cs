@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 namespace Sora.Tests.Sampling;
 
 /// <summary>Frames of a clip fitted to pictures, in the built-in model's VAE.</summary>
-public class FrameFitTests
+public class StillFittingTests
 {
     [Fact]
     public void In_strips_a_frame_is_fitted_as_it_is_as_a_whole()
@@ -18,8 +18,8 @@ public class FrameFitTests
         using var codec = FrameCodec.Open(ModelFolder.Open(null), CPU);
         var latents = TensorIO.ToTensor(codec.Encode(Enumerable.Repeat(Waves(0.01), 9), CancellationToken.None).Latents);
         Still[] stills = [new Still(6, Waves(0.013), Fit.Stretch)];
-        var whole = new FrameFit(codec, CancellationToken.None).Fit(latents, stills);
-        var strips = new FrameFit(codec, CancellationToken.None) { StripPixels = 1 }.Fit(latents, stills);
+        var whole = new StillFitting(codec, CancellationToken.None).Fit(latents, stills);
+        var strips = new StillFitting(codec, CancellationToken.None) { StripPixels = 1 }.Fit(latents, stills);
         Assert.Equal(latents.narrow(2, 0, 2).contiguous().data<float>().ToArray(), whole.narrow(2, 0, 2).contiguous().data<float>().ToArray());
         var change = (whole - latents).abs().max().ToDouble();
         Assert.True(change > 0.1);

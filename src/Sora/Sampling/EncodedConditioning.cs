@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace Sora.Sampling;
 
-/// <summary>How a family of models is told what is known.</summary>
-public enum Family
+/// <summary>How a network is told what is known.</summary>
+public enum ConditioningMode
 {
     /// <summary>Known tokens are clean and have timestep 0 (Wan 2.2 TI2V, mini; after Diffusion Forcing, arXiv:2407.01392).</summary>
     TokenTimesteps,
@@ -20,11 +20,11 @@ public enum Family
 }
 
 /// <summary>
-/// What is known of a video, in the form in which one family of networks takes it. It is part of an unfinished run.
+/// What is known of a video, in the form in which its network takes it. It is part of an unfinished run.
 /// </summary>
-/// <param name="Family">The family.</param>
+/// <param name="Mode">How the network is told.</param>
 /// <param name="Patch">Rows and columns of latents in a token.</param>
-public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
+public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int Columns) Patch)
 {
     /// <summary>
     /// Noise level down to which hints hold. A still inside a clip is one frame of the four of its latent frame: held to
@@ -47,7 +47,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     /// <summary>Pictures, in the video's size, of frames behind the first one that the finished clip is made to show.</summary>
     public IReadOnlyList<Still> Stills { get; init; } = [];
 
-    /// <summary>The noise of the run's start, for families that noise what is known.</summary>
+    /// <summary>The noise of the run's start, for networks that noise what is known.</summary>
     public Tensor? Noise { get; init; }
 
     /// <summary>Channels to put behind the latents, [1, c, T, h, w].</summary>
@@ -82,21 +82,21 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     }
 
     /// <summary>What the network is given for latents and scene, [1, C, T, h, w], of a noise level; the text is for the caller to add.</summary>
-    public TransformerInput Input(Tensor state, Level level)
+    public TransformerInput Input(Tensor state, NoiseLevel level)
     {
         var latents = Video(state);
         var timestep = full([1], level.Timestep, device: latents.device);
         var (x, index) = (latents, (Tensor?)null);
         if (MaskAt(level) is { } mask && Known is { } known)
         {
-            if (Family == Family.TokenTimesteps)
+            if (Mode == ConditioningMode.TokenTimesteps)
             {
                 var clean = KnownTokens(mask);
                 timestep = cat([timestep, zeros([1], device: latents.device)]);
                 index = clean.to(int64);
                 x = where(Spread(clean, mask) > 0.5, known, latents);
             }
-            else if (Family is Family.Renoise or Family.Control)
+            else if (Mode is ConditioningMode.Renoise or ConditioningMode.Control)
             {
                 x = where(mask > 0.5, Samplers.Noised(known, Noise!, level.Sigma), latents);
             }
@@ -107,7 +107,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     }
 
     /// <summary>The model's answer, where hints hold replaced by the velocity that leads to them.</summary>
-    public Tensor Answer(Tensor velocity, Tensor state, Level level)
+    public Tensor Answer(Tensor velocity, Tensor state, NoiseLevel level)
     {
         if (!HoldsHints(level)) return velocity;
         var video = where(Hints! > 0.5, (Video(state) - Known!) / level.Sigma, Video(velocity));
@@ -115,7 +115,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
     }
 
     /// <summary>Whether there are hints, and they hold at this level.</summary>
-    public bool HoldsHints(Level level) => Hints is not null && level.Sigma > Release;
+    public bool HoldsHints(NoiseLevel level) => Hints is not null && level.Sigma > Release;
 
     /// <summary>The video's latents at the end of a run: what is known as it was, without references and scene.</summary>
     public Tensor Finish(Tensor state)
@@ -130,7 +130,7 @@ public sealed record Guide(Family Family, (int Rows, int Columns) Patch)
 
     private Tensor Scene(Tensor state) => state.narrow(1, state.shape[1] - SceneChannels, SceneChannels);
 
-    private Tensor? MaskAt(Level level) => HoldsHints(level) ? maximum(Mask!, Hints!) : Mask;
+    private Tensor? MaskAt(NoiseLevel level) => HoldsHints(level) ? maximum(Mask!, Hints!) : Mask;
 
     /// <summary>Tokens of which everything is known, [1, tokens] of ones and zeros.</summary>
     private Tensor KnownTokens(Tensor mask) =>

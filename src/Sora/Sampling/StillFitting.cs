@@ -13,7 +13,7 @@ namespace Sora.Sampling;
 /// </summary>
 /// <param name="codec">The VAE, one that <see cref="FrameCodec.DecodesGroups"/>.</param>
 /// <param name="cancel">Stops between rounds.</param>
-internal sealed class FrameFit(FrameCodec codec, CancellationToken cancel)
+internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
 {
     private const int Rounds = 24;
 
@@ -35,11 +35,11 @@ internal sealed class FrameFit(FrameCodec codec, CancellationToken cancel)
     public Tensor Fit(Tensor latents, IEnumerable<Still> stills)
     {
         using var scope = NewDisposeScope();
-        var (fitted, group) = (latents.clone(), codec.Group);
-        foreach (var held in stills.GroupBy(still => (still.Frame + group - 1) / group).OrderBy(held => held.Key))
+        var (fitted, geometry) = (latents.clone(), codec.Geometry);
+        foreach (var held in stills.GroupBy(still => geometry.LatentFrameOf(still.Frame)).OrderBy(held => held.Key))
         {
             var (before, latent) = (fitted.narrow(2, held.Key - 1, 1), fitted.narrow(2, held.Key, 1));
-            latent.copy_(Fit(before.to(codec.Device), latent.to(codec.Device), held, held.Key * group - group + 1));
+            latent.copy_(Fit(before.to(codec.Device), latent.to(codec.Device), held, geometry.VideoFrames(held.Key)));
         }
         return fitted.MoveToOuterDisposeScope();
     }
@@ -49,7 +49,7 @@ internal sealed class FrameFit(FrameCodec codec, CancellationToken cancel)
     {
         using var scope = NewDisposeScope();
         Tensor Decode(Tensor z) => codec.DecodeGroup(before, z);
-        var (wanted, weights) = (Decode(latent), ones([1, 1, codec.Group, 1, 1], device: latent.device));
+        var (wanted, weights) = (Decode(latent), ones([1, 1, codec.Geometry.TemporalFactor, 1, 1], device: latent.device));
         var allowed = 0.0;
         foreach (var still in stills)
         {

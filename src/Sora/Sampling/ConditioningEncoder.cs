@@ -8,47 +8,47 @@ namespace Sora.Sampling;
 /// Brings what is known into the form in which a model's network takes it. The encoders that this needs are loaded,
 /// used and freed.
 /// </summary>
-internal sealed class GuideBuilder(ModelFolder model, Precision precision, SamplingSettings settings)
+internal sealed class ConditioningEncoder(ModelFolder model, Precision precision, SamplingSettings settings)
 {
-    /// <summary>The family that a model belongs to.</summary>
-    public static Family FamilyOf(ModelFolder model) => model switch
+    /// <summary>How a model is told what is known.</summary>
+    public static ConditioningMode ModeOf(ModelFolder model) => model switch
     {
-        { Transformer.VaceLayers: not null } => Family.Control,
-        { ExpandTimesteps: true } => Family.TokenTimesteps,
-        _ when model.Transformer.InChannels > model.Transformer.OutChannels => Family.MaskChannels,
-        _ => Family.Renoise,
+        { Transformer.VaceLayers: not null } => ConditioningMode.Control,
+        { ExpandTimesteps: true } => ConditioningMode.TokenTimesteps,
+        _ when model.Transformer.InChannels > model.Transformer.OutChannels => ConditioningMode.MaskChannels,
+        _ => ConditioningMode.Renoise,
     };
 
-    /// <summary>The guide of a run that knows nothing.</summary>
-    public Guide Empty => new(FamilyOf(model), (model.Transformer.PatchSize.Rows, model.Transformer.PatchSize.Columns)) { SceneChannels = model.Transformer.SceneChannels };
+    /// <summary>The conditioning of a run that knows nothing.</summary>
+    public EncodedConditioning Empty => new(ModeOf(model), (model.Transformer.PatchSize.Rows, model.Transformer.PatchSize.Columns)) { SceneChannels = model.Transformer.SceneChannels };
 
-    /// <summary>The guide for what is known, in float32.</summary>
+    /// <summary>What is known as the network takes it, in float32.</summary>
     /// <param name="conditioning">What is known.</param>
     /// <param name="noise">The noise of the run's start.</param>
     /// <exception cref="SoraException">The model can't be told.</exception>
-    public Guide Build(Conditioning conditioning, Tensor noise)
+    public EncodedConditioning Encode(Conditioning conditioning, Tensor noise)
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var guide = Empty.Family switch
+        var encoded = Empty.Mode switch
         {
-            Family.TokenTimesteps => Blended(Empty, conditioning),
-            Family.Renoise => Blended(Empty, conditioning) with { Noise = noise },
-            Family.MaskChannels => MaskChannels.Build(Empty, model, settings, conditioning, precision),
-            _ => new ControlVideo(model, settings, precision).Build(Blended(Empty, conditioning with { Stills = [] }) with { Noise = noise }, conditioning),
+            ConditioningMode.TokenTimesteps => Blended(Empty, conditioning),
+            ConditioningMode.Renoise => Blended(Empty, conditioning) with { Noise = noise },
+            ConditioningMode.MaskChannels => MaskChannels.Encode(Empty, model, settings, conditioning, precision),
+            _ => new ControlVideo(model, settings, precision).Encode(Blended(Empty, conditioning with { Stills = [] }) with { Noise = noise }, conditioning),
         };
-        guide = guide with { Exact = conditioning.Exact };
-        foreach (var (_, tensor) in guide.Tensors())
+        encoded = encoded with { Exact = conditioning.Exact };
+        foreach (var (_, tensor) in encoded.Tensors())
         {
             if (scope.Contains(tensor)) tensor.MoveToOuterDisposeScope();
         }
-        return guide;
+        return encoded;
     }
 
     /// <summary>Known latents that replace the sampler's, with each still encoded at its place.</summary>
-    private Guide Blended(Guide guide, Conditioning conditioning)
+    private EncodedConditioning Blended(EncodedConditioning encoded, Conditioning conditioning)
     {
-        var shape = settings.LatentShape(model.Vae);
+        var shape = settings.LatentShape(model.Vae.Geometry);
         // Without a mask the known latents are only where the run starts.
         var (known, mask) = conditioning.Mask is null ? (null, null) : (conditioning.Known, conditioning.Mask);
         var (hints, shown) = (conditioning.Hints, new List<Still>());
@@ -60,8 +60,7 @@ internal sealed class GuideBuilder(ModelFolder model, Precision precision, Sampl
             var vae = new CausalVae(model.Vae, weights);
             foreach (var still in conditioning.Stills.Select(Resized))
             {
-                // Latent frame 0 is one video frame, and every later one four, of which the still is the last.
-                var at = (still.Frame + model.Vae.TemporalFactor - 1) / model.Vae.TemporalFactor;
+                var at = model.Vae.Geometry.LatentFrameOf(still.Frame);
                 known.narrow(2, at, 1).copy_(Encode(vae, still));
                 if (still.Frame == 0)
                 {
@@ -73,7 +72,7 @@ internal sealed class GuideBuilder(ModelFolder model, Precision precision, Sampl
                 shown.Add(still);
             }
         }
-        return guide with { Known = known, Mask = mask, Hints = hints, Stills = shown };
+        return encoded with { Known = known, Mask = mask, Hints = hints, Stills = shown };
     }
 
     private Still Resized(Still still) => still with { Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit) };
@@ -81,7 +80,7 @@ internal sealed class GuideBuilder(ModelFolder model, Precision precision, Sampl
     /// <summary>A still of the video's size as one normalised latent frame: behind copies of itself, where it isn't the first.</summary>
     private Tensor Encode(CausalVae vae, Still still)
     {
-        var frames = still.Frame == 0 ? 1 : 1 + model.Vae.TemporalFactor;
+        var frames = model.Vae.Geometry.VideoFrames(still.Frame == 0 ? 1 : 2);
         var pixels = Pixels.ToTensor([still.Picture], precision.Device).expand(-1, -1, frames, -1, -1);
         var latents = vae.Normalise(vae.Encode(pixels));
         return latents.narrow(2, latents.shape[2] - 1, 1);

@@ -13,9 +13,9 @@ namespace Sora.Sampling;
 /// current estimate in raw latents, which a decoder can show. Going on from it is bit-identical to not having stopped.
 /// </summary>
 /// <param name="Settings">All that the run depends on.</param>
-/// <param name="Guide">What is known, for the network.</param>
+/// <param name="Conditioning">What is known, for the network.</param>
 /// <param name="State">Where the sampler stands.</param>
-public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerState State)
+public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedConditioning Conditioning, SamplerState State)
 {
     private const string SettingsKey = "sampling";
     private const string ProgressKey = "sampling_progress";
@@ -30,7 +30,7 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
     public Tensor? Estimate { get; init; }
 
     /// <summary>
-    /// Which of the video's windows the run is in: settings and guide are those of the whole video then, with what earlier
+    /// Which of the video's windows the run is in: settings and conditioning are those of the whole video then, with what earlier
     /// windows made among what is known, and the state is that of the window. Null: the run is in one piece.
     /// </summary>
     public WindowPlace? Place { get; init; }
@@ -49,11 +49,11 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
         if (State.Previous is { } previous) tensors[Previous] = TensorIO.ToHost(previous);
         for (var k = 0; k < State.Predictions.Count; k++) tensors[$"{Prediction}{k}"] = TensorIO.ToHost(State.Predictions[k]);
         if (Cache is { } cache) (tensors[CacheInput], tensors[CacheAnswer]) = (TensorIO.ToHost(cache.Input), TensorIO.ToHost(cache.Answer));
-        foreach (var (name, tensor) in Guide.Tensors()) tensors[Clip.NoisePrefix + name] = TensorIO.ToHost(tensor);
-        foreach (var still in Guide.Stills)
+        foreach (var (name, tensor) in Conditioning.Tensors()) tensors[Clip.NoisePrefix + name] = TensorIO.ToHost(tensor);
+        foreach (var still in Conditioning.Stills)
             tensors[$"{Shown}{still.Frame}"] = new HostTensor(DType.U8, [still.Picture.Height, still.Picture.Width, Image.Channels], still.Picture.Pixels);
         if (Estimate is { } estimate) tensors[Clip.EstimateName] = TensorIO.ToHost(vae.Denormalise(estimate));
-        var progress = new Progress(State.Call, schedule.Calls, State.Order, schedule.Sigmas[State.Call], Guide.References, Guide.ControlScale, Cache?.Progress, Place);
+        var progress = new Progress(State.Call, schedule.Calls, State.Order, schedule.Sigmas[State.Call], Conditioning.References, Conditioning.ControlScale, Cache?.Progress, Place);
         return (clip with { Latents = null, Tensors = tensors })
             .WithMetadata(SettingsKey, Settings.ToJson())
             .WithMetadata(ProgressKey, JsonSerializer.Serialize(progress));
@@ -61,7 +61,7 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
 
     /// <summary>The run that a clip holds.</summary>
     /// <exception cref="SoraException">It holds none, or one of another kind of model.</exception>
-    public static Unfinished FromClip(Clip clip, Guide empty, Device device)
+    public static SamplingCheckpoint FromClip(Clip clip, EncodedConditioning empty, Device device)
     {
         var (settings, progress) = Read(clip);
         Tensor? Get(string name) => clip.Tensors.TryGetValue(name, out var host) ? TensorIO.ToTensor(host).to(device) : null;
@@ -71,7 +71,7 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
             Previous = Get(Previous),
             Predictions = [.. Enumerable.Range(0, 3).Select(k => Get($"{Prediction}{k}")).OfType<Tensor>()],
         };
-        var guide = empty with
+        var encoded = empty with
         {
             Known = Get(Clip.NoisePrefix + "known"),
             Mask = Get(Clip.NoisePrefix + "mask"),
@@ -86,7 +86,7 @@ public sealed record Unfinished(SamplingSettings Settings, Guide Guide, SamplerS
             ControlScale = progress.ControlScale,
         };
         var cache = progress.Cache is { } numbers && Get(CacheInput) is { } input && Get(CacheAnswer) is { } answer ? new CacheState(input, answer, numbers) : null;
-        return new Unfinished(settings, guide, state) { Cache = cache, Place = progress.Place };
+        return new SamplingCheckpoint(settings, encoded, state) { Cache = cache, Place = progress.Place };
     }
 
     /// <summary>What the run that a clip holds depends on, and what is left of it, for a plan.</summary>

@@ -8,7 +8,7 @@ namespace Sora.Training;
 /// Independent pieces of work side by side, a core each. One thread for each piece keeps both cores busy where one
 /// operator on two threads does not: a step of a small model is thousands of operators of well under a millisecond.
 /// </summary>
-internal static class Crew
+internal static class WorkerThreads
 {
     /// <summary>
     /// Runs <paramref name="work"/> for 0 to <paramref name="count"/> - 1 on at most <paramref name="threads"/> threads.

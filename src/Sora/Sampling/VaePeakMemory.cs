@@ -15,7 +15,7 @@ internal readonly record struct Grid(double Frames, double Pixels)
 /// </summary>
 /// <param name="threads">Threads that compute, where norm and convolution are one on the CPU; 0 on another device.</param>
 /// <param name="isStill">Whether there is one frame only, and nothing before it.</param>
-internal sealed class VaeWalk(int threads, bool isStill)
+internal sealed class VaePeakMemory(int threads, bool isStill)
 {
     // Of Native/winograd.cpp: numbers of a tile, columns of a panel at most, frames at a time, and the least channels.
     private const double Tile = 36, Panel = 48, FramesAtATime = 4, LeastChannels = 32;

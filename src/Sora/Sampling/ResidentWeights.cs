@@ -7,10 +7,10 @@ namespace Sora.Sampling;
 /// <summary>How much of a part's weights is in memory while it computes, from the headers of its files alone.</summary>
 /// <param name="Elements">Numbers that are ready to compute: what stays, and where blocks are streamed the one that runs and the next.</param>
 /// <param name="Streamed">Bytes of the others, as they are stored in the files.</param>
-internal sealed partial record HeldWeights(long Elements, long Streamed)
+internal sealed partial record ResidentWeights(long Elements, long Streamed)
 {
     /// <summary>Of the transformer; of the larger one, where there are two experts: one is in memory at a time.</summary>
-    public static HeldWeights OfTransformer(ModelFolder model, Offload offload)
+    public static ResidentWeights OfTransformer(ModelFolder model, Offload offload)
     {
         var first = Of(model, "transformer", offload);
         var second = model.Has("transformer_2") ? Of(model, "transformer_2", offload) : first;
@@ -18,7 +18,7 @@ internal sealed partial record HeldWeights(long Elements, long Streamed)
     }
 
     /// <summary>Of a part that has blocks.</summary>
-    public static HeldWeights Of(ModelFolder model, string part, Offload offload)
+    public static ResidentWeights Of(ModelFolder model, string part, Offload offload)
     {
         using var weights = model.OpenWeights(part);
         var tensors = weights.Tensors.Values;
@@ -30,7 +30,7 @@ internal sealed partial record HeldWeights(long Elements, long Streamed)
         // Of an embedding, the rows that are needed are read.
         var away = streamed.SelectMany(block => block).Concat(tensors.Where(tensor => tensor.Name is "shared.weight" or "encoder.embed_tokens.weight")).ToList();
         // Keys and values of the text are computed before the passes, and what they need isn't read in these.
-        var running = streamed.Select(block => Count(block.Where(tensor => !TextKeys().IsMatch(tensor.Name)))).OrderDescending().Take(2).Sum();
+        var running = streamed.Select(block => Count(block.Where(tensor => !CrossAttentionKeys().IsMatch(tensor.Name)))).OrderDescending().Take(2).Sum();
         return new(Count(tensors) - Count(away) + running, away.Sum(tensor => weights.Stored(tensor.Name).Bytes));
     }
 
@@ -40,5 +40,5 @@ internal sealed partial record HeldWeights(long Elements, long Streamed)
     private static partial Regex Block();
 
     [GeneratedRegex(@"\.attn2\.(to_k|to_v|norm_k|add_k_proj|add_v_proj|norm_added_k)\.")]
-    private static partial Regex TextKeys();
+    private static partial Regex CrossAttentionKeys();
 }

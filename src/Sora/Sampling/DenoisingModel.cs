@@ -7,7 +7,7 @@ namespace Sora.Sampling;
 /// The transformer of a model, or its two experts of which one is in memory at a time, behind guidance: noise levels
 /// from the boundary on belong to the first.
 /// </summary>
-internal sealed class Experts(ModelFolder model, Precision precision, CancellationToken cancel) : IDisposable
+internal sealed class DenoisingModel(ModelFolder model, Precision precision, CancellationToken cancel) : IDisposable
 {
     private Loaded? current;
     private bool isSecondSound;
@@ -24,22 +24,22 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
     /// when half of the run is behind, and what is wrong with it would be known no sooner.
     /// </summary>
     /// <exception cref="SoraException">They aren't.</exception>
-    public void RequireNumbers(SamplingSettings settings, IEnumerable<float> timesteps)
+    public void RequireFinite(SamplingSettings settings, IEnumerable<float> timesteps)
     {
         if (isSecondSound || timesteps.Select(timestep => Of(model, settings, timestep)).Distinct().Count() < 2) return;
         using var weights = Checkpoint.Open(model.Part("transformer_2"));
-        Weights.RequireNumbers(weights, cancel);
+        Weights.RequireFinite(weights, cancel);
         isSecondSound = true;
     }
 
-    /// <summary>The guided model, as its guide has it answer; with a cache, which stands for some of the calls.</summary>
-    public Denoiser Denoiser(SamplingSettings settings, Guide guide, TextRows text, StepCache? cache = null) => (latents, level) =>
+    /// <summary>The guided model for what is known; with a cache, which answers some of the calls.</summary>
+    public Denoiser Denoiser(SamplingSettings settings, EncodedConditioning encoded, PromptEmbeds text, StepCache? cache = null) => (latents, level) =>
     {
         var index = Of(model, settings, level.Timestep);
-        Tensor Ask() => Guided(Load(index, guide, text), settings, guide.Input(latents, level), level);
+        Tensor Ask() => Guided(Load(index, encoded, text), settings, encoded.Input(latents, level), level);
         // Another expert, or other places that are held, answer in another way.
-        var phase = 2 * index + (guide.HoldsHints(level) ? 1 : 0);
-        return guide.Answer(cache is null ? Ask() : cache.Velocity(latents, level.Call, phase, Ask), latents, level);
+        var phase = 2 * index + (encoded.HoldsHints(level) ? 1 : 0);
+        return encoded.Answer(cache is null ? Ask() : cache.Velocity(latents, level.Call, phase, Ask), latents, level);
     };
 
     /// <summary>Frees the weights.</summary>
@@ -50,7 +50,7 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
     }
 
     /// <summary>The guided answer, of two passes; that of one where the scale is at most 1.</summary>
-    private Tensor Guided(Loaded expert, SamplingSettings settings, TransformerInput input, Level level)
+    private Tensor Guided(Loaded expert, SamplingSettings settings, TransformerInput input, NoiseLevel level)
     {
         var scale = expert.Index == 1 ? settings.Guidance2 ?? settings.Guidance : settings.Guidance;
         var conditioned = Pass(expert, input, expert.Prompt);
@@ -59,7 +59,7 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         return Velocity(Samplers.Guided(unconditioned, conditioned, scale, model.Transformer.SceneChannels), input, level);
     }
 
-    private Tensor Velocity(Tensor output, TransformerInput input, Level level)
+    private Tensor Velocity(Tensor output, TransformerInput input, NoiseLevel level)
     {
         if (model.Preconditioning is not { } preconditioning) return output;
         Tensor Of(long channels, float sigma) => full([1, channels, 1, 1, 1], sigma, device: output.device);
@@ -75,11 +75,11 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
         Context = text,
     }).to(float32);
 
-    private Loaded Load(int index, Guide guide, TextRows text)
+    private Loaded Load(int index, EncodedConditioning encoded, PromptEmbeds text)
     {
         if (current is not null && current.Index != index) Dispose();
         current ??= new Loaded(model, index, precision, cancel);
-        if (!ReferenceEquals(current.Guide, guide) || !ReferenceEquals(current.Text, text)) current.Retell(guide, text, precision);
+        if (!ReferenceEquals(current.Conditioning, encoded) || !ReferenceEquals(current.Text, text)) current.EmbedText(encoded, text, precision);
         return current;
     }
 
@@ -103,21 +103,21 @@ internal sealed class Experts(ModelFolder model, Precision precision, Cancellati
 
         public WanTransformer Transformer { get; }
 
-        public Guide? Guide { get; private set; }
+        public EncodedConditioning? Conditioning { get; private set; }
 
-        public TextRows? Text { get; private set; }
+        public PromptEmbeds? Text { get; private set; }
 
         public TextContext Prompt { get; private set; } = null!;
 
         public TextContext? Negative { get; private set; }
 
         /// <summary>Embeds text and picture, once for all steps.</summary>
-        public void Retell(Guide guide, TextRows text, Precision precision)
+        public void EmbedText(EncodedConditioning encoded, PromptEmbeds text, Precision precision)
         {
             DisposeText();
             using var noGradient = no_grad();
-            var image = guide.Image?.to(precision.Type);
-            (Guide, Text) = (guide, text);
+            var image = encoded.Image?.to(precision.Type);
+            (Conditioning, Text) = (encoded, text);
             Prompt = Transformer.Embed(text.Prompt, text.Length, image);
             Negative = text.Negative is null ? null : Transformer.Embed(text.Negative, text.Length, image);
         }

@@ -10,9 +10,9 @@ namespace Sora.Sampling;
 /// Latents whose video comes nearer to what it should be. Decoding and encoding are only nearly inverse, so encoding loses
 /// something each time, even of frames that a decoder made. Here the latents move by what the wanted and the actual video
 /// differ by once encoded, z += E(wanted) - E(D(z)), a few times over. What single frames must show is then fitted where the
-/// decoder allows it (<see cref="FrameFit"/>).
+/// decoder allows it (<see cref="StillFitting"/>).
 /// </summary>
-internal sealed class Refinement(FrameCodec codec, CancellationToken cancel)
+internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
 {
     private const int Rounds = 2;
 
@@ -55,7 +55,7 @@ internal sealed class Refinement(FrameCodec codec, CancellationToken cancel)
     private Tensor Fitted(Tensor latents, Tensor? known, IReadOnlyList<Still> stills)
     {
         if (!codec.DecodesGroups) return latents;
-        var fitted = new FrameFit(codec, cancel).Fit(latents, stills);
+        var fitted = new StillFitting(codec, cancel).Fit(latents, stills);
         return known is null ? fitted : where(known.cpu() > 0.5, latents, fitted);
     }
 
