@@ -6,7 +6,7 @@ using System.Text.Json;
 namespace Sora.Cli;
 
 /// <summary>The reporter of the command line: what it is told goes to standard error. Errors always; the rest unless quiet.</summary>
-internal abstract class Log(TextWriter stderr, bool quiet) : Reporter
+internal abstract class Log(TextWriter stderr, bool quiet) : Reporter, IDisposable
 {
     protected readonly Lock Gate = new();
 
@@ -18,27 +18,48 @@ internal abstract class Log(TextWriter stderr, bool quiet) : Reporter
     public static Log For(string verb, bool json, bool quiet)
     {
         var stderr = new StreamWriter(StandardStream.OpenError()) { AutoFlush = true };
-        return json ? new JsonLog(verb, stderr, quiet) : new TextLog(verb, stderr, quiet, !Console.IsErrorRedirected);
+        return json ? new JsonLog(verb, stderr, quiet) : new TextLog(verb, stderr, quiet, Display());
+    }
+
+    private static ProgressDisplay Display()
+    {
+        if (Console.IsErrorRedirected) return ProgressDisplay.Lines;
+        return Environment.GetEnvironmentVariable("TERM") is null or "" or "dumb" ? ProgressDisplay.Text : ProgressDisplay.Bar;
     }
 
     public abstract void Error(string message, string? hint, int status);
 
     public void Trace(Exception error) => stderr.WriteLine(error);
+
+    /// <summary>Leaves no progress on the terminal.</summary>
+    public virtual void Dispose() { }
 }
 
-/// <summary>
-/// Lines of text; progress is a line that rewrites itself on a terminal, and elsewhere a plain line now and then.
-/// </summary>
-internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, bool terminal) : Log(stderr, quiet)
+/// <summary>How progress is shown.</summary>
+internal enum ProgressDisplay
+{
+    /// <summary>A plain line now and then, in pipes and files.</summary>
+    Lines,
+
+    /// <summary>Text that rewrites itself, on a terminal of which nothing is known.</summary>
+    Text,
+
+    /// <summary>A bar.</summary>
+    Bar,
+}
+
+/// <summary>Lines of text, and progress as <paramref name="display"/> says.</summary>
+internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, ProgressDisplay display) : Log(stderr, quiet)
 {
     private static readonly TimeSpan PlainEvery = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan DrawEvery = TimeSpan.FromMilliseconds(100);
 
     private readonly string _name = verb.Length == 0 ? "sora" : $"sora {verb}";
+    private ProgressBar? _bar;
     private string? _stage;
     private long _stageBegan;
     private long _lastShown;
-    private bool _barShown;
+    private bool _textShown;
 
     public override void Note(string message) => Line(message, IsQuiet);
 
@@ -46,6 +67,7 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, bool t
 
     public override void Error(string message, string? hint, int status)
     {
+        Dispose();
         Line(message, silent: false);
         if (hint != null) Stderr.WriteLine($"  hint: {hint}");
     }
@@ -55,16 +77,29 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, bool t
         if (IsQuiet) return;
         lock (Gate)
         {
-            if (stage != _stage) (_stage, _stageBegan, _lastShown) = (stage, Stopwatch.GetTimestamp(), terminal ? 0 : Stopwatch.GetTimestamp());
-            var due = Stopwatch.GetElapsedTime(_lastShown) >= (terminal ? DrawEvery : PlainEvery);
-            if (!due && !(terminal && done >= total)) return;
-            _lastShown = Stopwatch.GetTimestamp();
-            var text = $"{_name}: {stage} {done}/{total}{Remaining(done, total)}";
-            if (terminal) Stderr.Write($"\r{text}\e[K");
-            else Stderr.WriteLine(text);
-            _barShown = terminal;
-            if (terminal && done >= total) EraseBar();
+            if (display == ProgressDisplay.Bar) (_bar ??= new ProgressBar(Stderr, Gate, _name)).Report(stage, done, total);
+            else Write(stage, done, total);
         }
+    }
+
+    /// <summary>Ends the bar.</summary>
+    public override void Dispose()
+    {
+        lock (Gate) _bar?.Dispose();
+    }
+
+    private void Write(string stage, long done, long total)
+    {
+        var rewrites = display == ProgressDisplay.Text;
+        if (stage != _stage) (_stage, _stageBegan, _lastShown) = (stage, Stopwatch.GetTimestamp(), rewrites ? 0 : Stopwatch.GetTimestamp());
+        var due = Stopwatch.GetElapsedTime(_lastShown) >= (rewrites ? DrawEvery : PlainEvery);
+        if (!due && !(rewrites && done >= total)) return;
+        _lastShown = Stopwatch.GetTimestamp();
+        var text = $"{_name}: {stage} {done}/{total}{Remaining(done, total)}";
+        if (rewrites) Stderr.Write($"\r{text}\e[K");
+        else Stderr.WriteLine(text);
+        _textShown = rewrites;
+        if (rewrites && done >= total) EraseText();
     }
 
     private string Remaining(long done, long total)
@@ -79,15 +114,17 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, bool t
         if (silent) return;
         lock (Gate)
         {
-            EraseBar();
+            EraseText();
+            _bar?.Erase();
             Stderr.WriteLine($"{_name}: {message}");
+            _bar?.Restore();
         }
     }
 
-    private void EraseBar()
+    private void EraseText()
     {
-        if (_barShown) Stderr.Write("\r\e[K");
-        _barShown = false;
+        if (_textShown) Stderr.Write("\r\e[K");
+        _textShown = false;
     }
 }
 

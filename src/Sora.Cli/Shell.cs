@@ -20,7 +20,7 @@ internal static class Shell
         var parse = root.Parse(words, Parser);
         var verb = parse.CommandResult.Command as Verb;
         var json = parse.GetResult(Options.Log) is { Tokens: [{ Value: "json" }] };
-        var log = Log.For(verb?.Name ?? "", json, quiet: Given(parse, Options.Quiet));
+        using var log = Log.For(verb?.Name ?? "", json, quiet: Given(parse, Options.Quiet));
         // Not disposed: the watch of standard output's reader may cancel it until the process is gone.
         var stop = new CancellationTokenSource();
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt(stop));

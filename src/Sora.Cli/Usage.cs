@@ -54,7 +54,10 @@ internal static class Usage
     private static IEnumerable<Option> Known(Verb verb) =>
         verb.Options.Concat(verb.Parents.OfType<Command>().SelectMany(root => root.Options).Where(option => option.Recursive));
 
-    /// <summary>Errors of our own begin with the option's name; of the library's, what they are about says what is wrong.</summary>
+    /// <summary>
+    /// Errors of our own begin with the option's name. The library's have no kinds and are worded anew in each version, but what
+    /// they are about says what is wrong.
+    /// </summary>
     private static string Line(ParseResult parse, ParseError error)
     {
         var (name, type) = error.SymbolResult switch
@@ -64,10 +67,10 @@ internal static class Usage
             ArgumentResult argument => (argument.Argument.Name, argument.Argument.ValueType),
             _ => ("", typeof(string)),
         };
-        if (error.Message.StartsWith('-')) return error.Message;
+        if (name != "" && error.Message.StartsWith($"{name}: ", StringComparison.Ordinal)) return error.Message;
         if (error.SymbolResult is OptionResult { IdentifierTokenCount: > 1 }) return $"{name} may be given only once";
         if (name == "")
-            return parse.UnmatchedTokens.Count > 0 ? $"unexpected argument '{parse.UnmatchedTokens[0]}'" : char.ToLowerInvariant(error.Message[0]) + error.Message[1..].TrimEnd('.');
+            return parse.UnmatchedTokens.Count > 0 ? $"unexpected argument '{parse.UnmatchedTokens[0]}'" : error.Message;
         if (error.SymbolResult!.Tokens.Count == 0) return error.SymbolResult is OptionResult ? $"{name} needs a value" : $"{name} is missing";
         var kind = (Nullable.GetUnderlyingType(type) ?? type) == typeof(double) ? "a number" : "a whole number";
         return $"{name}: '{error.SymbolResult.Tokens[^1].Value}' is not {kind}";

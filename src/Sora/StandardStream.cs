@@ -23,6 +23,9 @@ public static partial class StandardStream
     /// <summary>Standard error.</summary>
     public static Stream OpenError() => new DescriptorStream(Error, default);
 
+    /// <summary>The width of the terminal that standard error is; null where it is none, or one that doesn't know.</summary>
+    public static int? ErrorColumns() => GetWindowSize(Error, WindowSizeRequest, out var size) == 0 && size.Columns > 0 ? size.Columns : null;
+
     /// <summary>Calls <paramref name="gone"/> once nobody reads standard output any more, until <paramref name="stop"/>.</summary>
     public static void WatchReader(Action gone, CancellationToken stop)
     {
@@ -103,7 +106,7 @@ public static partial class StandardStream
         }
     }
 
-    // Linux's numbers (errno.h, poll.h).
+    // Linux's numbers (errno.h, poll.h, ioctls.h).
     private const int Interrupted = 4;
     private const int TryAgain = 11;
     private const int BrokenPipe = 32;
@@ -111,6 +114,7 @@ public static partial class StandardStream
     private const short PollWritable = 0x004;
     private const short PollError = 0x008;
     private const int PollMilliseconds = 200;
+    private const nuint WindowSizeRequest = 0x5413;
 
     private static short Poll(int descriptor, short events)
     {
@@ -126,6 +130,18 @@ public static partial class StandardStream
 
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
     private static unsafe partial nint WriteBytes(int descriptor, byte* buffer, nuint count);
+
+    [LibraryImport("libc", EntryPoint = "ioctl")]
+    private static partial int GetWindowSize(int descriptor, nuint request, out WindowSize size);
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct WindowSize
+    {
+        public ushort Rows;
+        public ushort Columns;
+        public ushort PixelWidth;
+        public ushort PixelHeight;
+    }
 
     [StructLayout(LayoutKind.Sequential)]
     private struct PollDescriptor

@@ -10,7 +10,7 @@ public class LogTests
     [Fact]
     public void JsonIsOneObjectAnEvent()
     {
-        var log = new JsonLog("generate", _written, quiet: false);
+        using var log = new JsonLog("generate", _written, quiet: false);
         log.Note("a \"note\"");
         log.Warn("careful");
         log.Progress("sampling", 3, 8);
@@ -28,7 +28,7 @@ public class LogTests
     [InlineData(false)]
     public void QuietSaysErrorsOnly(bool json)
     {
-        Log log = json ? new JsonLog("", _written, quiet: true) : new TextLog("", _written, quiet: true, terminal: true);
+        using Log log = json ? new JsonLog("", _written, quiet: true) : new TextLog("", _written, quiet: true, ProgressDisplay.Bar);
         log.Note("a note");
         log.Warn("a warning");
         log.Progress("sampling", 8, 8);
@@ -38,9 +38,50 @@ public class LogTests
     }
 
     [Fact]
-    public void TerminalGetsABarThatMessagesErase()
+    public void TerminalGetsABarBelowTheMessages()
     {
-        var log = new TextLog("generate", _written, quiet: false, terminal: true);
+        using var log = new TextLog("generate", _written, quiet: false, ProgressDisplay.Bar);
+        log.Progress("sampling", 1, 4);
+        Assert.Matches("^sora generate: sampling [━ -]{40} 1/4 in 0:00$", Assert.Single(Shown()));
+        log.Note("hello");
+        Assert.Equal("sora generate: hello", Shown()[0]);
+        Assert.Matches("^sora generate: sampling [━ -]{40} 1/4 in 0:00$", Shown()[1]);
+        log.Progress("sampling", 4, 4);
+        log.Warn("careful");
+        Assert.Equal(["sora generate: hello", "sora generate: warning: careful", ""], Shown());
+    }
+
+    [Fact]
+    public void TheClockOfABarGoesOnBetweenReports()
+    {
+        using var log = new TextLog("train", _written, quiet: false, ProgressDisplay.Bar);
+        log.Progress("training, loss 2.5", 501, 1000);
+        Thread.Sleep(TimeSpan.FromSeconds(1.5));
+        log.Note("checkpoint");
+        Assert.Matches("501/1000 in 0:01$", Shown()[^1]);
+        Thread.Sleep(TimeSpan.FromSeconds(0.2));
+        // What follows the comma is of the same stage, and steps of an earlier run took none of its time.
+        log.Progress("training, loss 2.4", 502, 1000);
+        Assert.Matches("loss 2.4 [━ -]+ 502/1000 in 0:0[12], 1[0-9]:[0-9]{2} left$", Shown()[^1]);
+    }
+
+    [Fact]
+    public void NothingIsLeftOfABarWhenTheRunEnds()
+    {
+        using (var log = new TextLog("encode", _written, quiet: false, ProgressDisplay.Bar)) log.Progress("encoding", 3, 4);
+        Assert.Equal([""], Shown());
+        using (var log = new TextLog("encode", _written, quiet: false, ProgressDisplay.Bar))
+        {
+            log.Progress("encoding", 3, 4);
+            log.Error("it failed", "do this", 1);
+        }
+        Assert.Equal(["sora encode: it failed", "  hint: do this", ""], Shown());
+    }
+
+    [Fact]
+    public void TerminalThatKnowsNoBarGetsTextThatMessagesErase()
+    {
+        using var log = new TextLog("generate", _written, quiet: false, ProgressDisplay.Text);
         log.Progress("sampling", 1, 4);
         log.Note("hello");
         log.Progress("sampling", 4, 4);
@@ -52,10 +93,12 @@ public class LogTests
     [Fact]
     public void ElsewhereQuickWorkSaysNothingOfItsProgress()
     {
-        var log = new TextLog("generate", _written, quiet: false, terminal: false);
+        using var log = new TextLog("generate", _written, quiet: false, ProgressDisplay.Lines);
         for (var step = 1; step <= 4; step++) log.Progress("sampling", step, 4);
         Assert.Empty(_written.ToString());
     }
+
+    private string[] Shown() => Screen.Lines(_written.ToString());
 
     private string[] Lines() => _written.ToString().TrimEnd('\n').Split('\n');
 }

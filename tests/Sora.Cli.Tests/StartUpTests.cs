@@ -1,3 +1,4 @@
+using System.Text;
 using Xunit;
 
 namespace Sora.Cli.Tests;
@@ -19,5 +20,17 @@ public class StartUpTests
         var loads = bash.Run("cat loads.*").Succeeded().Out;
         Assert.Contains("libcoreclr", loads);
         Assert.DoesNotContain("libtorch", loads, StringComparison.OrdinalIgnoreCase);
+    }
+
+    /// <summary>Spectre.Console is wanted for a bar on a terminal only. The runtime tells what it loads.</summary>
+    [Fact]
+    public void WhatShowsNoBarLoadsNoSpectreConsole()
+    {
+        using var bash = new Bash();
+        bash.Run("DOTNET_EnableEventPipe=1 DOTNET_EventPipeConfig=Microsoft-Windows-DotNETRuntime:0x8:4 DOTNET_EventPipeOutputPath=loads sora --version").Succeeded();
+        var events = File.ReadAllBytes(Path.Combine(bash.Folder, "loads"));
+        bool Loads(string name) => events.AsSpan().IndexOf(Encoding.Unicode.GetBytes(name)) >= 0;
+        Assert.True(Loads("System.CommandLine"));
+        Assert.False(Loads("Spectre.Console"));
     }
 }

@@ -28,6 +28,7 @@ public sealed class SheetTests : IDisposable
         Assert.Equal(5, sheet.Row(16)[4 * 3]);
     }
 
+    /// <summary>A curve runs from the frame's upper left corner (80, 50) to its lower right one (940, 490).</summary>
     [Fact]
     public void APlotShowsItsCurves()
     {
@@ -35,11 +36,34 @@ public sealed class SheetTests : IDisposable
         var path = Path.Combine(_folder, "loss.png");
         Plot.Lines(path, "Loss <of> training", "step", falling, new PlotSeries("broken", [(1, double.NaN), (2000, 60)]));
         var plot = Image.Load(path);
-        // The curve runs from the frame's upper left corner (80, 50) to its lower right one (940, 490).
-        var (x, y) = (80 + 860 / 4, 50 + 440 / 4);
+        Assert.Equal((960, 540), (plot.Width, plot.Height));
+        AssertBlue(plot, 80 + 860 / 4, 50 + 440 / 4);
+        AssertBlue(plot, 80 + 860 * 3 / 4, 50 + 440 * 3 / 4);
+        Assert.Equal([255, 255, 255], plot.Row(50 + 440 / 4)[((80 + 860 / 4 + 100) * 3)..][..3].ToArray().Select(value => (int)value));
+    }
+
+    [Fact]
+    public void APlotOfManyMagnitudesIsLogarithmic()
+    {
+        var path = Path.Combine(_folder, "loss.png");
+        Plot.Lines(path, "loss", "step", new PlotSeries("loss", [.. Enumerable.Range(0, 401).Select(i => ((double)i, Math.Pow(10, 2 - 0.01 * i)))]));
+        AssertBlue(Image.Load(path), 80 + 860 / 4, 50 + 440 / 4);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void APlotOfTooFewPointsHasNoCurve(int points)
+    {
+        var path = Path.Combine(_folder, "loss.png");
+        Plot.Lines(path, "loss", "step", new PlotSeries("loss", [.. Enumerable.Repeat((3.0, 5.0), points)]));
+        Assert.Equal(960, Image.Load(path).Width);
+    }
+
+    private static void AssertBlue(Image plot, int x, int y)
+    {
         var blue = Enumerable.Range(y - 3, 7).Select(row => plot.Row(row).Slice(x * 3, 3).ToArray()).MinBy(pixel => pixel[0])!;
         Assert.True(blue[0] < 90 && blue[2] > 150, $"({blue[0]}, {blue[1]}, {blue[2]}) isn't the first curve's blue");
-        Assert.Equal([255, 255, 255], plot.Row(y)[(x + 100)..][..3].ToArray().Select(value => (int)value));
     }
 
     private static Image Plain(int width, int height, byte value) => new(width, height, [.. Enumerable.Repeat(value, width * height * 3)]);

@@ -1,0 +1,136 @@
+using System.Globalization;
+using Spectre.Console;
+using Spectre.Console.Rendering;
+
+namespace Sora.Cli;
+
+/// <summary>
+/// The line of a terminal that shows how far a stage is: a bar, the time that it took and the time that is left.
+/// Spectre.Console draws it, but its own live display isn't used: that hides the cursor, which then stays hidden where the
+/// program is killed, and clears all that the terminal shows when its window becomes smaller.
+/// </summary>
+/// <param name="terminal">Gets the line and the codes that write over it.</param>
+/// <param name="gate">Held by the caller of every method, and while the line is drawn because time passes.</param>
+/// <param name="name">In front of the stage.</param>
+internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) : IDisposable
+{
+    private const int ColumnsUnknown = 80;
+    private const int SmallestBar = 8;
+    private const int LargestBar = 40;
+
+    private static readonly TimeSpan DrawEvery = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan ClockEvery = TimeSpan.FromSeconds(1);
+
+    private readonly Capabilities _capabilities = new()
+    {
+        Ansi = true,
+        ColorSystem = string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")) ? ColorSystem.Standard : ColorSystem.NoColors,
+        Unicode = IsUnicode(),
+    };
+
+    private Timer? _clock;
+    private string _stage = "";
+    private long _done;
+    private long _total;
+    private long _doneAtFirst;
+    private long _began;
+    private long _drawn;
+    private bool _shown;
+
+    /// <summary>Shows the bar, or erases it when all is done.</summary>
+    public void Report(string stage, long done, long total)
+    {
+        if (Kind(stage) != Kind(_stage) || done < _done) (_began, _doneAtFirst, _drawn) = (TimeProvider.System.GetTimestamp(), done, 0);
+        (_stage, _done, _total) = (stage, done, total);
+        if (done >= total)
+        {
+            Erase();
+            return;
+        }
+        // Between two reports of slow work the clock goes on.
+        _clock ??= new Timer(_ => Tick(), null, ClockEvery, ClockEvery);
+        if (TimeProvider.System.GetElapsedTime(_drawn) >= DrawEvery) Draw();
+    }
+
+    /// <summary>Removes the line, so that another can be written in its place.</summary>
+    public void Erase()
+    {
+        if (_shown) terminal.Write("\r\e[K");
+        _shown = false;
+    }
+
+    /// <summary>Shows the line again after <see cref="Erase"/>, unless all is done.</summary>
+    public void Restore()
+    {
+        if (_done < _total) Draw();
+    }
+
+    /// <summary>Removes the line for good.</summary>
+    public void Dispose()
+    {
+        _clock?.Dispose();
+        Erase();
+        _total = 0;
+    }
+
+    private void Tick()
+    {
+        lock (gate)
+        {
+            try
+            {
+                if (_shown) Restore();
+            }
+            catch (SoraException)
+            {
+                // The terminal went away, which the next report finds too, where it can be told.
+            }
+        }
+    }
+
+    private void Draw()
+    {
+        // The last column stays free: a full line would begin another one.
+        var columns = (StandardStream.ErrorColumns() ?? ColumnsUnknown) - 1;
+        using var line = new StringWriter();
+        var writer = new AnsiWriter(line, _capabilities);
+        foreach (var segment in Segment.Truncate(Segments(columns), columns)) writer.Write(segment.Text, segment.Style);
+        terminal.Write($"\r{line}\e[K");
+        (_shown, _drawn) = (true, TimeProvider.System.GetTimestamp());
+    }
+
+    private IEnumerable<Segment> Segments(int columns)
+    {
+        var before = new Segment($"{name}: {_stage} ");
+        var after = new Segment($" {_done}/{_total}{Times()}");
+        var room = Math.Min(columns - before.CellCount() - after.CellCount(), LargestBar);
+        return room < SmallestBar ? [before, after] : [before, .. Bar(room), after];
+    }
+
+    private IEnumerable<Segment> Bar(int width)
+    {
+        var options = new RenderOptions(_capabilities, new Size(width, 1));
+        var progress = new ProgressTask(0, _stage, _total, autoStart: false) { Value = _done };
+        return new ProgressBarColumn { Width = width }.Render(options, progress, TimeSpan.Zero).Render(options, width);
+    }
+
+    /// <summary>What was done before the first report, an earlier run's steps say, tells nothing of how long the rest takes.</summary>
+    private string Times()
+    {
+        var elapsed = TimeProvider.System.GetElapsedTime(_began);
+        var known = _done - _doneAtFirst;
+        return known <= 0 ? $" in {Clock(elapsed)}" : $" in {Clock(elapsed)}, {Clock(elapsed / known * (_total - _done))} left";
+    }
+
+    private static string Clock(TimeSpan time) =>
+        time.ToString(time.TotalHours < 1 ? @"m\:ss" : time.TotalDays < 1 ? @"h\:mm\:ss" : @"d\d\ hh\:mm\:ss", CultureInfo.InvariantCulture);
+
+    /// <summary>What stays the same of a stage: numbers that change as it goes on follow a comma.</summary>
+    private static string Kind(string stage) => stage.Split(',')[0];
+
+    private static bool IsUnicode()
+    {
+        var locale = new[] { "LC_ALL", "LC_CTYPE", "LANG" }.Select(Environment.GetEnvironmentVariable).FirstOrDefault(value => !string.IsNullOrEmpty(value));
+        return locale != null && locale.Contains("utf", StringComparison.OrdinalIgnoreCase);
+    }
+}
