@@ -1,22 +1,17 @@
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
+using AngleSharp.Html;
 
 namespace Sora.Models.Text;
 
 /// <summary>
 /// HTML character references, by two sets of rules: those of browsers (and Python's <c>html.unescape</c>), and ftfy's,
-/// which ask for the semicolon and know all-capitals names. <see cref="System.Net.WebUtility"/> has only a tenth of the
-/// names and other rules for numbers.
+/// which ask for the semicolon and know all-capitals names. The names are AngleSharp's; its parser has other rules for
+/// numbers, and <see cref="System.Net.WebUtility"/> only a tenth of the names.
 /// </summary>
 internal static partial class HtmlEntities
 {
-    private static readonly Lazy<Dictionary<string, string>> Names = new(() => Resource.Lines("entities.txt")
-        .Select(line => line.Split(' '))
-        .ToDictionary(fields => fields[0], fields => string.Concat(fields[1..].Select(code => new Rune(Resource.Hex(code)).ToString()))));
-
-    private static readonly Lazy<Dictionary<string, string>> CapitalNames = new(FindCapitalNames);
-
     /// <summary>What the numbers 128 to 159 mean: Windows-1252.</summary>
     private static readonly string Windows1252 = CodePage.Windows1252.Decode([.. Enumerable.Range(0x80, 0x20).Select(code => (byte)code)]);
 
@@ -37,9 +32,8 @@ internal static partial class HtmlEntities
     private static string Resolve(string reference)
     {
         if (reference[0] == '#') return Number(reference[1..].TrimEnd(';'));
-        if (Names.Value.TryGetValue(reference, out var whole)) return whole;
-        for (var length = reference.Length - 1; length > 1; length--)
-            if (Names.Value.TryGetValue(reference[..length], out var beginning))
+        for (var length = reference.Length; length > 1; length--)
+            if (Named(reference[..length]) is { } beginning)
                 return beginning + reference[length..];
         return "&" + reference;
     }
@@ -47,8 +41,8 @@ internal static partial class HtmlEntities
     private static string ResolveStrict(string reference)
     {
         var name = reference[1..];
-        if (Names.Value.TryGetValue(name, out var text) || CapitalNames.Value.TryGetValue(name, out text)) return text;
-        if (name[0] != '#') return reference;
+        if (Named(name) is { } text) return text;
+        if (name[0] != '#') return Capital(name) ?? reference;
         // A reference of which only a part is a number keeps its semicolon, and is left alone.
         var resolved = Unescape(reference);
         return resolved.Contains(';') ? reference : resolved;
@@ -73,12 +67,12 @@ internal static partial class HtmlEntities
         };
     }
 
-    /// <summary>Lower-case names in capitals, where HTML gives these no meaning: the character in upper case.</summary>
-    private static Dictionary<string, string> FindCapitalNames() => Names.Value
-        .Where(entry => entry.Key.EndsWith(';') && entry.Key == entry.Key.ToLowerInvariant())
-        .Select(entry => (Name: entry.Key.ToUpperInvariant(), Text: UpperCase(entry.Value)))
-        .Where(entry => Resolve(entry.Name) == "&" + entry.Name)
-        .ToDictionary(entry => entry.Name, entry => entry.Text);
+    /// <summary>A lower-case name in capitals, where HTML gives these no meaning: the character in upper case.</summary>
+    private static string? Capital(string name) =>
+        name == name.ToUpperInvariant() && Named(name.ToLowerInvariant()) is { } text && Resolve(name) == "&" + name ? UpperCase(text) : null;
+
+    /// <summary>What HTML calls so, with the semicolon if it has one.</summary>
+    private static string? Named(string name) => HtmlEntityProvider.Resolver.GetSymbol(name);
 
     /// <summary>Upper case with the characters that become several (those which have a name).</summary>
     private static string UpperCase(string text) => text switch
