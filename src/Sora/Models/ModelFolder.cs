@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using Sora.Clips;
 using Sora.Models.Formats;
 using Sora.Models.Text;
-using Sora.Sampling;
 
 namespace Sora.Models;
 

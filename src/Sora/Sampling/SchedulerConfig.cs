@@ -9,7 +9,7 @@ public sealed record SchedulerConfig
     public static readonly IReadOnlyList<string> Samplers = ["unipc", "euler", "dpm++", "dpm++-sde", "heun", "lcm"];
 
     /// <summary>What <c>prediction_type</c> says of networks that give the velocity, and of those whose answer must be turned into it.</summary>
-    internal const string Flow = "flow_prediction", Preconditioned = "preconditioned";
+    internal const string Flow = "flow_prediction";
 
     private const double FirstBeta = 0.0001;
 
@@ -61,7 +61,7 @@ public sealed record SchedulerConfig
     internal static SchedulerConfig From(ConfigFile file)
     {
         var prediction = file.Text("prediction_type", Flow);
-        if (prediction is not (Flow or Preconditioned))
+        if (prediction is not (Flow or Preconditioning.PredictionType))
             throw SoraException.Failed($"{file.Path}: a scheduler for {prediction} models", "flow-matching models are supported");
         if (file.Size("num_train_timesteps", Schedule.TrainSteps) is not Schedule.TrainSteps and var steps)
             throw SoraException.Failed($"{file.Path}: num_train_timesteps {steps}", $"models of {Schedule.TrainSteps} timesteps are supported");

@@ -108,7 +108,7 @@ internal static class MiniPreset
             ["_class_name"] = "UniPCMultistepScheduler",
             ["flow_shift"] = FlowShift,
             ["num_train_timesteps"] = 1000,
-            ["prediction_type"] = preconditioning is null ? SchedulerConfig.Flow : SchedulerConfig.Preconditioned,
+            ["prediction_type"] = preconditioning is null ? SchedulerConfig.Flow : Preconditioning.PredictionType,
             ["first_latents_variance"] = Numbers(preconditioning?.First),
             ["latents_variance"] = Numbers(preconditioning?.Later),
             ["open_variance"] = preconditioning is { OpenVariance: < double.PositiveInfinity and var open } ? open : null,

@@ -1,8 +1,7 @@
-using Sora.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Sora.Sampling;
+namespace Sora.Models;
 
 /// <summary>
 /// Turns the answer F of a network into a velocity where the network is trained on the unknown part only. Were the
@@ -20,6 +19,9 @@ namespace Sora.Sampling;
 /// <param name="Later">Variance of each channel of the other latent frames, which stand for several.</param>
 public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<double> Later)
 {
+    /// <summary>What a scheduler's config calls it, under <c>prediction_type</c>.</summary>
+    internal const string PredictionType = "preconditioned";
+
     /// <summary>Channels that tell of motion have nearly no variance in first frames.</summary>
     private const double Least = 1e-4;
 
@@ -63,7 +65,7 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
         variances.Select((v, channel) => channel < variances.Count - SceneChannels ? v : Math.Min(v, OpenVariance));
 
     /// <summary>What a scheduler's config says of a network with so many channels of a scene; null: it gives the velocity.</summary>
-    internal static Preconditioning? Read(ConfigFile scheduler, int sceneChannels) => scheduler.Text("prediction_type", null) == SchedulerConfig.Preconditioned
+    internal static Preconditioning? Read(ConfigFile scheduler, int sceneChannels) => scheduler.Text("prediction_type", null) == PredictionType
         ? new Preconditioning(scheduler.Numbers("first_latents_variance", []), scheduler.Numbers("latents_variance", []))
         {
             SceneChannels = sceneChannels,
