@@ -13,11 +13,11 @@ usage() {
 Usage: ./install.sh [--prefix FOLDER] [--demo] [--backend cpu|cuda] [--prerequisites | --uninstall]
 
 Installs what the build needs (Debian packages, as root or with sudo), builds sora, and installs the program,
-its built-in model, manual pages and shell completions under FOLDER (default: ~/.local). May be run again.
+its built-in model, manual pages and shell completions under FOLDER (default: ~/.local). You can run it again.
 
-  --prefix FOLDER      where to install; with libtorch for the CPU it takes about 500 MB
-  --demo               then make demo.mp4 from a prompt, in the current folder
-  --backend cpu|cuda   which libtorch to build with; without it: cuda where there is an NVIDIA driver
+  --prefix FOLDER      where to install; takes about 500 MB with libtorch for the CPU
+  --demo               afterwards, make demo.mp4 from a prompt in the current folder
+  --backend cpu|cuda   which libtorch to build with; by default cuda if there is an NVIDIA driver
                        and the NuGet feed serves TorchSharp-cuda-linux, else cpu
   --prerequisites      install only the Debian packages: ffmpeg, and cmake, g++ and make for sora's own kernels
   --uninstall          remove what an earlier run installed under FOLDER (Debian packages stay)
@@ -45,7 +45,7 @@ parse() {
         esac
         shift
     done
-    case $backend in '' | cpu | cuda) ;; *) die "--backend is cpu or cuda, not '$backend'" ;; esac
+    case $backend in '' | cpu | cuda) ;; *) die "--backend must be cpu or cuda, not '$backend'" ;; esac
     case $prefix in /*) ;; *) prefix=$PWD/$prefix ;; esac
 }
 
@@ -54,7 +54,7 @@ need_x86() {
 }
 
 need_sdk() {
-    command -v dotnet >/dev/null || die "the .NET 10 SDK is missing: install it, so that 'dotnet --version' works"
+    command -v dotnet >/dev/null || die "the .NET 10 SDK is missing: install it and make sure 'dotnet --version' works"
     (cd "$here" && dotnet --version >/dev/null 2>&1) || die "the .NET SDK here is too old: version 10 is needed"
 }
 
@@ -62,7 +62,7 @@ has_nvidia() { [ -e /proc/driver/nvidia/version ] || { command -v nvidia-smi >/d
 
 # A restore that succeeds is the proof that the feed serves the packages.
 feed_serves_cuda() {
-    say "there is an NVIDIA driver: asking the NuGet feed for TorchSharp-cuda-linux, which is several GB"
+    say "found an NVIDIA driver: asking the NuGet feed for TorchSharp-cuda-linux, which is several GB"
     dotnet restore "$here/src/Sora.Cli" -p:Backend=cuda --nologo -v quiet >/dev/null 2>&1
 }
 
@@ -77,7 +77,7 @@ choose_backend() {
         say "backend: cuda"
     else
         backend=cpu
-        say "backend: cpu, because TorchSharp-cuda-linux could not be had from the feed"
+        say "backend: cpu, because the NuGet feed does not serve TorchSharp-cuda-linux"
     fi
 }
 
@@ -90,8 +90,8 @@ has() {
 }
 
 go_on_without() {
-    has ffmpeg || die "missing: $*; this isn't a Debian system: install what corresponds to them, ffmpeg at least"
-    say "missing: $*; sora is built without its own kernels and computes more slowly"
+    has ffmpeg || die "missing: $*; this isn't a Debian system: install the equivalents, at least ffmpeg"
+    say "missing: $*; sora is built without its own kernels and runs more slowly"
 }
 
 # Debian packages: ffmpeg, which reads and writes videos, and what compiles the kernels.
@@ -101,7 +101,7 @@ install_prerequisites() {
         if ! has "$package"; then missing+=("$package"); fi
     done
     if [ ${#missing[@]} = 0 ]; then
-        say "Debian packages: all there (${wanted[*]})"
+        say "Debian packages: all installed (${wanted[*]})"
         return
     fi
     if ! command -v apt-get >/dev/null; then
@@ -126,7 +126,7 @@ put() {
 
 install_program() {
     local lib=$prefix/lib/sora bin=$prefix/bin/sora
-    mkdir -p "$prefix/lib" "$prefix/bin" || die "$prefix can't be written: choose another --prefix"
+    mkdir -p "$prefix/lib" "$prefix/bin" || die "can't write to $prefix: choose another --prefix"
     say "building ($backend, ReadyToRun)"
     rm -rf "$lib.new"
     dotnet publish "$here/src/Sora.Cli" -c Release -p:Backend="$backend" -o "$lib.new" --nologo -v quiet
@@ -171,7 +171,7 @@ uninstall() {
     rm -f "$prefix/bin/sora" "$prefix"/share/man/man1/sora.1 "$prefix"/share/man/man1/sora-*.1 \
         "$prefix/share/bash-completion/completions/sora" "$prefix/share/zsh/site-functions/_sora" \
         "$prefix/share/fish/vendor_completions.d/sora.fish"
-    say "removed sora from $prefix; Debian packages stay"
+    say "removed sora from $prefix; the Debian packages stay installed"
 }
 
 parse "$@"

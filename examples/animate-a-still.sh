@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A still comes to life: the first frame is given, the model makes the rest.
+# Animates a still: the first frame is given, and the model generates the rest.
 set -euo pipefail
 
 sora generate "a blue cube on grass" --size 96x96 --frames 1 --seed 3 | sora decode -o cube.png

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The same clip in another light; with another left half; without what is blue; and changed at its end only.
+# The same clip in another light, with another left half, without anything blue, and changed only at its end.
 set -euo pipefail
 
 sora generate "a blue cube spins on grass" --size 64x64 --frames 17 --seed 5 -o cube.latent

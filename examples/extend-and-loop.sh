@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A clip goes on, begins earlier, closes to a loop, and becomes as long as one likes, with a prompt for each part.
+# Extends a clip at its end and its beginning, closes it to a loop, and makes it as long as you like, with a prompt for each part.
 set -euo pipefail
 
 sora generate "a blue cube slides right on grass" --size 64x64 --frames 17 --seed 5 -o cube.latent

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pictures at both ends, or inside; the model makes what lies between.
+# Pictures at both ends, or inside; the model generates the frames between them.
 set -euo pipefail
 
 sora generate "a red ball on snow" --size 64x64 --frames 1 --seed 1 | sora decode -o first.png

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A long video, made in windows, and a large still: long-and-large.sh [SECONDS] [SIZE], 60 and 2048x2048 by default.
+# A long video, generated in windows, and a large still: long-and-large.sh [SECONDS] [SIZE], 60 and 2048x2048 by default.
 set -euo pipefail
 
 seconds=${1:-60} size=${2:-2048x2048}

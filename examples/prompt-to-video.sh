@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A prompt becomes a video; the clip in between is kept, so that it can be looked at and used again.
+# A prompt becomes a video; the clip in between is kept, to inspect and reuse.
 set -euo pipefail
 
 sora generate "a red ball rolls left on sand at sunset, the camera zooms in" --size 128x128 --duration 2s --seed 7 -o ball.latent

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: real-footage.sh VIDEO   A real video through the latent space and back, and how much that costs.
+# usage: real-footage.sh VIDEO   Takes a real video through the latent space and back, and measures the loss.
 set -euo pipefail
 
 sora encode "$1" --size 128x96 --fps 8 | sora decode -o back.mp4

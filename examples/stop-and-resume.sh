@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A sampling that stops half way, to be looked at, and goes on gives the same clip, bit for bit, as one that doesn't.
+# A run that stops halfway, for a look, and is resumed gives the same clip, bit for bit, as one that never stopped.
 set -euo pipefail
 
 make=(sora generate "a red ball bounces on sand" --size 64x64 --frames 9 --steps 6 --seed 1)
@@ -8,7 +8,7 @@ make=(sora generate "a red ball bounces on sand" --size 64x64 --frames 9 --steps
 sora decode draft.latent -o look.mp4
 sora generate --resume draft.latent -o resumed.latent
 
-# A long video is made in windows, over all of which the steps count.
+# A long video is generated in windows; --until counts the steps of all of them.
 make=(sora generate "a red ball rolls left on sand" --size 64x64 --frames 33 --window 17 --steps 2 --seed 1)
 "${make[@]}" -o long.latent
 "${make[@]}" --until 3 | sora generate --resume - -o long-resumed.latent

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: train-on-the-world.sh [STEPS]   A model from nothing: first its VAE, then text encoder and transformer.
+# usage: train-on-the-world.sh [STEPS]   Trains a model from scratch: first its VAE, then the text encoder and the transformer.
 set -euo pipefail
 steps=${1:-10000}
 

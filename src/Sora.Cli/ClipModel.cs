@@ -15,9 +15,9 @@ internal static class ClipModel
         if (channels != model.Vae.ZDim || (clip.Info.Vae is { } vae && vae != model.VaeFingerprint()))
         {
             throw SoraException.Failed(
-                $"{clip.Origin}: its latents are of another VAE than that of {model.Name}"
+                $"{clip.Origin}: its latents are from a different VAE than that of {model.Name}"
                     + (channels != model.Vae.ZDim ? $": {channels} channels, not {model.Vae.ZDim}" : $" (fingerprint {clip.Info.Vae})"),
-                clip.Info.Model is { } maker && maker != model.Reference ? $"it was made with --model {maker}" : "name the model that made it: --model");
+                clip.Info.Model is { } maker && maker != model.Reference ? $"it was made with --model {maker}" : "pass the model that made it with --model");
         }
         return model;
     }

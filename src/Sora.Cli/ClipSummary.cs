@@ -79,20 +79,20 @@ internal static class ClipSummary
     private static string Headline(ClipHeader clip)
     {
         var info = clip.Info;
-        var kind = clip.Latents == null ? "unfinished sampling" : clip.IsOurs ? "clip" : "latents of another program";
+        var kind = clip.Latents == null ? "unfinished clip" : clip.IsOurs ? "clip" : "latents from another program";
         if (info is { Frames: { } frames, Width: { } width, Height: { } height })
             kind += string.Create(CultureInfo.InvariantCulture, $", {frames} frame{(frames == 1 ? "" : "s")} of {width}x{height}");
         if (info is { Frames: { } count, Fps: { } fps })
-            kind += string.Create(CultureInfo.InvariantCulture, $" at {fps:0.###} frames a second ({count / fps:0.##} s)");
+            kind += string.Create(CultureInfo.InvariantCulture, $" at {fps:0.###} frames per second ({count / fps:0.##} s)");
         return kind;
     }
 
     /// <summary>A bare file says nothing of its VAE, but the number of channels tells the two kinds apart.</summary>
     private static string? Family(ClipHeader clip) => clip.Latents?.Shape[1] switch
     {
-        16 => "not said; 16 channels: the kind of Wan 2.1",
-        48 => "not said; 48 channels: the kind of Wan 2.2",
-        { } other => $"not said; {other} channels",
+        16 => "not recorded; 16 channels, as in Wan 2.1",
+        48 => "not recorded; 48 channels, as in Wan 2.2",
+        { } other => $"not recorded; {other} channels",
         null => null,
     };
 

@@ -7,12 +7,12 @@ namespace Sora.Cli;
 internal static class ModelOptions
 {
     /// <summary>Of every verb that uses a VAE.</summary>
-    public static readonly Option<string?> Vae = Part("--vae", "VAE, instead of the model's own or the one beside its file");
+    public static readonly Option<string?> Vae = Part("--vae", "VAE to use instead of the model's own or the one next to its file");
 
-    private static readonly Option<string?> LowNoise = Part("--transformer-2", "Expert for low noise, of a model with two that comes as single files");
-    private static readonly Option<string?> TextEncoder = Part("--text-encoder", "Text encoder, instead of the model's own or the one beside its file");
-    private static readonly Option<string?> Tokenizer = Part("--tokenizer", "tokenizer.json or spiece.model, where the text encoder's file or folder has none");
-    private static readonly Option<string?> ImageEncoder = Part("--image-encoder", "CLIP's image encoder, instead of the model's own or the one beside its file");
+    private static readonly Option<string?> LowNoise = Part("--transformer-2", "Low-noise expert, for a two-expert model that comes as single files");
+    private static readonly Option<string?> TextEncoder = Part("--text-encoder", "Text encoder to use instead of the model's own or the one next to its file");
+    private static readonly Option<string?> Tokenizer = Part("--tokenizer", "tokenizer.json or spiece.model, if the text encoder's file or folder has none");
+    private static readonly Option<string?> ImageEncoder = Part("--image-encoder", "CLIP image encoder to use instead of the model's own or the one next to its file");
 
     /// <summary>In the order in which help lists them.</summary>
     public static readonly Symbol[] All = [LowNoise, Vae, TextEncoder, Tokenizer, ImageEncoder];

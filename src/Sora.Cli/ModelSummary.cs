@@ -22,11 +22,11 @@ internal static class ModelSummary
             ClipSummary.Row(to, part, $"{ClassOf(config)}{(ModelFolder.PartsWithWeights.Contains(part) ? $", {WeightsOf(model, part)}" : "")}");
         }
         var (transformer, vae) = (model.Transformer, model.Vae);
-        ClipSummary.Row(to, "sizes", $"{transformer.NumLayers} blocks of width {transformer.Dim}; latents of {vae.ZDim} channels, one for {vae.SpatialFactor}x{vae.SpatialFactor} pixels and {vae.TemporalFactor} frames{(transformer.SceneChannels > 0 ? $", and {transformer.SceneChannels} that say what is where" : "")}");
+        ClipSummary.Row(to, "sizes", $"{transformer.NumLayers} blocks of width {transformer.Dim}; latents of {vae.ZDim} channels, one per {vae.SpatialFactor}x{vae.SpatialFactor} pixels and {vae.TemporalFactor} frames{(transformer.SceneChannels > 0 ? $", and {transformer.SceneChannels} channels for what is where" : "")}");
         var defaults = ModelDefaults.Of(model).Settings;
-        ClipSummary.Row(to, "schedule", $"shift {Text(defaults.Shift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep for each token" : "")}");
+        ClipSummary.Row(to, "schedule", $"shift {Text(defaults.Shift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep per token" : "")}");
         ClipSummary.Row(to, "defaults", string.Create(CultureInfo.InvariantCulture,
-            $"{new FrameSize(defaults.Width, defaults.Height)}, {defaults.Frames} frames at {defaults.Fps} a second, {defaults.Steps} steps, guidance {defaults.Guidance}{(defaults.Guidance2 is { } second ? $" and {second}" : "")}"));
+            $"{new FrameSize(defaults.Width, defaults.Height)}, {defaults.Frames} frames at {defaults.Fps} per second, {defaults.Steps} steps, guidance {defaults.Guidance}{(defaults.Guidance2 is { } second ? $" and {second}" : "")}"));
         if (defaults.Negative != "") ClipSummary.Row(to, "negative", defaults.Negative);
         foreach (var support in Enum.GetValues<Support>())
         {

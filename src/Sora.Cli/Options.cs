@@ -15,7 +15,7 @@ internal static class Options
         Recursive = true,
     };
 
-    public static readonly Option<string> Log = Choice("--log", "Messages and progress as text or as one JSON object an event", "text", "json");
+    public static readonly Option<string> Log = Choice("--log", "Messages and progress as text, or as one JSON object per event", "text", "json");
 
     public static readonly Option<bool> Help = new("--help", "-h") { Description = "Print this help", Recursive = true };
 
@@ -23,13 +23,13 @@ internal static class Options
 
     /// <summary>Of verbs that write clips.</summary>
     public static readonly Option<DType?> Store = Value<DType>(
-        "--store", "f32|f16|bf16", "Type that the clip's latents are stored in: half the size for f16 and bf16; by default f32, or what they have",
+        "--store", "f32|f16|bf16", "Type to store the clip's latents in; f16 and bf16 halve the size; by default f32, or the type they already have",
         text => text switch
         {
             "f32" => DType.F32,
             "f16" => DType.F16,
             "bf16" => DType.BF16,
-            _ => throw SoraException.Usage($"'{text}' is none of f32, f16, bf16"),
+            _ => throw SoraException.Usage($"'{text}' is not one of f32, f16, bf16"),
         });
 
     static Options() => Log.Recursive = true;
@@ -68,7 +68,7 @@ internal static class Options
         {
             var text = result.Tokens[0].Value;
             if (long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seed)) return seed;
-            result.AddError($"--seed: '{text}' is not a whole number from 0 on");
+            result.AddError($"--seed: '{text}' is not a whole number (0 or greater)");
             return null;
         },
     };
@@ -81,7 +81,7 @@ internal static class Options
 
     public static Option<int?> Frames(string description = "Length in frames") => Positive("--frames", "N", description);
 
-    public static Option<double?> Fps(string description = "Frames a second") => new("--fps")
+    public static Option<double?> Fps(string description = "Frames per second") => new("--fps")
     {
         Description = description,
         HelpName = "RATE",
@@ -100,7 +100,7 @@ internal static class Options
         Value(name, helpName, description, text =>
             int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value > 0
                 ? value
-                : throw SoraException.Usage($"'{text}' is not a whole number from 1 on"));
+                : throw SoraException.Usage($"'{text}' is not a whole number (1 or greater)"));
 
     /// <summary>An option that takes one of a few words, the first by default.</summary>
     public static Option<string> Choice(string name, string description, params string[] words)
@@ -114,7 +114,7 @@ internal static class Options
         option.Validators.Add(result =>
         {
             foreach (var token in result.Tokens.Where(token => !words.Contains(token.Value)))
-                result.AddError($"{name}: '{token.Value}' is none of {string.Join(", ", words)}");
+                result.AddError($"{name}: '{token.Value}' is not one of {string.Join(", ", words)}");
         });
         option.CompletionSources.Add(words);
         return option;

@@ -28,7 +28,7 @@ internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, Can
         if (Console.IsInputRedirected) return StandardStream.OpenInput(Cancel);
         throw SoraException.Usage(
             "nothing to read: standard input is a terminal",
-            $"name a file (sora {verb} clip.latent) or pipe a clip in (sora generate \"a red ball\" | sora {verb})");
+            $"pass a file (sora {verb} clip.latent) or pipe a clip in (sora generate \"a red ball\" | sora {verb})");
     }
 
     /// <summary>
@@ -41,7 +41,7 @@ internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, Can
         {
             var line = string.Join(' ', new[] { "sora", verb }.Concat(words.Select(ShellWords.Quote)));
             throw SoraException.Usage(
-                "binary data doesn't go to a terminal",
+                "refusing to write binary data to a terminal",
                 fileName.EndsWith(".latent", StringComparison.Ordinal)
                     ? $"{line} -o {fileName}, or {line} | sora decode -o video.mp4"
                     : $"{line} -o {fileName}");
@@ -65,11 +65,11 @@ internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, Can
         }
         catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw SoraException.Failed($"there is no file {name}", inner: error);
+            throw SoraException.Failed($"{name}: no such file", inner: error);
         }
         catch (UnauthorizedAccessException error)
         {
-            throw SoraException.Failed($"{name} may not be read", inner: error);
+            throw SoraException.Failed($"{name}: no permission to read it", inner: error);
         }
     }
 }

@@ -12,35 +12,35 @@ namespace Sora.Cli;
 internal static class SamplingOptions
 {
     public static readonly Option<string?> Model = Options.Model();
-    public static readonly Option<LoraOption[]> Loras = Options.Values("--lora", "FILE[:WEIGHT]", "LoRA, and how strongly it acts (1 by default); may be repeated; merged when weights are read: at the start, or with each block that --offload or a quantised file streams", LoraOption.Parse);
-    public static readonly Option<string?> Negative = Text("--negative", "TEXT", "What the video shall not show; used with guidance above 1");
-    public static readonly Option<double?> Guidance = Number("--guidance", "How strongly the prompt leads; 1 takes a single pass and half the time");
-    public static readonly Option<double?> Guidance2 = Number("--guidance-2", "The same for the expert for low noise");
-    public static readonly Option<double?> Boundary = Options.Value<double>("--boundary", "X", "Part of the noise range, from 1 down to this, that belongs to the expert for high noise", text =>
+    public static readonly Option<LoraOption[]> Loras = Options.Values("--lora", "FILE[:WEIGHT]", "LoRA and its weight (1 by default); may be repeated; merged when weights are read: at the start, or with each block that is streamed by --offload or from a quantised file", LoraOption.Parse);
+    public static readonly Option<string?> Negative = Text("--negative", "TEXT", "What the video should not show; used with guidance above 1");
+    public static readonly Option<double?> Guidance = Number("--guidance", "Guidance scale: how strongly to follow the prompt; 1 takes a single pass and half the time");
+    public static readonly Option<double?> Guidance2 = Number("--guidance-2", "Guidance scale of the low-noise expert");
+    public static readonly Option<double?> Boundary = Options.Value<double>("--boundary", "X", "Noise level, from 0 to 1, where the low-noise expert takes over from the high-noise one", text =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1
             ? value
-            : throw SoraException.Usage($"'{text}' is not a part of the noise range, from 0 to 1"));
-    public static readonly Option<int?> TextLength = Options.Positive("--text-length", "N", "Length that prompts are cut or padded to, in tokens");
-    public static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Steps of the sampler");
-    public static readonly Option<double?> Shift = Number("--shift", "Shift of the noise levels towards noise; 1 is none");
-    public static readonly Option<string?> Sampler = Text("--sampler", string.Join('|', SchedulerConfig.Samplers), "Sampler; by default the one that the model names");
+            : throw SoraException.Usage($"'{text}' is not a noise level from 0 to 1"));
+    public static readonly Option<int?> TextLength = Options.Positive("--text-length", "N", "Length in tokens that prompts are cut or padded to");
+    public static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Number of sampling steps");
+    public static readonly Option<double?> Shift = Number("--shift", "Flow shift: moves the noise levels towards more noise; 1 is no shift");
+    public static readonly Option<string?> Sampler = Text("--sampler", string.Join('|', SchedulerConfig.Samplers), "Sampler; by default the model's own");
     public static readonly Option<int?> Order = Options.Positive("--order", "N", "Order of unipc and dpm++: 1, 2 or 3");
-    public static readonly Option<string> Schedule = Options.Choice("--schedule", "UniPC's noise levels as in today's diffusers, or as when Wan was released", "default", "original");
-    public static readonly Option<double[]> Sigmas = Numbers("--sigmas", "S,S,…", "Noise levels before the shift, falling from at most 1; the final 0 is added");
-    public static readonly Option<double?> Cache = Number("--cache", "Leave out model calls whose answer is estimated to change by less than this part of it: 0.05 is careful, 0.2 is not; how many, and the estimate, are said at the end");
+    public static readonly Option<string> Schedule = Options.Choice("--schedule", "UniPC's noise levels: as in current diffusers, or as when Wan was released", "default", "original");
+    public static readonly Option<double[]> Sigmas = Numbers("--sigmas", "S,S,…", "Noise levels (sigmas) before the shift, falling from at most 1; the final 0 is added");
+    public static readonly Option<double?> Cache = Number("--cache", "Skip model calls whose output is estimated to change by less than this fraction: 0.05 is careful, 0.2 is not; the number skipped and the estimate are printed at the end");
     public static readonly Option<long?> Seed = Options.Seed();
     public static readonly Option<string?> Noise = Text("--noise", "FILE", "Start from this noise: safetensors with latent_tensor or noise, [1, C, T, h, w]");
-    public static readonly Option<int?> Window = Options.Positive("--window", "FRAMES", "Frames made in one piece; longer videos in windows that slide");
-    public static readonly Option<int?> Overlap = Options.Positive("--overlap", "FRAMES", "Frames that a window sees of the one before");
+    public static readonly Option<int?> Window = Options.Positive("--window", "FRAMES", "Frames generated at once; longer videos are generated in sliding windows of this length");
+    public static readonly Option<int?> Overlap = Options.Positive("--overlap", "FRAMES", "Frames of the previous window that each window sees");
     public static readonly Option<(ClipTime At, string Prompt)[]> PromptAt = Options.Values("--prompt-at", "T=TEXT", "Prompt from this time on, for windows that begin there or later; may be repeated", ParsePromptAt);
-    public static readonly Option<string?> Device = Text("--device", "cpu|cuda|cuda:N", "Where to compute; by default a GPU where there is one");
-    public static readonly Option<string?> Type = Text("--dtype", "auto|f32|bf16|f16", "Type that transformer and text encoder compute in; auto (default) is bf16 on a GPU and f32 on the CPU, where bf16 is faster if the processor has instructions for it (sora info --system)");
+    public static readonly Option<string?> Device = Text("--device", "cpu|cuda|cuda:N", "Device to compute on; by default a GPU if there is one");
+    public static readonly Option<string?> Type = Text("--dtype", "auto|f32|bf16|f16", "Type that the transformer and the text encoder compute in; auto (default) is bf16 on a GPU and f32 on the CPU, where bf16 is faster only if the processor supports it (sora info --system)");
     public static readonly Option<Offload?> Offload = Options.Value(
-        "--offload", "none|sequential|blocks=N", "Blocks of transformer and text encoder that stay in memory: all (default; those of GGUF and fp8 files as they are stored), none, or N; the others are read, and widened, when they run",
+        "--offload", "none|sequential|blocks=N", "Blocks of the transformer and the text encoder that stay in memory: all (default; those from GGUF and fp8 files in their stored format), none, or N; the others are read and widened when they run",
         Models.Offload.Parse);
     public static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what the run needs (memory, operations), and stop" };
-    public static readonly Option<string?> Preview = Text("--preview", "FILE", "Show the current estimate in this picture (a row of frames) or video, every few steps");
-    public static readonly Option<string?> Checkpoint = Text("--checkpoint", "FILE", "Keep the state here after every step, for --resume; removed at the end");
+    public static readonly Option<string?> Preview = Text("--preview", "FILE", "Write the current estimate to this picture (a row of frames) or video every few steps");
+    public static readonly Option<string?> Checkpoint = Text("--checkpoint", "FILE", "Save the state here after every step, for --resume; removed at the end");
 
     private static readonly Option[] OfExperts = [Guidance2, Boundary];
 
@@ -59,7 +59,7 @@ internal static class SamplingOptions
         Libtorch.Preload();
         var model = ModelFolder.Open(args.GetValue(Model) ?? otherwise, ModelOptions.Paths(args));
         foreach (var option in OfExperts.Where(option => model.Transformer2 is null && args.GetResult(option) is { Implicit: false }))
-            run.Reporter.NoteOnce($"{option.Name} has no effect: {model.Name} is no pair of experts");
+            run.Reporter.NoteOnce($"{option.Name} has no effect: {model.Name} does not have two experts");
         return args.GetValue(Loras) is { Length: > 0 } loras ? model.With(loras, run.Reporter) : model;
     }
 
@@ -87,7 +87,7 @@ internal static class SamplingOptions
     {
         List<TimedPrompt> later = [.. args.GetValue(PromptAt)!.Select(later => new TimedPrompt(later.At.FrameCount(fps), later.Prompt)).OrderBy(later => later.Frame)];
         foreach (var (one, next) in later.Zip(later.Skip(1)).Where(pair => pair.First.Frame == pair.Second.Frame))
-            throw SoraException.Usage($"--prompt-at: two prompts for frame {one.Frame}, '{one.Prompt}' and '{next.Prompt}'", "give one of them, or another time");
+            throw SoraException.Usage($"--prompt-at: two prompts for frame {one.Frame}, '{one.Prompt}' and '{next.Prompt}'", "keep one of them, or change its time");
         return later;
     }
 
@@ -95,7 +95,7 @@ internal static class SamplingOptions
     public static void WarnOfLate(Run run, SamplingSettings settings, int frames)
     {
         foreach (var late in settings.Later.Where(later => later.Frame >= frames))
-            run.Reporter.Warn($"'{late.Prompt}' has no effect: --prompt-at names frame {late.Frame}, and the result has {frames}");
+            run.Reporter.Warn($"'{late.Prompt}' has no effect: --prompt-at puts it at frame {late.Frame}, but the result has {frames} frames");
     }
 
     /// <summary>The model of a clip, and settings for a video of its size, length and rate.</summary>
@@ -106,7 +106,7 @@ internal static class SamplingOptions
         var shape = clip.FinishedLatents.Shape;
         var fps = clip.Info.Fps ?? settings.Fps;
         if (shape[1] != model.Vae.ZDim)
-            throw SoraException.Failed($"{clip.Origin}: latents of {shape[1]} channels; those of {model.Name} have {model.Vae.ZDim}", "name the clip's model with --model");
+            throw SoraException.Failed($"{clip.Origin}: latents with {shape[1]} channels, but those of {model.Name} have {model.Vae.ZDim}", "pass the clip's model with --model");
         var size = model.Vae.Geometry.PixelSize(shape[3], shape[4]);
         return (model, settings with
         {
@@ -123,7 +123,7 @@ internal static class SamplingOptions
     {
         using var file = SafeTensorsFile.Open(path);
         var name = file.Tensors.ContainsKey("latent_tensor") ? "latent_tensor" : "noise";
-        return file.Tensors.ContainsKey(name) ? file.Copy(name) : throw SoraException.Failed($"{path}: neither latent_tensor nor noise is in it");
+        return file.Tensors.ContainsKey(name) ? file.Copy(name) : throw SoraException.Failed($"{path}: contains neither latent_tensor nor noise");
     }
 
     /// <summary>Where and how a run computes.</summary>
@@ -209,7 +209,7 @@ internal static class SamplingOptions
 
     private static (ClipTime At, string Prompt) ParsePromptAt(string text) => text.Split('=', 2) is [var at, { Length: > 0 } prompt]
         ? (ClipTime.Parse(at), prompt)
-        : throw SoraException.Usage($"'{text}' is not a prompt at a time", "write 4s=\"it stops\"");
+        : throw SoraException.Usage($"'{text}' is not a time and a prompt", "write 4s=\"it stops\"");
 
     /// <summary>As <see cref="Precision"/>, whether the device can be had or not.</summary>
     private static Precision Planned(ParseResult args) =>
@@ -219,5 +219,5 @@ internal static class SamplingOptions
         Options.Value(name, "X", description, text =>
             double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= 0
                 ? value
-                : throw SoraException.Usage($"'{text}' is not a number from 0 on"));
+                : throw SoraException.Usage($"'{text}' is not a number (0 or greater)"));
 }

@@ -90,7 +90,7 @@ internal static class Shell
         SoraException ours => (ours.Kind, ours.Message, ours.Hint),
         IOException or UnauthorizedAccessException => (ErrorKind.Failure, OneLine(error.Message), null),
         OutOfMemoryException or ExternalException when IsOutOfMemory(error) =>
-            (ErrorKind.Failure, "out of memory", "a smaller --size or a shorter --duration needs less"),
+            (ErrorKind.Failure, "out of memory", "a smaller --size or a shorter --duration needs less memory"),
         _ => (ErrorKind.Failure, $"internal error: {error.GetType().Name}: {OneLine(error.Message)}", "SORA_TRACE=1 shows where"),
     };
 

@@ -32,7 +32,7 @@ internal sealed record SystemSummary
             ("threads", $"{get_num_threads()}"),
             ("kernels", KernelLibrary.Description),
             ("products", KernelLibrary.ProductsDescription),
-            ("bfloat16", Processor.HasBfloat16 ? "the processor has instructions for it" : "slow on this processor"),
+            ("bfloat16", Processor.HasBfloat16 ? "supported by the processor" : "slow on this processor"),
             ("memory", FormattableString.Invariant($"{memory / (double)(1L << 30):0.0} GB free")),
             ("ffmpeg", FfmpegRun.Version() ?? "not found: apt-get install ffmpeg"),
         ]);

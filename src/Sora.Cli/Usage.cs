@@ -14,7 +14,7 @@ internal static class Usage
         if (UnknownOption(verb, words.Skip(1)) is { } unknown)
         {
             var names = Known(verb).SelectMany(option => option.Aliases.Append(option.Name));
-            return SoraException.Usage($"there is no option {unknown}", Hint(Nearest(unknown, names), $"sora {verb.Name} --help"));
+            return SoraException.Usage($"unknown option {unknown}", Hint(Nearest(unknown, names), $"sora {verb.Name} --help"));
         }
         return parse.Errors.Count == 0 ? null : SoraException.Usage(Line(parse, parse.Errors[0]), $"sora {verb.Name} --help");
     }
@@ -23,9 +23,9 @@ internal static class Usage
     {
         var word = words[0];
         return word.StartsWith('-')
-            ? SoraException.Usage($"there is no option {word} without a verb", "sora --help")
+            ? SoraException.Usage($"option {word} needs a verb before it", "sora --help")
             : SoraException.Usage(
-                $"there is no verb '{word}'",
+                $"unknown verb '{word}'",
                 Hint(Nearest(word, root.Subcommands.Where(verb => !verb.Hidden).Select(verb => verb.Name)), "sora --help"));
     }
 

@@ -73,7 +73,7 @@ public static unsafe partial class Libtorch
 
     private static void Check(int error)
     {
-        if (error != 0) throw new ExternalException("libtorch failed; its message stands above");
+        if (error != 0) throw new ExternalException("libtorch failed; its message is above");
     }
 
     private static nint Load()
@@ -82,7 +82,7 @@ public static unsafe partial class Libtorch
         // TorchSharp's static constructor finds the libraries and loads them.
         torch.InitializeDeviceType(DeviceType.CPU);
         if (!NativeLibrary.TryLoad(Library, typeof(Libtorch).Assembly, null, out var library))
-            throw new DllNotFoundException("libtorch_cpu can't be loaded: install sora again");
+            throw new DllNotFoundException("libtorch_cpu can't be loaded: reinstall sora");
         // libtorch's own guess at the processors is 1 in many containers and virtual machines.
         if (Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null) torch.set_num_threads(Environment.ProcessorCount);
         // It is used for few convolutions, and complains on standard error where the processor is none that it knows.

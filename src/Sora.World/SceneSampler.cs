@@ -84,7 +84,7 @@ public static class SceneSampler
             }
         }
         throw SoraException.Failed(
-            $"no scene of the synthetic world fits these wishes: {options}", "ask for fewer attributes, or another split");
+            $"no scene of the synthetic world fits these options: {options}", "ask for fewer attributes, or another split");
     }
 
     private static Scene? Place(ref Rng rng, Draft draft, SceneOptions options)

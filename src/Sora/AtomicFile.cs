@@ -87,13 +87,13 @@ public static class AtomicFile
 
     private static string Target(string path)
     {
-        if (Directory.Exists(path)) throw SoraException.Failed($"{path}: a folder, not a file", "name a file in it");
+        if (Directory.Exists(path)) throw SoraException.Failed($"{path}: a folder, not a file", "give the name of a file in it");
         var isLink = new FileInfo(path).LinkTarget != null;
         var target = isLink ? File.ResolveLinkTarget(path, returnFinalTarget: true)!.FullName : Path.GetFullPath(path);
         var folder = Path.GetDirectoryName(target)!;
         return Directory.Exists(folder)
             ? target
-            : throw SoraException.Failed($"{path}: there is no folder {folder}", $"mkdir -p {ShellWords.Quote(folder)}");
+            : throw SoraException.Failed($"{path}: no such folder: {folder}", $"mkdir -p {ShellWords.Quote(folder)}");
     }
 
     private static FileStream Open(string path, string named, FileMode mode)

@@ -57,7 +57,7 @@ public readonly record struct ClipTime
     /// <exception cref="SoraException">It says <c>end</c>, or covers no frame.</exception>
     public int Length(double fps) => FrameCount(fps) is > 0 and var frames
         ? frames
-        : throw SoraException.Usage($"'{this}' is shorter than a frame", "write 2s or 33f");
+        : throw SoraException.Usage($"'{this}' is shorter than one frame", "write 2s or 33f");
 
     /// <summary>The index of the frame at this point of a clip of <paramref name="frames"/> frames.</summary>
     /// <exception cref="SoraException">The point lies behind the last frame.</exception>
@@ -68,7 +68,7 @@ public readonly record struct ClipTime
         return index < frames
             ? index
             : throw SoraException.Usage(
-                string.Create(CultureInfo.InvariantCulture, $"'{this}' lies behind the clip's {frames} frames ({frames / fps:0.##} s)"),
+                string.Create(CultureInfo.InvariantCulture, $"'{this}' is past the end of the clip, which has {frames} frames ({frames / fps:0.##} s)"),
                 "times count from 0; the last frame is 'end'");
     }
 
@@ -88,7 +88,7 @@ public readonly record struct ClipRange(ClipTime From, ClipTime To)
         var parts = text.Split('-');
         return parts.Length == 2
             ? new ClipRange(ClipTime.Parse(parts[0]), ClipTime.Parse(parts[1]))
-            : throw SoraException.Usage($"'{text}' is not a part of a clip", "write 1s-2s, 0-9f or 2s-end");
+            : throw SoraException.Usage($"'{text}' is not a time range", "write 1s-2s, 0-9f or 2s-end");
     }
 
     /// <summary>First frame, and the frame behind the last one, in a clip of <paramref name="frames"/> frames.</summary>
@@ -97,7 +97,7 @@ public readonly record struct ClipRange(ClipTime From, ClipTime To)
     {
         var first = From.FrameIndex(fps, frames);
         var behind = To.IsEnd ? frames : Math.Min(To.FrameCount(fps), frames);
-        return first < behind ? (first, behind) : throw SoraException.Usage($"'{this}' is an empty part of the clip", "it begins with the first time and ends before the second: 1s-2s, or 2s-end");
+        return first < behind ? (first, behind) : throw SoraException.Usage($"'{this}' is an empty time range", "it starts at the first time and ends before the second: 1s-2s, or 2s-end");
     }
 
     /// <inheritdoc/>

@@ -111,7 +111,7 @@ public sealed class EncodeDecodeTests : IDisposable
             sora decode a.latent --model wan21-t2v -o b.mp4
             """);
         Assert.Equal(1, outcome.Status);
-        Assert.Contains("a.latent: its latents are of another VAE than that of wan21-t2v: 24 channels, not 16", outcome.Err);
+        Assert.Contains("a.latent: its latents are from a different VAE than that of wan21-t2v: 24 channels, not 16", outcome.Err);
         Assert.Contains("it was made with --model wan22-ti2v", outcome.Err);
         Assert.False(File.Exists(At("b.mp4")));
     }

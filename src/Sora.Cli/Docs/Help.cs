@@ -20,7 +20,7 @@ internal static class Help
         foreach (var verb in Declared.Visible(root.Subcommands)) WriteRow(verb.Name, verb.Description!, to);
         to.WriteLine("\nOptions:");
         foreach (var option in root.Options) WriteRow(Declared.Spelling(option), option.Description!, to);
-        to.WriteLine("\nsora VERB --help tells more about a verb.");
+        to.WriteLine("\nRun sora VERB --help for more about a verb.");
     }
 
     private static void WriteVerb(Verb verb, TextWriter to)

@@ -11,28 +11,28 @@ internal static class ManPage
         ("0", "Done."),
         ("1", "Failed: files, model or memory."),
         ("2", "Wrong usage."),
-        ("3", "A valid run, but a part of the batch failed."),
+        ("3", "The run was valid, but part of the batch failed."),
         ("130", "Interrupted by Ctrl-C or SIGTERM; no partial file is left."),
-        ("141", "The reader of standard output went away."),
+        ("141", "The reader of standard output closed the pipe."),
     ];
 
     private static readonly (string Name, string Means)[] Variables =
     [
-        ("SORA_CACHE", "Where embeddings of prompts are kept for large text encoders, instead of ~/.cache/sora; off keeps none."),
-        ("SORA_MODELS", "Folder with models, which --model then takes by name."),
-        ("SORA_TRACE", "Set to 1, errors show where in the program they came from."),
+        ("SORA_CACHE", "Where to cache the prompt embeddings of large text encoders, instead of ~/.cache/sora; off disables the cache."),
+        ("SORA_MODELS", "Folder of models that --model then finds by name."),
+        ("SORA_TRACE", "If set to 1, errors show where in the program they came from."),
     ];
 
     private static readonly (string Term, string Means)[] Conventions =
     [
         ("Clips", "A clip is a safetensors file (.latent) with a video's latents, metadata and history. "
-            + "Verbs read clips from standard input and write them to standard output unless told otherwise; - names them. "
+            + "Verbs read clips from standard input and write them to standard output unless told otherwise; - means either one. "
             + "Several clips may follow one another in a pipe, and every verb maps over them. "
             + "Tensors are never written to a terminal."),
-        ("Times", "2s and 1.5s are seconds, 33f are frames, end is the last frame, 1s-2s is a part of a clip."),
-        ("Messages", "Messages and progress go to standard error: bars on a terminal, a plain line now and then elsewhere, "
-            + "one JSON object an event with --log json, nothing but errors with --quiet."),
-        ("Files", "A file named by --output appears whole or not at all."),
+        ("Times", "2s and 1.5s are seconds, 33f are frames, end is the last frame, 1s-2s is a time range."),
+        ("Messages", "Messages and progress go to standard error: bars on a terminal, an occasional plain line elsewhere, "
+            + "one JSON object per event with --log json, only errors with --quiet."),
+        ("Files", "The file given with --output appears whole or not at all."),
     ];
 
     /// <summary>The page of the program, <c>sora.1</c>.</summary>

@@ -10,7 +10,7 @@ internal static class Completions
     {
         var kind = new Argument<string>("KIND")
         {
-            Description = "bash, zsh or fish for that shell's script; models for the names of the installed models",
+            Description = "bash, zsh or fish for that shell's script, or models for the names of the installed models",
         };
         return new Verb("completions", "Prints shell completions", (args, run) =>
         {
@@ -20,11 +20,11 @@ internal static class Completions
                 "zsh" => Docs.Completions.Zsh(verbs),
                 "fish" => Docs.Completions.Fish(verbs),
                 "models" => string.Concat(ModelLocator.Installed().Select(name => $"{name}\n")),
-                var other => throw SoraException.Usage($"there are no completions '{other}'", "bash, zsh, fish or models"),
+                var other => throw SoraException.Usage($"no completions for '{other}'", "use bash, zsh, fish or models"),
             });
         })
         {
-            Examples = [new("sora completions bash > sora.bash", "Write bash's completions, to be sourced or put into its completions folder")],
+            Examples = [new("sora completions bash > sora.bash", "Write completions for bash, to source or to put in its completions folder")],
         }.With(kind);
     }
 }

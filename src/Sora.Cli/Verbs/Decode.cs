@@ -14,25 +14,25 @@ internal static class Decode
     private static readonly Option<string?> Model = Options.Model("Model whose VAE decodes; by default the one that made the clip");
     private static readonly Option<string?> Format = new("--format")
     {
-        Description = "mp4, webm, mkv (lossless), gif, webp, y4m, png or jpg; by default that of the file's extension, and y4m for standard output",
+        Description = "mp4, webm, mkv (lossless), gif, webp, y4m, png or jpg; by default from the file's extension, or y4m for standard output",
         HelpName = "FORMAT",
     };
 
-    private static readonly Option<int?> Crf = Options.Value<int>("--crf", "N", "Quality: smaller is better and larger (mp4: 0 to 51, 18 by default; webm: 0 to 63, 24)", text =>
-        int.TryParse(text, out var crf) && crf >= 0 ? crf : throw SoraException.Usage($"'{text}' is not a whole number from 0 on"));
+    private static readonly Option<int?> Crf = Options.Value<int>("--crf", "N", "Quality: lower is better and makes a larger file (mp4: 0 to 51, 18 by default; webm: 0 to 63, 24 by default)", text =>
+        int.TryParse(text, out var crf) && crf >= 0 ? crf : throw SoraException.Usage($"'{text}' is not a whole number (0 or greater)"));
 
-    private static readonly Option<double?> Fps = Options.Fps("Frames a second; by default what the clip says, or else the model's rate");
-    private static readonly Option<string> Space = Options.Choice("--space", "How latents of other programs are meant: as the VAE gives them, or normalised as in diffusers", "raw", "normalised");
+    private static readonly Option<double?> Fps = Options.Fps("Frames per second; by default the clip's rate, or else the model's");
+    private static readonly Option<string> Space = Options.Choice("--space", "How to read latents from other programs: as the VAE outputs them, or normalised as in diffusers", "raw", "normalised");
 
     public static Verb Create() => new Verb("decode", "Turns a clip into a video or pictures", Body)
     {
         Details =
         [
             "Frames are written as they are decoded: memory doesn't grow with the duration.",
-            "Of an unfinished clip (sora generate --until) the current estimate is shown.",
-            "Several clips from a pipe need a number in the output's name, which stands for the clip: out-%d.mp4, or clip-%d/%04d.png.",
-            "Clips of one frame each are numbered pictures as well: still-%d.png.",
-            "mp4 takes even sizes only: an odd one gets its last column or row twice.",
+            "An unfinished clip (sora generate --until) is decoded to its current estimate.",
+            "Several clips from a pipe need a number pattern in the output's name, which numbers the clips: out-%d.mp4, or clip-%d/%04d.png.",
+            "Clips of one frame each can also become numbered pictures: still-%d.png.",
+            "mp4 takes only even sizes: for an odd one the last column or row is repeated.",
         ],
         Examples =
         [
@@ -80,7 +80,7 @@ internal static class Decode
                 continue;
             }
             free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
-            plan.Require(free, () => "decode it on a machine with more: a clip is a small file");
+            plan.Require(free, () => "decode it on a machine with more memory: a clip is a small file");
             using var writer = stream == null ? VideoWriter.Create(file, options, run.Cancel) : VideoWriter.Create(stream, options, run.Cancel);
             var done = 0;
             foreach (var frame in codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel))
@@ -106,7 +106,7 @@ internal static class Decode
     {
         var (name, extension) = output == "-" ? ("standard output", ".mp4") : (output, Path.GetExtension(output));
         return SoraException.Usage(
-            $"{name} holds one clip, and there are more", $"number them: -o {(VideoWriter.HoldsStills(format) ? "clip-%d/%04d" : "out-%d")}{extension}");
+            $"{name} holds one clip, but there are more", $"number them: -o {(VideoWriter.HoldsStills(format) ? "clip-%d/%04d" : "out-%d")}{extension}");
     }
 
     /// <summary>The VAE of the last model, for clips of a pipe mostly are of one.</summary>

@@ -10,22 +10,22 @@ namespace Sora.Cli.Verbs;
 /// <summary>Makes a clip, or a part of it, anew from another prompt.</summary>
 internal static class Edit
 {
-    private static readonly Argument<string[]> Words = new("[CLIP] PROMPT") { Description = "Clip to change (standard input when left out or -), and what it shall show", Arity = new ArgumentArity(1, 2) };
+    private static readonly Argument<string[]> Words = new("[CLIP] PROMPT") { Description = "Clip to change (standard input when left out or -), and what it should show", Arity = new ArgumentArity(1, 2) };
     private static readonly Option<string> Output = Options.Output("Clip to write");
     private static readonly Option<double?> Strength = Options.Value("--strength", "X", "How much changes, from 0 to 1; 0.6 by default, and 1 inside a region", ParseStrength);
-    private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is made anew; stretched to the clip's size, and taken frame by frame");
-    private static readonly Option<Box?> Box = Options.Value("--box", "X,Y,W,H", "Part of the picture that is made anew, in pixels", Sampling.Box.Parse);
-    private static readonly Option<KeyColour?> Colour = Options.Value("--colour", "COLOUR[:X]", "What has this colour in the clip is made anew: red, #e51a17, or with a tolerance red:0.4", KeyColour.Parse);
-    private static readonly Option<ClipRange?> Time = Options.Value("--time", "FROM-TO", "Part of the duration that is made anew: 1s-2s, 0-9f, 2s-end", ClipRange.Parse);
-    private static readonly Option<bool> Invert = new("--invert") { Description = "Keep what mask, colour and box name, and make the rest anew" };
-    private static readonly Option<int?> Feather = Options.Positive("--feather", "PIXELS", "Make so much around the region anew, too, so that it fits in");
+    private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is regenerated; stretched to the clip's size and matched frame by frame");
+    private static readonly Option<Box?> Box = Options.Value("--box", "X,Y,W,H", "Part of the picture to regenerate, in pixels", Sampling.Box.Parse);
+    private static readonly Option<KeyColour?> Colour = Options.Value("--colour", "COLOUR[:X]", "Regenerate whatever has this colour in the clip: red, #e51a17, or with a tolerance red:0.4", KeyColour.Parse);
+    private static readonly Option<ClipRange?> Time = Options.Value("--time", "FROM-TO", "Time range to regenerate: 1s-2s, 0-9f, 2s-end", ClipRange.Parse);
+    private static readonly Option<bool> Invert = new("--invert") { Description = "Keep what the mask, the colour and the box select, and regenerate the rest" };
+    private static readonly Option<int?> Feather = Options.Positive("--feather", "PIXELS", "Also regenerate this many pixels around the region, so that it blends in");
 
-    public static Verb Create() => new Verb("edit", "Makes a clip, or a part of it, anew from another prompt", Body)
+    public static Verb Create() => new Verb("edit", "Regenerates a clip, or a part of it, from another prompt", Body)
     {
         Details =
         [
-            "Without a region the clip is noised to a part of the schedule and sampled again from there: the higher the strength, the less is left of it.",
-            "With --mask, --colour, --box or --time only what lies in them changes, all else is kept bit for bit. The region grows to whole tokens.",
+            "Without a region the clip is noised part of the way and sampled again from there: the higher the strength, the less of the clip is left.",
+            "With --mask, --colour, --box or --time only what lies in them changes; everything else is kept bit for bit. The region grows to whole tokens.",
         ],
         Examples =
         [
@@ -39,11 +39,11 @@ internal static class Edit
     {
         var words = args.GetValue(Words)!;
         if (words is [var word] && ClipPipe.IsClip(word))
-            throw SoraException.Usage($"no prompt: {word} is a clip, and what shall it show?", $"sora edit {ShellWords.Quote(word)} \"the same at night\"");
+            throw SoraException.Usage($"no prompt: {word} is a clip; add what it should show", $"sora edit {ShellWords.Quote(word)} \"the same at night\"");
         if (args.GetValue(Invert) && args.GetValue(Mask) is null && args.GetValue(Box) is null && args.GetValue(Colour) is null)
-            throw SoraException.Usage("--invert turns a mask, a colour or a box round, and there is none", "name one with --mask, --colour or --box");
+            throw SoraException.Usage("--invert needs a mask, a colour or a box", "add --mask, --colour or --box");
         if (args.GetValue(Feather) is not null && !IsRegion(args))
-            throw SoraException.Usage("--feather makes what is around a region anew, too, and there is none", "name one with --mask, --colour, --box or --time");
+            throw SoraException.Usage("--feather needs a region", "add --mask, --colour, --box or --time");
         using var pipelines = new Pipelines(args, run);
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
@@ -101,13 +101,13 @@ internal static class Edit
             using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames, PicturesPerSecond = settings.Fps }, run.Cancel);
             masks.AddRange(reader.Frames());
             if ((long)masks[0].Width * size.Height != (long)masks[0].Height * size.Width)
-                run.Reporter.Note($"{file} is {masks[0].Width}x{masks[0].Height}, and stretched to {size}");
+                run.Reporter.Note($"{file} is {masks[0].Width}x{masks[0].Height} and is stretched to {size}");
             if (masks.Count > 1 && Math.Abs(reader.Fps / settings.Fps - 1) > 0.01)
-                run.Reporter.Note(FormattableString.Invariant($"{file} has {reader.Fps:0.##} frames a second and the clip {settings.Fps:0.##}: it is taken frame by frame"));
+                run.Reporter.Note(FormattableString.Invariant($"{file} has {reader.Fps:0.##} frames per second and the clip has {settings.Fps:0.##}: they are matched frame by frame"));
         }
         if (args.GetValue(Colour) is { } colour)
         {
-            if (masks.Count > 0) throw SoraException.Usage("--mask and --colour both say where", "give one of them");
+            if (masks.Count > 0) throw SoraException.Usage("--mask and --colour both select the region", "use only one of them");
             var pictures = frames();
             if (!args.GetValue(Invert)) colour.Require(pictures[(time?.First ?? 0)..(time?.Behind ?? pictures.Count)].Select(picture => Inside(picture, box)));
             masks.AddRange(pictures.Select(colour.Mask));

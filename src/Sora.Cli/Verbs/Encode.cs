@@ -18,10 +18,10 @@ internal static class Encode
 
     private static readonly Option<string> Output = Options.Output("Clip to write");
     private static readonly Option<string?> Model = Options.Model();
-    private static readonly Option<FrameSize?> Size = Options.Size("Width and height of the clip's frames; by default those of the media, cut to what the model divides");
-    private static readonly Option<string> FitOption = Options.Choice("--fit", "How frames of another shape become this size: cut their middle out, put black around them, or stretch them", "crop", "pad", "stretch");
-    private static readonly Option<double?> Fps = Options.Fps("Frames a second to resample a video to; the rate of pictures, which have none (by default that of the model)");
-    private static readonly Option<ClipTime?> Start = Options.Value<ClipTime>("--start", "TIME", "Skip what comes before: seconds (2s, 1.5s) or frames (33f)", ClipTime.Parse);
+    private static readonly Option<FrameSize?> Size = Options.Size("Width and height of the clip's frames; by default those of the media, cropped to multiples that the model takes");
+    private static readonly Option<string> FitOption = Options.Choice("--fit", "How to fit frames of another shape: crop them, pad them with black, or stretch them", "crop", "pad", "stretch");
+    private static readonly Option<double?> Fps = Options.Fps("Frames per second to resample a video to, or the rate of pictures, which have none of their own (by default the model's)");
+    private static readonly Option<ClipTime?> Start = Options.Value<ClipTime>("--start", "TIME", "Start reading here: seconds (2s, 1.5s) or frames (33f)", ClipTime.Parse);
     private static readonly Option<ClipTime?> Duration = Options.Duration("Read no more than this: seconds (2s, 1.5s) or frames (33f)");
     private static readonly Option<int?> Frames = Options.Frames("Read no more than this many frames");
 
@@ -30,7 +30,7 @@ internal static class Encode
         Details =
         [
             "Reads whatever ffmpeg reads, upright and with square pixels, frame by frame: memory doesn't grow with the duration.",
-            "The VAE takes the first frame and then groups of four: up to three frames at the end are left out, and a note says so.",
+            "The VAE takes the first frame and then groups of four: up to three frames at the end are left out, with a note.",
         ],
         Examples =
         [
@@ -44,7 +44,7 @@ internal static class Encode
     {
         var media = args.GetValue(Media)!;
         if (media == "-" && !Console.IsInputRedirected)
-            throw SoraException.Usage("nothing to read: standard input is a terminal", "name a video or a picture: sora encode holiday.mp4");
+            throw SoraException.Usage("nothing to read: standard input is a terminal", "pass a video or a picture: sora encode holiday.mp4");
         var model = ModelFolder.Open(args.GetValue(Model), ModelOptions.Paths(args));
         if (args.GetValue(Size) is { } wanted) RequireDivisible(wanted, model.Vae.SpatialFactor);
         if (args.GetValue(SamplingOptions.DryRun))
@@ -86,7 +86,7 @@ internal static class Encode
         var (latents, seen) = codec.Encode(reader.Frames().Select(Fitted), run.Cancel);
 
         var frames = model.Vae.Geometry.WholeFrames(seen);
-        if (frames < seen) run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes 1 + {model.Vae.TemporalFactor}k");
+        if (frames < seen) run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes 1 + {model.Vae.TemporalFactor}k frames");
         if (reader.Complaint is { } complaint) run.Reporter.Warn($"parts could not be read: {complaint}");
         return new Clip
         {
@@ -128,7 +128,7 @@ internal static class Encode
         {
             if (Plan(reader, model, less).Needed <= free.Bytes) return $"--size {less} fits";
         }
-        return "the weights alone don't fit: take a smaller model";
+        return "the weights alone don't fit: use a smaller model";
     }
 
     private static void RequireDivisible(FrameSize size, int factor)
@@ -144,9 +144,9 @@ internal static class Encode
     {
         var size = new FrameSize(reader.Width / factor * factor, reader.Height / factor * factor);
         if (size.Width == 0 || size.Height == 0)
-            throw SoraException.Failed($"frames of {reader.Width}x{reader.Height} are smaller than the model's {factor} pixels", $"enlarge them: --size {factor}x{factor}");
+            throw SoraException.Failed($"frames of {reader.Width}x{reader.Height} are smaller than the model's minimum of {factor} pixels", $"enlarge them: --size {factor}x{factor}");
         if (size != new FrameSize(reader.Width, reader.Height))
-            reporter.Note($"frames of {reader.Width}x{reader.Height} are cut to {size}: the model takes multiples of {factor}");
+            reporter.Note($"frames of {reader.Width}x{reader.Height} are cropped to {size}: the model takes multiples of {factor}");
         return size;
     }
 }

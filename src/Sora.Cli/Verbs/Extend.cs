@@ -7,34 +7,34 @@ namespace Sora.Cli.Verbs;
 /// <summary>Makes clips longer, forward and backward, or closes them to a loop.</summary>
 internal static class Extend
 {
-    private static readonly Argument<string[]> Words = new("[CLIP] [PROMPT]") { Description = "Clip to extend (standard input when left out or -), and what happens; by default what the clip's prompt says", Arity = new ArgumentArity(0, 2) };
+    private static readonly Argument<string[]> Words = new("[CLIP] [PROMPT]") { Description = "Clip to extend (standard input when left out or -), and what happens; by default the clip's own prompt", Arity = new ArgumentArity(0, 2) };
     private static readonly Option<string> Output = Options.Output("Clip to write");
-    private static readonly Option<ClipTime?> After = Options.Value<ClipTime>("--after", "TIME", "Go on for so long (2s, 33f)", ClipTime.Parse);
-    private static readonly Option<ClipTime?> Before = Options.Value<ClipTime>("--before", "TIME", "Begin so much earlier", ClipTime.Parse);
-    private static readonly Option<bool> Loop = new("--loop") { Description = "Lead back to the first frame, within --after (1s by default)" };
+    private static readonly Option<ClipTime?> After = Options.Value<ClipTime>("--after", "TIME", "Add this much at the end (2s, 33f)", ClipTime.Parse);
+    private static readonly Option<ClipTime?> Before = Options.Value<ClipTime>("--before", "TIME", "Add this much at the beginning", ClipTime.Parse);
+    private static readonly Option<bool> Loop = new("--loop") { Description = "Lead back to the first frame, in the time of --after (1s by default)" };
 
     public static Verb Create() => new Verb("extend", "Makes a clip longer, or closes it to a loop", Body)
     {
         Details =
         [
-            "With --after the clip is kept bit for bit. Before something, and in a loop, what is kept passes once more through the VAE where it moves back.",
-            "Any length: windows (--window) slide over what is there (--overlap). --prompt-at changes the prompt on the way.",
-            "A word alone that is no file is the prompt, and the clip comes from standard input.",
+            "With --after the clip is kept bit for bit. With --before and --loop, kept frames that move to a later position pass through the VAE once more.",
+            "Any length works: windows (--window) slide along the video and overlap (--overlap). --prompt-at changes the prompt along the way.",
+            "A single argument that is not a file is the prompt; the clip then comes from standard input.",
         ],
         Examples =
         [
-            new("sora extend ball.latent --after 3s \"it stops and spins\" -o long.latent", "Go on"),
-            new("sora extend ball.latent --loop | sora decode -o loop.mp4", "A video that plays for ever without a seam"),
+            new("sora extend ball.latent --after 3s \"it stops and spins\" -o long.latent", "Continue a clip"),
+            new("sora extend ball.latent --loop | sora decode -o loop.mp4", "Make a video that loops without a seam"),
         ],
     }.With([Words, Output, After, Before, Loop, SamplingOptions.Checkpoint, .. SamplingOptions.All]);
 
     private static void Body(ParseResult args, Run run)
     {
         var (after, before, loop) = (args.GetValue(After), args.GetValue(Before), args.GetValue(Loop));
-        if (after is null && before is null && !loop) throw SoraException.Usage("nothing to do", "say --after 2s, --before 2s or --loop");
-        if (loop && before is not null) throw SoraException.Usage("a loop has no --before", "extend it first, and close it then");
+        if (after is null && before is null && !loop) throw SoraException.Usage("nothing to do", "add --after 2s, --before 2s or --loop");
+        if (loop && before is not null) throw SoraException.Usage("--loop does not go with --before", "extend the clip first, then close the loop");
         if (args.GetValue(SamplingOptions.Checkpoint) is not null && (loop || before is not null))
-            throw SoraException.Usage("--checkpoint keeps the state of one sampling, and --before and --loop go back to frames between theirs", "leave it out, or extend with --after first");
+            throw SoraException.Usage("--checkpoint saves the state of a single sampling run, but --before and --loop return to frames between several", "leave --checkpoint out, or extend with --after first");
         var (name, prompt) = args.GetValue(Words)! switch
         {
             [] => ("-", null),

@@ -14,19 +14,19 @@ internal static class Generate
     private static readonly Option<int?> Frames = Options.Frames();
     private static readonly Option<ClipTime?> Duration = Options.Duration();
     private static readonly Option<double?> Fps = Options.Fps();
-    private static readonly Option<string?> First = SamplingOptions.Text("--image", "FILE", "Picture that the first frame shows");
-    private static readonly Option<string?> Last = SamplingOptions.Text("--last-image", "FILE", "Picture that the last frame shows");
-    private static readonly Option<(ClipTime At, string File)[]> Keyframes = Options.Values("--keyframe", "T=FILE", "Picture that the frame at a time shows; may be repeated", ParseKeyframe);
-    private static readonly Option<string> FitTo = Options.Choice("--fit", "How pictures get the video's shape: cut, with borders, or distorted", "crop", "pad", "stretch");
+    private static readonly Option<string?> First = SamplingOptions.Text("--image", "FILE", "Picture to use as the first frame");
+    private static readonly Option<string?> Last = SamplingOptions.Text("--last-image", "FILE", "Picture to use as the last frame");
+    private static readonly Option<(ClipTime At, string File)[]> Keyframes = Options.Values("--keyframe", "T=FILE", "Picture to use as the frame at this time; may be repeated", ParseKeyframe);
+    private static readonly Option<string> FitTo = Options.Choice("--fit", "How to fit pictures to the video's shape: crop them, pad them with borders, or stretch them", "crop", "pad", "stretch");
     private static readonly Option<string?> ControlFile = SamplingOptions.Text("--control", "VIDEO", "Control video, for VACE models");
-    private static readonly Option<string?> MaskFile = SamplingOptions.Text("--mask", "VIDEO", "White where the control video is made anew; all of it by default");
-    private static readonly Option<string[]> References = Options.Values("--reference", "IMAGE", "Picture of what is to appear, for VACE models; may be repeated", text => text);
-    private static readonly Option<double[]> ControlScale = SamplingOptions.Numbers("--control-scale", "X,X,…", "Weight of the control, one for all its layers or one for each");
-    private static readonly Option<int?> Count = Options.Positive("-n", "N", "Make so many clips, with seeds that count up");
-    private static readonly Option<int?> Until = Options.Positive("--until", "N", "Stop after so many steps, counted over all windows, and write the unfinished clip");
-    private static readonly Option<string?> Resume = SamplingOptions.Text("--resume", "CLIP", "Go on with an unfinished clip; - reads it from standard input");
-    private static readonly Option<string> Experts = Options.Choice("--experts", "Of a model with two experts, run the steps of one", "both", "high", "low");
-    private static readonly Option<string> Output = Options.Output("Clip to write (with -n a name with %d)");
+    private static readonly Option<string?> MaskFile = SamplingOptions.Text("--mask", "VIDEO", "White where the control video is regenerated; all of it by default");
+    private static readonly Option<string[]> References = Options.Values("--reference", "IMAGE", "Picture of something that should appear, for VACE models; may be repeated", text => text);
+    private static readonly Option<double[]> ControlScale = SamplingOptions.Numbers("--control-scale", "X,X,…", "Strength of the control: one number for all its layers, or one per layer");
+    private static readonly Option<int?> Count = Options.Positive("-n", "N", "Make this many clips, with consecutive seeds");
+    private static readonly Option<int?> Until = Options.Positive("--until", "N", "Stop after this many steps, counted over all windows, and write the unfinished clip");
+    private static readonly Option<string?> Resume = SamplingOptions.Text("--resume", "CLIP", "Resume an unfinished clip; - reads it from standard input");
+    private static readonly Option<string> Experts = Options.Choice("--experts", "For a model with two experts, run only the steps of one", "both", "high", "low");
+    private static readonly Option<string> Output = Options.Output("Clip to write (with -n, a name that contains %d)");
 
     /// <summary>What the clip is to be, in the order of the help.</summary>
     private static readonly Option[] Wanted =
@@ -45,15 +45,15 @@ internal static class Generate
     {
         Details =
         [
-            "Lengths that the model can't make are rounded, sizes of whole 16s cut, and others refused; the same command with the same seed gives the same clip.",
-            "What isn't given comes from the model: the steps, guidance, shift, size, length and rate that it was made for.",
-            "An unfinished clip holds all that --resume needs; going on gives the same clip, bit for bit, as not having stopped.",
+            "Lengths that the model can't make are rounded; sizes in multiples of 16 are cropped, and other sizes refused. The same command with the same seed gives the same clip.",
+            "Anything not given comes from the model: the steps, guidance, shift, size, length and rate that it was made for.",
+            "An unfinished clip contains everything that --resume needs; the resumed run gives the same clip, bit for bit, as one that never stopped.",
         ],
         Examples =
         [
             new("sora generate \"a red ball rolls left on sand\" | sora decode -o ball.mp4", "Make a video"),
             new("sora generate \"the ball bounces\" --image ball.png --size 160x96 --duration 3s --seed 7 -o b.latent", "Animate a picture"),
-            new("sora generate \"a blue cube\" --steps 8 --until 4 | sora generate --resume - -o cube.latent", "Stop half way, and go on"),
+            new("sora generate \"a blue cube\" --steps 8 --until 4 | sora generate --resume - -o cube.latent", "Stop halfway, then resume"),
         ],
     }.With([Prompt, Output, .. Wanted, Until, Resume, Experts, SamplingOptions.Checkpoint, SamplingOptions.Preview, SamplingOptions.Noise, .. SamplingOptions.All]);
 
@@ -66,10 +66,10 @@ internal static class Generate
     private static void Make(ParseResult args, Run run)
     {
         var prompt = args.GetValue(Prompt) ?? throw SoraException.Usage("no prompt", "sora generate \"a red ball rolls left on sand\"");
-        if (args.GetValue(Experts) == "low") throw SoraException.Usage("--experts low goes on with what --experts high began", "add --resume CLIP");
+        if (args.GetValue(Experts) == "low") throw SoraException.Usage("--experts low continues what --experts high started", "add --resume CLIP");
         var (output, count) = (args.GetValue(Output)!, args.GetValue(Count) ?? 1);
         if (count > 1 && output != "-" && ClipPipe.Numbered(output, 1) == output)
-            throw SoraException.Usage($"{output} holds one clip, and there are {count}", "number them: -o clip-%d.latent");
+            throw SoraException.Usage($"{output} holds one clip, but there are {count}", "number them: -o clip-%d.latent");
         var model = SamplingOptions.Open(args, run);
         RequireExperts(args, model);
         var settings = Settings(args, run, model) with { Prompt = prompt };
@@ -101,7 +101,7 @@ internal static class Generate
     {
         if (args.GetValue(Prompt) is not null) throw SoraException.Usage("--resume takes the prompt from the unfinished clip", "leave the prompt out");
         foreach (var option in Fixed.Where(option => args.GetResult(option) is { Implicit: false }))
-            run.Reporter.Warn($"{option.Name} has no effect: it is as the unfinished clip says");
+            run.Reporter.Warn($"{option.Name} has no effect: the unfinished clip sets it");
         using var pipelines = new Pipelines(args, run);
         ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
         {
@@ -137,13 +137,13 @@ internal static class Generate
         var settings = SamplingOptions.Settings(args, ModelDefaults.Of(model).Settings);
         var wanted = args.GetValue(Size) ?? new FrameSize(settings.Width, settings.Height);
         var size = VideoSize.WholeTokens(model, wanted);
-        if (size != wanted) run.Reporter.Note($"{size} instead of {wanted}: the model's tokens are larger");
+        if (size != wanted) run.Reporter.Note($"{size} instead of {wanted}: the model needs whole tokens");
         if (args.GetValue(Frames) is not null && args.GetValue(Duration) is not null)
-            throw SoraException.Usage("--frames and --duration say the same thing", "give one of them");
+            throw SoraException.Usage("--frames and --duration both set the length", "use only one of them");
         var fps = args.GetValue(Fps) ?? settings.Fps;
         var asked = args.GetValue(Frames) ?? args.GetValue(Duration)?.FrameCount(fps) ?? settings.Frames;
         var frames = VideoSize.WholeFrames(model, asked);
-        if (frames != asked) run.Reporter.Note($"{frames} frames instead of {asked}: the model makes 1, and {model.Vae.TemporalFactor} for each further latent frame");
+        if (frames != asked) run.Reporter.Note($"{frames} frames instead of {asked}: the model makes 1 frame, plus {model.Vae.TemporalFactor} for each further latent frame");
         var seed = args.GetValue(SamplingOptions.Seed) ?? (args.GetValue(SamplingOptions.Noise) is null ? SamplingOptions.DrawSeed(run) : 0);
         return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed, Later = SamplingOptions.Later(args, fps) };
     }
@@ -151,7 +151,7 @@ internal static class Generate
     private static void RequireExperts(ParseResult args, ModelFolder model)
     {
         if (args.GetValue(Experts) != "both" && model.Transformer2 is null)
-            throw SoraException.Usage($"{model.Name} is no pair of experts", "leave --experts out, or name the second one's file with --transformer-2");
+            throw SoraException.Usage($"{model.Name} does not have two experts", "leave --experts out, or pass the second one's file with --transformer-2");
     }
 
     private static Preview? OpenPreview(ParseResult args, Run run, double fps) =>
@@ -177,7 +177,7 @@ internal static class Generate
         foreach (var (at, file) in args.GetValue(Keyframes)!) Add(at.FrameIndex(settings.Fps, settings.Frames), file);
         Add(settings.Frames - 1, args.GetValue(Last));
         foreach (var same in stills.GroupBy(still => still.Frame).Where(same => same.Count() > 1))
-            run.Reporter.Warn($"frame {same.Key} is given {same.Count()} pictures, and shows the last of them");
+            run.Reporter.Warn($"frame {same.Key} has {same.Count()} pictures: the last one is used");
         return stills;
     }
 
@@ -188,12 +188,12 @@ internal static class Generate
     private static Control? ReadControl(ParseResult args, SamplingSettings settings, CancellationToken cancel)
     {
         var (video, mask, references) = (args.GetValue(ControlFile), args.GetValue(MaskFile), args.GetValue(References)!);
-        if (mask is not null && video is null) throw SoraException.Usage("--mask goes with --control VIDEO", "sora edit changes a part of a clip");
+        if (mask is not null && video is null) throw SoraException.Usage("--mask needs --control VIDEO", "to change a part of a clip, use sora edit");
         if (video is null && references.Length == 0)
         {
             return args.GetValue(ControlScale) is not { Length: > 0 }
                 ? null
-                : throw SoraException.Usage("--control-scale weighs a control video or references, and there are none", "name one with --control or --reference");
+                : throw SoraException.Usage("--control-scale needs a control video or references", "add --control or --reference");
         }
         List<Image> Read(string? file)
         {

@@ -17,16 +17,16 @@ internal static class Info
         var clip = Options.Clip();
         var model = Options.Model();
         var models = new Option<bool>("--models") { Description = "List the models that are installed" };
-        var system = new Option<bool>("--system") { Description = "Say what sora computes with here: libtorch, devices, threads, kernels, memory, ffmpeg" };
-        var json = new Option<bool>("--json") { Description = "One JSON object for each clip, on a line of its own" };
-        var command = new Option<bool>("--command") { Description = "Print the pipeline that makes the clip again" };
-        var sheet = new Option<string?>("--sheet") { Description = "Draw frames of each clip, a row for a clip, into this picture", HelpName = "FILE" };
-        var prompt = new Option<string?>("--prompt") { Description = "Show a prompt as the model sees it: cleaned, its tokens, the words that it doesn't know", HelpName = "TEXT" };
+        var system = new Option<bool>("--system") { Description = "Show what sora runs on here: libtorch, devices, threads, kernels, memory, ffmpeg" };
+        var json = new Option<bool>("--json") { Description = "One JSON object per clip, each on its own line" };
+        var command = new Option<bool>("--command") { Description = "Print the pipeline that remakes the clip" };
+        var sheet = new Option<string?>("--sheet") { Description = "Draw frames of each clip into this picture, one row per clip", HelpName = "FILE" };
+        var prompt = new Option<string?>("--prompt") { Description = "Show a prompt as the model sees it: the cleaned text, its tokens, and the words it doesn't know", HelpName = "TEXT" };
         var raw = new Option<bool>("--raw") { Description = "With --prompt: don't clean the text" };
-        return new Verb("info", "Says what a clip or a model is", (args, run) =>
+        return new Verb("info", "Describes a clip or a model", (args, run) =>
         {
             var asJson = args.GetValue(json);
-            if (args.GetValue(raw) && args.GetValue(prompt) == null) throw SoraException.Usage("--raw has no meaning without --prompt");
+            if (args.GetValue(raw) && args.GetValue(prompt) == null) throw SoraException.Usage("--raw needs --prompt");
             if (args.GetValue(system)) ShowSystem(run, asJson);
             else if (args.GetValue(prompt) is { } text) ShowPrompt(run, PromptSummary.Of(args.GetValue(raw) ? text : PromptCleaner.Clean(text), args.GetValue(model)), asJson);
             else if (args.GetValue(sheet) is { } picture) FrameSheet.Draw(run, ClipPipe.Read(run, args.GetValue(clip)!), args.GetValue(model), picture);
@@ -39,15 +39,15 @@ internal static class Info
         {
             Details =
             [
-                "A clip says how large and how long it is, which model made it from which prompt, and with which verbs: --command prints them as a pipeline.",
-                "A model shows its parts, their sizes and the fingerprint of its VAE, by which a clip is known to be of the same latent space. A single file of weights shows its tensors under the names that they have here.",
+                "For a clip it shows the size and length, the model and prompt that made it, and the verbs that were applied: --command prints those as a pipeline.",
+                "For a model it shows the parts, their sizes and the fingerprint of the VAE, which tells whether a clip is in the same latent space. For a single file of weights it shows the tensors, under the names that sora uses.",
             ],
             Examples =
             [
                 new("sora info ball.latent", "Show what a clip is"),
                 new("sora info --command ball.latent", "Show how it was made"),
                 new("sora info --model mini", "Show what a model is"),
-                new("sora info --system", "Show what sora computes with"),
+                new("sora info --system", "Show what sora runs on"),
                 new("sora info --prompt \"a red ball\" --json", "Show the tokens of a prompt"),
             ],
         }.With([clip, json, command, sheet, model, .. ModelOptions.All, models, system, prompt, raw]);
@@ -72,7 +72,7 @@ internal static class Info
 
     private static void WriteCommand(Run run, ClipHeader clip) => run.Out.WriteLine(clip.History.Count > 0
         ? History.Command(clip.History)
-        : throw SoraException.Failed($"{clip.Origin}: the clip doesn't say how it was made", "only clips that sora wrote have a history"));
+        : throw SoraException.Failed($"{clip.Origin}: the clip has no history", "only clips written by sora have one"));
 
     private static void NoCommand(TensorSource weights) => throw SoraException.Failed($"{weights.Origin}: weights, not a clip");
 

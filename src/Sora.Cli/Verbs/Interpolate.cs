@@ -8,9 +8,9 @@ namespace Sora.Cli.Verbs;
 /// <summary>Makes the clip between two clips.</summary>
 internal static class Interpolate
 {
-    private static readonly Argument<string> First = new("FIRST") { Description = "Clip to come from; - is standard input" };
-    private static readonly Argument<string> Second = new("SECOND") { Description = "Clip to arrive at; - is standard input" };
-    private static readonly Argument<string?> Prompt = new("PROMPT") { Description = "What happens; by default what the first clip's prompt says", Arity = ArgumentArity.ZeroOrOne };
+    private static readonly Argument<string> First = new("FIRST") { Description = "Clip to start from; - is standard input" };
+    private static readonly Argument<string> Second = new("SECOND") { Description = "Clip to lead into; - is standard input" };
+    private static readonly Argument<string?> Prompt = new("PROMPT") { Description = "What happens; by default the first clip's prompt", Arity = ArgumentArity.ZeroOrOne };
     private static readonly Option<string> Output = Options.Output("Clip to write");
     private static readonly Option<ClipTime?> Duration = Options.Duration();
     private static readonly Option<ClipTime?> From = Options.Value<ClipTime>("--from", "TIME", "Leave the first clip here; at its end by default", ClipTime.Parse);
@@ -21,7 +21,7 @@ internal static class Interpolate
         Details =
         [
             "The result begins with the frame where the first clip is left and ends with the one where the second is entered; the model sees how both move.",
-            "Each clip of a pipe leads into the second one, or the first one into it; where both are -, clips of the pipe are taken two by two.",
+            "If one of the two is -, every clip of the pipe is paired with the other; if both are -, the clips of the pipe are taken in pairs.",
         ],
         Examples = [new("sora interpolate a.latent b.latent --duration 2s -o ab.latent", "Two seconds from a to b")],
     }.With([First, Second, Prompt, Output, Duration, From, To, .. SamplingOptions.All]);
@@ -65,7 +65,7 @@ internal static class Interpolate
             return from one in ClipPipe.Read(run, first) from other in ClipPipe.Read(run, second) select (one, other);
         return ClipPipe.Read(run, "-").Chunk(2).Select(pair => pair is [var one, var other]
             ? (one, other)
-            : throw SoraException.Failed("standard input ends with one clip, and two are wanted", "cat a.latent b.latent | sora interpolate - -"));
+            : throw SoraException.Failed("standard input has an odd number of clips, but they are taken in pairs", "cat a.latent b.latent | sora interpolate - -"));
     }
 
     /// <summary>The verb as it was called, with the histories of both clips; those from standard input get a name of their own.</summary>
@@ -87,12 +87,12 @@ internal static class Interpolate
     {
         var (one, other) = (Kind(from), Kind(to));
         if (one.Size == other.Size && one.Fps == other.Fps && one.Channels == other.Channels && (one.Vae ?? other.Vae) == (other.Vae ?? one.Vae)) return;
-        string Name((Clip Clip, SamplingSettings) which) => one.Size == other.Size && one.Fps == other.Fps ? $" of {which.Clip.Info.Model ?? "an unnamed model"}" : "";
+        string Name((Clip Clip, SamplingSettings) which) => one.Size == other.Size && one.Fps == other.Fps ? $" from {which.Clip.Info.Model ?? "an unnamed model"}" : "";
         var model = (given ?? from.Clip.Info.Model) is { } name && name != "mini" ? $" --model {ShellWords.Quote(name)}" : "";
         // What was read from standard input is gone: it is to be saved first.
         var file = second == "-" ? "second.latent" : ShellWords.Quote(second);
         throw SoraException.Usage(
-            FormattableString.Invariant($"the clips are {one.Size} at {one.Fps} frames a second{Name(from)} and {other.Size} at {other.Fps}{Name(to)}"),
+            FormattableString.Invariant($"the clips differ: {one.Size} at {one.Fps} frames per second{Name(from)} and {other.Size} at {other.Fps}{Name(to)}"),
             FormattableString.Invariant($"sora decode {file} | sora encode{model} --size {one.Size} --fps {one.Fps} -o same.latent"));
     }
 

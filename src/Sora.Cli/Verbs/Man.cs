@@ -10,7 +10,7 @@ internal static class Man
     {
         var name = new Argument<string?>("VERB")
         {
-            Description = "Verb whose page is printed; the program's own when left out",
+            Description = "Verb whose page to print; sora's own page when left out",
             Arity = ArgumentArity.ZeroOrOne,
         };
         var write = new Option<string?>("--write") { Description = "Write all pages into this folder instead", HelpName = "FOLDER" };
@@ -28,7 +28,7 @@ internal static class Man
     private static string Page(string? name, IReadOnlyList<Verb> verbs) => name == null
         ? ManPage.Program(Shell.Description, verbs)
         : ManPage.Verb(verbs.FirstOrDefault(verb => verb.Name == name)
-            ?? throw SoraException.Usage($"there is no verb '{name}'", "sora --help"));
+            ?? throw SoraException.Usage($"unknown verb '{name}'", "sora --help"));
 
     private static void WriteAll(string folder, IReadOnlyList<Verb> verbs)
     {

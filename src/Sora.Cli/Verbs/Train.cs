@@ -18,40 +18,40 @@ internal static class Train
         Arity = ArgumentArity.ZeroOrOne,
     };
 
-    private static readonly Option<string?> Folder = new("--output", "-o") { Description = "Model folder to write; a run that was stopped goes on from it", HelpName = "DIR" };
-    private static readonly Option<bool> World = new("--world") { Description = "Learn from the synthetic world" };
-    private static readonly Option<string[]> Data = Options.Values("--data", "DIR", "Learn from pictures and videos, each with its caption in a .txt file beside it; may be repeated", text => text);
+    private static readonly Option<string?> Folder = new("--output", "-o") { Description = "Model folder to write; a stopped run resumes from it", HelpName = "DIR" };
+    private static readonly Option<bool> World = new("--world") { Description = "Train on the synthetic world" };
+    private static readonly Option<string[]> Data = Options.Values("--data", "DIR", "Train on pictures and videos, each with its caption in a .txt file next to it; may be repeated", text => text);
     private static readonly Option<double?> WorldShare = Number("--world-share", "With --world and --data: the world's share of the clips (0.5)");
     private static readonly Option<string?> Show = new("--show") { Description = "Write a sheet of sample clips and stop", HelpName = "FILE" };
-    private static readonly Option<string[]> Clips = Options.Values("--clips", "WxHxF[:N]", "Size of the clips, width x height x frames; N is clips a batch (vae) or clips in all (transformer); may be repeated", text => text);
-    private static readonly Option<string?> Start = new("--init") { Description = "Begin with the weights of this model folder", HelpName = "DIR" };
-    private static readonly Option<bool> Inflate = new("--inflate") { Description = "With --init: the VAE has seen stills only; let it begin clips as stills" };
-    private static readonly Option<double?> Guidance = Options.Value<double>("--guidance", "G", "With --init: learn to do in one pass what that model does in two at guidance scale G; of one that has learned it, go on from the clips", GuidanceScale);
-    private static readonly Option<int?> Heads = Options.Positive("--heads", "N", "Attention heads of the transformer, which its width follows; with --init, one that has fewer is widened and goes on from what it knows (6, or those of DIR)");
+    private static readonly Option<string[]> Clips = Options.Values("--clips", "WxHxF[:N]", "Size of the clips, width x height x frames; N is clips per batch (vae) or clips in total (transformer); may be repeated", text => text);
+    private static readonly Option<string?> Start = new("--init") { Description = "Start from the weights in this model folder", HelpName = "DIR" };
+    private static readonly Option<bool> Inflate = new("--inflate") { Description = "With --init, for a VAE that was trained on stills only: start training on clips by treating every frame as a still" };
+    private static readonly Option<double?> Guidance = Options.Value<double>("--guidance", "G", "With --init: learn to do in one pass what that model does in two at guidance scale G; if that model has already learned it, keep training on the clips", GuidanceScale);
+    private static readonly Option<int?> Heads = Options.Positive("--heads", "N", "Attention heads of the transformer, which set its width (6, or those of DIR); with --init, a model with fewer is widened and keeps what it has learned");
     private static readonly Option<string?> VaeFolder = new("--vae") { Description = "Model folder whose VAE encodes the clips (the output folder's own)", HelpName = "DIR" };
-    private static readonly Option<string?> Transformer = new("--transformer") { Description = "For a VAE: let its decoder learn from what this model makes of latents under noise, too", HelpName = "DIR" };
+    private static readonly Option<string?> Transformer = new("--transformer") { Description = "For a VAE: also train its decoder on what this model makes of noised latents", HelpName = "DIR" };
     private static readonly Option<string?> Cache = new("--cache") { Description = "Folder for encoded clips (training/latents in the output folder)", HelpName = "DIR" };
-    private static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Updates in all (10000)");
-    private static readonly Option<int?> Tokens = Options.Positive("--tokens", "N", "Latent tokens in a batch of the transformer (2048)");
-    private static readonly Option<double?> Reading = Number("--reading", "What the transformer's knowing of what is where in the world's clips counts beside its error (0.005)");
-    private static readonly Option<bool> Scenes = new("--scenes") { Description = "Let the transformer make what is where in the world's clips along with their latents" };
-    private static readonly Option<double?> Rate = Number("--rate", "Learning rate of matrices (3e-3); half of it for all else");
-    private static readonly Option<double?> Ema = Number("--ema", "Decay of the running mean of the weights (0.998)");
-    private static readonly Option<double?> Decay = Number("--decay", "Last part of the run over which the rate falls to zero (0.3)");
+    private static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Number of updates in total (10000)");
+    private static readonly Option<int?> Tokens = Options.Positive("--tokens", "N", "Latent tokens per batch of the transformer (2048)");
+    private static readonly Option<double?> Reading = Number("--reading", "Weight of the extra loss that teaches the transformer what is where in the world's clips (0.005)");
+    private static readonly Option<bool> Scenes = new("--scenes") { Description = "Train the transformer to generate what is where in the world's clips along with their latents" };
+    private static readonly Option<double?> Rate = Number("--rate", "Learning rate of matrices (3e-3); everything else gets half of it");
+    private static readonly Option<double?> Ema = Number("--ema", "Decay of the moving average of the weights (0.998)");
+    private static readonly Option<double?> Decay = Number("--decay", "Last fraction of the run, over which the learning rate falls to zero (0.3)");
     private static readonly Option<int?> SampleEvery = Options.Positive("--sample-every", "N", "Steps between sheets of samples (1000)");
     private static readonly Option<int?> CheckpointEvery = Options.Positive("--checkpoint-every", "N", "Steps between checkpoints (500)");
-    private static readonly Option<bool> Mixed = new("--mixed") { Description = "Multiply matrices of the transformer, and of every training's optimizer, in bfloat16, which processors with instructions for it (AVX512-BF16 or AMX) do faster, and others don't" };
+    private static readonly Option<bool> Mixed = new("--mixed") { Description = "Multiply matrices in bfloat16, in the transformer and in the optimizer (for vae too); faster only on processors that support it (AVX512-BF16 or AMX)" };
     private static readonly Option<bool> Half = new("--half") { Description = "Write the model's weights in half precision" };
-    private static readonly Option<int?> Threads = Options.Positive("--threads", "N", "Threads; with one, runs are bit-identical");
+    private static readonly Option<int?> Threads = Options.Positive("--threads", "N", "Number of threads; with one, runs are bit-identical");
     private static readonly Option<long?> Seed = Options.Seed();
 
     public static Verb Create() => new Verb("train", "Trains a model on the synthetic world or on your own clips", Execute)
     {
         Details =
         [
-            "Training goes in two parts: the causal VAE first, then the transformer together with its text encoder on what that VAE encodes. "
+            "Training has two stages: the causal VAE first, then the transformer together with its text encoder, on the latents of that VAE. "
             + "The model folder has the diffusers layout. The run's own files are in its folder training: loss.csv, loss.png, sample-*.png and state.safetensors, "
-            + "from which the same command goes on to the step.",
+            + "from which the same command resumes at the exact step.",
         ],
         Examples =
         [
@@ -65,12 +65,12 @@ internal static class Train
         var seed = (ulong)(parse.GetValue(Seed) ?? 0);
         if (parse.GetValue(Show) is { } sheet)
         {
-            if (!parse.GetValue(World)) throw SoraException.Usage("--show draws the synthetic world", "add --world");
+            if (!parse.GetValue(World)) throw SoraException.Usage("--show needs the synthetic world", "add --world");
             WriteSheet(sheet, seed, run);
             return;
         }
-        if (part is not ("vae" or "transformer")) throw SoraException.Usage(part is null ? "what to train?" : $"'{part}' can't be trained", "sora train vae … or sora train transformer …");
-        var folder = parse.GetValue(Folder) ?? throw SoraException.Usage("where to?", "name the model folder with -o DIR");
+        if (part is not ("vae" or "transformer")) throw SoraException.Usage(part is null ? "no part to train given" : $"'{part}' can't be trained", "sora train vae … or sora train transformer …");
+        var folder = parse.GetValue(Folder) ?? throw SoraException.Usage("no output folder", "add -o DIR");
         var data = new TrainingData(Source(parse, run), Shapes(parse.GetValue(Clips)!, part));
         var vae = part == "vae";
         var rate = parse.GetValue(Rate) ?? 3e-3;
@@ -91,7 +91,7 @@ internal static class Train
         }
         if (parse.GetValue(Heads) is not null && (vae || parse.GetValue(Guidance) is not null))
         {
-            throw SoraException.Usage("--heads is for a transformer that learns from clips", vae ? "leave it out" : "widen the model first, then learn guidance from it");
+            throw SoraException.Usage("--heads is for a transformer that trains on clips", vae ? "leave it out" : "widen the model first, then learn guidance from it");
         }
         if (!vae && parse.GetValue(Transformer) is not null) throw SoraException.Usage("--transformer is for sora train vae", "leave it out");
         HostMemory.RestartWithOneHeap();
@@ -133,7 +133,7 @@ internal static class Train
             var cut = word.Split(':');
             if (cut.Length == 1) return (ClipShape.Parse(cut[0]), part == "vae" ? 8 : 24_000);
             if (cut.Length == 2 && int.TryParse(cut[1], NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0) return (ClipShape.Parse(cut[0]), count);
-            throw SoraException.Usage($"--clips: '{word}' is no size with a number", "write WxHxF:N, as in 64x64x9:24000");
+            throw SoraException.Usage($"--clips: '{word}' is not a size with a number", "write WxHxF:N, as in 64x64x9:24000");
         })];
     }
 
@@ -147,7 +147,7 @@ internal static class Train
     private static double GuidanceScale(string text) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is > 1 and <= 30
             ? value
-            : throw SoraException.Usage($"'{text}' is no guidance scale from 1 to 30");
+            : throw SoraException.Usage($"'{text}' is not a guidance scale from 1 to 30");
 
     private static Option<double?> Number(string name, string description) => Options.Value(name, "X", description, text =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1

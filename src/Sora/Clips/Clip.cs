@@ -80,7 +80,7 @@ public sealed record Clip
     /// <summary>The latents of a finished clip.</summary>
     /// <exception cref="SoraException">It is unfinished.</exception>
     public HostTensor FinishedLatents => Latents ?? throw SoraException.Failed(
-        $"{Origin}: an unfinished sampling, not a clip", "finish it with sora generate --resume");
+        $"{Origin}: an unfinished clip", "finish it with sora generate --resume");
 
     /// <summary>The latents of a finished clip, or what an unfinished one looks like so far.</summary>
     /// <exception cref="SoraException">It is unfinished, and has no estimate yet.</exception>

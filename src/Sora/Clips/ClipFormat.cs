@@ -73,12 +73,12 @@ internal static class ClipFormat
     {
         var ours = document.Metadata.TryGetValue(VersionKey, out var version);
         if (ours && version != Text(Version))
-            throw SoraException.Failed($"{document.Origin}: clip format {version}; this program reads {Version}", "update sora");
+            throw SoraException.Failed($"{document.Origin}: clip format {version}, but this version of sora reads {Version}", "update sora");
         var latentName = LatentNameIn(document);
         if (latentName == null && !HoldsNoise(document))
         {
             throw SoraException.Failed(
-                $"{document.Origin}: no clip: none of its {document.Tensors.Count} tensors is {LatentName}", "sora info shows what the file holds");
+                $"{document.Origin}: not a clip: none of its {document.Tensors.Count} tensors is {LatentName}", "sora info shows what the file contains");
         }
         var (info, others) = ours ? ReadInfo(document) : (new ClipInfo { Space = space }, Foreign(document.Metadata));
         return new ClipHeader
@@ -170,11 +170,11 @@ internal static class ClipFormat
         var what = $"{document.Origin}: '{name}' is {info.DType.Name()} {Shapes.Text(info.Shape)}";
         if (!info.DType.IsFloat()) throw SoraException.Failed($"{what}, not floating point", "latents are F32, F16 or BF16");
         if (info.Shape.Length == 4)
-            throw SoraException.Failed($"{what}: the latent of a still-image model, not of a video model", "a clip's is [1, channels, frames, height, width]");
+            throw SoraException.Failed($"{what}: latents of a still-image model, not of a video model", "a clip's latents are [1, channels, frames, height, width]");
         if (info.Shape.Length != 5 || info.Shape.Any(size => size < 1))
-            throw SoraException.Failed($"{what}, not the latent of a video", "a clip's is [1, channels, frames, height, width]");
+            throw SoraException.Failed($"{what}, not the latents of a video", "a clip's latents are [1, channels, frames, height, width]");
         if (info.Shape[0] != 1)
-            throw SoraException.Failed($"{what}: a batch of {info.Shape[0]} clips", "save one clip a file");
+            throw SoraException.Failed($"{what}: a batch of {info.Shape[0]} clips", "save one clip per file");
         return info;
     }
 

@@ -17,7 +17,7 @@ public sealed class ClipReader
         {
             using var pipe = File.OpenRead(path);
             var clips = ReadAll(pipe, path, cancel).Take(2).ToList();
-            return clips.Count == 1 ? clips[0] : throw SoraException.Failed($"{path}: {(clips.Count == 0 ? "no clip" : "more than one clip")}", "one clip is wanted here");
+            return clips.Count == 1 ? clips[0] : throw SoraException.Failed($"{path}: {(clips.Count == 0 ? "no clip" : "more than one clip")}", "exactly one clip is needed here");
         }
         using var file = SafeTensorsFile.Open(path);
         return ClipFormat.Read(file, Space, Reporter);

@@ -15,7 +15,7 @@ public sealed class ClipWriter(Stream stream, bool single = false)
     public void Write(Clip clip)
     {
         if (single && written > 0)
-            throw SoraException.Usage("a file holds one clip, and there are more", "write them to a pipe (leave -o out), or one by one");
+            throw SoraException.Usage("a file holds one clip, but there are more", "write them to a pipe (leave -o out), or one by one");
         SafeTensors.Write(stream, ClipFormat.Metadata(clip), ClipFormat.Tensors(clip, Storage));
         stream.Flush();
         written++;

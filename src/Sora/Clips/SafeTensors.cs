@@ -3,7 +3,7 @@ namespace Sora.Clips;
 /// <summary>Safetensors documents in streams; for files see <see cref="SafeTensorsFile"/>.</summary>
 public static class SafeTensors
 {
-    private const string WriterFailed = "the program that writes it failed or was stopped";
+    private const string WriterFailed = "the program that was writing it failed or was stopped";
 
     /// <summary>
     /// Reads one document: exactly its header and data, so that another may follow. Memory grows with the bytes that arrive,

@@ -38,7 +38,7 @@ public sealed unsafe class SafeTensorsFile : TensorSource
         var present = file.Length - dataStart;
         if (present < header.DataBytes) throw SafeTensorsHeader.Truncated(path, header.DataBytes, present, "data");
         if (present > header.DataBytes)
-            throw SoraException.Failed($"{path}: {present - header.DataBytes} bytes behind the last tensor belong to none", "a file holds one document; several go only through a pipe");
+            throw SoraException.Failed($"{path}: {present - header.DataBytes} unexpected bytes after the last tensor", "a file holds one clip; only a pipe can carry several");
         return new SafeTensorsFile(file, header, dataStart);
     });
 

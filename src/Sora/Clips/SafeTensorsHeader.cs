@@ -38,7 +38,7 @@ internal sealed class SafeTensorsHeader
         {
             throw start.IsEmpty
                 ? SoraException.Failed($"{origin}: empty, not a safetensors file", "the program that wrote it, or its download, failed")
-                : SoraException.Failed($"{origin}: {start.Length} bytes are too few for a safetensors file", Redownload);
+                : SoraException.Failed($"{origin}: {start.Length} bytes is too short for a safetensors file", Redownload);
         }
         var length = BinaryPrimitives.ReadUInt64LittleEndian(start);
         if (length > MaxBytes)
@@ -46,7 +46,7 @@ internal sealed class SafeTensorsHeader
         return (int)length;
     }
 
-    private const string Redownload = "download it again, or, if it was made here, make it again";
+    private const string Redownload = "download it again, or, if you made it, make it again";
 
     /// <summary>What a header cut off by the end of the file is.</summary>
     public static SoraException Truncated(string origin, long claimed, long present, string part, string hint = Redownload) => SoraException.Failed(
@@ -57,7 +57,7 @@ internal sealed class SafeTensorsHeader
         if (start.StartsWith("version "u8))
             return ("a Git LFS pointer, not the file itself", "run `git lfs pull` in the repository that it came from");
         if (start.StartsWith("<!DOCT"u8) || start.StartsWith("<!doct"u8) || start.StartsWith("<html"u8) || start.StartsWith("<HTML"u8) || start.StartsWith("<?xml"u8))
-            return ("a web page, not a safetensors file: the download gave an error page", "download it again; it may need a login");
+            return ("a web page, not a safetensors file: the download returned an error page", "download it again; it may need a login");
         if (start.StartsWith("GGUF"u8)) return ("a GGUF file, not a safetensors file", "rename it to .gguf");
         if (start.StartsWith("PK\x03\x04"u8))
             return ("a zip archive (a PyTorch .pt or .pth file?), not a safetensors file", "get the model in the safetensors format");
@@ -81,7 +81,7 @@ internal sealed class SafeTensorsHeader
         catch (InvalidOperationException fault)
         {
             // Utf8JsonReader.GetString on bytes that are not UTF-8, or on half a surrogate pair.
-            throw Bad(origin, "its header holds text that is not valid UTF-8", fault);
+            throw Bad(origin, "its header contains text that is not valid UTF-8", fault);
         }
     }
 
@@ -99,12 +99,12 @@ internal sealed class SafeTensorsHeader
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var name = reader.GetString()!;
-            if (!names.Add(name)) throw new JsonException($"'{Short(name)}' is there twice");
+            if (!names.Add(name)) throw new JsonException($"'{Short(name)}' appears twice");
             reader.Read();
             if (name == MetadataKey) metadata = ParseMetadata(ref reader);
             else tensors.Add(ParseTensor(ref reader, name));
         }
-        if (reader.Read()) throw new JsonException("there is text behind it");
+        if (reader.Read()) throw new JsonException("there is text after it");
         return new SafeTensorsHeader(metadata ?? [], tensors);
     }
 
@@ -155,7 +155,7 @@ internal sealed class SafeTensorsHeader
     {
         if (reader.TokenType != JsonTokenType.String) throw new JsonException($"the dtype of '{Short(name)}' is not text");
         var text = reader.GetString()!;
-        return DTypes.Parse(text) ?? throw new JsonException($"'{Short(name)}' has dtype '{Short(text)}', which is not known");
+        return DTypes.Parse(text) ?? throw new JsonException($"'{Short(name)}' has dtype '{Short(text)}', which is unknown");
     }
 
     private static long[] ParseSizes(ref Utf8JsonReader reader, string name, string field)
@@ -165,7 +165,7 @@ internal sealed class SafeTensorsHeader
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetUInt64(out var size) || size > long.MaxValue)
-                throw new JsonException($"{field} of '{Short(name)}' holds something else than non-negative integers");
+                throw new JsonException($"{field} of '{Short(name)}' contains something other than non-negative integers");
             sizes.Add((long)size);
         }
         return [.. sizes];

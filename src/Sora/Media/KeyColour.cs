@@ -41,7 +41,7 @@ public readonly record struct KeyColour
             || (double.TryParse(rest, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out tolerance) && tolerance > 0);
         return isColour && isTolerance
             ? new KeyColour(name, rgb, tolerance)
-            : throw SoraException.Usage($"'{text}' is not a colour", $"write #e51a17 or one of {string.Join(", ", Names.Keys)}, and perhaps a tolerance: red:0.4");
+            : throw SoraException.Usage($"'{text}' is not a colour", $"write #e51a17 or one of {string.Join(", ", Names.Keys)}, optionally with a tolerance: red:0.4");
     }
 
     /// <summary>A picture that is white where another one has the colour, and black elsewhere.</summary>
@@ -77,8 +77,8 @@ public readonly record struct KeyColour
         var colours = named.Where(colour => colour.Value >= Notable * pixels).OrderByDescending(colour => colour.Value)
             .Select(colour => $"{colour.Key} {100 * colour.Value / pixels} %");
         throw SoraException.Usage(
-            string.Create(CultureInfo.InvariantCulture, $"nothing of the clip is {name} within a tolerance of {tolerance}"),
-            string.Create(CultureInfo.InvariantCulture, $"{name}:{(double)needed / Steps} takes what is nearest; by name its colours are {string.Join(", ", colours)}"));
+            string.Create(CultureInfo.InvariantCulture, $"nothing in the clip is {name} within a tolerance of {tolerance}"),
+            string.Create(CultureInfo.InvariantCulture, $"{name}:{(double)needed / Steps} takes the nearest; its colours by name are {string.Join(", ", colours)}"));
     }
 
     private static string Nearest(ReadOnlySpan<byte> pixel)

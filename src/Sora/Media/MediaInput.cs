@@ -53,8 +53,8 @@ internal sealed partial class MediaInput : IDisposable
         if (FileType.IsPipe(path)) return FromStream(File.OpenRead(path), path, stillsRate, cancel);
         if (NumberPattern().IsMatch(Path.GetFileName(path))) return FromSequence(path, stillsRate);
         if (Directory.Exists(path))
-            throw SoraException.Failed($"{path} is a folder", $"name its pictures by a pattern: {Path.Combine(path, "%04d.png")}");
-        if (!File.Exists(path)) throw SoraException.Failed($"there is no file {path}");
+            throw SoraException.Failed($"{path} is a folder", $"give a pattern for its pictures: {Path.Combine(path, "%04d.png")}");
+        if (!File.Exists(path)) throw SoraException.Failed($"{path}: no such file");
         return path.Contains('"') ? FromTemporary(path, link => File.CreateSymbolicLink(link, Path.GetFullPath(path)), stillsRate, cancel)
             : FromFile(path, path, null, stillsRate, cancel);
     }
@@ -67,7 +67,7 @@ internal sealed partial class MediaInput : IDisposable
         var found = Directory.Exists(folder) ? Directory.EnumerateFiles(folder).Select(Path.GetFileName) : [];
         var numbers = found.Select(name => names.Match(name!)).Where(match => match.Success && int.TryParse(match.Groups[1].Value, out _))
             .Select(match => int.Parse(match.Groups[1].Value)).ToList();
-        if (numbers.Count == 0) throw SoraException.Failed($"there are no files {path}", "the pattern stands for numbers: %04d is 0001, 0002, …");
+        if (numbers.Count == 0) throw SoraException.Failed($"{path}: no such files", "the pattern matches numbers: %04d is 0001, 0002, …");
 
         // Elsewhere in the path a percent sign is only a character, which ffmpeg wants doubled.
         var file = FfmpegRun.Quotable(Path.Combine(folder.Replace("%", "%%"), pattern));
@@ -82,7 +82,7 @@ internal sealed partial class MediaInput : IDisposable
         var analysis = Analyse(name, path, cancel);
         var video = analysis.VideoStreams.OrderBy(stream => stream.Index)
             .FirstOrDefault(stream => stream.Disposition?.GetValueOrDefault("attached_pic") != true)
-            ?? throw SoraException.Failed($"{name} has no pictures");
+            ?? throw SoraException.Failed($"{name} has no video stream");
         // ffmpeg's demuxers of stills; a still has no rate.
         var still = analysis.Format.FormatName is var format && (format == "image2" || format.EndsWith("_pipe", StringComparison.Ordinal));
         var file = FfmpegRun.Quotable(path);

@@ -101,7 +101,7 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
         "y4m" => VideoFormat.Y4m,
         "png" => VideoFormat.Png,
         "jpg" or "jpeg" => VideoFormat.Jpeg,
-        _ => throw SoraException.Usage($"'{name}' is no format for videos", "known are mp4, webm, mkv, gif, webp, y4m, png and jpg"),
+        _ => throw SoraException.Usage($"'{name}' is not a video format", "formats are mp4, webm, mkv, gif, webp, y4m, png and jpg"),
     };
 
     /// <summary>Adds everything between the input and the output's name.</summary>

@@ -167,7 +167,7 @@ public sealed class VideoReader : IDisposable
     {
         var isPart = options.Start is not null || options.Duration is not null;
         return SoraException.Failed(
-            $"{_input.Name} has no frame{(isPart ? " there" : "")}{(_run.Complaint is { } line ? $": {line}" : "")}", isPart ? "see --start and --duration" : null);
+            $"{_input.Name} has no frames{(isPart ? " in that range" : "")}{(_run.Complaint is { } line ? $": {line}" : "")}", isPart ? "check --start and --duration" : null);
     }
 
     /// <summary>Reads <c>P6 WIDTH HEIGHT 255</c> and the pixels; null at the end.</summary>
@@ -180,7 +180,7 @@ public sealed class VideoReader : IDisposable
                 _run.Wait();
                 return null;
             }
-            if (magic != "P6") throw new InvalidDataException($"'{magic}' begins no frame");
+            if (magic != "P6") throw new InvalidDataException($"'{magic}' is not the start of a frame");
             var (width, height) = (int.Parse(ReadToken()!, CultureInfo.InvariantCulture), int.Parse(ReadToken()!, CultureInfo.InvariantCulture));
             ReadToken();
             var frame = new Image(width, height);

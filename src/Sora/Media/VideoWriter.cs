@@ -190,8 +190,8 @@ public sealed class VideoWriter : IDisposable
     {
         if (_options.Crf is { } crf)
         {
-            if (_recipe.Crf == null) throw SoraException.Usage($"{_name}: this format has no --crf");
-            if (crf < 0 || crf > _recipe.MaximumCrf) throw SoraException.Usage($"--crf {crf}: not in 0 to {_recipe.MaximumCrf}");
+            if (_recipe.Crf == null) throw SoraException.Usage($"{_name}: --crf does not apply to this format");
+            if (crf < 0 || crf > _recipe.MaximumCrf) throw SoraException.Usage($"--crf {crf}: not from 0 to {_recipe.MaximumCrf}");
         }
         if (target.Stream != null && !_recipe.Streams)
         {
@@ -199,12 +199,12 @@ public sealed class VideoWriter : IDisposable
                 $"{target.Format.ToString().ToLowerInvariant()} can't be written to a pipe", "give a file (-o), or --format y4m, webm, mkv or gif");
         }
         if (target.Numbered && !_recipe.Stills)
-            throw SoraException.Usage($"{_name}: a number pattern is for pictures", "end the name in .png or .jpg");
+            throw SoraException.Usage($"{_name}: a number pattern is only for pictures", "end the name in .png or .jpg");
         if (_recipe.Stills && !target.Numbered && _options.Frames > 1) throw OneFrameOnly();
     }
 
     private SoraException OneFrameOnly() => SoraException.Usage(
-        $"{_name} holds one frame, and there are {(_options.Frames is { } frames ? $"{frames}" : "more")}",
+        $"{_name} holds one frame, but there are {(_options.Frames is { } frames ? $"{frames}" : "more")}",
         $"number the pictures: {Path.Combine(Path.GetDirectoryName(_name) ?? "", $"%04d{Path.GetExtension(_name)}")}");
 
     private void Encoding(FFMpegOutputOptions options)

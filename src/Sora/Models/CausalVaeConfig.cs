@@ -202,7 +202,7 @@ public sealed record CausalVaeConfig
         Demand(DimMult.Count > 0 && DimMult.All(mult => mult > 0), "dim_mult must list positive widths");
         Demand(TemporalDownsample.Count == DimMult.Count - 1, "temperal_downsample needs one entry for each stage but the last");
         Demand(InChannels == 3 * PatchSize * PatchSize && OutChannels == InChannels, "in_channels and out_channels must be 3 times the square of patch_size");
-        Demand(!IsBlock || (SpatialFactor == PatchSize * Blocks.Side && TemporalFactor == Blocks.Frames), $"blocks are of {Blocks.Side} folded pixels a side and {Blocks.Frames} frames");
+        Demand(!IsBlock || (SpatialFactor == PatchSize * Blocks.Side && TemporalFactor == Blocks.Frames), $"blocks must have {Blocks.Side} folded pixels a side and {Blocks.Frames} frames");
         Demand(!IsResidual || ShortcutsDivide(), "the widths of neighbouring stages don't fit the shortcuts of a residual VAE");
         Demand(LatentsMean.Count == ZDim && LatentsStd.Count == ZDim, $"latents_mean and latents_std need {ZDim} entries");
     }

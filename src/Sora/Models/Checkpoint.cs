@@ -69,7 +69,7 @@ public static class Checkpoint
         if (indexes.Length == 0 && files.Length == 1) return files[0];
         throw SoraException.Failed(
             $"{folder} has no weights (looked for {string.Join(" and ", Names.Select(name => $"{name}.safetensors"))})",
-            files.Length > 1 ? "it holds several variants: name one file" : "the download may be incomplete");
+            files.Length > 1 ? "it contains several variants: pass one of the files" : "the download may be incomplete");
     }
 
     private static ShardedTensors OpenIndex(string path)
@@ -82,7 +82,7 @@ public static class Checkpoint
         {
             var shardOf = map.Select(entry => (entry.Key, Shard: entry.Value is JsonValue value && value.TryGetValue<string>(out var name)
                 ? name
-                : throw SoraException.Damaged($"{path}: {entry.Key} is in no file"))).ToList();
+                : throw SoraException.Damaged($"{path}: no file is given for {entry.Key}"))).ToList();
             foreach (var shard in shardOf.Select(entry => entry.Shard).Distinct())
             {
                 // The index is a download: a shard is a file beside it, nothing else.
@@ -90,7 +90,7 @@ public static class Checkpoint
                     throw SoraException.Damaged($"{path}: shard '{shard}' isn't a file name");
                 var file = Path.Combine(folder, shard);
                 if (!File.Exists(file))
-                    throw SoraException.Failed($"{file} isn't there, though {Path.GetFileName(path)} names it", "the download may be incomplete");
+                    throw SoraException.Failed($"{file} is missing, but {Path.GetFileName(path)} refers to it", "the download may be incomplete");
                 shards[shard] = SafeTensorsFile.Open(file);
             }
             return new ShardedTensors(path, shardOf.Select(entry => (entry.Key, shards[entry.Shard])));
@@ -114,7 +114,7 @@ public static class Checkpoint
             foreach (var (name, shard) in entries)
             {
                 if (!shard.Tensors.TryGetValue(name, out var info))
-                    throw SoraException.Failed($"{shard.Origin}: no tensor {name}, which {Path.GetFileName(index)} says is there",
+                    throw SoraException.Failed($"{shard.Origin}: no tensor {name}, but {Path.GetFileName(index)} lists it",
                         "the download may be incomplete");
                 shardOf[name] = shard;
                 tensors[name] = info;

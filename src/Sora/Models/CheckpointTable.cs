@@ -59,7 +59,7 @@ public static class CheckpointTable
         catch (Exception fault) when (fault is JsonException or InvalidOperationException or NullReferenceException or FormatException)
         {
             throw SoraException.Failed($"{origin}: not a table of checkpoints: {fault.Message.ReplaceLineEndings(" ")}",
-                "it is {\"checkpoints\": [{\"name\": …, \"match\": {…}, \"defaults\": {…}}]}", fault);
+                "the format is {\"checkpoints\": [{\"name\": …, \"match\": {…}, \"defaults\": {…}}]}", fault);
         }
     }
 

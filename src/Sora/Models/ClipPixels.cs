@@ -44,7 +44,7 @@ public sealed record ClipPixels
             Std = file.Numbers("image_std", fallback.Std),
         };
         if (pixels.ShortestEdge < Math.Max(pixels.CropWidth, pixels.CropHeight))
-            throw SoraException.Damaged($"{path}: nothing of {pixels.CropWidth}x{pixels.CropHeight} can be cut out of pictures whose shortest_edge is {pixels.ShortestEdge}");
+            throw SoraException.Damaged($"{path}: a crop of {pixels.CropWidth}x{pixels.CropHeight} doesn't fit in pictures whose shortest_edge is {pixels.ShortestEdge}");
         if (pixels.Mean.Count != 3 || pixels.Std.Count != 3 || pixels.Std.Any(deviation => deviation <= 0))
             throw SoraException.Damaged($"{path}: image_mean and image_std need three numbers, those of image_std above 0");
         return pixels;
@@ -60,7 +60,7 @@ public sealed record ClipPixels
         var pixels = Read(path);
         return pixels.CropWidth == side && pixels.CropHeight == side
             ? pixels
-            : throw SoraException.Failed($"{path} cuts out {pixels.CropWidth}x{pixels.CropHeight} pixels, and the image encoder takes {side}x{side}", "they are of different models");
+            : throw SoraException.Failed($"{path} crops to {pixels.CropWidth}x{pixels.CropHeight} pixels, but the image encoder takes {side}x{side}", "they belong to different models");
     }
 
     /// <summary>The size to which a picture is to be resized (bicubic); the longer side is rounded down.</summary>

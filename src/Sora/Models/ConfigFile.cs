@@ -30,12 +30,12 @@ internal sealed partial class ConfigFile
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw SoraException.Failed($"{path} isn't there", "a model folder holds this file; download it again or give another --model", e);
+            throw SoraException.Failed($"{path} is missing", "a model folder needs this file; download it again or give another --model", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw SoraException.Failed($"{path} can't be read: {e.Message}",
-                "a model folder holds this file; download it again or give another --model", e);
+                "a model folder needs this file; download it again or give another --model", e);
         }
         return Parse(path, text);
     }

@@ -16,19 +16,19 @@ internal static class ModelCheck
         Shapes(model, "transformer", weights => new WanTransformer(model.Transformer, weights), $"blocks.{model.Transformer.NumLayers}.");
         if (model.Transformer2 is { } low) Shapes(model, "transformer_2", weights => new WanTransformer(low, weights), $"blocks.{low.NumLayers}.");
         Shapes(model, "vae", weights => new CausalVae(model.Vae, weights));
-        Agree((model, "vae", "makes latents of", model.Vae.ZDim), ("channels", model.Transformer.LatentChannels));
+        Agree((model, "vae", "outputs latents of", model.Vae.ZDim), ("channels", model.Transformer.LatentChannels));
         if (model.Has("text_encoder"))
         {
             var config = T5Config.From(model.Config("text_encoder"));
             Shapes(model, "text_encoder", weights => new T5Encoder(config, weights), $"encoder.block.{config.NumLayers}.");
-            Agree((model, "text_encoder", "gives rows of", config.DModel), ("numbers", model.Transformer.TextDim));
+            Agree((model, "text_encoder", "outputs rows of", config.DModel), ("numbers", model.Transformer.TextDim));
         }
         if (model.Has("image_encoder"))
         {
             var config = ClipVisionConfig.From(model.Config("image_encoder"));
             Shapes(model, "image_encoder", weights => new ClipVision(config, weights));
             ClipPixels.Of(model, config);
-            if (model.Transformer.ImageDim is { } width) Agree((model, "image_encoder", "gives rows of", config.HiddenSize), ("numbers", width));
+            if (model.Transformer.ImageDim is { } width) Agree((model, "image_encoder", "outputs rows of", config.HiddenSize), ("numbers", width));
         }
     }
 
@@ -42,14 +42,14 @@ internal static class ModelCheck
         using var weights = Weights.Headers(source);
         build(weights);
         if (beyond is not null && source.Tensors.Keys.FirstOrDefault(name => name.StartsWith(beyond, StringComparison.Ordinal)) is { } more)
-            throw SoraException.Failed($"{source.Origin} has the tensor {more}, of a layer that its config doesn't have", "the weights and config.json are of different models");
+            throw SoraException.Failed($"{source.Origin} has the tensor {more}, of a layer that its config doesn't have", "the weights and config.json belong to different models");
     }
 
     private static void Agree((ModelFolder Model, string Part, string Gives, int Size) part, (string Units, int Size) transformer)
     {
         if (part.Size == transformer.Size) return;
         throw SoraException.Failed(
-            $"{part.Model.Part(part.Part)} {part.Gives} {part.Size} {transformer.Units}, and the transformer takes {transformer.Size}",
-            $"it is of another model than {part.Model.Part("transformer")}");
+            $"{part.Model.Part(part.Part)} {part.Gives} {part.Size} {transformer.Units}, but the transformer takes {transformer.Size}",
+            $"it belongs to a different model than {part.Model.Part("transformer")}");
     }
 }

@@ -51,9 +51,9 @@ public sealed class ModelFolder
             SchedulerClass = scheduler.ClassName;
             Preconditioning = Preconditioning.Read(scheduler, Transformer.SceneChannels);
             if (Preconditioning is { } p && (p.First.Count != Transformer.OutChannels || p.Later.Count != Transformer.OutChannels))
-                throw SoraException.Failed($"{SchedulerPath}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Transformer.OutChannels} channels", "it is of another model; train or download it anew");
+                throw SoraException.Failed($"{SchedulerPath}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Transformer.OutChannels} channels", "it belongs to another model; train it or download it again");
             if (Preconditioning is { } known && !(known.OpenVariance > 0))
-                throw SoraException.Failed($"{SchedulerPath}: an open_variance of {known.OpenVariance}", "it is above 0; train or download the model anew");
+                throw SoraException.Failed($"{SchedulerPath}: an open_variance of {known.OpenVariance}", "it must be above 0; train the model or download it again");
         }
         var fingerprint = new Lazy<string>(() => Fingerprint("transformer"));
         Known = CheckpointTable.Find(new ModelTraits(Name, Transformer, Has("transformer_2") ? 2 : 1, given is null or ModelLocator.Builtin, fingerprint));
@@ -138,12 +138,12 @@ public sealed class ModelFolder
     {
         var option = $"--{part.Replace('_', '-')}";
         if (!parts.TryGetValue(part, out var files))
-            throw SoraException.Failed($"the model {Path} has no {part}", isLoose ? $"name one with {option}, or put it beside the file" : null);
+            throw SoraException.Failed($"the model {Path} has no {part}", isLoose ? $"pass one with {option}, or put it next to the file" : null);
         if (files.Count > 1)
-            throw SoraException.Failed($"{Path}: several files beside it could be its {part}: {string.Join(", ", files)}", $"name one with {option}");
+            throw SoraException.Failed($"{Path}: several files next to it could be its {part}: {string.Join(", ", files)}", $"pass one with {option}");
         return Directory.Exists(files[0]) || File.Exists(files[0])
             ? files[0]
-            : throw SoraException.Failed($"{files[0]} isn't there, though model_index.json names it", "the download may be incomplete");
+            : throw SoraException.Failed($"{files[0]} is missing, but model_index.json refers to it", "the download may be incomplete");
     }
 
     /// <summary>Opens the weights of a part: headers only.</summary>

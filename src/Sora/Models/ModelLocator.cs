@@ -45,7 +45,7 @@ public static class ModelLocator
         if (model == Builtin) return FindBuiltin();
         throw SoraException.Failed(
             $"no model '{model}': {(root is null ? $"neither a file nor a folder, and {FolderVariable} isn't set" : $"neither a file, nor a folder, nor in {root}")}",
-            "--model takes the path of a folder that holds model_index.json, a file of weights, or a name under $SORA_MODELS or in the Hugging Face cache (sora info --models)");
+            "--model takes the path of a folder with a model_index.json, a file of weights, or a name under $SORA_MODELS or in the Hugging Face cache (sora info --models)");
     }
 
     /// <summary>Whether a folder holds a whole model: in diffusers' layout, or in Wan's own.</summary>
@@ -90,8 +90,8 @@ public static class ModelLocator
     }
 
     private static string FindBuiltin() => BuiltinFolder()
-        ?? throw SoraException.Failed($"the built-in model '{Builtin}' isn't installed beside the program",
-            "run install.sh again, or name another with --model");
+        ?? throw SoraException.Failed($"the built-in model '{Builtin}' isn't installed next to the program",
+            "run install.sh again, or choose another with --model");
 
     private static string? BuiltinFolder()
     {

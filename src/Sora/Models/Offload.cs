@@ -30,7 +30,7 @@ public readonly record struct Offload(int? Blocks)
         return text.StartsWith(Prefix, StringComparison.Ordinal)
             && int.TryParse(text.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var blocks)
             ? new(blocks)
-            : throw SoraException.Usage($"'{text}' is none of none, sequential and blocks=N", "blocks=10 keeps ten blocks in memory");
+            : throw SoraException.Usage($"'{text}' is not one of none, sequential, blocks=N", "blocks=10 keeps ten blocks in memory");
     }
 
     /// <summary>Blocks that stay of a part with these weights; null: all of them.</summary>

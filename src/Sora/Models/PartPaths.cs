@@ -29,7 +29,7 @@ public sealed record PartPaths
         foreach (var (part, path) in all)
         {
             if (path is null) continue;
-            if (!File.Exists(path) && !Directory.Exists(path)) throw SoraException.Failed($"there is no {path}");
+            if (!File.Exists(path) && !Directory.Exists(path)) throw SoraException.Failed($"{path}: no such file or folder");
             yield return (part, path);
         }
     }

@@ -109,7 +109,7 @@ public sealed record WanTransformerConfig
             throw SoraException.Failed($"{file.Path}: unknown qk_norm {norm}", "rms_norm_across_heads is supported");
         var fallback = new WanTransformerConfig();
         var patch = file.Ints("patch_size", [1, 2, 2]);
-        if (patch.Count != 3 || patch.Any(side => side < 1)) throw SoraException.Failed($"{file.Path}: patch_size needs three entries from 1 on");
+        if (patch.Count != 3 || patch.Any(side => side < 1)) throw SoraException.Failed($"{file.Path}: patch_size needs three entries of 1 or more");
         var inChannels = file.Size("in_channels", fallback.InChannels);
         var config = new WanTransformerConfig
         {
@@ -135,7 +135,7 @@ public sealed record WanTransformerConfig
             throw SoraException.Failed($"{file.Path}: scene_channels {config.SceneChannels} needs more out_channels, one more in_channels than those, and patches of 1");
         if (config.AttentionHeadDim % 2 != 0) throw SoraException.Failed($"{file.Path}: attention_head_dim must be even");
         if (config.VaceLayers?.Any(layer => layer < 0 || layer >= config.NumLayers) == true)
-            throw SoraException.Failed($"{file.Path}: vace_layers names a block that isn't there");
+            throw SoraException.Failed($"{file.Path}: vace_layers lists a block that doesn't exist");
         return config;
     }
 

@@ -157,14 +157,14 @@ public sealed class Weights : IDisposable
     private static void RequireShape(TensorSource source, string name, long[] shape)
     {
         if (!source.Tensors.TryGetValue(name, out var info))
-            throw SoraException.Failed($"{source.Origin} has no tensor {name} (wanted {Shapes.Text(shape)})",
-                "the weights and config.json are of different models, or the download is incomplete");
+            throw SoraException.Failed($"{source.Origin} has no tensor {name} (expected {Shapes.Text(shape)})",
+                "the weights and config.json belong to different models, or the download is incomplete");
         if (!info.Shape.AsSpan().SequenceEqual(shape)) throw WrongShape(source.Origin, name, info.Shape, shape);
     }
 
     private static SoraException WrongShape(string source, string name, long[] found, long[] wanted) => SoraException.Failed(
-        $"{source}: tensor {name} is {Shapes.Text(found)}, wanted {Shapes.Text(wanted)}",
-        "the weights and config.json are of different models");
+        $"{source}: tensor {name} is {Shapes.Text(found)}, expected {Shapes.Text(wanted)}",
+        "the weights and config.json belong to different models");
 
     /// <summary>Whether a tensor holds numbers only, in one pass: a sum of numbers is a number.</summary>
     internal static bool IsFinite(Tensor tensor)
@@ -208,7 +208,7 @@ public sealed class Weights : IDisposable
 
     /// <summary>What there is to say of a tensor that holds something else than numbers.</summary>
     internal static SoraException NoNumbers(string source, string name) =>
-        SoraException.Damaged($"{source}: tensor {name} holds values that are no numbers");
+        SoraException.Damaged($"{source}: tensor {name} contains NaN or infinity");
 
     /// <summary>A seed of its own for each tensor, so that adding a layer doesn't change the others.</summary>
     private static ulong SeedOf(long seed, string name) =>

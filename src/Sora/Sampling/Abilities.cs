@@ -119,12 +119,12 @@ public static class Abilities
         Support.Refused => Names[(int)ability].Able,
         _ => ModelKindOf(model) switch
         {
-            ModelKind.TextAlone => "what is known is noised again at every step, for the model was trained on text alone",
-            ModelKind.FirstTokens => "what is known is held as clean tokens, which the model was trained with in the first frame only",
-            ModelKind.FirstPicture => "what is known goes into mask channels, which the model was trained with for the first frame only",
+            ModelKind.TextAlone => "known parts are noised again at every step, because the model was trained on text alone",
+            ModelKind.FirstTokens => "known parts are kept as clean tokens, but the model was trained with those only in the first frame",
+            ModelKind.FirstPicture => "known parts go into mask channels, but the model was trained with those only for the first frame",
             ModelKind.BothPictures when ability == Ability.Keyframes =>
-                "two pictures or more go into mask channels, which the model was trained with for the first and the last frame only",
-            _ => "what is known goes into mask channels, which the model was trained with for the first and the last frame only",
+                "two or more pictures go into mask channels, but the model was trained with those only for the first and the last frame",
+            _ => "known parts go into mask channels, but the model was trained with those only for the first and the last frame",
         },
     };
 

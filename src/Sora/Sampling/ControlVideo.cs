@@ -49,9 +49,9 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
     public static void RequireLength(Control control, int frames)
     {
         if (control.Video.Count > 0 && control.Video.Count < frames)
-            throw SoraException.Usage($"the control video has {control.Video.Count} frames, and {frames} are to be made", $"--frames {control.Video.Count}");
+            throw SoraException.Usage($"the control video has {control.Video.Count} frames, but {frames} are to be generated", $"--frames {control.Video.Count}");
         if (control.Mask.Count > 1 && control.Mask.Count < frames)
-            throw SoraException.Usage($"the mask has {control.Mask.Count} frames, and {frames} are to be made", "a mask is one picture, or as long as the video");
+            throw SoraException.Usage($"the mask has {control.Mask.Count} frames, but {frames} are to be generated", "a mask is one picture, or as long as the video");
     }
 
     private static Tensor Encode(CausalVae vae, Tensor video) => vae.Normalise(vae.Encode(video));

@@ -39,7 +39,7 @@ public sealed partial record FreeMemory(long Bytes, string Where)
     {
         static void Check(int result)
         {
-            if (result != 0) throw SoraException.Failed($"the NVIDIA driver doesn't say how much memory is free (error {result})", "leave --device out to compute on the CPU");
+            if (result != 0) throw SoraException.Failed($"the NVIDIA driver doesn't report how much memory is free (error {result})", "use --device cpu to compute on the CPU");
         }
         Check(Initialise(0));
         Check(GetDevice(out var device, index));

@@ -17,8 +17,8 @@ internal static class MaskChannels
         var wanted = Wanted(model);
         if (known.Mask is not null || known.Stills.Count >= wanted) return;
         throw SoraException.Usage(
-            $"{model.Name} looks at {(wanted == 1 ? "a picture" : "a first and a last picture")}",
-            wanted == 1 ? "name one with --image" : "name them with --image and --last-image");
+            $"{model.Name} needs {(wanted == 1 ? "a picture" : "a first and a last picture")}",
+            wanted == 1 ? "pass one with --image" : "pass them with --image and --last-image");
     }
 
     /// <summary>The conditioning of a run.</summary>

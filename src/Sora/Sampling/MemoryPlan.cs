@@ -46,7 +46,7 @@ public sealed record Stage(string Name, long Weights, long Activations, double F
     /// <exception cref="SoraException">It doesn't fit; the hint is the advice.</exception>
     public void Require(FreeMemory free, Func<string> advice)
     {
-        if (Needed > free.Bytes) throw SoraException.Failed($"{Name} needs {Size(Needed)} and {Size(free.Bytes)} are free{free.Where}", advice());
+        if (Needed > free.Bytes) throw SoraException.Failed($"{Name} needs {Size(Needed)}, but only {Size(free.Bytes)} is free{free.Where}", advice());
     }
 
     private static string Size(long bytes) => string.Create(
@@ -119,8 +119,8 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<Stage> Stages)
         string? First(bool streamed) => SmallestChange(model, settings, isOfClip, other => Fits(other, streamed));
         Largest.Require(free, () => Fits(settings, true) ? "--offload sequential fits"
             : (First(false) ?? (First(true) is { } change ? $"--offload sequential {change}" : null)) is not { } smallest
-            ? "the weights alone don't fit: take a smaller model"
-            : IsBegun ? $"begun anew, {smallest} fits" : $"{smallest} fits");
+            ? "the weights alone don't fit: use a smaller model"
+            : IsBegun ? $"starting over, {smallest} fits" : $"{smallest} fits");
     }
 
     /// <summary>The plan as lines of text.</summary>

@@ -100,7 +100,7 @@ public sealed class Pipeline : IDisposable
         using var scope = NewDisposeScope();
         RequireVae(clip);
         var latents = TensorIO.ToTensor(clip.FinishedLatents).to(float32).to(precision.Device);
-        if (!Weights.IsFinite(latents)) throw SoraException.Failed($"{clip.Origin}: its latents hold values that are no numbers");
+        if (!Weights.IsFinite(latents)) throw SoraException.Failed($"{clip.Origin}: its latents contain NaN or infinity");
         return (clip.Info.Space == LatentSpace.Raw ? model.Vae.Normalise(latents) : latents).MoveToOuterDisposeScope();
     }
 
@@ -122,7 +122,7 @@ public sealed class Pipeline : IDisposable
         var unfinished = SamplingCheckpoint.FromClip(clip, Unconditioned, precision.Device);
         var behind = (unfinished.Place?.Behind ?? 0) * StepsOf(unfinished.Settings) + Steps(unfinished.Settings, unfinished.State.Call);
         if (options.Until <= behind)
-            throw SoraException.Usage($"{clip.Origin}: {behind} steps are behind, and --until {options.Until} is not after them", "name a later step, or leave --until out");
+            throw SoraException.Usage($"{clip.Origin}: {behind} steps are already done, so --until {options.Until} is too early", "give a later step, or leave --until out");
         var stripped = SamplingCheckpoint.Strip(clip);
         if (unfinished.Place is null) return Run(stripped, unfinished, options);
         RequireWindows(unfinished.Settings, Conditioning.Nothing, false, options);
@@ -272,14 +272,14 @@ public sealed class Pipeline : IDisposable
     /// <summary>Windows come one after the other, what stops between them doesn't hold everything, and they are made of latents.</summary>
     private void RequireWindows(SamplingSettings settings, Conditioning conditioning, bool isNoiseGiven, RunOptions options)
     {
-        var windows = $"{settings.Frames} frames are made in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}";
-        var hint = settings.Later.Count > 0 ? "leave --prompt-at out" : $"--window {settings.Frames} makes them in one piece, if they fit into memory";
+        var windows = $"{settings.Frames} frames are generated in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}";
+        var hint = settings.Later.Count > 0 ? "leave --prompt-at out" : $"--window {settings.Frames} generates them in one piece, if they fit in memory";
         if (options.Expert is not null)
-            throw SoraException.Usage($"{windows}, of which each one needs the one before from both experts", hint);
+            throw SoraException.Usage($"{windows}, and each window needs the finished one before it, from both experts", hint);
         if (conditioning.Control is not null && (isNoiseGiven || options is { Until: not null } or { Checkpoint: not null }))
-            throw SoraException.Usage($"{windows}, and with a control video or references these take no --noise and keep no state", hint);
+            throw SoraException.Usage($"{windows}, which with a control video or references take no --noise and save no state", hint);
         if (conditioning.Stills.Count > 0 && ConditioningEncoder.ModeOf(model) is (ConditioningMode.MaskChannels or ConditioningMode.Control))
-            throw SoraException.Usage($"{windows}, and {model.Name} takes pictures in one piece only", hint);
+            throw SoraException.Usage($"{windows}, but {model.Name} takes pictures in one piece only", hint);
     }
 
     /// <summary>Pictures as latents at their places, for windows, which are made of latents.</summary>
@@ -295,8 +295,8 @@ public sealed class Pipeline : IDisposable
     {
         if (Weights.IsFinite(now.Latents)) return;
         throw SoraException.Failed(
-            $"after model call {now.Call} of {schedule.Calls} the latents hold values that are no numbers",
-            precision.Type == float16 ? "f16 holds numbers up to 65504 only: --dtype bf16 or f32" : "weights, or a LoRA that acts too strongly, are beyond what the type holds: --dtype f32, or other files");
+            $"the latents contain NaN or infinity after model call {now.Call} of {schedule.Calls}",
+            precision.Type == float16 ? "f16 only goes up to 65504: use --dtype bf16 or f32" : "the weights, or a LoRA that is too strong, overflow this type: try --dtype f32, or other files");
     }
 
     /// <summary>Asks that a clip's latents are of this model's VAE, as far as it says.</summary>
@@ -304,7 +304,7 @@ public sealed class Pipeline : IDisposable
     internal void RequireVae(Clip clip)
     {
         if (clip.Info.Vae is { } vae && vae != fingerprint.Value)
-            throw SoraException.Failed($"{clip.Origin}: made with another model ({clip.Info.Model ?? "unnamed"})", "name that one with --model");
+            throw SoraException.Failed($"{clip.Origin}: made with another model ({clip.Info.Model ?? "unnamed"})", "pass that one with --model");
     }
 
     private int LastCall(SamplingSettings settings, Schedule schedule, Sampler sampler, RunOptions options)
@@ -339,9 +339,9 @@ public sealed class Pipeline : IDisposable
         if (!noise.Shape.AsSpan().SequenceEqual(shape))
             throw SoraException.Failed(
                 $"the given noise is {Shapes.Text(noise.Shape)}; this video's latents are {Shapes.Text(shape)}",
-                "noise is [1, channels, latent frames, rows, columns] of the video that is made");
+                "noise must be [1, channels, latent frames, rows, columns], as for the latents of the video");
         var start = TensorIO.ToTensor(noise).to(float32);
-        return Weights.IsFinite(start) ? start.to(precision.Device) : throw SoraException.Failed("the given noise holds values that are no numbers");
+        return Weights.IsFinite(start) ? start.to(precision.Device) : throw SoraException.Failed("the given noise contains NaN or infinity");
     }
 
     private ClipInfo Info(SamplingSettings settings) => new()

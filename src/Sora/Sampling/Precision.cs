@@ -31,8 +31,8 @@ public sealed record Precision(Device Device, ScalarType Type)
     public Precision Required() => Device.type != DeviceType.CUDA || cuda.is_available()
         ? this
         : throw SoraException.Failed(
-            Libtorch.HasCuda ? "libtorch finds no NVIDIA GPU or driver" : "this build computes on the CPU only",
-            Libtorch.HasCuda ? "leave --device out to compute on the CPU" : "run install.sh where there is an NVIDIA driver, or build with dotnet build -p:Backend=cuda");
+            Libtorch.HasCuda ? "libtorch finds no NVIDIA GPU or driver" : "this build runs on the CPU only",
+            Libtorch.HasCuda ? "leave --device out to run on the CPU" : "run install.sh where there is an NVIDIA driver, or build with dotnet build -p:Backend=cuda");
 
     /// <summary>A type as <c>--dtype</c> names it.</summary>
     public static string NameOf(ScalarType type) => type switch
@@ -57,7 +57,7 @@ public sealed record Precision(Device Device, ScalarType Type)
             "f32" => chosen with { Type = float32 },
             "bf16" => chosen with { Type = bfloat16 },
             "f16" => chosen with { Type = float16 },
-            _ => throw SoraException.Usage($"'{type}' is not a type to compute in", "types are auto, f32, bf16 and f16"),
+            _ => throw SoraException.Usage($"'{type}' is not a supported type", "types are auto, f32, bf16 and f16"),
         };
     }
 
@@ -65,7 +65,7 @@ public sealed record Precision(Device Device, ScalarType Type)
     {
         if (device == "cpu") return new(new Device(DeviceType.CPU), float32);
         var index = device == "cuda" ? 0 : device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device[5..], out var given) ? given : -1;
-        if (index < 0) throw SoraException.Usage($"there is no device '{device}'", "devices are cpu, cuda and cuda:N");
+        if (index < 0) throw SoraException.Usage($"unknown device '{device}'", "devices are cpu, cuda and cuda:N");
         return new(new Device(DeviceType.CUDA, index), bfloat16);
     }
 }

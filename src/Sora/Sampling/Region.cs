@@ -27,7 +27,7 @@ public readonly record struct Box(int X, int Y, int Width, int Height)
     public void RequireIn(FrameSize size)
     {
         if (X < size.Width && Y < size.Height) return;
-        throw SoraException.Usage($"the box {X},{Y},{Width},{Height} lies beside the picture, which is {size}", "X and Y count from its upper left corner");
+        throw SoraException.Usage($"the box {X},{Y},{Width},{Height} is outside the picture, which is {size}", "X and Y count from its upper left corner");
     }
 }
 
@@ -76,7 +76,7 @@ public sealed record Region
     internal Tensor Known(int frames, FrameSize size, LatentGeometry geometry, (int Rows, int Columns) unit)
     {
         if (Masks.Count > 1 && Masks.Count < frames)
-            throw SoraException.Usage($"the mask has {Masks.Count} frames, and the clip {frames}", "a mask is one picture, or as long as the clip");
+            throw SoraException.Usage($"the mask has {Masks.Count} frames, but the clip has {frames}", "a mask is one picture, or as long as the clip");
         var masks = Masks.Select(mask => Resample.ToSize(mask, size.Width, size.Height, Fit.Stretch)).ToList();
         var cell = geometry.SpatialFactor;
         int rows = size.Height / cell, columns = size.Width / cell, latents = geometry.LatentFrames(frames);
@@ -97,7 +97,7 @@ public sealed record Region
             }
         }
         return known.All(value => value == 1)
-            ? throw SoraException.Usage("nothing of the clip is in the region", "masks are white where the clip is made anew, --invert turns them round; where several are given (--mask or --colour, --box, --time) it is what lies in all of them")
+            ? throw SoraException.Usage("nothing in the clip is in the region", "masks are white where the clip is regenerated, and --invert swaps that; with several of --mask or --colour, --box and --time, the region is what lies in all of them")
             : tensor(known, [1, 1, latents, rows, columns]);
     }
 

@@ -112,7 +112,7 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
     private static (SamplingSettings Settings, Progress Progress) Read(Clip clip)
     {
         if (!clip.IsUnfinished || !clip.Metadata.TryGetValue(SettingsKey, out var json) || !clip.Metadata.TryGetValue(ProgressKey, out var text))
-            throw SoraException.Failed($"{clip.Origin}: nothing to go on with: it isn't an unfinished sampling", "sora generate --until N makes one");
+            throw SoraException.Failed($"{clip.Origin}: nothing to resume: it is not an unfinished clip", "sora generate --until N makes one");
         return (SamplingSettings.Parse(json, clip.Origin), JsonSerializer.Deserialize<Progress>(text)!);
     }
 

@@ -103,7 +103,7 @@ public sealed record SamplingSettings
     {
         var (spacing, own) = (ChooseSampler(config).Spacing, config.For(Sampler));
         if (OriginalSchedule && spacing != Spacing.UniPc)
-            throw SoraException.Usage($"the original schedule is one of unipc, not of {Sampler ?? config.Sampler}", "leave --schedule out, or choose --sampler unipc");
+            throw SoraException.Usage($"the original schedule is for unipc, not for {Sampler ?? config.Sampler}", "leave --schedule out, or choose --sampler unipc");
         return Schedule.Create(new ScheduleOptions
         {
             Spacing = OriginalSchedule ? Spacing.Original : spacing,
@@ -132,7 +132,7 @@ public sealed record SamplingSettings
         }
         catch (JsonException fault)
         {
-            throw SoraException.Failed($"{origin}: the settings of the sampling can't be read", "it was made by another version; run it from the start", fault);
+            throw SoraException.Failed($"{origin}: the sampling settings can't be read", "it was made by another version; start over", fault);
         }
     }
 }

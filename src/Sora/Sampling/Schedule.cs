@@ -133,7 +133,7 @@ public sealed record Schedule(IReadOnlyList<float> Sigmas, IReadOnlyList<float> 
             if (!(sigmas[i] > 0 && sigmas[i] <= 1) || (i > 0 && sigmas[i] >= sigmas[i - 1]))
                 throw SoraException.Usage(
                     $"noise level {i + 1} is {sigmas[i]}",
-                    "levels fall from at most 1 and stay above 0; the final 0 is added by itself");
+                    "levels must fall from at most 1 and stay above 0; the final 0 is added automatically");
         }
     }
 

@@ -62,9 +62,9 @@ public sealed record SchedulerConfig
     {
         var prediction = file.Text("prediction_type", Flow);
         if (prediction is not (Flow or Preconditioning.PredictionType))
-            throw SoraException.Failed($"{file.Path}: a scheduler for {prediction} models", "flow-matching models are supported");
+            throw SoraException.Failed($"{file.Path}: a scheduler for {prediction} models", "only flow-matching models are supported");
         if (file.Size("num_train_timesteps", Schedule.TrainSteps) is not Schedule.TrainSteps and var steps)
-            throw SoraException.Failed($"{file.Path}: num_train_timesteps {steps}", $"models of {Schedule.TrainSteps} timesteps are supported");
+            throw SoraException.Failed($"{file.Path}: num_train_timesteps {steps}", $"only models of {Schedule.TrainSteps} timesteps are supported");
         var read = file.ClassName switch
         {
             null or "UniPCMultistepScheduler" => UniPc(file),
@@ -91,7 +91,7 @@ public sealed record SchedulerConfig
     {
         if (sampler is not null && !sampler.StartsWith(Sampler, StringComparison.Ordinal)) return new SchedulerConfig();
         if (Refusal is not { } refusal) return this;
-        throw SoraException.Failed(refusal, $"name another sampler with --sampler: {string.Join(", ", Samplers.Where(name => !name.StartsWith(Sampler, StringComparison.Ordinal)))}");
+        throw SoraException.Failed(refusal, $"choose another sampler with --sampler: {string.Join(", ", Samplers.Where(name => !name.StartsWith(Sampler, StringComparison.Ordinal)))}");
     }
 
     private static SchedulerConfig UniPc(ConfigFile file) => new()
@@ -132,7 +132,7 @@ public sealed record SchedulerConfig
     {
         0 => null,
         var level and > 0 and < 1 => level,
-        var level => throw SoraException.Failed($"{file.Path}: shift_terminal {level}", "a level from 0 to 1 is meant"),
+        var level => throw SoraException.Failed($"{file.Path}: shift_terminal {level}", "it must be a noise level from 0 to 1"),
     };
 
     /// <summary>The first field that would change what the sampler does and that it has no equal of, or null.</summary>

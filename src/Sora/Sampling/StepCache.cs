@@ -77,7 +77,7 @@ public sealed class StepCache : IDisposable
 
     /// <summary>What it did in a run that has made so many calls.</summary>
     public string Report(int calls) => string.Create(CultureInfo.InvariantCulture,
-        $"the cache stood for {State?.Progress.Skipped ?? 0} of {calls} model calls; estimated relative change {State?.Progress.Change ?? 0:0.###} in all, at most {State?.Progress.Largest ?? 0:0.###} in a call");
+        $"the cache replaced {State?.Progress.Skipped ?? 0} of {calls} model calls; estimated relative change {State?.Progress.Change ?? 0:0.###} in all, at most {State?.Progress.Largest ?? 0:0.###} in one call");
 
     /// <summary>Frees what it knows.</summary>
     public void Dispose()

@@ -28,7 +28,7 @@ internal sealed class Windows(Pipeline pipeline, SamplingSettings settings, Cont
     public static bool Needed(ModelFolder model, SamplingSettings settings)
     {
         if (settings.Window <= settings.Overlap)
-            throw SoraException.Usage($"a window of {settings.Window} frames that overlaps by {settings.Overlap} gets nowhere", "--overlap is smaller than --window");
+            throw SoraException.Usage($"a window of {settings.Window} frames can't overlap by {settings.Overlap}", "--overlap must be smaller than --window");
         return settings.Later.Any(later => later.Frame < settings.Frames)
             || model.Vae.Geometry.LatentFrames(settings.Frames) > model.Vae.Geometry.LatentFrames(settings.Window);
     }

@@ -25,7 +25,7 @@ internal static class BlockTransform
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var shapes = data.Shapes.Select(s => s.Shape).Distinct().ToArray();
-        if (shapes.All(s => s.Frames == 1)) throw SoraException.Usage("this VAE learns from clips", "add a size with 5 or more frames, as in --clips 64x64x9:8");
+        if (shapes.All(s => s.Frames == 1)) throw SoraException.Usage("this VAE can't be trained on stills alone", "add a size with 5 or more frames, as in --clips 64x64x9:8");
         var (first, later) = (new BlockCovariance(), new BlockCovariance());
         foreach (var shape in shapes)
         {

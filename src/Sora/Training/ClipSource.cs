@@ -18,7 +18,7 @@ public readonly record struct ClipShape(int Width, int Height, int Frames)
         {
             return new ClipShape(w, h, f);
         }
-        throw SoraException.Usage($"'{text}' is no clip size", "write WIDTHxHEIGHTxFRAMES with 1, 5, 9, 13 … frames, as in 64x64x9");
+        throw SoraException.Usage($"'{text}' is not a clip size", "write WIDTHxHEIGHTxFRAMES with 1, 5, 9, 13 … frames, as in 64x64x9");
     }
 
     /// <inheritdoc/>

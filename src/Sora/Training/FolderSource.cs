@@ -19,10 +19,10 @@ public sealed class FolderSource : ClipSource
     /// <exception cref="SoraException">The folder is missing or holds no picture or video.</exception>
     public FolderSource(string folder, double fps, Reporter reporter, CancellationToken cancellation)
     {
-        if (!Directory.Exists(folder)) throw SoraException.Failed($"no folder {folder}", "name a folder of pictures or videos");
+        if (!Directory.Exists(folder)) throw SoraException.Failed($"{folder}: no such folder", "pass a folder of pictures or videos");
         var files = Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
             .Where(f => Extensions.Contains(Path.GetExtension(f).ToLowerInvariant())).Order(StringComparer.Ordinal).ToArray();
-        if (files.Length == 0) throw SoraException.Failed($"{folder} holds no picture or video", $"known are {string.Join(" ", Extensions)}");
+        if (files.Length == 0) throw SoraException.Failed($"{folder} contains no pictures or videos", $"known extensions are {string.Join(" ", Extensions)}");
         foreach (var (i, file) in files.Index())
         {
             cancellation.ThrowIfCancellationRequested();
@@ -64,7 +64,7 @@ public sealed class FolderSource : ClipSource
     private Item Pick(ref Rng random, ClipShape shape)
     {
         var long_enough = items.Where(i => i.Frames.Count == 1 || i.Frames.Count >= shape.Frames).ToArray();
-        if (long_enough.Length == 0) throw SoraException.Failed($"no video has {shape.Frames} frames", "train on shorter clips with --clips");
+        if (long_enough.Length == 0) throw SoraException.Failed($"no video has at least {shape.Frames} frames", "train on shorter clips with --clips");
         return long_enough[random.Below(long_enough.Length)];
     }
 

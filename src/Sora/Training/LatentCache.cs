@@ -97,7 +97,7 @@ internal static class LatentCache
         {
             if (file.Metadata.GetValueOrDefault(key) != value)
             {
-                throw SoraException.Failed($"{path} holds latents of another {key}", "delete that folder, or name another with --cache");
+                throw SoraException.Failed($"{path} contains latents of another {key}", "delete that folder, or choose another with --cache");
             }
         }
         using var latents = TensorIO.Load(file, "latents");

@@ -28,7 +28,7 @@ internal sealed class LossLog : IDisposable
         }
         catch (IOException fault)
         {
-            throw SoraException.Failed($"{csv}: can't be written; does another run train here?", "wait for it, or write another --output", fault);
+            throw SoraException.Failed($"{csv}: can't be written; is another run training here?", "wait for it, or choose another --output", fault);
         }
         try
         {
@@ -77,7 +77,7 @@ internal sealed class LossLog : IDisposable
         var kept = new List<Row>();
         for (var i = 1; i < lines.Length - 1; i++)
         {
-            var row = Row.Parse(lines[i]) ?? throw SoraException.Failed($"{csv}: line {i + 1} isn't a row of seven numbers", "delete it and go on");
+            var row = Row.Parse(lines[i]) ?? throw SoraException.Failed($"{csv}: line {i + 1} isn't a row of seven numbers", "delete the line and try again");
             if (row.Step > step) break;
             kept.Add(row);
         }

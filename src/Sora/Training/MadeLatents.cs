@@ -27,7 +27,7 @@ internal sealed class MadeLatents : IDisposable
     {
         var model = ModelFolder.Open(folder);
         if (!model.IsTrainedHere || model.Transformer.LatentChannels != vae.ZDim)
-            throw SoraException.Failed($"{folder} makes no latents of this VAE", "name a model that sora train transformer wrote, on latents of this VAE");
+            throw SoraException.Failed($"{folder} does not generate latents of this VAE", "pass a model that sora train transformer made with this VAE");
         var how = new WeightsOptions { DType = float32 };
         (transformerWeights, textWeights) = (Weights.From(model.OpenWeights("transformer"), how), Weights.From(model.OpenWeights("text_encoder"), how));
         transformer = new(model.Transformer, transformerWeights);

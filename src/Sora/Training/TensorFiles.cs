@@ -22,6 +22,6 @@ internal static class TensorFiles
         var found = file.Info(name).Shape;
         return found.AsSpan().SequenceEqual(shape)
             ? TensorIO.Load(file, name)
-            : throw SoraException.Failed($"{file.Origin}: {name} is {Shapes.Text(found)}, wanted {Shapes.Text(shape)}", "it is the state of another model; train into another folder");
+            : throw SoraException.Failed($"{file.Origin}: {name} is {Shapes.Text(found)}, expected {Shapes.Text(shape)}", "it is the state of another model; train into another folder");
     }
 }

@@ -121,10 +121,10 @@ internal sealed class TrainingLoop : IDisposable
         if (step >= options.Steps)
         {
             WithMean(() => task.Save(options.Folder));
-            reporter.Note($"all {options.Steps} steps were done; wrote {options.Folder}");
+            reporter.Note($"all {options.Steps} steps are done; wrote {options.Folder}");
             return;
         }
-        if (step > 0) reporter.Note($"going on after step {step} of {options.Steps}");
+        if (step > 0) reporter.Note($"resuming after step {step} of {options.Steps}");
         using var log = new LossLog(options.RunFolder, step);
         var (clock, before, bad) = (Stopwatch.StartNew(), log.Seconds, 0);
         for (; step < options.Steps; step++)
@@ -133,7 +133,7 @@ internal sealed class TrainingLoop : IDisposable
             {
                 Checkpoint(step);
                 log.Draw();
-                reporter.Note($"stopped after step {step}; the same command goes on from there");
+                reporter.Note($"stopped after step {step}; run the same command again to resume");
                 cancellation.ThrowIfCancellationRequested();
             }
             var rate = options.Rate(step);
@@ -141,7 +141,7 @@ internal sealed class TrainingLoop : IDisposable
             bad = double.IsFinite(loss) && double.IsFinite(norm) ? 0 : bad + 1;
             if (bad >= LossesWithoutNumber)
             {
-                throw SoraException.Failed($"the loss is no number since step {step - bad + 1}", "train with a lower --rate");
+                throw SoraException.Failed($"the loss has been NaN or infinite since step {step - bad + 1}", "train with a lower --rate");
             }
             var done = step + 1;
             var last = done == options.Steps;

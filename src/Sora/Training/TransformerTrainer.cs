@@ -16,7 +16,7 @@ public static class TransformerTrainer
     public static void Train(TrainingData data, TrainingOptions options, TransformerStart start, Reporter reporter, CancellationToken cancellation)
     {
         var vaeFolder = Path.Combine(start.VaeFolder ?? options.Folder, "vae");
-        if (!Directory.Exists(vaeFolder)) throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or name a model folder with --vae");
+        if (!Directory.Exists(vaeFolder)) throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or pass a model folder with --vae");
         using var vaeWeights = Weights.Open(vaeFolder, new WeightsOptions { DType = float32 });
         var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(vaeFolder, "config.json")), vaeWeights);
         var fingerprint = Fingerprint(vaeFolder, vae.Config);
@@ -61,7 +61,7 @@ public static class TransformerTrainer
     private static WanTransformerConfig Sized(WanTransformerConfig given, string? from, int? heads)
     {
         if (heads < given.NumAttentionHeads && from is not null)
-            throw SoraException.Usage($"the transformer of {from} has {given.NumAttentionHeads} heads, more than {heads}", "leave --heads out, or ask for more");
+            throw SoraException.Usage($"the transformer of {from} has {given.NumAttentionHeads} heads, more than --heads {heads}", "leave --heads out, or ask for more");
         return WiderTransformer.Sizes(given, heads ?? given.NumAttentionHeads);
     }
 
@@ -83,7 +83,7 @@ public static class TransformerTrainer
             var config = ConfigFile.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
             var vocabulary = WordTokenizer.Write(tokenizerFolder, data.Source.Words, data.Source.Marks);
             if (from is not null && vocabulary != config.Size("vocab_size") + data.Source.Marks.Count)
-                throw SoraException.Failed($"{from} knows other words than these clips' captions have", "train one from the start");
+                throw SoraException.Failed($"{from} has a different vocabulary than these clips' captions", "train a new model, without --init");
             ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(vocabulary));
         }
         var tokenizer = Tokenizer.Load(tokenizerFolder);
@@ -92,10 +92,10 @@ public static class TransformerTrainer
         var preconditioning = from is null ? Preconditioning.Of(sample.Latents) : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json")), given.SceneChannels);
         var descriptors = data.Source.Descriptors;
         if (transformerConfig.SceneChannels != 0 && descriptors != 0 && transformerConfig.SceneChannels != descriptors)
-            throw SoraException.Failed($"{from} makes scenes of {transformerConfig.SceneChannels} channels, and these clips are described by {descriptors}", "train one from the start");
+            throw SoraException.Failed($"{from} has {transformerConfig.SceneChannels} scene channels, but these clips have {descriptors}", "train a new model, without --init");
         if (start.Scenes)
         {
-            if (descriptors == 0) throw SoraException.Usage("nobody knows what these clips show", "leave --scenes out, or learn from --world alone");
+            if (descriptors == 0) throw SoraException.Usage("these clips come without descriptions of their scenes", "leave --scenes out, or train on --world alone");
             transformerConfig = transformerConfig with
             {
                 SceneChannels = descriptors,

@@ -28,7 +28,7 @@ public static class VaeTrainer
             if (start.Folder is null && first == 0) BlockTransform.Fit(weights.Named().ToDictionary(p => p.Key, p => p.Value), config, data, start.FitClips);
             BlockTransform.Freeze(weights.Named().ToDictionary(p => p.Key, p => p.Value));
         }
-        else if (start.Transformer is not null) throw SoraException.Usage($"{start.Folder} has no decoder that learns from a transformer's latents", "leave --transformer out");
+        else if (start.Transformer is not null) throw SoraException.Usage($"{start.Folder} has no decoder that can be trained on a transformer's latents", "leave --transformer out");
         var made = start.Transformer is null ? null : new MadeLatents(start.Transformer, config);
         using var task = new VaeTask(vae, weights, data.Source, new ClipBatches(data.Source, data.Shapes, options.Seed, first), options.SavedType) { Made = made };
         using var loop = new TrainingLoop(task, options, reporter);

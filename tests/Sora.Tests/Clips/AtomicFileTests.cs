@@ -83,7 +83,7 @@ public class AtomicFileTests
     {
         using var folder = new TemporaryFolder();
         var missing = Assert.Throws<SoraException>(() => AtomicFile.Write(folder["no/a"], _ => { }));
-        Assert.Contains("there is no folder", missing.Message);
+        Assert.Contains("no such folder", missing.Message);
         Assert.Contains("a folder, not a file", Assert.Throws<SoraException>(() => AtomicFile.Write(folder.Path, _ => { })).Message);
     }
 }

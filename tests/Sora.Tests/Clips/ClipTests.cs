@@ -104,7 +104,7 @@ public class ClipTests
         var stream = Written(Sample(1), Sample(2), Sample(3));
         Assert.Equal([1, 2, 3], new ClipReader().ReadAll(stream, "pipe").Select(clip => (int)clip.Info.Seed!));
         File.WriteAllBytes(folder["three.latent"], stream.ToArray());
-        Assert.Contains("behind the last tensor", Assert.Throws<SoraException>(() => new ClipReader().ReadFile(folder["three.latent"])).Message);
+        Assert.Contains("after the last tensor", Assert.Throws<SoraException>(() => new ClipReader().ReadFile(folder["three.latent"])).Message);
         var writer = new ClipWriter(new MemoryStream(), single: true);
         writer.Write(Sample(1));
         Assert.Equal(ErrorKind.Usage, Assert.Throws<SoraException>(() => writer.Write(Sample(2))).Kind);
@@ -126,8 +126,8 @@ public class ClipTests
     [Theory]
     [InlineData(new long[] { 1, 4, 8, 8 }, "still-image")]
     [InlineData(new long[] { 2, 16, 1, 2, 2 }, "batch of 2")]
-    [InlineData(new long[] { 1, 16, 0, 2, 2 }, "not the latent of a video")]
-    [InlineData(new long[] { 6 }, "not the latent of a video")]
+    [InlineData(new long[] { 1, 16, 0, 2, 2 }, "not the latents of a video")]
+    [InlineData(new long[] { 6 }, "not the latents of a video")]
     public void OtherShapesAreRefused(long[] shape, string message)
     {
         using var folder = new TemporaryFolder();
@@ -163,7 +163,7 @@ public class ClipTests
     public void AModelFileIsNoClip()
     {
         var path = Golden.Path("models", "fmt-t2v", "diffusion_pytorch_model.safetensors");
-        Assert.Contains("no clip", Assert.Throws<SoraException>(() => new ClipReader().ReadFile(path)).Message);
+        Assert.Contains("not a clip", Assert.Throws<SoraException>(() => new ClipReader().ReadFile(path)).Message);
     }
 
     [Fact]

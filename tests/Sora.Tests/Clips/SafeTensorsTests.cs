@@ -63,7 +63,7 @@ public class SafeTensorsTests
     [InlineData("no-data", "cut off", "download it again")]
     [InlineData("zip-bytes", "zip archive", "safetensors")]
     [InlineData("gguf-bytes", "GGUF", ".gguf")]
-    [InlineData("trailing-bytes", "behind the last tensor", "pipe")]
+    [InlineData("trailing-bytes", "after the last tensor", "pipe")]
     public void CommonMistakesHaveMessagesOfTheirOwn(string file, string message, string hint)
     {
         var fault = Assert.Throws<SoraException>(() => SafeTensorsFile.Open(PathOf($"bad/{file}.safetensors")));

@@ -117,7 +117,7 @@ public class LoraTests
 
     [Theory]
     [InlineData("lora-a-without-b", "half of its pair")]
-    [InlineData("no-lora-keys", "no LoRA")]
+    [InlineData("no-lora-keys", "not a LoRA")]
     [InlineData("no-such-module", "another model")]
     [InlineData("other-model", "another model")]
     [InlineData("wrong-shape", "does not fit")]

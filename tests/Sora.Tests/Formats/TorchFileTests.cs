@@ -48,16 +48,16 @@ public sealed class TorchFileTests : IDisposable
     [InlineData("cposix\nsystem\nX\u0002\0\0\0ls\u0085R.", "it calls posix.system, which weights don't need")]
     [InlineData("cbuiltins\neval\n)R.", "it calls builtins.eval, which weights don't need")]
     [InlineData("ccollections\nOrderedDict\nK\u0001\u0085R.", "it calls collections.OrderedDict, which weights don't need")]
-    [InlineData("cposix\nsystem\n)\u0081.", "it holds instruction 0x81, which weights don't need")]
-    [InlineData("(X\u0002\0\0\0lsiposix\nsystem\n.", "it holds instruction 0x69, which weights don't need")]
-    [InlineData("}X\u0001\0\0\0aK\u0001s.", "'a' in it is no tensor")]
-    [InlineData("K\u0001.", "it doesn't hold a list of named tensors")]
+    [InlineData("cposix\nsystem\n)\u0081.", "it contains instruction 0x81, which weights don't need")]
+    [InlineData("(X\u0002\0\0\0lsiposix\nsystem\n.", "it contains instruction 0x69, which weights don't need")]
+    [InlineData("}X\u0001\0\0\0aK\u0001s.", "'a' in it is not a tensor")]
+    [InlineData("K\u0001.", "it doesn't contain a list of named tensors")]
     [InlineData("}", "it ends early")]
     [InlineData("}X\u0099\0\0\0a", "it ends early")]
-    [InlineData("R.", "it takes more than it has put down")]
-    [InlineData("q\u0001.", "it keeps what it hasn't put down")]
-    [InlineData("h\u0001.", "it takes what it hasn't kept")]
-    [InlineData("X\u0001\0\0\0aQ.", "it names data that isn't a storage")]
+    [InlineData("R.", "it pops from an empty stack")]
+    [InlineData("q\u0001.", "it saves from an empty stack")]
+    [InlineData("h\u0001.", "it loads something that it hasn't saved")]
+    [InlineData("X\u0001\0\0\0aQ.", "it refers to data that isn't a storage")]
     public void OtherProgramsAreRefused(string pickle, string what) =>
         Assert.Contains(what, Assert.Throws<SoraException>(() => TorchFile.Open(Archive(pickle))).Message);
 
@@ -66,7 +66,7 @@ public sealed class TorchFileTests : IDisposable
     [InlineData("FloatStorage", 4, 1, 4, 1, "doesn't fit")]
     [InlineData("FloatStorage", 5, 0, 4, 1, "doesn't fit")]
     [InlineData("FloatStorage", 4, 0, 2, 2, "isn't stored row by row")]
-    [InlineData("QInt8Storage", 4, 0, 4, 1, "is stored as torch.QInt8Storage, which is not known")]
+    [InlineData("QInt8Storage", 4, 0, 4, 1, "is stored as torch.QInt8Storage, which is unknown")]
     public void TensorsFitTheirNumbers(string type, int elements, int offset, int size, int stride, string? what)
     {
         var pickle = $"}}X\u0001\0\0\0actorch._utils\n_rebuild_tensor_v2\n((X\u0007\0\0\0storagectorch\n{type}\nX\u0001\0\0\00X\u0003\0\0\0cpuK{(char)elements}tQK{(char)offset}K{(char)size}\u0085K{(char)stride}\u0085\u0089NtRs.";
@@ -82,7 +82,7 @@ public sealed class TorchFileTests : IDisposable
     [Fact]
     public void OtherArchivesAreRefused()
     {
-        Assert.Contains("is packed", Assert.Throws<SoraException>(() => TorchFile.Open(Archive(new string('N', 500), level: CompressionLevel.Optimal))).Message);
+        Assert.Contains("is compressed", Assert.Throws<SoraException>(() => TorchFile.Open(Archive(new string('N', 500), level: CompressionLevel.Optimal))).Message);
         var path = Path.Combine(folder, "other.zip");
         using (var zip = ZipFile.Open(path, ZipArchiveMode.Create)) zip.CreateEntry("readme", CompressionLevel.NoCompression);
         Assert.Contains("PyTorch didn't write", Assert.Throws<SoraException>(() => CheckpointFile.Open(path)).Message);

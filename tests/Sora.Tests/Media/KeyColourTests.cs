@@ -34,9 +34,9 @@ public class KeyColourTests
         var picture = new Image(10, 10, [.. Enumerable.Range(0, 100).SelectMany(i => (byte[])(i < 60 ? [23, 168, 46] : i < 99 ? [26, 66, 235] : [255, 120, 10]))]);
         KeyColour.Parse("blue").Require([picture]);
         var refusal = Assert.Throws<SoraException>(() => KeyColour.Parse("red:0.1").Require([picture]));
-        Assert.Equal("nothing of the clip is red within a tolerance of 0.1", refusal.Message);
+        Assert.Equal("nothing in the clip is red within a tolerance of 0.1", refusal.Message);
         // Of the orange hundredth red is 0.3 away.
-        Assert.Matches(@"^red:0\.[23]\d* takes what is nearest; by name its colours are green 60 %, blue 39 %$", refusal.Hint);
+        Assert.Matches(@"^red:0\.[23]\d* takes the nearest; its colours by name are green 60 %, blue 39 %$", refusal.Hint);
         var tolerance = refusal.Hint!.Split(' ')[0];
         KeyColour.Parse(tolerance).Require([picture]);
     }

@@ -272,10 +272,10 @@ public sealed class VideoTests : IDisposable
     }
 
     [Theory]
-    [InlineData("nothing.mp4", "there is no file")]
-    [InlineData("none/%04d.png", "there are no files")]
+    [InlineData("nothing.mp4", "no such file")]
+    [InlineData("none/%04d.png", "no such files")]
     [InlineData("text.mp4", "can't be read: Invalid data found when processing input")]
-    [InlineData("sound.wav", "has no pictures")]
+    [InlineData("sound.wav", "has no video stream")]
     [InlineData(".", "is a folder")]
     public void WhatCannotBeReadIsSaidInOneLine(string name, string expected)
     {
@@ -297,10 +297,10 @@ public sealed class VideoTests : IDisposable
     }
 
     [Theory]
-    [InlineData("a.png", "holds one frame, and there are 2")]
-    [InlineData("a.xyz", "'xyz' is no format for videos")]
+    [InlineData("a.png", "holds one frame, but there are 2")]
+    [InlineData("a.xyz", "'xyz' is not a video format")]
     [InlineData("a", "doesn't say which format")]
-    [InlineData("%04d.mp4", "a number pattern is for pictures")]
+    [InlineData("%04d.mp4", "a number pattern is only for pictures")]
     public void WhatCannotBeWrittenIsRefusedAtOnce(string name, string expected)
     {
         var error = Assert.Throws<SoraException>(() =>

@@ -32,7 +32,7 @@ public sealed class WeightsTests : IDisposable
     {
         using var weights = Weights.Open(Vae);
         var error = Assert.Throws<SoraException>(() => weights.Get("quant_conv.bias", default, 7));
-        Assert.Contains("quant_conv.bias is [32], wanted [7]", error.Message);
+        Assert.Contains("quant_conv.bias is [32], expected [7]", error.Message);
         Assert.Contains("diffusion_pytorch_model.safetensors", error.Message);
     }
 
@@ -41,7 +41,7 @@ public sealed class WeightsTests : IDisposable
     {
         using var weights = Weights.Open(Vae);
         var error = Assert.Throws<SoraException>(() => weights.Scope("blocks", 3).Get("attn9.weight", default, 7, 8));
-        Assert.Contains("no tensor blocks.3.attn9.weight (wanted [7, 8])", error.Message);
+        Assert.Contains("no tensor blocks.3.attn9.weight (expected [7, 8])", error.Message);
     }
 
     [Fact]
@@ -138,7 +138,7 @@ public sealed class WeightsTests : IDisposable
         using var scope = NewDisposeScope();
         var some = weights.Rows("shared.weight", [7, 359, 0, 7], 360, 32);
         Assert.Equal(0, GoldenTensors.Distance(some, all.index_select(0, tensor(new long[] { 7, 359, 0, 7 }))));
-        Assert.Contains("wanted [361, 32]", Assert.Throws<SoraException>(() => weights.Rows("shared.weight", [1], 361, 32)).Message);
+        Assert.Contains("expected [361, 32]", Assert.Throws<SoraException>(() => weights.Rows("shared.weight", [1], 361, 32)).Message);
     }
 
     [Fact]

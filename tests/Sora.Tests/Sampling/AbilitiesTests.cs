@@ -44,8 +44,8 @@ public class AbilitiesTests
 
     /// <summary>Nothing is said of how a run is done that is refused.</summary>
     [Theory]
-    [InlineData("wan21-flf2v", 9, "looks at a first and a last picture", 5)]
-    [InlineData("wan21-flf2v", 9, "looks at a first and a last picture", 8)]
+    [InlineData("wan21-flf2v", 9, "needs a first and a last picture", 5)]
+    [InlineData("wan21-flf2v", 9, "needs a first and a last picture", 8)]
     [InlineData("wan21-flf2v", 65, "extend", 0, 5, 64)]
     [InlineData("wan21-i2v", 65, "in one piece only", 0, 5)]
     public void What_is_refused_is_not_called_approximate(string name, int length, string says, params int[] frames)

@@ -86,7 +86,7 @@ public class OffloadTests
         var card = new FreeMemory(Smaller(settings, true).Stages[1].Needed, " on cuda:0");
         var error = Assert.Throws<SoraException>(() => Smaller(settings, false).Require(card, Smaller, model, settings));
         Assert.Equal("--offload sequential fits", error.Hint);
-        Assert.EndsWith(" are free on cuda:0", error.Message);
+        Assert.EndsWith(" is free on cuda:0", error.Message);
         Smaller(settings, true).Require(card, Smaller, model, settings);
     }
 

@@ -104,7 +104,7 @@ public class VaePlanTests
         var stage = new Stage("encode", 100L << 20, 200L << 20, 0);
         stage.Require(new FreeMemory(600L << 20, ""), () => throw new InvalidOperationException("it fits"));
         var error = Assert.Throws<SoraException>(() => stage.Require(new FreeMemory((600L << 20) - 1, " on cuda:1"), () => "--size 16x16 fits"));
-        Assert.Equal("encode needs 600.0 MB and 600.0 MB are free on cuda:1", error.Message);
+        Assert.Equal("encode needs 600.0 MB, but only 600.0 MB is free on cuda:1", error.Message);
         Assert.Equal("--size 16x16 fits", error.Hint);
     }
 }

@@ -43,6 +43,6 @@ public sealed class FolderSourceTests : IDisposable
     public void AFolderWithoutClipsIsRefused()
     {
         var error = Assert.Throws<SoraException>(() => new FolderSource(folder, 16, Reporter.Silent, CancellationToken.None));
-        Assert.Contains("no picture or video", error.Message);
+        Assert.Contains("no pictures or videos", error.Message);
     }
 }

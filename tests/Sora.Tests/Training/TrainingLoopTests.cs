@@ -80,7 +80,7 @@ public sealed class TrainingLoopTests : IDisposable
         using (new LossLog(Path.Combine(folder, "shared", "training"), 4))
         {
             var error = Assert.Throws<SoraException>(() => Train("shared", steps: 6, until: 6));
-            Assert.Contains("does another run train here?", error.Message);
+            Assert.Contains("is another run training here?", error.Message);
         }
         Train("shared", steps: 6, until: 6);
         Assert.Equal(losses, Losses(Path.Combine(folder, "shared")).Take(4));

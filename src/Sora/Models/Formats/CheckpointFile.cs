@@ -126,7 +126,7 @@ public static class CheckpointFile
         var scale = raw.Floats(name);
         return scale.Length == 1 || (weight.Shape.Length > 0 && scale.Length == weight.Shape[0])
             ? scale
-            : throw SoraException.Failed($"{raw.Origin}: '{name}' is {Shapes.Text(raw.Info(name).Shape)}: neither one factor nor one for each row of {Shapes.Text(weight.Shape)}");
+            : throw SoraException.Failed($"{raw.Origin}: '{name}' is {Shapes.Text(raw.Info(name).Shape)}: neither a single scale nor one per row of {Shapes.Text(weight.Shape)}");
     }
 
     /// <summary>The newer spelling names the format of each layer, which may be one that is not known here.</summary>
@@ -145,7 +145,7 @@ public static class CheckpointFile
             throw SoraException.Damaged($"{raw.Origin}: '{name}' does not name a format", fault);
         }
         if (format is not ("float8_e4m3fn" or "float8_e5m2"))
-            throw SoraException.Failed($"{raw.Origin}: '{layer}' is quantised as '{format}', which is not known", "take the fp8, GGUF or half-precision file of the model");
+            throw SoraException.Failed($"{raw.Origin}: '{layer}' is quantised as '{format}', which is unknown", "use the fp8, GGUF or half-precision file of the model");
     }
 
     /// <summary>The text encoder's table can be there under either name, or both.</summary>

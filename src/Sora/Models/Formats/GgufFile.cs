@@ -36,7 +36,7 @@ public sealed class GgufFile : TensorSource
         for (var i = 0UL; i < valueCount; i++)
         {
             var key = reader.ReadText("a key");
-            if (!values.TryAdd(key, reader.ReadValue())) throw reader.Bad($"the key '{key}' is there twice");
+            if (!values.TryAdd(key, reader.ReadValue())) throw reader.Bad($"the key '{key}' appears twice");
         }
         var alignment = Alignment(reader);
         var infos = new List<TensorInfo>();
@@ -104,12 +104,12 @@ public sealed class GgufFile : TensorSource
             shape[i] = size <= long.MaxValue ? (long)size : throw reader.Bad($"'{name}' has a size of {size}");
         }
         var id = reader.ReadU32();
-        if (!Types.TryGetValue(id, out var type)) throw reader.Bad($"'{name}' has type {id}, which is not known");
+        if (!Types.TryGetValue(id, out var type)) throw reader.Bad($"'{name}' has type {id}, which is unknown");
         var offset = reader.ReadU64();
         var bytes = Bytes(type, shape) ?? throw reader.Bad($"'{name}', {type.Name()} {Shapes.Text(shape)}, is too large");
         if (shape.Length > 0 && shape[^1] % type.BlockElements() != 0)
             throw reader.Bad($"'{name}' has rows of {shape[^1]}, not whole {type.Name()} blocks of {type.BlockElements()}");
-        return new TensorInfo(name, type, shape, offset <= long.MaxValue ? (long)offset : throw reader.Bad($"'{name}' begins behind the end"), bytes);
+        return new TensorInfo(name, type, shape, offset <= long.MaxValue ? (long)offset : throw reader.Bad($"'{name}' begins after the end of the file"), bytes);
     }
 
     private void Add(TensorInfo info, uint alignment, GgufReader reader)
@@ -121,7 +121,7 @@ public sealed class GgufFile : TensorSource
                 $"{Origin}: cut off: '{info.Name}' ends {(UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes} bytes into the file, which has {file.Length}");
         }
         var shape = OriginalShape(info) ?? info.Shape;
-        if (!tensors.TryAdd(info.Name, info with { Shape = shape })) throw reader.Bad($"the tensor '{info.Name}' is there twice");
+        if (!tensors.TryAdd(info.Name, info with { Shape = shape })) throw reader.Bad($"the tensor '{info.Name}' appears twice");
     }
 
     private long[]? OriginalShape(TensorInfo info)

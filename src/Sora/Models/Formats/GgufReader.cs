@@ -26,7 +26,7 @@ internal sealed class GgufReader(MappedFile file)
         {
             throw (version & 0xFFFF) == 0 && version != 0
                 ? SoraException.Failed($"{file.Path}: a big-endian GGUF file", "get the little-endian one")
-                : SoraException.Failed($"{file.Path}: GGUF version {version}; this program reads 2 and 3", "convert it with a current tool");
+                : SoraException.Failed($"{file.Path}: GGUF version {version}, but sora reads 2 and 3", "convert it with a current tool");
         }
         const int leastTensor = 24, leastValue = 13;
         var tensors = ReadCount(leastTensor, "tensors");
@@ -71,7 +71,7 @@ internal sealed class GgufReader(MappedFile file)
         10 => Read<ulong>(),
         11 => Read<long>(),
         12 => Read<double>(),
-        _ => throw Bad($"a value has type {type}, which is not known"),
+        _ => throw Bad($"a value has type {type}, which is unknown"),
     };
 
     private Array ReadArray(int nesting)
@@ -93,7 +93,7 @@ internal sealed class GgufReader(MappedFile file)
             10 => ReadNumbers<ulong>(),
             11 => ReadNumbers<long>(),
             12 => ReadNumbers<double>(),
-            _ => throw Bad($"a list has type {type}, which is not known"),
+            _ => throw Bad($"a list has type {type}, which is unknown"),
         };
     }
 
@@ -115,9 +115,9 @@ internal sealed class GgufReader(MappedFile file)
     {
         var count = ReadU64();
         var left = (ulong)(file.Length - Position) / (ulong)leastBytes;
-        if (count > left) throw Truncated($"it announces {count} {what}, but the file ends before");
+        if (count > left) throw Truncated($"it declares {count} {what}, but the file ends before that");
         // A header of 2 GB would not be one.
-        return count <= int.MaxValue / (ulong)leastBytes ? count : throw Bad($"it announces {count} {what}");
+        return count <= int.MaxValue / (ulong)leastBytes ? count : throw Bad($"it declares {count} {what}");
     }
 
     private unsafe T Read<T>() where T : unmanaged => MemoryMarshal.Read<T>(Take(sizeof(T)));

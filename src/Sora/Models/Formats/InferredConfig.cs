@@ -22,7 +22,7 @@ internal static class InferredConfig
         if (PartKinds.Of(weights) is var found && found != kind)
             throw SoraException.Failed(
                 $"{weights.Origin}: {(found is null ? "weights of an unknown architecture" : $"the weights of a {found}")}, not of a {kind}",
-                found is null ? "Wan 2.1 and 2.2 are supported" : $"name a file that holds a {kind}");
+                found is null ? "Wan 2.1 and 2.2 are supported" : $"pass a file that contains a {kind}");
         var config = kind switch
         {
             "transformer" => Transformer(weights, heads),
@@ -75,7 +75,7 @@ internal static class InferredConfig
         var channels = Shape(weights, "post_quant_conv.weight")[0];
         var statistics = channels == CausalVaeConfig.Wan21.ZDim ? CausalVaeConfig.Wan21
             : channels == CausalVaeConfig.Wan22.ZDim ? CausalVaeConfig.Wan22
-            : throw Unclear(weights, $"the mean and deviation of its {channels} latent channels aren't known");
+            : throw Unclear(weights, $"the mean and deviation of its {channels} latent channels are unknown");
         return new JsonObject
         {
             ["_class_name"] = "AutoencoderKLWan",
@@ -123,7 +123,7 @@ internal static class InferredConfig
         var patch = Shape(weights, $"{embeddings}.patch_embedding.weight");
         var places = Shape(weights, $"{embeddings}.position_embedding.weight")[0];
         var published = new ClipVisionConfig();
-        if (patch[0] != published.HiddenSize) throw Unclear(weights, $"the heads of an image encoder of width {patch[0]} aren't known");
+        if (patch[0] != published.HiddenSize) throw Unclear(weights, $"the number of heads of an image encoder of width {patch[0]} is unknown");
         return new JsonObject
         {
             ["model_type"] = "clip_vision_model",
@@ -152,5 +152,5 @@ internal static class InferredConfig
     private static JsonArray List<T>(IEnumerable<T> values) => [.. values.Select(value => JsonValue.Create(value))];
 
     private static SoraException Unclear(TensorSource weights, string what) =>
-        SoraException.Failed($"{weights.Origin}: {what}", "put the model's config.json beside the file");
+        SoraException.Failed($"{weights.Origin}: {what}", "put the model's config.json next to the file");
 }

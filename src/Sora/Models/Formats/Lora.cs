@@ -46,8 +46,8 @@ public static class Lora
             if (weight.Shape.Length == 2 || module.Down != null) AddModule(merged, file, name, module, option);
             else norms.AddRange(new[] { module.Weight, module.Bias }.OfType<string>());
         }
-        Name(file.Unmatched, "match nothing in the model and are left out");
-        Name(norms, "change norms or convolutions as a whole and are left out");
+        Name(file.Unmatched, "match nothing in the model and are ignored");
+        Name(norms, "replace whole norms or convolutions and are ignored");
 
         void Name(IReadOnlyList<string> left, string why)
         {
@@ -58,7 +58,7 @@ public static class Lora
     private static void AddModule(LoraTensors merged, LoraFile file, string name, LoraModule module, LoraOption option)
     {
         if ((module.Down == null) != (module.Up == null))
-            throw SoraException.Damaged($"{option.Path}: '{name}' has only half of its pair, {module.Down ?? module.Up}");
+            throw SoraException.Damaged($"{option.Path}: '{name}' has only one half of its pair, {module.Down ?? module.Up}");
         var strength = option.Weight;
         if (module.Down != null)
         {

@@ -92,11 +92,11 @@ internal sealed class LoraFile : IDisposable
         {
             var lora = new LoraFile(file, model);
             if (!file.Tensors.Keys.Any(name => Suffixes.Any(entry => name.EndsWith(entry.Suffix, StringComparison.Ordinal))))
-                throw SoraException.Failed($"{path}: no LoRA: none of its {file.Tensors.Count} tensors has the name of one", "a whole model is given with --model");
+                throw SoraException.Failed($"{path}: not a LoRA: none of its {file.Tensors.Count} tensors has a LoRA name", "pass a whole model with --model");
             return lora.modules.Count > 0
                 ? lora
-                : throw SoraException.Failed($"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors fits one of {model.Origin}, such as '{lora.unmatched[0]}'",
-                    $"sora info {path} lists what it holds");
+                : throw SoraException.Failed($"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors fits {model.Origin}; the first is '{lora.unmatched[0]}'",
+                    $"sora info {path} lists its tensors");
         }
         catch
         {

@@ -28,17 +28,17 @@ internal static class Pickle
     /// <exception cref="SoraException">It builds something else, or ends early.</exception>
     public static List<KeyValuePair<string, PickledTensor>> Tensors(byte[] code, string origin)
     {
-        if (Run(new Reader(code, origin)) is not List<KeyValuePair<object?, object?>> pairs) throw Bad(origin, "it doesn't hold a list of named tensors");
+        if (Run(new Reader(code, origin)) is not List<KeyValuePair<object?, object?>> pairs) throw Bad(origin, "it doesn't contain a list of named tensors");
         return [.. pairs.Select(pair => pair is { Key: string name, Value: PickledTensor tensor }
             ? KeyValuePair.Create(name, tensor)
-            : throw Bad(origin, $"'{pair.Key}' in it is no tensor"))];
+            : throw Bad(origin, $"'{pair.Key}' in it is not a tensor"))];
     }
 
     private static object? Run(Reader code)
     {
         var (stack, memo) = (new Stack<object?>(), new Dictionary<long, object?>());
-        object? Pop() => stack.TryPop(out var value) ? value : throw Bad(code.Origin, "it takes more than it has put down");
-        object? Top() => stack.TryPeek(out var value) ? value : throw Bad(code.Origin, "it keeps what it hasn't put down");
+        object? Pop() => stack.TryPop(out var value) ? value : throw Bad(code.Origin, "it pops from an empty stack");
+        object? Top() => stack.TryPeek(out var value) ? value : throw Bad(code.Origin, "it saves from an empty stack");
         object?[] PopToMark()
         {
             var items = new List<object?>();
@@ -51,7 +51,7 @@ internal static class Pickle
         {
             if (stack.TryPeek(out var top) && top is List<KeyValuePair<object?, object?>> pairs && items.Length % 2 == 0)
                 pairs.AddRange(items.Chunk(2).Select(pair => KeyValuePair.Create(pair[0], pair[1])));
-            else throw Bad(code.Origin, "it adds to what is no dictionary");
+            else throw Bad(code.Origin, "it adds to something that is not a dictionary");
         }
         while (true)
         {
@@ -82,20 +82,20 @@ internal static class Pickle
                 case (byte)'s': Add(PopItems(2)); break;                              // SETITEM
                 case (byte)'u': Add(PopToMark()); break;                              // SETITEMS
                 case (byte)'b': Pop(); break;                                         // BUILD: versions of modules, which say nothing of weights
-                default: throw Bad(code.Origin, $"it holds instruction 0x{operation:x2}, which weights don't need");
+                default: throw Bad(code.Origin, $"it contains instruction 0x{operation:x2}, which weights don't need");
             }
         }
 
-        object? Known(long place) => memo.TryGetValue(place, out var value) ? value : throw Bad(code.Origin, "it takes what it hasn't kept");
+        object? Known(long place) => memo.TryGetValue(place, out var value) ? value : throw Bad(code.Origin, "it loads something that it hasn't saved");
     }
 
     private static PickledStorage Storage(object? id, string origin) => id is object?[] and ["storage", Global type, string key, string, long elements]
         ? new(type.Name, key, elements)
-        : throw Bad(origin, "it names data that isn't a storage");
+        : throw Bad(origin, "it refers to data that isn't a storage");
 
     private static object Call(object? arguments, object? function, string origin)
     {
-        if (function is not Global { Name: var name }) throw Bad(origin, "it calls what has no name");
+        if (function is not Global { Name: var name }) throw Bad(origin, "it calls something without a name");
         if (name == Ordered && arguments is object?[] { Length: 0 }) return new List<KeyValuePair<object?, object?>>();
         if (name == Rebuild && arguments is object?[] and [PickledStorage storage, long offset, object?[] shape, object?[] strides, ..]
             && shape.All(size => size is long) && strides.All(stride => stride is long))
@@ -104,8 +104,8 @@ internal static class Pickle
     }
 
     private static SoraException Bad(string origin, string what) => SoraException.Failed(
-        $"{origin}: a PyTorch file that isn't weights alone: {string.Concat(what.Select(c => char.IsControl(c) ? '?' : c))}",
-        "nothing of it was run; get the model in the safetensors format");
+        $"{origin}: a PyTorch file with more than weights in it: {string.Concat(what.Select(c => char.IsControl(c) ? '?' : c))}",
+        "none of it was run; get the model in the safetensors format");
 
     /// <summary>The bytes of a pickle, one instruction after the other.</summary>
     private sealed class Reader(byte[] code, string origin)
@@ -138,7 +138,7 @@ internal static class Pickle
         public long Long()
         {
             var bytes = Take(Byte());
-            if (bytes.Length > sizeof(long)) throw Bad(Origin, "it holds a number that is too large");
+            if (bytes.Length > sizeof(long)) throw Bad(Origin, "it contains a number that is too large");
             return bytes.IsEmpty ? 0 : (long)new System.Numerics.BigInteger(bytes);
         }
 

@@ -25,10 +25,10 @@ public sealed class TorchFile : TensorSource
         this.file = file;
         var entries = ZipDirectory.Read(file);
         var pickle = entries.Keys.SingleOrDefault(name => name.EndsWith(PickleName, StringComparison.Ordinal) && name.Count(c => c == '/') == 1)
-            ?? throw SoraException.Failed($"{Origin}: a zip archive that PyTorch didn't write", "name a file of weights");
+            ?? throw SoraException.Failed($"{Origin}: a zip archive that PyTorch didn't write", "pass a file of weights");
         var root = pickle[..^PickleName.Length];
         if (entries.TryGetValue($"{root}/byteorder", out var order) && !file.Span(order.Offset, (int)order.Length).SequenceEqual("little"u8))
-            throw SoraException.Failed($"{Origin}: its numbers are big-endian", "get the little-endian one");
+            throw SoraException.Failed($"{Origin}: its data is big-endian", "get the little-endian one");
         var code = entries[pickle];
         if (code.Length > Array.MaxLength) throw SoraException.Failed($"{Origin}: a pickle of {code.Length} bytes");
         foreach (var (name, tensor) in Pickle.Tensors(file.Span(code.Offset, (int)code.Length).ToArray(), Origin)) Add(name, tensor, entries, root);
@@ -64,8 +64,8 @@ public sealed class TorchFile : TensorSource
     private void Add(string name, PickledTensor tensor, Dictionary<string, ZipEntry> entries, string root)
     {
         var storage = tensor.Storage;
-        if (!Types.TryGetValue(storage.Type, out var type)) throw Bad(name, $"is stored as {storage.Type.Replace(' ', '.')}, which is not known");
-        if (!entries.TryGetValue($"{root}/data/{storage.Key}", out var data)) throw Bad(name, $"names the numbers '{storage.Key}', which aren't there");
+        if (!Types.TryGetValue(storage.Type, out var type)) throw Bad(name, $"is stored as {storage.Type.Replace(' ', '.')}, which is unknown");
+        if (!entries.TryGetValue($"{root}/data/{storage.Key}", out var data)) throw Bad(name, $"refers to data '{storage.Key}', which is missing");
         var (expected, bytes) = ((Int128)1, type.BlockBytes());
         for (var axis = tensor.Shape.Length - 1; axis >= 0; axis--)
         {
@@ -76,9 +76,9 @@ public sealed class TorchFile : TensorSource
             if (expected > long.MaxValue / bytes) throw Bad(name, "is too large");
         }
         if (tensor.Offset < 0 || storage.Elements < 0 || tensor.Offset + expected > storage.Elements || (Int128)storage.Elements * bytes != data.Length)
-            throw Bad(name, $"doesn't fit the {data.Length} bytes of its numbers");
+            throw Bad(name, $"doesn't fit the {data.Length} bytes of its data");
         if (!tensors.TryAdd(name, new TensorInfo(name, type, tensor.Shape, data.Offset + tensor.Offset * bytes, (long)expected * bytes)))
-            throw Bad(name, "is there twice");
+            throw Bad(name, "appears twice");
     }
 
     private SoraException Bad(string name, string what) => SoraException.Failed($"{Origin}: '{name}' {what}", "get the model in the safetensors format");

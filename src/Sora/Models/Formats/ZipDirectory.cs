@@ -34,11 +34,11 @@ internal static class ZipDirectory
             var (nameBytes, extraBytes, commentBytes) = (U16(head[28..]), U16(head[30..]), U16(head[32..]));
             var name = Encoding.UTF8.GetString(Take(file, at + EntryBytes, nameBytes));
             var (packed, length, local) = Sizes(head, Take(file, at + EntryBytes + nameBytes, extraBytes));
-            if (U16(head[10..]) != 0 || packed != length) throw SoraException.Failed($"{file.Path}: '{name}' in it is packed", "PyTorch writes archives that aren't: unpack it, and save it anew");
+            if (U16(head[10..]) != 0 || packed != length) throw SoraException.Failed($"{file.Path}: '{name}' in it is compressed", "PyTorch writes uncompressed archives: unpack it and save it again");
             var start = Take(file, local, LocalBytes, LocalMark);
             var offset = local + LocalBytes + U16(start[26..]) + U16(start[28..]);
             if (length < 0 || offset < 0 || length > file.Length - offset) throw Truncated(file);
-            if (!entries.TryAdd(name, new ZipEntry(offset, length))) throw SoraException.Failed($"{file.Path}: '{name}' is in it twice");
+            if (!entries.TryAdd(name, new ZipEntry(offset, length))) throw SoraException.Failed($"{file.Path}: '{name}' appears twice");
             at += EntryBytes + nameBytes + extraBytes + commentBytes;
         }
         return entries;
@@ -92,5 +92,5 @@ internal static class ZipDirectory
 
     private static ushort U16(ReadOnlySpan<byte> bytes) => BinaryPrimitives.ReadUInt16LittleEndian(bytes);
 
-    private static SoraException Truncated(MappedFile file) => SoraException.Damaged($"{file.Path}: cut off or damaged: the directory of the archive isn't whole");
+    private static SoraException Truncated(MappedFile file) => SoraException.Damaged($"{file.Path}: cut off or damaged: the directory of the archive is incomplete");
 }

@@ -48,7 +48,7 @@ internal sealed class EmbeddingCache(string folder)
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw SoraException.Failed($"{folder} cannot be made: {error.Message}", "SORA_CACHE names another folder, or is off", error);
+            throw SoraException.Failed($"{folder} cannot be created: {error.Message}", "set SORA_CACHE to another folder, or to off", error);
         }
         AtomicFile.Write(PathOf(key), stream => SafeTensors.Write(
             stream, new Dictionary<string, string>(), new Dictionary<string, HostTensor> { [Entry] = embedding }));

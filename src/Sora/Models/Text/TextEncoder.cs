@@ -27,7 +27,7 @@ public sealed class TextEncoder : IDisposable
         (Tokenizer, path, this.options, this.reporter) = (tokenizer, encoder.Path, options, reporter);
         Config = T5Config.From(encoder.Config);
         if (tokenizer.Count > Config.VocabSize)
-            throw SoraException.Failed($"{path} knows {Config.VocabSize} tokens, and the tokenizer {tokenizer.Count}", "tokenizer and text encoder are of different models");
+            throw SoraException.Failed($"{path} knows {Config.VocabSize} tokens, but the tokenizer has {tokenizer.Count}", "the tokenizer and the text encoder belong to different models");
         using var weights = Checkpoint.Open(path);
         Stored = weights.Tensors.Values.Where(tensor => tensor.DType.IsFloat()).Select(tensor => tensor.DType).First();
         this.cache = cache ?? (weights.Tensors.Values.Sum(tensor => tensor.Elements) >= CachedFrom ? EmbeddingCache.OfUser() : null);
@@ -114,7 +114,7 @@ public sealed class TextEncoder : IDisposable
         }
         catch (SoraException error)
         {
-            reporter.Warn($"the prompt's embedding is not kept for the next time: {error.Message}");
+            reporter.Warn($"the prompt's embedding could not be cached: {error.Message}");
         }
         return embedding;
     }

@@ -24,7 +24,7 @@ public sealed class Tokenizer
         if (File.Exists(folder)) return Path.GetExtension(folder) == ".json" ? new Tokenizer(TokenizerJson.Read(folder)) : FromSentencePiece(ReadAll(folder), folder);
         if (FileIn(folder) is { } file) return Load(file);
         throw SoraException.Failed($"no tokenizer.json and no spiece.model in {folder}",
-            "a model folder has them in its sub-folder tokenizer");
+            "a model folder has them in its tokenizer subfolder");
     }
 
     /// <summary>The file in a folder that <see cref="Load"/> reads, or null.</summary>
