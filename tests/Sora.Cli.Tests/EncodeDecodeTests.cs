@@ -83,6 +83,18 @@ public sealed class EncodeDecodeTests : IDisposable
         for (var i = 0; i < 2; i++) Assert.InRange(peaks[i + 2], 0, peaks[i] + 90_000);
     }
 
+    /// <summary>
+    /// FFMpegCore asks an ffmpeg that is no longer needed to quit, on its standard input. One that is about to end doesn't read
+    /// that any more: no error, for all frames are there.
+    /// </summary>
+    [Fact]
+    public void AnFfmpegThatIsAboutToEndMayBeStopped() => _bash.Run("""
+        set -e
+        ffmpeg -v error -f lavfi -i testsrc2=size=32x16 -frames:v 1 a.png
+        mkdir bin; printf '#!/bin/sh\nexec < /dev/null\n%s "$@"; s=$?; sleep 2; exit $s\n' "$(command -v ffmpeg)" > bin/ffmpeg; chmod +x bin/ffmpeg
+        PATH=$PWD/bin:$PATH sora generate --model wan21-i2v "two cats" --size 32x16 --frames 5 --steps 1 --text-length 32 --image a.png -o b.latent
+        """).Succeeded();
+
     [Fact]
     public void AVideoGoesThroughAPipeAndComesBack()
     {

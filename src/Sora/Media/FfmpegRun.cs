@@ -9,8 +9,9 @@ namespace Sora.Media;
 /// <summary>One run of the ffmpeg program, and its errors in one line.</summary>
 public sealed partial class FfmpegRun : IDisposable
 {
-    private readonly CancellationTokenSource _kill;
+    private readonly CancellationTokenSource _kill = new();
     private readonly CancellationToken _cancel;
+    private readonly CancellationTokenRegistration _stop;
     private readonly string _failure;
     private volatile string? _lastLine;
 
@@ -19,9 +20,9 @@ public sealed partial class FfmpegRun : IDisposable
     {
         Require();
         (_failure, _cancel) = (failure, cancel);
-        _kill = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         processor.WithLogLevel(FFMpegLogLevel.Error).NotifyOnStandardError(Remember).CancellableThrough(_kill.Token);
         Ended = Task.Run(() => processor.ProcessAsynchronously(), CancellationToken.None);
+        _stop = cancel.Register(Kill);
     }
 
     /// <summary>Ends, well or not, when ffmpeg has.</summary>
@@ -53,10 +54,23 @@ public sealed partial class FfmpegRun : IDisposable
     /// <summary>Kills ffmpeg if it still runs.</summary>
     public void Dispose()
     {
-        _kill.Cancel();
+        _stop.Dispose();
+        Kill();
         // How a killed run ends is of no interest.
         Ended.ContinueWith(_ => { }, TaskScheduler.Default).Wait();
         _kill.Dispose();
+    }
+
+    private void Kill()
+    {
+        try
+        {
+            _kill.Cancel();
+        }
+        catch (AggregateException error) when (error.InnerExceptions.All(inner => inner is IOException))
+        {
+            // FFMpegCore asks ffmpeg to quit on its standard input, which is closed if ffmpeg has ended just now.
+        }
     }
 
     /// <summary>ffmpeg's own first words, such as <c>5.1.6-0+deb12u1</c>; null if it isn't on PATH.</summary>
