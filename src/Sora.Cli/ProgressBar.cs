@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Spectre.Console;
 using Spectre.Console.Rendering;
@@ -40,7 +41,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     /// <summary>Shows the bar, or erases it when all is done.</summary>
     public void Report(string stage, long done, long total)
     {
-        if (Kind(stage) != Kind(_stage) || done < _done) (_began, _doneAtFirst, _drawn) = (TimeProvider.System.GetTimestamp(), done, 0);
+        if (Kind(stage) != Kind(_stage) || done < _done) (_began, _doneAtFirst, _drawn) = (Stopwatch.GetTimestamp(), done, 0);
         (_stage, _done, _total) = (stage, done, total);
         if (done >= total)
         {
@@ -49,7 +50,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
         }
         // Between two reports of slow work the clock goes on.
         _clock ??= new Timer(_ => Tick(), null, ClockEvery, ClockEvery);
-        if (TimeProvider.System.GetElapsedTime(_drawn) >= DrawEvery) Draw();
+        if (Stopwatch.GetElapsedTime(_drawn) >= DrawEvery) Draw();
     }
 
     /// <summary>Removes the line, so that another can be written in its place.</summary>
@@ -96,7 +97,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
         var writer = new AnsiWriter(line, _capabilities);
         foreach (var segment in Segment.Truncate(Segments(columns), columns)) writer.Write(segment.Text, segment.Style);
         terminal.Write($"\r{line}\e[K");
-        (_shown, _drawn) = (true, TimeProvider.System.GetTimestamp());
+        (_shown, _drawn) = (true, Stopwatch.GetTimestamp());
     }
 
     private IEnumerable<Segment> Segments(int columns)
@@ -117,7 +118,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     /// <summary>What was done before the first report, an earlier run's steps say, tells nothing of how long the rest takes.</summary>
     private string Times()
     {
-        var elapsed = TimeProvider.System.GetElapsedTime(_began);
+        var elapsed = Stopwatch.GetElapsedTime(_began);
         var known = _done - _doneAtFirst;
         return known <= 0 ? $" in {Clock(elapsed)}" : $" in {Clock(elapsed)}, {Clock(elapsed / known * (_total - _done))} left";
     }

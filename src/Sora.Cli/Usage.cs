@@ -55,7 +55,7 @@ internal static class Usage
         verb.Options.Concat(verb.Parents.OfType<Command>().SelectMany(root => root.Options).Where(option => option.Recursive));
 
     /// <summary>
-    /// Errors of our own begin with the option's name. The library's have no kinds and are worded anew in each version, but what
+    /// Errors of our own begin with the option's name. The library's have no kinds and change their wording with the version, but what
     /// they are about says what is wrong.
     /// </summary>
     private static string Line(ParseResult parse, ParseError error)

@@ -4,7 +4,7 @@ namespace Sora.Cli.Tests;
 
 /// <summary>
 /// The cases under tests/cases: each <c>cmd</c> is run by bash with <c>sora</c> on its path, and its output, messages
-/// and exit status must be <c>expout</c>, <c>experr</c> and <c>expstatus</c>. With SORA_REGOLD=1 these are written anew.
+/// and exit status must be <c>expout</c>, <c>experr</c> and <c>expstatus</c>. With SORA_REGOLD=1 these are written again.
 /// </summary>
 internal static class Cases
 {

@@ -6,7 +6,7 @@ namespace Sora.Cli.Tests;
 /// <summary>Manual pages and completions agree with the declarations.</summary>
 public class DocsTests
 {
-    /// <summary>Run with SORA_REGOLD=1 after a change of options: it writes man/ anew.</summary>
+    /// <summary>Run with SORA_REGOLD=1 after a change of options: it writes man/ again.</summary>
     [Fact]
     public void ManHoldsWhatTheDeclarationsSay()
     {

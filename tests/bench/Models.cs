@@ -106,7 +106,7 @@ internal static class Models
         }
 
         Reference();
-        // The kernel's mark of the most memory so far starts anew.
+        // The kernel's mark of the most memory so far starts again.
         File.WriteAllText("/proc/self/clear_refs", "5");
         var clock = Stopwatch.StartNew();
         run().Dispose();

@@ -32,7 +32,7 @@ internal static class JudgeCommand
     {
         var output = new Option<string>("--output", "-o") { Description = "Safetensors file to write; the run's own files lie beside it, in FILE.run", Required = true };
         var steps = new Option<int>("--steps") { Description = "Updates", DefaultValueFactory = _ => 4000 };
-        var start = new Option<string?>("--init") { Description = "Weights to start from; what they lack begins anew" };
+        var start = new Option<string?>("--init") { Description = "Weights to start from; what they lack starts at random" };
         var clips = new Option<int>("--clips") { Description = "Clips an update", DefaultValueFactory = _ => 16 };
         var rate = new Option<double>("--rate") { Description = "What the learning rate is multiplied by", DefaultValueFactory = _ => 1 };
         var command = new Command("train", "Trains the judge on rendered clips; goes on where it was stopped") { output, steps, clips, rate, start };

@@ -57,7 +57,7 @@ internal sealed class Subject : IDisposable
     /// <summary>A clip with so many frames more that lead back to its first one.</summary>
     public Clip Loop(Clip clip, string prompt, int seed, int frames) => Joins(clip, prompt, seed).Loop(clip, frames);
 
-    /// <summary>A clip with a box made anew, and where its latents were kept, [1, 1, T, h, w].</summary>
+    /// <summary>A clip with a box remade, and where its latents were kept, [1, 1, T, h, w].</summary>
     public (Clip Clip, Tensor Known) Change(Clip clip, Box box, string prompt, int seed)
     {
         using var scope = NewDisposeScope();

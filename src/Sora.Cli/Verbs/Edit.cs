@@ -7,7 +7,7 @@ using Sora.Sampling;
 
 namespace Sora.Cli.Verbs;
 
-/// <summary>Makes a clip, or a part of it, anew from another prompt.</summary>
+/// <summary>Makes a clip, or a part of it, again from another prompt.</summary>
 internal static class Edit
 {
     private static readonly Argument<string[]> Words = new("[CLIP] PROMPT") { Description = "Clip to change (standard input when left out or -), and what it should show", Arity = new ArgumentArity(1, 2) };

@@ -32,7 +32,7 @@ public sealed record WeightsOptions
 
 /// <summary>
 /// The named tensors of one model part. A model asks for each tensor by name and shape in its constructor; the
-/// tensors come from files (mapped, read when asked for), are made anew for training, or have a shape and no
+/// tensors come from files (mapped, read when asked for), are new for training, or have a shape and no
 /// data. They belong to this object, not to the caller's dispose scope, and are freed with it.
 /// </summary>
 public sealed class Weights : IDisposable
@@ -102,7 +102,7 @@ public sealed class Weights : IDisposable
     public int? Kept => store.Kept;
 
     /// <summary>
-    /// The same tensors for a part of a model that is used and freed: they are read anew, belong to the result alone, and
+    /// The same tensors for a part of a model that is used and freed: they are read again, belong to the result alone, and
     /// go with it. Several threads may borrow at a time.
     /// </summary>
     /// <exception cref="NotSupportedException">The weights come from no file.</exception>
@@ -268,7 +268,7 @@ public sealed class Weights : IDisposable
         }
 
         /// <summary>
-        /// Keeps the memory of a block for the next one: blocks are alike, and pages that the system takes and gives anew, full
+        /// Keeps the memory of a block for the next one: blocks are alike, and pages that the system takes and gives again, full
         /// of zeros, cost more time than reading does.
         /// </summary>
         public void Keep(IEnumerable<Tensor> tensors)

@@ -12,7 +12,7 @@ public sealed record Still(int Frame, Image Picture, Fit Fit);
 /// <summary>
 /// What is known of a video before it is made. Every verb is one of these: nothing is known to make a video from text,
 /// frame 0 to animate a still, the old clip to extend it, what lies outside a region to change the inside, and a whole
-/// clip up to a noise level to make it anew. How the network is told is the business of its <see cref="EncodedConditioning"/>.
+/// clip up to a noise level to remake it. How the network is told is the business of its <see cref="EncodedConditioning"/>.
 /// </summary>
 public sealed record Conditioning
 {
@@ -47,7 +47,7 @@ public sealed record Control
     /// <summary>Frames of the control video; empty for none.</summary>
     public IReadOnlyList<Image> Video { get; init; } = [];
 
-    /// <summary>A mask for each frame, white where the video is to be made anew; empty: everywhere.</summary>
+    /// <summary>A mask for each frame, white where the video is to be remade; empty: everywhere.</summary>
     public IReadOnlyList<Image> Mask { get; init; } = [];
 
     /// <summary>Pictures of what is to appear.</summary>

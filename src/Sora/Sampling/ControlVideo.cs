@@ -56,7 +56,7 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
 
     private static Tensor Encode(CausalVae vae, Tensor video) => vae.Normalise(vae.Encode(video));
 
-    /// <summary>The given video and mask (1 where it is made anew), resized to no more pixels than are asked for.</summary>
+    /// <summary>The given video and mask (1 where it is remade), resized to no more pixels than are asked for.</summary>
     private (Tensor Video, Tensor Mask) Given(Control control)
     {
         RequireLength(control, settings.Frames);

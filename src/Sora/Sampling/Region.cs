@@ -32,12 +32,12 @@ public readonly record struct Box(int X, int Y, int Width, int Height)
 }
 
 /// <summary>
-/// The part of a video that an edit makes anew: pixels of masks, of a box, of a time. Whatever has one such pixel among
-/// those of its token is made anew as a whole.
+/// The part of a video that an edit remakes: pixels of masks, of a box, of a time. Whatever has one such pixel among
+/// those of its token is remade as a whole.
 /// </summary>
 public sealed record Region
 {
-    /// <summary>Masks, white where the video is made anew: one for all frames, or one for each; empty: everywhere.</summary>
+    /// <summary>Masks, white where the video is remade: one for all frames, or one for each; empty: everywhere.</summary>
     public IReadOnlyList<Image> Masks { get; init; } = [];
 
     /// <summary>A part of every frame; null: all of it.</summary>

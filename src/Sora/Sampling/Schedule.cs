@@ -32,7 +32,7 @@ public enum ShiftCurve
     Linear,
 }
 
-/// <summary>How levels are spaced anew between the first and the last one, after the shift.</summary>
+/// <summary>How levels are respaced between the first and the last one, after the shift.</summary>
 public enum Respacing
 {
     /// <summary>They stay as they are.</summary>

@@ -117,7 +117,7 @@ public sealed record SchedulerConfig
         EndAtMinimum = file.Text("final_sigmas_type", null) == "sigma_min",
     };
 
-    /// <summary>The samplers that shift every level and then may space them anew.</summary>
+    /// <summary>The samplers that shift every level and then may respace them.</summary>
     private static SchedulerConfig OfLevels(ConfigFile file, string sampler) => new()
     {
         Sampler = sampler,

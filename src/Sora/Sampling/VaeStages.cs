@@ -12,8 +12,8 @@ namespace Sora.Sampling;
 public sealed class VaeStages(ModelFolder model, FrameSize size, int frames, Device device)
 {
     /// <summary>
-    /// Numbers for each pixel of a video whose control is built: of a given one video, mask in three steps, what is made
-    /// anew and what isn't, and two products; of known latents what was decoded, and what it becomes, besides.
+    /// Numbers for each pixel of a video whose control is built: of a given one video, mask in three steps, what is
+    /// remade and what isn't, and two products; of known latents what was decoded, and what it becomes, besides.
     /// </summary>
     private const double OfControl = 17.25, OfKnownControl = 23.25, OfGreyControl = 12.25;
 
@@ -40,7 +40,7 @@ public sealed class VaeStages(ModelFolder model, FrameSize size, int frames, Dev
         if (mode is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise)
         {
             // A single frame, or one behind copies of itself.
-            var seen = given.Others ? 1 + model.Vae.TemporalFactor : 1;
+            var seen = model.Vae.Geometry.VideoFrames(given.Others ? 2 : 1);
             return given.First || given.Others ? Of("encode", Plan(seen).Encode()) : null;
         }
         var plan = Plan(frames);

@@ -9,7 +9,7 @@ namespace Sora.Training;
 /// <summary>Encoded clips of one shape, in memory.</summary>
 /// <param name="Shape">The clips' shape in pixels.</param>
 /// <param name="Latents">Normalised latents <c>[N, C, T, h, w]</c>, half precision.</param>
-/// <param name="Seeds">The seed of each clip, from which its captions are drawn anew.</param>
+/// <param name="Seeds">The seed of each clip, from which its captions are drawn again.</param>
 internal sealed record LatentSet(ClipShape Shape, Tensor Latents, ulong[] Seeds)
 {
     /// <summary>How many things each clip shows, plus one: 0 is not asked yet.</summary>

@@ -82,7 +82,7 @@ public class AbilitiesTests
         mask.narrow(2, 0, 2).fill_(1);
         var known = builder.Encode(new Conditioning { Known = ones_like(noise), Mask = mask }, noise).Control!;
         Assert.Equal(nothing.shape, known.shape);
-        // The last 64 channels are the mask: nothing of what is known is made anew.
+        // The last 64 channels are the mask: nothing of what is known is remade.
         Assert.Equal(0, known.narrow(1, 32, 64).narrow(2, 0, 2).abs().max().item<float>());
         Assert.Equal(1, known.narrow(1, 32, 64).narrow(2, 2, 1).min().item<float>());
         Assert.True((known - nothing).narrow(1, 0, 16).narrow(2, 0, 1).abs().max().item<float>() > 0.01);

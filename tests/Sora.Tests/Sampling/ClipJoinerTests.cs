@@ -17,16 +17,13 @@ public class ClipJoinerTests
         Prompt = "a cat", Width = 32, Height = 32, Frames = 9, Fps = 8, Steps = 2, Guidance = 1, TextLength = 16, Seed = 3, Window = 33, Overlap = 9,
     };
 
+    public static TheoryData<string> Samplers => ["euler", "heun", "unipc", "dpm++", "dpm++-sde", "lcm"];
+
     /// <summary>Three windows of four latent frames.</summary>
     private static SamplingSettings InWindows => Settings with { Frames = 25, Window = 13, Overlap = 5 };
 
     [Theory]
-    [InlineData("euler")]
-    [InlineData("heun")]
-    [InlineData("unipc")]
-    [InlineData("dpm++")]
-    [InlineData("dpm++-sde")]
-    [InlineData("lcm")]
+    [MemberData(nameof(Samplers))]
     public void Going_on_is_bit_identical_to_not_stopping(string sampler)
     {
         using var pipeline = PipelineTests.Open(Model);
@@ -102,12 +99,7 @@ public class ClipJoinerTests
     }
 
     [Theory]
-    [InlineData("euler")]
-    [InlineData("heun")]
-    [InlineData("unipc")]
-    [InlineData("dpm++")]
-    [InlineData("dpm++-sde")]
-    [InlineData("lcm")]
+    [MemberData(nameof(Samplers))]
     public void A_video_in_windows_goes_on_bit_identically_from_every_call(string sampler)
     {
         using var pipeline = PipelineTests.Open(Model);

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Tests.Sampling;
 
-/// <summary>What README says that published checkpoints need is what the memory plan says. SORA_REGOLD=1 writes it anew.</summary>
+/// <summary>What README says that published checkpoints need is what the memory plan says. SORA_REGOLD=1 writes it again.</summary>
 public class PublishedPlanTests
 {
     private const string Begin = "<!-- memory: written by the tests -->\n", End = "<!-- end of memory -->";

@@ -30,7 +30,7 @@ public sealed class WiderTransformerTests
         Assert.InRange(((after - before).norm() / before.norm()).ToDouble(), 1e-6, Tolerance);
     }
 
-    /// <summary>The new parts are drawn anew and learn at once: what writes to them and what reads from them alternately.</summary>
+    /// <summary>The new parts are drawn at random and learn at once: what writes to them and what reads from them alternately.</summary>
     [Fact]
     public void NewPartsLearn()
     {
