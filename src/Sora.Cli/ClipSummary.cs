@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
 using Sora.Clips;
+using Sora.Models;
+using Sora.Tensors;
 
 namespace Sora.Cli;
 

@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Sora.Clips;
+using Sora.Diffusion;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Tensors;
 
 namespace Sora.Cli;
 

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
-using Sora.Clips;
 using Sora.Models;
+using Sora.Tensors;
 
 namespace Sora.Cli;
 

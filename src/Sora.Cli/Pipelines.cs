@@ -1,20 +1,20 @@
 using System.CommandLine;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Pipelines;
 
 namespace Sora.Cli;
 
 /// <summary>The pipeline of the last clip's model: the clips of a pipe mostly are of one, which then is loaded once.</summary>
 internal sealed class Pipelines(ParseResult args, Run run) : IDisposable
 {
-    private (string Path, Pipeline Pipeline)? last;
+    private (string Path, VideoPipeline Pipeline)? last;
 
     /// <summary>The pipeline of a model, in the precision that the options name.</summary>
-    public Pipeline For(ModelFolder model)
+    public VideoPipeline For(ModelFolder model)
     {
         if (last is { } kept && kept.Path == model.Path) return kept.Pipeline;
         Dispose();
-        last = (model.Path, new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel));
+        last = (model.Path, new VideoPipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel));
         return last.Value.Pipeline;
     }
 

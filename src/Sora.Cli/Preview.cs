@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
+using Sora.Tensors;
 using TorchSharp;
 
 namespace Sora.Cli;

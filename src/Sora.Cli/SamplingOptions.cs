@@ -1,10 +1,13 @@
 using System.CommandLine;
 using System.Globalization;
 using Sora.Clips;
+using Sora.Diffusion;
 using Sora.Kernels;
 using Sora.Models;
-using Sora.Models.Formats;
-using Sora.Sampling;
+using Sora.Models.Checkpoints;
+using Sora.Nn;
+using Sora.Planning;
+using Sora.Tensors;
 
 namespace Sora.Cli;
 
@@ -37,7 +40,7 @@ internal static class SamplingOptions
     public static readonly Option<string?> Type = Text("--dtype", "auto|f32|bf16|f16", "Type that the transformer and the text encoder compute in; auto (default) is bf16 on a GPU and f32 on the CPU, where bf16 is faster only if the processor supports it (sora info --system)");
     public static readonly Option<Offload?> Offload = Options.Value(
         "--offload", "none|sequential|blocks=N", "Blocks of the transformer and the text encoder that stay in memory: all (default; those from GGUF and fp8 files in their stored format), none, or N; the others are read and widened when they run",
-        Models.Offload.Parse);
+        Nn.Offload.Parse);
     public static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what the run needs (memory, operations), and stop" };
     public static readonly Option<string?> Preview = Text("--preview", "FILE", "Write the current estimate to this picture (a row of frames) or video every few steps");
     public static readonly Option<string?> Checkpoint = Text("--checkpoint", "FILE", "Save the state here after every step, for --resume; removed at the end");
@@ -136,7 +139,7 @@ internal static class SamplingOptions
         var calls = settings.MakeSchedule(ModelDefaults.Of(model).Scheduler).Calls;
         var precision = Planned(args);
         MemoryPlan Of(SamplingSettings other, bool streamed = false) =>
-            MemoryPlan.Of(model, other, given, calls, streamed ? precision with { Offload = Models.Offload.Sequential } : precision);
+            MemoryPlan.Of(model, other, given, calls, streamed ? precision with { Offload = Nn.Offload.Sequential } : precision);
         var longest = Math.Min(settings.Frames, VideoSize.WholeFrames(model, settings.Window));
         var plan = Of(settings with { Frames = longest });
         model.Check();
@@ -213,7 +216,7 @@ internal static class SamplingOptions
 
     /// <summary>As <see cref="Precision"/>, whether the device can be had or not.</summary>
     private static Precision Planned(ParseResult args) =>
-        Sampling.Precision.Parse(args.GetValue(Device), args.GetValue(Type)) with { Offload = args.GetValue(Offload) ?? Models.Offload.None };
+        Nn.Precision.Parse(args.GetValue(Device), args.GetValue(Type)) with { Offload = args.GetValue(Offload) ?? Nn.Offload.None };
 
     private static Option<double?> Number(string name, string description) =>
         Options.Value(name, "X", description, text =>

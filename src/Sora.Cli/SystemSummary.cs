@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Sora.Kernels;
 using Sora.Media;
-using Sora.Sampling;
+using Sora.Nn;
+using Sora.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 

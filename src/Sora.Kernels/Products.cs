@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using System.Text;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sora.Kernels;

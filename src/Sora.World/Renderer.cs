@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Runtime.Intrinsics;
-using System.Threading.Tasks;
 using static Sora.World.Simd;
 using V = System.Runtime.Intrinsics.Vector256<float>;
 

@@ -1,6 +1,6 @@
 using System.Text.Json;
-using Sora.Clips;
-using Sora.Models;
+using Sora.Models.Checkpoints;
+using Sora.Tensors;
 using Sora.Tests.Formats;
 using Xunit;
 

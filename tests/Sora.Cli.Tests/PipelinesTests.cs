@@ -1,6 +1,6 @@
 using System.Globalization;
-using Sora.Clips;
 using Sora.Media;
+using Sora.Tensors;
 using Sora.Tests;
 using Xunit;
 

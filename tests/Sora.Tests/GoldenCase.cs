@@ -1,5 +1,6 @@
 using System.Text.Json;
-using Sora.Clips;
+using Sora.Models;
+using Sora.Tensors;
 
 namespace Sora.Tests;
 

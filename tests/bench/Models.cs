@@ -1,6 +1,7 @@
 using System.Diagnostics;
-using Sora.Models;
-using Sora.Sampling;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 

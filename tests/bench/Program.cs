@@ -16,7 +16,6 @@ using System.Diagnostics;
 using System.Globalization;
 using Sora.Bench;
 using Sora.Kernels;
-using TorchSharp;
 using static TorchSharp.torch;
 
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;

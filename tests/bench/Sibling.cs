@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
-using Sora.Models;
-using TorchSharp;
+using Sora.Models.Text;
+using Sora.Models.Wan;
+using Sora.Nn;
 using static TorchSharp.torch;
 
 namespace Sora.Bench;

@@ -1,4 +1,4 @@
-using Sora.Models;
+using Sora.Models.Wan;
 
 namespace Sora.Bench;
 

@@ -1,5 +1,4 @@
 using Sora.Kernels;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sora.Bench;

@@ -1,5 +1,4 @@
 using Sora.Media;
-using Sora.Sampling;
 using Sora.World;
 
 namespace Sora.Eval;

@@ -1,8 +1,6 @@
+using Sora.Conditions;
 using Sora.Media;
-using Sora.Sampling;
 using Sora.World;
-using TorchSharp;
-using static TorchSharp.torch;
 
 namespace Sora.Eval;
 

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using Sora.Models;
+using Sora.Models.Wan;
+using Sora.Nn;
 using static TorchSharp.torch;
 
 namespace Sora.Eval;

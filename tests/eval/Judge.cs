@@ -1,7 +1,6 @@
 using Sora.Kernels;
-using Sora.Models;
+using Sora.Nn;
 using Sora.Training;
-using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 

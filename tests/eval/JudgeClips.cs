@@ -1,6 +1,4 @@
-using Sora.Training;
 using Sora.World;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sora.Eval;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Sora.Models;
+using Sora.Nn;
 using Sora.Training;
 using Sora.World;
 

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Sora.Models;
 using Sora.Training;
 using Sora.World;
 using TorchSharp;

@@ -1,7 +1,10 @@
 using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Nn;
+using Sora.Pipelines;
 using Sora.World;
 using static TorchSharp.torch;
 
@@ -11,7 +14,7 @@ namespace Sora.Eval;
 internal sealed class Subject : IDisposable
 {
     private readonly ModelFolder model;
-    private readonly Pipeline pipeline;
+    private readonly VideoPipeline pipeline;
     private readonly FrameCodec codec;
     private readonly SamplingSettings settings;
     private readonly string fingerprint;
@@ -20,7 +23,7 @@ internal sealed class Subject : IDisposable
     public Subject(ModelFolder model)
     {
         this.model = model;
-        pipeline = new Pipeline(model, Precision.Default(), Reporter.Silent, CancellationToken.None);
+        pipeline = new VideoPipeline(model, Precision.Default(), Reporter.Silent, CancellationToken.None);
         codec = FrameCodec.Open(model);
         var own = pipeline.Defaults.Settings;
         settings = own with

@@ -1,6 +1,6 @@
 using Sora.Media;
 using Sora.Models;
-using TorchSharp;
+using Sora.Models.Wan;
 using static TorchSharp.torch;
 
 namespace Sora.Eval;

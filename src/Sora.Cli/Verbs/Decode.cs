@@ -2,7 +2,9 @@ using System.CommandLine;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Models.Wan;
+using Sora.Pipelines;
+using Sora.Planning;
 
 namespace Sora.Cli.Verbs;
 

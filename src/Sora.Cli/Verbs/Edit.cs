@@ -1,9 +1,13 @@
 using System.CommandLine;
 using System.Globalization;
 using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Pipelines;
+using Sora.Planning;
+using Sora.Tensors;
 
 namespace Sora.Cli.Verbs;
 
@@ -14,7 +18,7 @@ internal static class Edit
     private static readonly Option<string> Output = Options.Output("Clip to write");
     private static readonly Option<double?> Strength = Options.Value("--strength", "X", "How much changes, from 0 to 1; 0.6 by default, and 1 inside a region", ParseStrength);
     private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is regenerated; stretched to the clip's size and matched frame by frame");
-    private static readonly Option<Box?> Box = Options.Value("--box", "X,Y,W,H", "Part of the picture to regenerate, in pixels", Sampling.Box.Parse);
+    private static readonly Option<Box?> Box = Options.Value("--box", "X,Y,W,H", "Part of the picture to regenerate, in pixels", Conditions.Box.Parse);
     private static readonly Option<KeyColour?> Colour = Options.Value("--colour", "COLOUR[:X]", "Regenerate whatever has this colour in the clip: red, #e51a17, or with a tolerance red:0.4", KeyColour.Parse);
     private static readonly Option<ClipRange?> Time = Options.Value("--time", "FROM-TO", "Time range to regenerate: 1s-2s, 0-9f, 2s-end", ClipRange.Parse);
     private static readonly Option<bool> Invert = new("--invert") { Description = "Keep what the mask, the colour and the box select, and regenerate the rest" };

@@ -1,6 +1,6 @@
 using System.CommandLine;
-using Sora.Clips;
-using Sora.Sampling;
+using Sora.Pipelines;
+using Sora.Planning;
 
 namespace Sora.Cli.Verbs;
 

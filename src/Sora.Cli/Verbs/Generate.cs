@@ -1,8 +1,11 @@
 using System.CommandLine;
 using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Pipelines;
+using Sora.Planning;
 
 namespace Sora.Cli.Verbs;
 
@@ -85,7 +88,7 @@ internal static class Generate
         SamplingOptions.WarnOfLate(run, settings, settings.Frames);
         var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
         var known = new Conditioning { Stills = Stills(args, settings, run), Control = ReadControl(args, settings, run.Cancel) };
-        using var pipeline = new Pipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
+        using var pipeline = new VideoPipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
         using var preview = OpenPreview(args, run, settings.Fps);
         Clip One(int i)
         {

@@ -4,8 +4,9 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using Sora.Clips;
 using Sora.Models;
-using Sora.Models.Formats;
+using Sora.Models.Checkpoints;
 using Sora.Models.Text;
+using Sora.Tensors;
 
 namespace Sora.Cli.Verbs;
 

@@ -1,7 +1,8 @@
 using System.CommandLine;
 using Sora.Clips;
-using Sora.Models;
-using Sora.Sampling;
+using Sora.Diffusion;
+using Sora.Pipelines;
+using Sora.Planning;
 
 namespace Sora.Cli.Verbs;
 

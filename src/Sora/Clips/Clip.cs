@@ -1,3 +1,5 @@
+using Sora.Tensors;
+
 namespace Sora.Clips;
 
 /// <summary>Which form latents are in.</summary>

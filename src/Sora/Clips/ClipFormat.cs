@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
+using Sora.Models;
+using Sora.Tensors;
 
 namespace Sora.Clips;
 

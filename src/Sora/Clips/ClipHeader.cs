@@ -1,3 +1,5 @@
+using Sora.Tensors;
+
 namespace Sora.Clips;
 
 /// <summary>All that a clip is but its numbers: what <c>sora info</c> reads, whatever the size of the file.</summary>

@@ -1,3 +1,5 @@
+using Sora.Tensors;
+
 namespace Sora.Clips;
 
 /// <summary>Reads clips: one from a file, any number from a pipe.</summary>

@@ -1,3 +1,5 @@
+using Sora.Tensors;
+
 namespace Sora.Clips;
 
 /// <summary>Writes clips one after the other.</summary>

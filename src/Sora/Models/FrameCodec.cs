@@ -1,6 +1,9 @@
 using Sora.Clips;
 using Sora.Media;
-using TorchSharp;
+using Sora.Models.Mini;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Tensors;
 using static TorchSharp.torch;
 
 namespace Sora.Models;

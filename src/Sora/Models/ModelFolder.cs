@@ -1,7 +1,9 @@
 using System.Text.Json.Nodes;
-using Sora.Clips;
-using Sora.Models.Formats;
+using Sora.Models.Checkpoints;
+using Sora.Models.Mini;
 using Sora.Models.Text;
+using Sora.Models.Wan;
+using Sora.Tensors;
 
 namespace Sora.Models;
 

@@ -1,4 +1,4 @@
-using Sora.Models.Formats;
+using Sora.Models.Checkpoints;
 
 namespace Sora.Models;
 

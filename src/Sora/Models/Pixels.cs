@@ -1,5 +1,4 @@
 using Sora.Media;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Sora.Models;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Sora.Clips;
+using Sora.Tensors;
 using Xunit;
 
 namespace Sora.Tests.Clips;

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Sora.Clips;
+using Sora.Tensors;
 using Xunit;
 
 namespace Sora.Tests.Clips;

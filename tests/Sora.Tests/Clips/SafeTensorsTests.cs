@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
-using Sora.Clips;
+using Sora.Tensors;
 using Xunit;
 
 namespace Sora.Tests.Clips;

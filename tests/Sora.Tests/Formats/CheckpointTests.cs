@@ -1,8 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
-using Sora.Clips;
-using Sora.Models;
-using Sora.Models.Formats;
+using Sora.Models.Checkpoints;
+using Sora.Tensors;
 using Xunit;
 
 namespace Sora.Tests.Formats;

@@ -1,8 +1,9 @@
-using Sora.Clips;
-using Sora.Models;
-using Sora.Models.Formats;
+using Sora.Models.Checkpoints;
+using Sora.Models.Text;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Tensors;
 using Sora.Tests.Models;
-using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,8 +1,8 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
-using Sora.Clips;
-using Sora.Models.Formats;
+using Sora.Models;
+using Sora.Tensors;
 using Xunit;
 
 namespace Sora.Tests.Formats;

@@ -1,6 +1,5 @@
-using Sora.Clips;
-using Sora.Models;
-using Sora.Models.Formats;
+using Sora.Models.Checkpoints;
+using Sora.Tensors;
 using Xunit;
 
 namespace Sora.Tests.Formats;

@@ -1,4 +1,4 @@
-using Sora.Clips;
+using Sora.Tensors;
 
 namespace Sora.Tests.Formats;
 

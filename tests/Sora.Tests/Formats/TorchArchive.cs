@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
-using Sora.Clips;
+using Sora.Tensors;
 
 namespace Sora.Tests.Formats;
 

@@ -1,7 +1,7 @@
 using System.IO.Compression;
 using System.Text;
-using Sora.Clips;
-using Sora.Models.Formats;
+using Sora.Models.Checkpoints;
+using Sora.Tensors;
 using Xunit;
 
 namespace Sora.Tests.Formats;

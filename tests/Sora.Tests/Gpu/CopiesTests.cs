@@ -1,5 +1,9 @@
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Models.Text;
+using Sora.Nn;
+using Sora.Pipelines;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -40,7 +44,7 @@ public class CopiesTests
             Control = mode == ConditioningMode.Control ? Drawn([1, transformer.VaceInChannels, .. shape[2..]]) : null,
             ControlScale = transformer.VaceLayers?.Select(_ => 1.0).ToArray(),
         };
-        var text = new Sora.Sampling.PromptEmbeds(Drawn(1, 7, transformer.TextDim), Drawn(1, 3, transformer.TextDim), settings.TextLength);
+        var text = new PromptEmbeds(Drawn(1, 7, transformer.TextDim), Drawn(1, 3, transformer.TextDim), settings.TextLength);
         using var denoising = new DenoisingModel(model, new Precision(Cuda.First, float32), CancellationToken.None);
         var denoiser = denoising.Denoiser(settings, encoded, text);
         foreach (var sampler in SchedulerConfig.Samplers)

@@ -1,5 +1,4 @@
 using Sora.Kernels;
-using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,5 +1,5 @@
-using Sora.Clips;
 using Sora.Media;
+using Sora.Tensors;
 using Xunit;
 
 namespace Sora.Tests.Media;

@@ -1,7 +1,8 @@
 using System.Collections.Concurrent;
-using Sora.Clips;
-using Sora.Models;
-using TorchSharp;
+using Sora.Models.Checkpoints;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Tensors;
 using Xunit;
 using static TorchSharp.torch;
 

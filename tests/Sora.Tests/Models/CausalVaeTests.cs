@@ -1,5 +1,5 @@
-using Sora.Models;
-using TorchSharp;
+using Sora.Models.Wan;
+using Sora.Nn;
 using Xunit;
 using static TorchSharp.torch;
 

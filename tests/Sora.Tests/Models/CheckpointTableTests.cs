@@ -1,4 +1,5 @@
-using Sora.Models;
+using Sora.Models.Checkpoints;
+using Sora.Models.Wan;
 using Xunit;
 
 namespace Sora.Tests.Models;

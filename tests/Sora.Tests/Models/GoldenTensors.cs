@@ -1,5 +1,4 @@
-using Sora.Models;
-using TorchSharp;
+using Sora.Tensors;
 using Xunit;
 using static TorchSharp.torch;
 

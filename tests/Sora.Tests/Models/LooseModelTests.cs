@@ -1,8 +1,11 @@
-using Sora.Clips;
+using Sora.Conditions;
 using Sora.Models;
-using Sora.Models.Formats;
+using Sora.Models.Checkpoints;
 using Sora.Models.Text;
-using Sora.Sampling;
+using Sora.Models.Vision;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Tensors;
 using Sora.Tests.Formats;
 using Sora.Tests.Sampling;
 using Xunit;

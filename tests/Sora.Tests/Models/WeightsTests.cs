@@ -1,6 +1,6 @@
-using Sora.Clips;
-using Sora.Models;
-using TorchSharp;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Tensors;
 using Xunit;
 using static TorchSharp.torch;
 

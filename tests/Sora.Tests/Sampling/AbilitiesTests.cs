@@ -1,7 +1,11 @@
 using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Nn;
+using Sora.Pipelines;
+using Sora.Tensors;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -26,7 +30,7 @@ public class AbilitiesTests
     {
         var model = ModelFolder.Open(Golden.Path("models", name));
         var reporter = new Notes();
-        using var pipeline = new Pipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
+        using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
         using var scope = NewDisposeScope();
         if (Abilities.Of(model, ability) == Support.Refused)
         {
@@ -52,7 +56,7 @@ public class AbilitiesTests
     {
         var model = ModelFolder.Open(Golden.Path("models", name));
         var reporter = new Notes();
-        using var pipeline = new Pipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
+        using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
         var error = Assert.Throws<SoraException>(() => pipeline.Generate(
             Settings(model) with { Frames = length }, new Conditioning { Stills = [.. frames.Select(frame => new Still(frame, Picture(), Fit.Crop))] }));
         Assert.Equal(ErrorKind.Usage, error.Kind);
@@ -93,7 +97,7 @@ public class AbilitiesTests
         Prompt = "a cat", Width = 32, Height = 32, Frames = 9, Fps = 8, Steps = 2, Guidance = 1, TextLength = 16, Seed = 3, Window = 33, Overlap = 5,
     };
 
-    private static Clip Make(Pipeline pipeline, Ability ability)
+    private static Clip Make(VideoPipeline pipeline, Ability ability)
     {
         var settings = Settings(pipeline.Model);
         var joins = new ClipJoiner(pipeline, settings, CancellationToken.None);

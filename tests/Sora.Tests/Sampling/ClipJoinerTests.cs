@@ -1,7 +1,10 @@
 using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Pipelines;
+using Sora.Tensors;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -83,7 +86,7 @@ public class ClipJoinerTests
         using var scope = NewDisposeScope();
         using var pipeline = PipelineTests.Open(Model);
         var whole = pipeline.Generate(Settings, Conditioning.Nothing).FinishedLatents.Data;
-        Assert.Equal(whole, pipeline.ToRaw(new Windows(pipeline, Settings).Fill(Conditioning.Nothing)).Data);
+        Assert.Equal(whole, pipeline.ToRaw(new SlidingWindows(pipeline, Settings).Fill(Conditioning.Nothing)).Data);
     }
 
     [Fact]

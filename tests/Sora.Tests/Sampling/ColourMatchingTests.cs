@@ -1,4 +1,4 @@
-using Sora.Sampling;
+using Sora.Pipelines.Blending;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,7 +1,10 @@
 using System.Text;
 using System.Text.Json.Nodes;
-using Sora.Clips;
 using Sora.Models;
+using Sora.Models.Text;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Tensors;
 
 namespace Sora.Tests.Sampling;
 

@@ -1,7 +1,9 @@
 using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Pipelines;
 using Sora.Training;
 using Sora.World;
 using Xunit;

@@ -1,4 +1,4 @@
-using Sora.Sampling;
+using Sora.Diffusion;
 using Xunit;
 
 namespace Sora.Tests.Sampling;

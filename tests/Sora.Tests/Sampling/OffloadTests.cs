@@ -1,5 +1,9 @@
+using Sora.Diffusion;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Models.Checkpoints;
+using Sora.Nn;
+using Sora.Pipelines;
+using Sora.Planning;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -35,7 +39,7 @@ public class OffloadTests
         float[] Run(Offload offload)
         {
             using var scope = NewDisposeScope();
-            using var pipeline = new Pipeline(model, new Precision(CPU, float32) { Offload = offload }, Reporter.Silent, CancellationToken.None);
+            using var pipeline = new VideoPipeline(model, new Precision(CPU, float32) { Offload = offload }, Reporter.Silent, CancellationToken.None);
             return pipeline.Generate(settings, PipelineTests.Known(golden, settings, model), PipelineTests.Noise(golden)).FinishedLatents.ToFloats();
         }
         var all = Run(Offload.None);

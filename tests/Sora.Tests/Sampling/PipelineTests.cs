@@ -1,9 +1,13 @@
 using System.Globalization;
 using System.Text.Json;
-using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Pipelines;
+using Sora.Tensors;
 using Sora.Tests.Clips;
 using Xunit;
 using static TorchSharp.torch;
@@ -104,7 +108,7 @@ public class PipelineTests
         Assert.InRange(GoldenCase.RelativeError(clean, expected), 0, 1e-5);
     }
 
-    internal static Pipeline Open(ModelFolder model) =>
+    internal static VideoPipeline Open(ModelFolder model) =>
         new(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
 
     /// <param name="golden">The case.</param>

@@ -1,8 +1,10 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Sora.Clips;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Planning;
+using Sora.Tensors;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Sora.Sampling;
+using Sora.Diffusion;
 
 namespace Sora.Tests.Sampling;
 
@@ -25,7 +25,7 @@ internal static class ReferenceRun
             Terminal = Number(config, "shift_terminal"),
             Respacing = Flag(config, "use_karras_sigmas") ? Respacing.Karras
                 : Flag(config, "use_exponential_sigmas") ? Respacing.Exponential : Respacing.None,
-            EndAtMinimum = Text(config, "final_sigmas_type") == "sigma_min",
+            EndAtSigmaMin = Text(config, "final_sigmas_type") == "sigma_min",
         };
     }
 

@@ -1,6 +1,5 @@
 using System.Text.Json;
-using Sora.Models;
-using Sora.Sampling;
+using Sora.Diffusion;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,5 +1,5 @@
-using Sora.Clips;
-using Sora.Sampling;
+using Sora.Diffusion;
+using Sora.Tensors;
 using Xunit;
 
 namespace Sora.Tests.Sampling;

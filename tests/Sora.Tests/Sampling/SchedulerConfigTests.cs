@@ -1,5 +1,4 @@
-using Sora.Models;
-using Sora.Sampling;
+using Sora.Diffusion;
 using Xunit;
 
 namespace Sora.Tests.Sampling;

@@ -1,6 +1,9 @@
 using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Nn;
+using Sora.Pipelines;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -84,7 +87,7 @@ public class StepCacheTests
             Steps = 12, Sampler = sampler, Cache = 1000, Boundary = model.Transformer2 is null ? null : 0.6,
         };
         var said = new Notes();
-        using var pipeline = new Pipeline(model, new Precision(CPU, float32), said, CancellationToken.None);
+        using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), said, CancellationToken.None);
         var whole = pipeline.Generate(settings, Conditioning.Nothing);
         var report = Assert.Single(said.Lines);
         Assert.DoesNotContain("stood for 0 of", report);

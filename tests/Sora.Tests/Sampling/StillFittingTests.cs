@@ -1,6 +1,8 @@
+using Sora.Conditions;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Pipelines.Blending;
+using Sora.Tensors;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,6 +1,7 @@
 using Sora.Models;
-using Sora.Sampling;
-using TorchSharp;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Planning;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,8 +1,11 @@
 using Sora.Clips;
+using Sora.Conditions;
 using Sora.Eval;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Pipelines;
+using Sora.Pipelines.Blending;
+using Sora.Tensors;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;

@@ -1,7 +1,9 @@
 using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Pipelines;
 using Xunit;
 using static TorchSharp.torch;
 
@@ -31,7 +33,7 @@ public class WindowsTests
             Window = 29, Overlap = 9, Frames = (places.Length - 1) * 4 + 1,
             Later = [.. prompts.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(frame => new TimedPrompt(int.Parse(frame), frame))],
         };
-        var windows = new Windows(pipeline, settings);
+        var windows = new SlidingWindows(pipeline, settings);
         var known = places.Select(place => place == '#').ToArray();
         var made = new List<string>();
         for (var done = Array.IndexOf(known, false); done >= 0; done = Array.IndexOf(known, false))

@@ -1,10 +1,10 @@
-using Sora.Clips;
 using Sora.Media;
-using Sora.Models;
-using Sora.Models.Formats;
+using Sora.Models.Checkpoints;
+using Sora.Models.Vision;
+using Sora.Nn;
+using Sora.Tensors;
 using Sora.Tests.Formats;
 using Sora.Tests.Models;
-using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 

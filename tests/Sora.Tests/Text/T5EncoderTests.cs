@@ -1,6 +1,7 @@
-using Sora.Models;
+using Sora.Models.Text;
+using Sora.Nn;
+using Sora.Tensors;
 using Sora.Tests.Models;
-using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 

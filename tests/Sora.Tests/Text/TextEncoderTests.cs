@@ -1,8 +1,6 @@
-using Sora.Clips;
-using Sora.Models;
 using Sora.Models.Text;
+using Sora.Tensors;
 using Sora.Tests.Models;
-using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
 

@@ -1,4 +1,5 @@
-using Sora.Models;
+using Sora.Models.Wan;
+using Sora.Nn;
 using Sora.Training;
 using Sora.World;
 using TorchSharp;

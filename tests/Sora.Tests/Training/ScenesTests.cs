@@ -1,12 +1,15 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
 using Sora.Models;
 using Sora.Models.Text;
-using Sora.Sampling;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Pipelines;
+using Sora.Tensors;
 using Sora.Training;
 using Sora.World;
-using PromptEmbeds = Sora.Sampling.PromptEmbeds;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -137,7 +140,7 @@ public sealed class ScenesTests : IDisposable
     {
         var model = ModelFolder.Open(Model("model", scenes: true, 2));
         var settings = Settings(model) with { Steps = 4 };
-        using var pipeline = new Pipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
+        using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
         var whole = pipeline.Generate(settings, Conditioning.Nothing);
         Assert.Equal([1, 96, 2, 2, 2], whole.FinishedLatents.Shape);
         // The scene's noise is the seed's, whatever the latents begin as.
@@ -160,7 +163,7 @@ public sealed class ScenesTests : IDisposable
         var model = ModelFolder.Open(Model("model", scenes: true, 2));
         using var noGradient = no_grad();
         var settings = Settings(model) with { Steps = 4, Sampler = "euler", Strength = 0.5, Guidance = 1 };
-        using var pipeline = new Pipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
+        using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
         var known = randn([1, 96, 2, 2, 2]);
         float[]? after = null;
         pipeline.Generate(settings, new Conditioning { Known = known }, null, new RunOptions { Checkpoint = now => after ??= now.Tensors["noise_latents"].ToFloats() });

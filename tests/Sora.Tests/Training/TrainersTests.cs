@@ -1,7 +1,8 @@
 using System.Globalization;
-using Sora.Clips;
 using Sora.Models;
-using Sora.Sampling;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Tensors;
 using Sora.Training;
 using Sora.World;
 using TorchSharp;

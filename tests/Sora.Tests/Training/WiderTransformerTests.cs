@@ -1,4 +1,6 @@
 using Sora.Models;
+using Sora.Models.Wan;
+using Sora.Nn;
 using Sora.Training;
 using TorchSharp;
 using Xunit;

@@ -1,4 +1,3 @@
-using System.Numerics;
 using Sora.World;
 using Xunit;
 

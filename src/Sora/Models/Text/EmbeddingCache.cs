@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
-using Sora.Clips;
+using Sora.Models;
+using Sora.Tensors;
 
 namespace Sora.Models.Text;
 

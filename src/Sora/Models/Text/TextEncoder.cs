@@ -1,5 +1,6 @@
-using Sora.Clips;
-using TorchSharp;
+using Sora.Models.Checkpoints;
+using Sora.Nn;
+using Sora.Tensors;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 

@@ -1,5 +1,4 @@
 using System.Buffers;
-using Sora.Clips;
 
 namespace Sora.Models.Text;
 

@@ -1,0 +1,148 @@
+using Sora.Diffusion;
+using Sora.Models.Wan;
+using static TorchSharp.torch;
+
+namespace Sora.Conditions;
+
+/// <summary>How a network is told what is known.</summary>
+public enum ConditioningMode
+{
+    /// <summary>Known tokens are clean and have timestep 0 (Wan 2.2 TI2V, mini; after Diffusion Forcing, arXiv:2407.01392).</summary>
+    TokenTimesteps,
+
+    /// <summary>Mask and condition are further input channels (Wan I2V, first and last frame).</summary>
+    MaskChannels,
+
+    /// <summary>A second stack of blocks reads a control video (VACE, arXiv:2503.07598).</summary>
+    Control,
+
+    /// <summary>Known latents are noised to the current level before every call (RePaint, arXiv:2201.09865, without resampling).</summary>
+    Renoise,
+}
+
+/// <summary>
+/// What is known of a video, in the form in which its network takes it. It is part of an unfinished run.
+/// </summary>
+/// <param name="Mode">How the network is told.</param>
+/// <param name="Patch">Rows and columns of latents in a token.</param>
+public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int Columns) Patch)
+{
+    /// <summary>
+    /// Noise level down to which hints hold. A still inside a clip is one frame of the four of its latent frame: held to
+    /// the end it would stop the picture for all four, and let go here it moves like what is around it.
+    /// </summary>
+    private const float Release = 0.6f;
+
+    /// <summary>Normalised latents [1, C, T, h, w] of which the result has those where <see cref="Mask"/> is 1.</summary>
+    public Tensor? Known { get; init; }
+
+    /// <summary>[1, 1, T, h, w] of ones and zeros.</summary>
+    public Tensor? Mask { get; init; }
+
+    /// <summary>Raw latents as in <see cref="Conditioning.Exact"/>, on the host.</summary>
+    public Tensor? Exact { get; init; }
+
+    /// <summary>[1, 1, T, h, w] of ones and zeros: places that are as <see cref="Known"/> while the noise is high, and the model's then.</summary>
+    public Tensor? Hints { get; init; }
+
+    /// <summary>Pictures, in the video's size, of frames behind the first one that the finished clip is made to show.</summary>
+    public IReadOnlyList<Still> Stills { get; init; } = [];
+
+    /// <summary>The noise of the run's start, for networks that noise what is known.</summary>
+    public Tensor? Noise { get; init; }
+
+    /// <summary>Channels to put behind the latents, [1, c, T, h, w].</summary>
+    public Tensor? Channels { get; init; }
+
+    /// <summary>Rows of the image encoder, [n, tokens, D].</summary>
+    public Tensor? Image { get; init; }
+
+    /// <summary>Control latents [1, 96, T, h, w].</summary>
+    public Tensor? Control { get; init; }
+
+    /// <summary>A factor for each control layer.</summary>
+    public IReadOnlyList<double>? ControlScale { get; init; }
+
+    /// <summary>Latent frames in front that are references, no part of the video.</summary>
+    public int References { get; init; }
+
+    /// <summary>Channels behind the latents that say what is where; they are made everywhere, and nothing of them is known.</summary>
+    public int SceneChannels { get; init; }
+
+    /// <summary>Every tensor by the name under which an unfinished run stores it.</summary>
+    public IEnumerable<(string Name, Tensor Tensor)> Tensors()
+    {
+        (string, Tensor?)[] all =
+        [
+            ("known", Known), ("mask", Mask), ("exact", Exact), ("hints", Hints), ("start", Noise), ("channels", Channels), ("image", Image), ("control", Control),
+        ];
+        foreach (var (name, tensor) in all)
+        {
+            if (tensor is not null) yield return (name, tensor);
+        }
+    }
+
+    /// <summary>What the network is given for latents and scene, [1, C, T, h, w], of a noise level; the text is for the caller to add.</summary>
+    public TransformerInput Input(Tensor state, NoiseLevel level)
+    {
+        var latents = Video(state);
+        var timestep = full([1], level.Timestep, device: latents.device);
+        var (x, index) = (latents, (Tensor?)null);
+        if (MaskAt(level) is { } mask && Known is { } known)
+        {
+            if (Mode == ConditioningMode.TokenTimesteps)
+            {
+                var clean = KnownTokens(mask);
+                timestep = cat([timestep, zeros([1], device: latents.device)]);
+                index = clean.to(int64);
+                x = where(Spread(clean, mask) > 0.5, known, latents);
+            }
+            else if (Mode is ConditioningMode.Renoise or ConditioningMode.Control)
+            {
+                x = where(mask > 0.5, Samplers.Noised(known, Noise!, level.Sigma), latents);
+            }
+        }
+        if (Channels is not null) x = cat([x, Channels], 1);
+        if (SceneChannels > 0) x = TransformerInput.OfScene(cat([x, Scene(state)], 1), full([1, 1, 1, 1, 1], level.SceneSigma, device: x.device));
+        return new TransformerInput { HiddenStates = x, Timestep = timestep, TimestepIndex = index, Control = Control, ControlScale = ControlScale };
+    }
+
+    /// <summary>The model's answer, where hints hold replaced by the velocity that leads to them.</summary>
+    public Tensor Answer(Tensor velocity, Tensor state, NoiseLevel level)
+    {
+        if (!HoldsHints(level)) return velocity;
+        var video = where(Hints! > 0.5, (Video(state) - Known!) / level.Sigma, Video(velocity));
+        return SceneChannels > 0 ? cat([video, Scene(velocity)], 1) : video;
+    }
+
+    /// <summary>Whether there are hints, and they hold at this level.</summary>
+    public bool HoldsHints(NoiseLevel level) => Hints is not null && level.Sigma > Release;
+
+    /// <summary>The video's latents at the end of a run: what is known as it was, without references and scene.</summary>
+    public Tensor Finish(Tensor state)
+    {
+        var latents = Video(state);
+        var whole = Mask is not null && Known is not null ? where(Mask > 0.5, Known, latents) : latents;
+        return References == 0 ? whole : whole.narrow(2, References, whole.shape[2] - References);
+    }
+
+    /// <summary>The latents of latents and scene.</summary>
+    private Tensor Video(Tensor state) => SceneChannels > 0 ? state.narrow(1, 0, state.shape[1] - SceneChannels) : state;
+
+    private Tensor Scene(Tensor state) => state.narrow(1, state.shape[1] - SceneChannels, SceneChannels);
+
+    private Tensor? MaskAt(NoiseLevel level) => HoldsHints(level) ? maximum(Mask!, Hints!) : Mask;
+
+    /// <summary>Tokens of which everything is known, [1, tokens] of ones and zeros.</summary>
+    private Tensor KnownTokens(Tensor mask) =>
+        -nn.functional.max_pool3d(-mask, [1, Patch.Rows, Patch.Columns], [1, Patch.Rows, Patch.Columns]).flatten(1);
+
+    /// <summary>A value for each token, [1, tokens], at each of its latents.</summary>
+    private Tensor Spread(Tensor tokens, Tensor mask)
+    {
+        var (frames, rows, columns) = (mask.shape[2], mask.shape[3] / Patch.Rows, mask.shape[4] / Patch.Columns);
+        // Not repeat_interleave: it asks the device how long its result is.
+        return tokens.view(1, 1, frames, rows, 1, columns, 1).expand(-1, -1, -1, -1, Patch.Rows, -1, Patch.Columns)
+            .reshape(1, 1, frames, rows * Patch.Rows, columns * Patch.Columns);
+    }
+}

@@ -1,0 +1,56 @@
+using Sora.Media;
+using static TorchSharp.torch;
+
+namespace Sora.Models.Wan;
+
+/// <summary>Known latents as frames, for models that are told in pixels what is known.</summary>
+/// <param name="Video">[1, 3, F, H, W] in [-1, 1]; what isn't known shows anything.</param>
+/// <param name="Kept">[1, 1, F, H, W], 1 where it is known.</param>
+internal sealed record KnownPixels(Tensor Video, Tensor Kept)
+{
+    /// <summary>Decodes known latents.</summary>
+    /// <param name="vae">The VAE.</param>
+    /// <param name="known">Normalised latents [1, C, T, h, w].</param>
+    /// <param name="mask">Where they hold, [1, 1, T, h, w].</param>
+    public static KnownPixels Decode(CausalVae vae, Tensor known, Tensor mask)
+    {
+        var geometry = vae.Config.Geometry;
+        var video = vae.Decode(vae.Config.Denormalise(WithoutGaps(known, mask)));
+        var latentOf = Enumerable.Range(0, (int)video.shape[2]).Select(frame => (long)geometry.LatentFrameOf(frame)).ToArray();
+        var kept = mask.index_select(2, tensor(latentOf, device: mask.device)).repeat_interleave(geometry.SpatialFactor, 3).repeat_interleave(geometry.SpatialFactor, 4);
+        return new(video, kept);
+    }
+
+    /// <summary>The first and the last frame of which something is known.</summary>
+    public (Image First, Image Last) Ends()
+    {
+        using var scope = NewDisposeScope();
+        var known = AnyOf(Kept);
+        Image At(int frame) => Pixels.ToImages(Video.narrow(2, frame, 1))[0];
+        return (At(Array.IndexOf(known, true)), At(Array.LastIndexOf(known, true)));
+    }
+
+    /// <summary>
+    /// Latents in which a gap of zeros shows the frame behind it, standing still (at the end, the one before): that is
+    /// what known latents behind a gap were encoded behind.
+    /// </summary>
+    private static Tensor WithoutGaps(Tensor known, Tensor mask)
+    {
+        var (isKnown, isThere) = (AnyOf(mask), AnyOf(known.abs()));
+        long Source(int frame)
+        {
+            if (isKnown[frame] || isThere[frame]) return frame;
+            var behind = Array.IndexOf(isKnown, true, frame);
+            return behind >= 0 ? behind : Array.LastIndexOf(isKnown, true);
+        }
+        long[] sources = [.. Enumerable.Range(0, isKnown.Length).Select(Source)];
+        return known.index_select(2, tensor(sources, device: known.device));
+    }
+
+    /// <summary>For each frame whether anything of it is above zero.</summary>
+    private static bool[] AnyOf(Tensor frames)
+    {
+        using var scope = NewDisposeScope();
+        return [.. frames.amax([0, 1, 3, 4]).cpu().data<float>().ToArray().Select(value => value > 0)];
+    }
+}

@@ -1,0 +1,32 @@
+using Sora.Diffusion;
+using Sora.Models;
+
+namespace Sora.Pipelines;
+
+/// <summary>
+/// How many video frames <see cref="ClipJoiner"/> samples at once, as long as no window is shorter: what is made, and what it sees
+/// on either side. The plan of a run counts them.
+/// </summary>
+/// <param name="model">The model.</param>
+/// <param name="settings">Of the joins.</param>
+public sealed class JoinLengths(ModelFolder model, SamplingSettings settings)
+{
+    private readonly LatentGeometry geometry = model.Vae.Geometry;
+
+    private long Overlap => geometry.LatentFrames(settings.Overlap);
+
+    /// <summary>Frames behind a clip of so many.</summary>
+    public int After(int clip, int frames) => geometry.VideoFrames(geometry.LatentFrames(clip) + geometry.AddedLatentFrames(frames));
+
+    /// <summary>Frames before a clip of so many.</summary>
+    public int Before(int clip, int frames) => geometry.VideoFrames(geometry.AddedLatentFrames(frames) + 1 + Following(clip));
+
+    /// <summary>Frames from the end of a clip of so many to its start.</summary>
+    public int Loop(int clip, int frames) => geometry.VideoFrames(Math.Min(geometry.LatentFrames(clip), Overlap) + geometry.AddedLatentFrames(frames) + Following(clip));
+
+    /// <summary>Frames from the end of a clip of so many to the start of another one.</summary>
+    public int Between(int first, int second, int frames) => geometry.VideoFrames(Math.Min(geometry.LatentFrames(first), 1 + Overlap) + geometry.AddedLatentFrames(frames) + Following(second));
+
+    /// <summary>Latent frames that are seen of a clip that follows, whose first frame is told by a hint.</summary>
+    private long Following(int clip) => Math.Min(geometry.LatentFrames(clip) - 1, Overlap);
+}

@@ -1,0 +1,178 @@
+using Sora.Clips;
+using Sora.Conditions;
+using Sora.Diffusion;
+using Sora.Media;
+using Sora.Models;
+using Sora.Models.Wan;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sora.Pipelines;
+
+/// <summary>Which of a video's windows a run is in.</summary>
+/// <param name="Done">Latent frames of the video that are behind: the first one that the window makes.</param>
+/// <param name="Behind">Windows that are behind.</param>
+/// <param name="All">Windows of the video.</param>
+public sealed record WindowPlace(int Done, int Behind, int All);
+
+/// <summary>
+/// Videos of any length: windows slide over what is there already, each filling in what lies behind. A window ends where
+/// another prompt takes over, and one that comes near to what is known further on sees some of that, so that it can lead
+/// there. A video that fits into one window, and has one prompt, is made in one piece.
+/// </summary>
+/// <param name="pipeline">Samples each window.</param>
+/// <param name="settings">Of the whole video.</param>
+/// <param name="control">A control video, of which each window takes its part.</param>
+internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings settings, Control? control = null)
+{
+    private readonly LatentGeometry geometry = pipeline.Model.Vae.Geometry;
+
+    /// <summary>Whether a video is longer than a window, or has several prompts.</summary>
+    public static bool Needed(ModelFolder model, SamplingSettings settings)
+    {
+        if (settings.Window <= settings.Overlap)
+            throw SoraException.Usage($"a window of {settings.Window} frames can't overlap by {settings.Overlap}", "--overlap must be smaller than --window");
+        return settings.Later.Any(later => later.Frame < settings.Frames)
+            || model.Vae.Geometry.LatentFrames(settings.Frames) > model.Vae.Geometry.LatentFrames(settings.Window);
+    }
+
+    /// <summary>What is known of the whole video, as windows take parts of it; its <see cref="EncodedConditioning.Known"/> is for them to fill in.</summary>
+    /// <param name="conditioning">What is known, without stills.</param>
+    /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
+    public EncodedConditioning Video(Conditioning conditioning, Tensor? noise = null)
+    {
+        var shape = settings.LatentShape(pipeline.Model.Vae.Geometry);
+        var known = conditioning.Known?.clone() ?? zeros(shape, device: pipeline.Device);
+        return pipeline.Unconditioned with
+        {
+            Known = known,
+            Mask = conditioning.Mask ?? zeros([1, 1, .. shape[2..]], device: known.device),
+            Exact = conditioning.Exact,
+            Hints = conditioning.Hints,
+            Noise = noise,
+        };
+    }
+
+    /// <summary>Fills in what is unknown of a video of <see cref="SamplingSettings.Frames"/> frames.</summary>
+    /// <returns>Normalised latents [1, C, T, h, w]; where the mask is 1 they are the known ones.</returns>
+    public Tensor Fill(Conditioning conditioning)
+    {
+        using var scope = NewDisposeScope();
+        var video = Video(conditioning);
+        Run(video, null, new RunOptions(), now => throw new InvalidOperationException($"stopped after {now.State.Call} calls"));
+        return video.Known!.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Fills in what is unknown of a video, as far as the options say.</summary>
+    /// <param name="video">What is known, and gets what is made.</param>
+    /// <param name="stopped">Where a run of it stopped; null at its start.</param>
+    /// <param name="options">Where to stop; steps count over all windows.</param>
+    /// <param name="store">Makes a clip of where the run stands.</param>
+    /// <returns>The unfinished clip where it stops, null at the end.</returns>
+    public Clip? Run(EncodedConditioning video, SamplingCheckpoint? stopped, RunOptions options, Func<SamplingCheckpoint, Clip> store)
+    {
+        using var scope = NewDisposeScope();
+        if (control is not null) ControlVideo.RequireLength(control, settings.Frames);
+        var (done, behind) = stopped?.Place is { } place ? (place.Done, place.Behind) : (0, 0);
+        var mask = video.Mask!.clone();
+        if (done > 0) mask.narrow(2, 0, done).fill_(1);
+        var known = WhollyKnown(mask);
+        var (all, calls, steps) = (behind + Count(known, done), pipeline.CallsOf(settings), pipeline.StepsOf(settings));
+        for (done = Unknown(known, done); done < known.Length; behind++)
+        {
+            using var window = NewDisposeScope();
+            var (start, end) = Next(known, done);
+            var at = Begin(video with { Mask = mask }, (start, end), done) with { Place = new WindowPlace(done, behind, all) };
+            if (stopped is not null) at = at with { State = stopped.State, Cache = stopped.Cache };
+            stopped = null;
+            Clip Stored(SamplingCheckpoint now) => store(now with
+            {
+                Settings = settings, Conditioning = video, Estimate = now.Estimate is { } estimate ? cat([video.Known!.narrow(2, 0, start), estimate], 2) : null,
+            });
+            var until = options.Until - behind * steps;
+            var now = pipeline.Advance(at, options with { Until = until }, options.Checkpoint is { } keep ? now => keep(Stored(now)) : null);
+            done = Unknown(known, end);
+            if (now.State.Call < calls || (until <= steps && done < known.Length)) return Stored(now);
+            video.Known!.narrow(2, start, end - start).copy_(pipeline.RestoreKnown(at.Conditioning, now.State.Latents));
+            mask.narrow(2, start, end - start).fill_(1);
+        }
+        return null;
+    }
+
+    /// <summary>The latent frames [start, end) of the window that fills in from <paramref name="done"/> on, as far as it goes.</summary>
+    internal (int Start, int End) Next(bool[] known, int done)
+    {
+        var (total, window) = (known.Length, Math.Min(known.Length, geometry.LatentFrames(settings.Window)));
+        var overlap = Math.Min(Math.Min(done, window - 1), geometry.LatentFrames(settings.Overlap));
+        var gap = known.AsSpan(done).IndexOf(true) is >= 0 and var length ? length : total - done;
+        var target = done + gap == total ? 0 : Math.Min(known.AsSpan(done + gap).IndexOf(false) is >= 0 and var run ? run : total - done - gap, Math.Max(1, window / 4));
+        var prompt = LaterPrompts().Where(latent => latent > done).Append(total).Min();
+        // The last piece before what is known has room for some of it; the piece before that leaves it as much as it can take.
+        var last = Math.Max(1, window - overlap - target);
+        var fresh = gap <= last ? gap + target : Math.Min(window - overlap, target == 0 ? gap : gap - last);
+        var end = done + fresh;
+        if (prompt < done + Math.Min(fresh, gap)) end = prompt;
+        else if (gap <= last && target > 0) end = Math.Max(end, Math.Min(WithKnown(known, end), done - overlap + window));
+        return (Math.Max(0, end - window), end);
+    }
+
+    /// <summary>The run of a window, before its first model call.</summary>
+    private SamplingCheckpoint Begin(EncodedConditioning video, (int Start, int End) window, int done)
+    {
+        var (start, length) = (window.Start, window.End - window.Start);
+        Tensor? Part(Tensor? whole) => whole?.narrow(2, start, length);
+        // A mask of zeros is no mask: the network takes the same path, and the result the same bits, as without windows.
+        var nothing = video.Hints is null && Part(video.Mask)!.max().ToDouble() == 0;
+        return pipeline.Begin(At(start, length, done), new Conditioning
+        {
+            Known = Part(video.Known),
+            Mask = nothing ? null : Part(video.Mask),
+            Hints = Part(video.Hints),
+            Control = ControlOf(start, length),
+        }, Part(video.Noise));
+    }
+
+    /// <summary>The control of a window, whose first latent frame stands for a single video frame: the last one of those that it was made of.</summary>
+    private Control? ControlOf(int start, int length)
+    {
+        IReadOnlyList<Image> Frames(IReadOnlyList<Image> whole) => whole.Count <= 1 ? whole : [.. whole.Skip(start * geometry.TemporalFactor).Take(geometry.VideoFrames(length))];
+        return control is null ? null : control with { Video = Frames(control.Video), Mask = Frames(control.Mask) };
+    }
+
+    /// <summary>How many windows fill in what is unknown from a latent frame on.</summary>
+    private int Count(bool[] known, int from)
+    {
+        var count = 0;
+        for (var done = Unknown(known, from); done < known.Length; done = Unknown(known, Next(known, done).End)) count++;
+        return count;
+    }
+
+    /// <summary>The first unknown latent frame from one on; their number where there is none.</summary>
+    private static int Unknown(bool[] known, int from) => known.AsSpan(from).IndexOf(false) is >= 0 and var ahead ? from + ahead : known.Length;
+
+    /// <summary>The end of the known latent frames that begin before <paramref name="end"/>.</summary>
+    private static int WithKnown(bool[] known, int end)
+    {
+        while (end < known.Length && known[end]) end++;
+        return end;
+    }
+
+    /// <summary>Latent frames from which on another prompt holds.</summary>
+    private IEnumerable<int> LaterPrompts() => settings.Later.Select(later => geometry.LatentFrameOf(later.Frame));
+
+    /// <summary>Settings of a window of latent frames, of which those from <paramref name="fresh"/> on are new.</summary>
+    private SamplingSettings At(int start, int length, int fresh) => settings with
+    {
+        Frames = geometry.VideoFrames(length),
+        FirstLatent = settings.FirstLatent + start,
+        Prompt = settings.Later.LastOrDefault(later => geometry.LatentFrameOf(later.Frame) <= fresh)?.Prompt ?? settings.Prompt,
+        Later = [],
+    };
+
+    /// <summary>For each latent frame, whether all of it is known.</summary>
+    internal static bool[] WhollyKnown(Tensor mask)
+    {
+        using var scope = NewDisposeScope();
+        return [.. mask.amin([0, 1, 3, 4]).cpu().data<float>().ToArray().Select(value => value > 0.5)];
+    }
+}

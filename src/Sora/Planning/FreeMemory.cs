@@ -1,0 +1,76 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Sora.Planning;
+
+/// <summary>Memory that may be used.</summary>
+/// <param name="Bytes">How much.</param>
+/// <param name="Where">Where it is, behind "are free": nothing for that of the machine.</param>
+public sealed partial record FreeMemory(long Bytes, string Where)
+{
+    /// <summary>Of the device that computes: of the card, or of this machine or the container that it is.</summary>
+    /// <exception cref="SoraException">The card's driver doesn't answer.</exception>
+    public static FreeMemory Of(Device device) => Of(device, Machine, Card);
+
+    /// <summary>As <see cref="Of(Device)"/>, of what these say.</summary>
+    internal static FreeMemory Of(Device device, Func<long> machine, Func<int, long> card)
+    {
+        var index = Math.Max(0, device.index);
+        return device.type == DeviceType.CUDA ? new(card(index), $" on cuda:{index}") : new(machine(), "");
+    }
+
+    private static long Machine()
+    {
+        var limit = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        const string Source = "/proc/meminfo";
+        if (!File.Exists(Source)) return limit;
+        var line = File.ReadLines(Source).FirstOrDefault(text => text.StartsWith("MemAvailable:", StringComparison.Ordinal));
+        var words = line?.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        return words is [_, var kilobytes, ..] ? Math.Min(limit, long.Parse(kilobytes, CultureInfo.InvariantCulture) << 10) : limit;
+    }
+
+    /// <summary>
+    /// TorchSharp doesn't tell, and the driver does: of the context that libtorch computes in, numbered as libtorch numbers
+    /// devices.
+    /// </summary>
+    private static long Card(int index)
+    {
+        static void Check(int result)
+        {
+            if (result != 0) throw SoraException.Failed($"the NVIDIA driver doesn't report how much memory is free (error {result})", "use --device cpu to compute on the CPU");
+        }
+        Check(Initialise(0));
+        Check(GetDevice(out var device, index));
+        Check(Retain(out var context, device));
+        Check(Push(context));
+        Check(GetMemory(out var free, out _));
+        Check(Pop(out _));
+        Check(Release(device));
+        return (long)free;
+    }
+
+    private const string Driver = "libcuda.so.1";
+
+    [LibraryImport(Driver, EntryPoint = "cuInit")]
+    private static partial int Initialise(uint flags);
+
+    [LibraryImport(Driver, EntryPoint = "cuDeviceGet")]
+    private static partial int GetDevice(out int device, int index);
+
+    [LibraryImport(Driver, EntryPoint = "cuDevicePrimaryCtxRetain")]
+    private static partial int Retain(out nint context, int device);
+
+    [LibraryImport(Driver, EntryPoint = "cuCtxPushCurrent_v2")]
+    private static partial int Push(nint context);
+
+    [LibraryImport(Driver, EntryPoint = "cuMemGetInfo_v2")]
+    private static partial int GetMemory(out nuint free, out nuint total);
+
+    [LibraryImport(Driver, EntryPoint = "cuCtxPopCurrent_v2")]
+    private static partial int Pop(out nint context);
+
+    [LibraryImport(Driver, EntryPoint = "cuDevicePrimaryCtxRelease_v2")]
+    private static partial int Release(int device);
+}

@@ -1,0 +1,176 @@
+using Sora.Models.Checkpoints;
+using Sora.Models.Mini;
+using Sora.Models.Text;
+using Sora.Models.Wan;
+using Sora.Nn;
+using Sora.Tensors;
+using static TorchSharp.torch;
+
+namespace Sora.Training;
+
+/// <summary>Trains the text encoder and the transformer of a model folder.</summary>
+public static class TransformerTrainer
+{
+    /// <summary>
+    /// Trains text encoder and transformer on the latents of the folder's VAE.
+    /// </summary>
+    /// <exception cref="SoraException">The folder has no VAE, or training diverges.</exception>
+    public static void Train(TrainingData data, TrainingOptions options, TransformerStart start, Reporter reporter, CancellationToken cancellation)
+    {
+        var vaeFolder = Path.Combine(start.VaeFolder ?? options.Folder, "vae");
+        if (!Directory.Exists(vaeFolder)) throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or pass a model folder with --vae");
+        using var vaeWeights = Weights.Open(vaeFolder, new WeightsOptions { DType = float32 });
+        var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(vaeFolder, "config.json")), vaeWeights);
+        var fingerprint = Fingerprint(vaeFolder, vae.Config);
+        var latents = new LatentRequest(vae, fingerprint, data.Source, default) { Count = 0, Seed = options.Seed };
+        var sets = data.Shapes.Select(s => LatentCache.Open(start.Cache, latents with { Shape = s.Shape, Count = s.Count }, reporter, cancellation)).ToArray();
+        var validation = LatentCache.Open(Path.Combine(start.Cache, "validation"),
+            latents with { Shape = data.Shapes[0].Shape, Count = 64, Seed = ~options.Seed }, reporter, cancellation);
+
+        var parts = Parts(data, options, start, vae, validation);
+        void Save(string folder)
+        {
+            ModelParts.WriteConfig(folder, "transformer", parts.Transformer.Config.ToJson());
+            parts.TransformerWeights.Save(ModelParts.WeightsFile(folder, "transformer"), options.SavedType);
+            parts.TextWeights.Save(ModelParts.WeightsFile(folder, "text_encoder"), options.SavedType);
+            MiniPreset.WriteIndex(folder, vae.Config, parts.Preconditioning, start.Guidance is not null);
+            if (start.VaeFolder is null) return;
+            ModelParts.WriteConfig(folder, "vae", vae.Config.ToJson());
+            vaeWeights.Save(ModelParts.WeightsFile(folder, "vae"), options.SavedType);
+        }
+        using var task = new TransformerTask(parts with { Save = Save, Reader = Reader(data, options, start, parts) }, data.Source, sets, validation, start.TokensPerStep);
+        using var loop = new TrainingLoop(task, options, reporter);
+        loop.Run(cancellation);
+    }
+
+    /// <summary>A new reader where the source says what its clips show; a teacher's student learns from the teacher alone.</summary>
+    private static SceneReader? Reader(TrainingData data, TrainingOptions options, TransformerStart start, TransformerParts parts) =>
+        start.Reading > 0 && start.Guidance is null && data.Source.Descriptors > 0
+            ? new SceneReader(parts.Transformer.Config, Weights.Initialise((long)options.Seed + 2), data.Source.Descriptors, start.Reading, IsMarked(parts.Tokenizer, data.Source) ? data.Source.ThingDescriptors : 0) { ComesLater = start.Folder is not null }
+            : null;
+
+    /// <summary>Whether texts begin with the marks of what a source's captions speak of.</summary>
+    private static bool IsMarked(Tokenizer tokenizer, ClipSource source) =>
+        source.Marks.Count > 0 && tokenizer.Tokens(tokenizer.Encode("")).Take(source.Marks.Count).SequenceEqual(source.Marks);
+
+    private static string Fingerprint(string vaeFolder, CausalVaeConfig config)
+    {
+        using var weights = Checkpoint.Open(vaeFolder);
+        return Checkpoint.Fingerprint(weights, config.ToJson().ToJsonString());
+    }
+
+    /// <summary>The sizes with as many heads as are asked for; none: as they are.</summary>
+    private static WanTransformerConfig Sized(WanTransformerConfig given, string? from, int? heads)
+    {
+        if (heads < given.NumAttentionHeads && from is not null)
+            throw SoraException.Usage($"the transformer of {from} has {given.NumAttentionHeads} heads, more than --heads {heads}", "leave --heads out, or ask for more");
+        return WiderTransformer.Sizes(given, heads ?? given.NumAttentionHeads);
+    }
+
+    private static TransformerParts Parts(TrainingData data, TrainingOptions options, TransformerStart start, CausalVae vae, LatentSet sample)
+    {
+        var from = start.Folder;
+        var tokenizerFolder = Path.Combine(options.Folder, "tokenizer");
+        if (from is not null)
+        {
+            ModelParts.Copy(from, options.Folder, "tokenizer");
+            ModelParts.Copy(from, options.Folder, "text_encoder");
+        }
+        else if (!Directory.Exists(tokenizerFolder))
+        {
+            ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(WordTokenizer.Write(tokenizerFolder, data.Source.Words)));
+        }
+        if (start.Scenes && !IsMarked(Tokenizer.Load(tokenizerFolder), data.Source))
+        {
+            var config = ConfigFile.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
+            var vocabulary = WordTokenizer.Write(tokenizerFolder, data.Source.Words, data.Source.Marks);
+            if (from is not null && vocabulary != config.Size("vocab_size") + data.Source.Marks.Count)
+                throw SoraException.Failed($"{from} has a different vocabulary than these clips' captions", "train a new model, without --init");
+            ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(vocabulary));
+        }
+        var tokenizer = Tokenizer.Load(tokenizerFolder);
+        var given = from is null ? MiniPreset.Transformer : WanTransformerConfig.Read(Path.Combine(from, "transformer", "config.json"));
+        var transformerConfig = Sized(given, from, start.Heads);
+        var preconditioning = from is null ? Preconditioning.Of(sample.Latents) : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json")), given.SceneChannels);
+        var descriptors = data.Source.Descriptors;
+        if (transformerConfig.SceneChannels != 0 && descriptors != 0 && transformerConfig.SceneChannels != descriptors)
+            throw SoraException.Failed($"{from} has {transformerConfig.SceneChannels} scene channels, but these clips have {descriptors}", "train a new model, without --init");
+        if (start.Scenes)
+        {
+            if (descriptors == 0) throw SoraException.Usage("these clips come without descriptions of their scenes", "leave --scenes out, or train on --world alone");
+            transformerConfig = transformerConfig with
+            {
+                SceneChannels = descriptors,
+                InChannels = transformerConfig.LatentChannels + descriptors + 1,
+                OutChannels = transformerConfig.LatentChannels + descriptors,
+            };
+            var shape = sample.Latents.shape;
+            using var scenes = data.Source.DescribeAll(sample.Seeds, sample.Shape, new LatentGrid((int)shape[2], (int)shape[3], (int)shape[4]));
+            preconditioning = preconditioning?.With(Preconditioning.OfScenes(scenes), transformerConfig.LatentChannels);
+        }
+        var textConfig = T5Config.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
+        TransformerParts Of(Weights transformer, Weights text) => new(new WanTransformer(transformerConfig, transformer) { Products = options.Products }, transformer, new T5Encoder(textConfig, text), text)
+        {
+            Vae = vae,
+            Tokenizer = tokenizer,
+            TextLength = MiniPreset.TextLength,
+            Preconditioning = preconditioning,
+            Seed = options.Seed,
+        };
+        TransformerParts Opened(string folder, bool trainable)
+        {
+            var how = new WeightsOptions { Trainable = trainable, DType = float32, Widened = start.Scenes };
+            TensorSource transformer = Checkpoint.Open(Path.Combine(folder, "transformer"));
+            if (transformerConfig.NumAttentionHeads != given.NumAttentionHeads)
+            {
+                using var narrow = transformer;
+                transformer = WiderTransformer.Widen(narrow, given, transformerConfig.NumAttentionHeads, options.Seed);
+            }
+            return Of(Weights.From(transformer, how), Weights.Open(Path.Combine(folder, "text_encoder"), how));
+        }
+        if (from is null) return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));
+        var own = Opened(from, trainable: true);
+        if (start.Guidance is not { } guidance) return own;
+        return own with { Guidance = guidance, Teacher = IsGuided(from) ? null : Opened(from, trainable: false) };
+    }
+
+    /// <summary>Whether one pass of a model of ours does what guidance does in two.</summary>
+    private static bool IsGuided(string folder) =>
+        ConfigFile.Read(Path.Combine(folder, "model_index.json")).Object("_sora")?["guidance"]?.GetValue<double>() == 1;
+}
+
+/// <summary>Where a transformer's training begins and what it uses.</summary>
+/// <param name="Cache">Folder of encoded clips.</param>
+/// <param name="TokensPerStep">Latent tokens in a batch.</param>
+public sealed record TransformerStart(string Cache, int TokensPerStep)
+{
+    /// <summary>A model folder that is trained further; null: new weights of the small preset.</summary>
+    public string? Folder { get; init; }
+
+    /// <summary>
+    /// Learn what the start makes of its prompts at this guidance scale, in one pass; a start that has learned it learns on from the
+    /// clips. Null: learn from the clips, unguided.
+    /// </summary>
+    public double? Guidance { get; init; }
+
+    /// <summary>
+    /// What the error of reading the scene from the middle of the network counts beside that of the latents; 0: it learns
+    /// from latents alone, as it does from clips whose scene nobody knows.
+    /// </summary>
+    public double Reading { get; init; }
+
+    /// <summary>
+    /// Make what the clips show along with their latents: a network that is trained further, and that doesn't do so yet, is
+    /// given the channels.
+    /// </summary>
+    public bool Scenes { get; init; }
+
+    /// <summary>
+    /// Attention heads, which the width and that of the feed-forward layers follow; a transformer that is trained further and has
+    /// fewer is widened. Null: as many as it has, or as the small preset has.
+    /// </summary>
+    public int? Heads { get; init; }
+
+    /// <summary>The model folder whose VAE encodes; null: the folder that is trained.</summary>
+    public string? VaeFolder { get; init; }
+}
