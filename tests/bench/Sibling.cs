@@ -46,7 +46,7 @@ internal sealed class Sibling : IDisposable
         object _ = part switch
         {
             "transformer" => new WanTransformer(WanTransformerConfig.Read(path), weights),
-            "vae" => new CausalVae(CausalVaeConfig.Read(path), weights),
+            "vae" => new CausalVae(ModelRegistry.VaeConfig(path), weights),
             _ => new T5Encoder(T5Config.Read(path), weights),
         };
         foreach (var file in Directory.GetFiles(folder, "*.safetensors")) weights.Save(file, ScalarType.Float16);

@@ -43,7 +43,7 @@ internal static class Evaluation
         if (!vaeOnly)
         {
             using var judge = JudgeCommand.Open(args.GetValue(JudgeFile));
-            using var workers = new Workers(ModelFolder.Open(args.GetValue(Model)), args.GetValue(Threads));
+            using var workers = new Workers(VideoModel.Open(args.GetValue(Model)), args.GetValue(Threads));
             var attributes = new Attributes(workers, judge, report);
             attributes.Score(prompts, Path.Combine(output, "contact-sheet.png"));
             if (!attributesOnly)
@@ -62,7 +62,7 @@ internal static class Evaluation
         var folder = Path.Combine(ModelLocator.Find(model), "vae");
         if (!Directory.Exists(folder)) throw SoraException.Failed($"no VAE in {folder}", "--model takes a folder that holds one");
         using var weights = Weights.Open(folder, new WeightsOptions { DType = float32 });
-        var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(folder, "config.json")), weights);
+        var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(folder, "config.json")), weights);
         new VaeScores(vae, data.Footage, report).Score(data.Clips, data.Fitted);
     }
 

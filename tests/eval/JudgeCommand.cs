@@ -68,7 +68,7 @@ internal static class JudgeCommand
         command.SetAction(args =>
         {
             using var judge = Open(args.GetValue(judgeFile));
-            using var workers = new Workers(ModelFolder.Open(args.GetValue(model)), Environment.ProcessorCount);
+            using var workers = new Workers(VideoModel.Open(args.GetValue(model)), Environment.ProcessorCount);
             var clips = args.GetValue(count);
             (Scene, Verdict) Look(int i, Func<Sora.Media.Image[], Sora.Media.Image[]> through)
             {

@@ -13,14 +13,14 @@ namespace Sora.Eval;
 /// <summary>The model that is judged, with its own defaults, used as the verbs use it.</summary>
 internal sealed class Subject : IDisposable
 {
-    private readonly ModelFolder model;
+    private readonly VideoModel model;
     private readonly VideoPipeline pipeline;
     private readonly FrameCodec codec;
     private readonly SamplingSettings settings;
     private readonly string fingerprint;
 
     /// <summary>Opens a model.</summary>
-    public Subject(ModelFolder model)
+    public Subject(VideoModel model)
     {
         this.model = model;
         pipeline = new VideoPipeline(model, Precision.Default(), Reporter.Silent, CancellationToken.None);

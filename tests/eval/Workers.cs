@@ -12,7 +12,7 @@ internal sealed class Workers : IDisposable
     private readonly Subject[] subjects;
 
     /// <summary>Opens the model once for each thread.</summary>
-    public Workers(ModelFolder model, int threads) => subjects = [.. Enumerable.Range(0, threads).Select(_ => new Subject(model))];
+    public Workers(VideoModel model, int threads) => subjects = [.. Enumerable.Range(0, threads).Select(_ => new Subject(model))];
 
     /// <summary>Results of 0, 1, … in this order.</summary>
     public T[] Each<T>(string what, int count, Func<Subject, int, T> work)

@@ -42,7 +42,7 @@ public sealed record Conditioning
     public Control? Control { get; init; }
 }
 
-/// <summary>What a VACE model takes besides text.</summary>
+/// <summary>What a model takes besides text that is controlled by a video (VACE).</summary>
 public sealed record Control
 {
     /// <summary>Frames of the control video; empty for none.</summary>
@@ -56,4 +56,13 @@ public sealed record Control
 
     /// <summary>A factor for each control layer, or one for all.</summary>
     public IReadOnlyList<double> Scale { get; init; } = [1];
+
+    /// <summary>Refuses a control video, or a mask of it, that is shorter than the video to make.</summary>
+    internal void RequireLength(int frames)
+    {
+        if (Video.Count > 0 && Video.Count < frames)
+            throw SoraException.Usage($"the control video has {Video.Count} frames, but {frames} are to be generated", $"--frames {Video.Count}");
+        if (Mask.Count > 1 && Mask.Count < frames)
+            throw SoraException.Usage($"the mask has {Mask.Count} frames, but {frames} are to be generated", "a mask is one picture, or as long as the video");
+    }
 }

@@ -1,5 +1,4 @@
 using Sora.Diffusion;
-using Sora.Models.Wan;
 using static TorchSharp.torch;
 
 namespace Sora.Conditions;
@@ -51,14 +50,8 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// <summary>The noise of the run's start, for networks that noise what is known.</summary>
     public Tensor? Noise { get; init; }
 
-    /// <summary>Channels to put behind the latents, [1, c, T, h, w].</summary>
-    public Tensor? Channels { get; init; }
-
-    /// <summary>Rows of the image encoder, [n, tokens, D].</summary>
-    public Tensor? Image { get; init; }
-
-    /// <summary>Control latents [1, 96, T, h, w].</summary>
-    public Tensor? Control { get; init; }
+    /// <summary>What else the network reads of it, by names of the family's own: further channels, say, or rows of an image encoder.</summary>
+    public IReadOnlyDictionary<string, Tensor> Inputs { get; init; } = new Dictionary<string, Tensor>();
 
     /// <summary>A factor for each control layer.</summary>
     public IReadOnlyList<double>? ControlScale { get; init; }
@@ -66,45 +59,53 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// <summary>Latent frames in front that are references, no part of the video.</summary>
     public int References { get; init; }
 
-    /// <summary>Channels behind the latents that say what is where; they are made everywhere, and nothing of them is known.</summary>
-    public int SceneChannels { get; init; }
+    /// <summary>Channels that the network makes behind the latents; they are made everywhere, and nothing of them is known.</summary>
+    public int AuxiliaryChannels { get; init; }
 
     /// <summary>Every tensor by the name under which an unfinished run stores it.</summary>
     public IEnumerable<(string Name, Tensor Tensor)> Tensors()
     {
-        (string, Tensor?)[] all =
-        [
-            ("known", Known), ("mask", Mask), ("exact", Exact), ("hints", Hints), ("start", Noise), ("channels", Channels), ("image", Image), ("control", Control),
-        ];
-        foreach (var (name, tensor) in all)
+        (string, Tensor?)[] own = [("known", Known), ("mask", Mask), ("exact", Exact), ("hints", Hints), ("start", Noise)];
+        foreach (var (name, tensor) in own)
         {
             if (tensor is not null) yield return (name, tensor);
         }
+        foreach (var (name, tensor) in Inputs) yield return (name, tensor);
     }
 
-    /// <summary>What the network is given for latents and scene, [1, C, T, h, w], of a noise level; the text is for the caller to add.</summary>
-    public TransformerInput Input(Tensor state, NoiseLevel level)
+    /// <summary>The same with these tensors in place of its own.</summary>
+    /// <param name="stored">By the names of <see cref="Tensors"/>.</param>
+    public EncodedConditioning With(IReadOnlyDictionary<string, Tensor> stored)
     {
-        var latents = Video(state);
-        var timestep = full([1], level.Timestep, device: latents.device);
-        var (x, index) = (latents, (Tensor?)null);
-        if (MaskAt(level) is { } mask && Known is { } known)
+        string[] own = ["known", "mask", "exact", "hints", "start"];
+        return this with
         {
-            if (Mode == ConditioningMode.TokenTimesteps)
-            {
+            Known = stored.GetValueOrDefault("known"),
+            Mask = stored.GetValueOrDefault("mask"),
+            Exact = stored.GetValueOrDefault("exact"),
+            Hints = stored.GetValueOrDefault("hints"),
+            Noise = stored.GetValueOrDefault("start"),
+            Inputs = stored.Where(entry => !own.Contains(entry.Key)).ToDictionary(),
+        };
+    }
+
+    /// <summary>
+    /// The sampler's latents [1, C, T, h, w] with what is known in its place, clean or noised to the level, as the mode says; and which
+    /// tokens are clean then, [1, tokens] of ones and zeros, null where all are noisy.
+    /// </summary>
+    public (Tensor Latents, Tensor? Clean) Held(Tensor latents, NoiseLevel level)
+    {
+        if (MaskAt(level) is not { } mask || Known is not { } known) return (latents, null);
+        switch (Mode)
+        {
+            case ConditioningMode.TokenTimesteps:
                 var clean = KnownTokens(mask);
-                timestep = cat([timestep, zeros([1], device: latents.device)]);
-                index = clean.to(int64);
-                x = where(Spread(clean, mask) > 0.5, known, latents);
-            }
-            else if (Mode is ConditioningMode.Renoise or ConditioningMode.Control)
-            {
-                x = where(mask > 0.5, Samplers.Noised(known, Noise!, level.Sigma), latents);
-            }
+                return (where(Spread(clean, mask) > 0.5, known, latents), clean);
+            case ConditioningMode.Renoise or ConditioningMode.Control:
+                return (where(mask > 0.5, Samplers.Noised(known, Noise!, level.Sigma), latents), null);
+            default:
+                return (latents, null);
         }
-        if (Channels is not null) x = cat([x, Channels], 1);
-        if (SceneChannels > 0) x = TransformerInput.OfScene(cat([x, Scene(state)], 1), full([1, 1, 1, 1, 1], level.SceneSigma, device: x.device));
-        return new TransformerInput { HiddenStates = x, Timestep = timestep, TimestepIndex = index, Control = Control, ControlScale = ControlScale };
     }
 
     /// <summary>The model's answer, where hints hold replaced by the velocity that leads to them.</summary>
@@ -112,13 +113,13 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     {
         if (!HoldsHints(level)) return velocity;
         var video = where(Hints! > 0.5, (Video(state) - Known!) / level.Sigma, Video(velocity));
-        return SceneChannels > 0 ? cat([video, Scene(velocity)], 1) : video;
+        return AuxiliaryChannels > 0 ? cat([video, Auxiliary(velocity)], 1) : video;
     }
 
     /// <summary>Whether there are hints, and they hold at this level.</summary>
     public bool HoldsHints(NoiseLevel level) => Hints is not null && level.Sigma > Release;
 
-    /// <summary>The video's latents at the end of a run: what is known as it was, without references and scene.</summary>
+    /// <summary>The video's latents at the end of a run: what is known as it was, without references and auxiliary channels.</summary>
     public Tensor Finish(Tensor state)
     {
         var latents = Video(state);
@@ -126,10 +127,11 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
         return References == 0 ? whole : whole.narrow(2, References, whole.shape[2] - References);
     }
 
-    /// <summary>The latents of latents and scene.</summary>
-    private Tensor Video(Tensor state) => SceneChannels > 0 ? state.narrow(1, 0, state.shape[1] - SceneChannels) : state;
+    /// <summary>The latents of latents and auxiliary channels.</summary>
+    public Tensor Video(Tensor state) => AuxiliaryChannels > 0 ? state.narrow(1, 0, state.shape[1] - AuxiliaryChannels) : state;
 
-    private Tensor Scene(Tensor state) => state.narrow(1, state.shape[1] - SceneChannels, SceneChannels);
+    /// <summary>The auxiliary channels of them.</summary>
+    public Tensor Auxiliary(Tensor state) => state.narrow(1, state.shape[1] - AuxiliaryChannels, AuxiliaryChannels);
 
     private Tensor? MaskAt(NoiseLevel level) => HoldsHints(level) ? maximum(Mask!, Hints!) : Mask;
 

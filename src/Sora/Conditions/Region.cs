@@ -1,6 +1,5 @@
 using Sora.Diffusion;
 using Sora.Media;
-using Sora.Models;
 using Sora.Tensors;
 using static TorchSharp.torch;
 
@@ -54,12 +53,12 @@ public sealed record Region
     public int Grow { get; init; }
 
     /// <summary>Where latents of a video are known, [1, 1, T, h, w] of ones and zeros.</summary>
+    /// <param name="settings">Of the video.</param>
+    /// <param name="geometry">Of the latents.</param>
+    /// <param name="token">Pixels of a token.</param>
     /// <exception cref="SoraException">There are fewer masks than frames, or nothing is in the region.</exception>
-    public Tensor Known(SamplingSettings settings, ModelFolder model)
-    {
-        var (geometry, patch) = (model.Vae.Geometry, model.Transformer.PatchSize);
-        return Known(settings.Frames, new FrameSize(settings.Width, settings.Height), geometry, (geometry.SpatialFactor * patch.Rows, geometry.SpatialFactor * patch.Columns));
-    }
+    public Tensor Known(SamplingSettings settings, LatentGeometry geometry, (int Rows, int Columns) token) =>
+        Known(settings.Frames, new FrameSize(settings.Width, settings.Height), geometry, token);
 
     /// <summary>The latents of <paramref name="made"/> inside, and those of <paramref name="old"/>, bit for bit, where the mask is 1.</summary>
     internal static HostTensor Keep(HostTensor old, HostTensor made, Tensor mask)

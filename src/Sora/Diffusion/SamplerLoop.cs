@@ -8,8 +8,8 @@ namespace Sora.Diffusion;
 /// <param name="Timestep">What the model is told.</param>
 public readonly record struct NoiseLevel(int Call, float Sigma, float Timestep)
 {
-    /// <summary>Noise level of the scene's channels, where the model makes some.</summary>
-    public float SceneSigma { get; init; } = Sigma;
+    /// <summary>Noise level of the auxiliary channels, where the model makes some.</summary>
+    public float AuxiliarySigma { get; init; } = Sigma;
 }
 
 /// <summary>The model as a sampler sees it: the velocity (noise - x0) at latents [B, C, T, h, w] of a noise level.</summary>

@@ -1,7 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Sora.Models;
 
 namespace Sora.Diffusion;
 
@@ -63,7 +62,7 @@ public sealed record SamplingSettings
     /// <summary>Own noise levels, before the shift.</summary>
     public IReadOnlyList<double>? Sigmas { get; init; }
 
-    /// <summary>UniPC's table as it was when Wan was released.</summary>
+    /// <summary>UniPC's table as diffusers had it up to 0.36.</summary>
     public bool OriginalSchedule { get; init; }
 
     /// <summary>Scale of guidance; none up to 1.</summary>
@@ -115,9 +114,6 @@ public sealed record SamplingSettings
             EndAtSigmaMin = own.EndAtSigmaMin,
         });
     }
-
-    /// <summary>The shape [1, C, T, h, w] of the latents.</summary>
-    public long[] LatentShape(LatentGeometry geometry) => geometry.Shape(Frames, Height, Width);
 
     /// <summary>As JSON.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Format);

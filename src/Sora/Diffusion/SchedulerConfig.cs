@@ -1,4 +1,3 @@
-using Sora.Models.Mini;
 
 namespace Sora.Diffusion;
 
@@ -9,6 +8,9 @@ public sealed record SchedulerConfig
     public static readonly IReadOnlyList<string> Samplers = ["unipc", "euler", "dpm++", "dpm++-sde", "heun", "lcm"];
 
     /// <summary>What <c>prediction_type</c> says of networks that give the velocity, and of those whose answer must be turned into it.</summary>
+    /// <summary>A network whose output a family turns into the velocity of flow matching.</summary>
+    internal const string Preconditioned = "preconditioned";
+
     internal const string Flow = "flow_prediction";
 
     private const double FirstBeta = 0.0001;
@@ -61,7 +63,7 @@ public sealed record SchedulerConfig
     internal static SchedulerConfig From(ConfigFile file)
     {
         var prediction = file.Text("prediction_type", Flow);
-        if (prediction is not (Flow or Preconditioning.PredictionType))
+        if (prediction is not (Flow or Preconditioned))
             throw SoraException.Failed($"{file.Path}: a scheduler for {prediction} models", "only flow-matching models are supported");
         if (file.Size("num_train_timesteps", Schedule.TrainSteps) is not Schedule.TrainSteps and var steps)
             throw SoraException.Failed($"{file.Path}: num_train_timesteps {steps}", $"only models of {Schedule.TrainSteps} timesteps are supported");

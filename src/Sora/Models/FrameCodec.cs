@@ -1,8 +1,5 @@
 using Sora.Clips;
 using Sora.Media;
-using Sora.Models.Mini;
-using Sora.Models.Wan;
-using Sora.Nn;
 using Sora.Tensors;
 using static TorchSharp.torch;
 
@@ -14,10 +11,9 @@ namespace Sora.Models;
 /// </summary>
 public sealed class FrameCodec : IDisposable
 {
-    private readonly Weights _weights;
-    private readonly CausalVae _vae;
+    private readonly VideoVae _vae;
 
-    private FrameCodec(CausalVaeConfig config, Weights weights) => (_weights, _vae) = (weights, new CausalVae(config, weights));
+    private FrameCodec(VideoVae vae) => _vae = vae;
 
     /// <summary>Where it computes if nothing else is said.</summary>
     public static Device DefaultDevice => cuda.is_available() ? CUDA : CPU;
@@ -26,31 +22,19 @@ public sealed class FrameCodec : IDisposable
     /// <param name="model">The model.</param>
     /// <param name="device">Where it computes; null for <see cref="DefaultDevice"/>.</param>
     /// <exception cref="SoraException">Its weights are missing or broken.</exception>
-    public static FrameCodec Open(ModelFolder model, Device? device = null)
-    {
-        var weights = Weights.From(model.OpenWeights("vae"), new WeightsOptions { Device = device ?? DefaultDevice, DType = float32 });
-        try
-        {
-            return new FrameCodec(model.Vae, weights);
-        }
-        catch
-        {
-            weights.Dispose();
-            throw;
-        }
-    }
+    public static FrameCodec Open(VideoModel model, Device? device = null) => new(model.OpenVae(device ?? DefaultDevice));
 
     /// <summary>Where it computes.</summary>
-    public Device Device => _weights.Device;
+    public Device Device => _vae.Device;
 
     /// <summary>How frames and latents lie on each other.</summary>
-    public LatentGeometry Geometry => _vae.Config.Geometry;
+    public LatentGeometry Geometry => _vae.Geometry;
 
-    /// <summary>Whether a latent frame and the one before decide what it shows: then a stream can be decoded at any place, with gradients.</summary>
-    public bool DecodesGroups => _vae.Config.IsBlock;
+    /// <inheritdoc cref="VideoVae.DecodesGroups"/>
+    public bool DecodesGroups => _vae.DecodesGroups;
 
-    /// <summary>Latents on each side of one that have a part in what it shows, for a VAE that <see cref="DecodesGroups"/>: its refiner's convolutions see so far.</summary>
-    public int Reach => (2 * _vae.Config.NumResBlocks + 1 + Blocks.Side - 1) / Blocks.Side;
+    /// <inheritdoc cref="VideoVae.Reach"/>
+    public int Reach => _vae.Reach;
 
     /// <summary>Encodes frames of one size, which the VAE's space factor divides, as they come.</summary>
     /// <param name="frames">At least one; those behind the last whole group are left out.</param>
@@ -69,15 +53,16 @@ public sealed class FrameCodec : IDisposable
             cancel.ThrowIfCancellationRequested();
             seen++;
             group.Add(frame);
-            if (parts.Count == 0 || group.Count == _vae.FramesPerPush(frame.Height, frame.Width)) Push();
+            if (parts.Count == 0 ? group.Count == Geometry.FirstFrames : group.Count == _vae.FramesPerPush(frame.Height, frame.Width)) Push();
         }
-        group.RemoveRange(group.Count / _vae.Config.TemporalFactor * _vae.Config.TemporalFactor, group.Count % _vae.Config.TemporalFactor);
+        if (parts.Count == 0) throw SoraException.Failed($"{seen} frames, but the model's first latent frame is {Geometry.FirstFrames} of them");
+        group.RemoveRange(group.Count / Geometry.TemporalFactor * Geometry.TemporalFactor, group.Count % Geometry.TemporalFactor);
         if (group.Count > 0) Push();
-        return (TensorIO.ToHost(CausalVae.Join(parts), DType.F32), seen);
+        return (TensorIO.ToHost(parts.Count == 1 ? parts[0] : cat([.. parts], 2), DType.F32), seen);
 
         void Push()
         {
-            using var pixels = Pixels.ToTensor(group, _weights.Device);
+            using var pixels = Pixels.ToTensor(group, Device);
             parts.Add(session.Push(pixels).cpu());
             group.Clear();
         }
@@ -87,16 +72,16 @@ public sealed class FrameCodec : IDisposable
     /// <param name="latents"><c>[1, z, t, h, w]</c>.</param>
     /// <param name="space">Whether they are raw or normalised.</param>
     /// <param name="cancel">Stops between groups.</param>
-    /// <returns>1 + 4 (t - 1) frames.</returns>
+    /// <returns>As many frames as <see cref="LatentGeometry.VideoFrames"/> says.</returns>
     public IEnumerable<Image> Decode(HostTensor latents, LatentSpace space, CancellationToken cancel)
     {
         using var session = _vae.NewDecoder();
-        var (frames, height, width) = (latents.Shape[2], latents.Shape[3] * _vae.Config.SpatialFactor, latents.Shape[4] * _vae.Config.SpatialFactor);
+        var (frames, height, width) = (latents.Shape[2], latents.Shape[3] * Geometry.SpatialFactor, latents.Shape[4] * Geometry.SpatialFactor);
         using var all = TensorIO.ToTensor(latents);
         for (long first = 0, count = 1; first < frames; first += count)
         {
             cancel.ThrowIfCancellationRequested();
-            count = first == 0 ? 1 : Math.Min(_vae.FramesPerPush(height, width) / _vae.Config.TemporalFactor, frames - first);
+            count = first == 0 ? 1 : Math.Min(_vae.FramesPerPush(height, width) / Geometry.TemporalFactor, frames - first);
             foreach (var frame in Push(all, first, count)) yield return frame;
         }
 
@@ -104,7 +89,7 @@ public sealed class FrameCodec : IDisposable
         {
             using var noGradients = no_grad();
             using var scope = NewDisposeScope();
-            var part = from.narrow(2, first, count).to(float32).to(_weights.Device);
+            var part = from.narrow(2, first, count).to(float32).to(Device);
             return Pixels.ToImages(session.Push(space == LatentSpace.Raw ? part : _vae.Denormalise(part)));
         }
     }
@@ -158,5 +143,5 @@ public sealed class FrameCodec : IDisposable
     }
 
     /// <summary>Frees the weights.</summary>
-    public void Dispose() => _weights.Dispose();
+    public void Dispose() => _vae.Dispose();
 }

@@ -21,25 +21,16 @@ public sealed record ModelDefaults
 
     /// <summary>Reads the model's own defaults.</summary>
     /// <exception cref="SoraException">A file can't be read, or a key isn't what it should be.</exception>
-    public static ModelDefaults Of(ModelFolder model)
+    public static ModelDefaults Of(VideoModel model)
     {
         var scheduler = model.SchedulerPath is { } path ? SchedulerConfig.Read(path) : new SchedulerConfig();
-        // Where there is no scheduler, Wan's own program takes 5.
-        var settings = Published(model) with { Shift = 5 };
+        var settings = model.Published;
         if (model.Known is { IsUsers: false } known) settings = With(settings, known.Defaults, known.Origin);
         if (model.SchedulerPath is not null) settings = settings with { Shift = scheduler.Shift };
         settings = With(settings, model.OwnDefaults.Defaults, model.OwnDefaults.Origin);
         if (model.Known is { IsUsers: true } own) settings = With(settings, own.Defaults, own.Origin);
         return new ModelDefaults { Settings = settings, Scheduler = scheduler };
     }
-
-    /// <summary>Sizes and rates that the authors of Wan give for each kind of checkpoint.</summary>
-    private static SamplingSettings Published(ModelFolder model) => model switch
-    {
-        { ExpandTimesteps: true } => new() { Width = 1280, Height = 704, Frames = 121, Window = 121, Fps = 24 },
-        { Transformer2: not null } => new() { Width = 832, Height = 480, Frames = 81, Guidance = 4, Guidance2 = 3, Steps = 40 },
-        _ => new() { Width = 832, Height = 480, Frames = 81 },
-    };
 
     private static SamplingSettings With(SamplingSettings settings, JsonObject defaults, string path)
     {

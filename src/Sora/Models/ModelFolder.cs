@@ -1,8 +1,6 @@
 using System.Text.Json.Nodes;
 using Sora.Models.Checkpoints;
-using Sora.Models.Mini;
 using Sora.Models.Text;
-using Sora.Models.Wan;
 using Sora.Tensors;
 
 namespace Sora.Models;
@@ -12,12 +10,11 @@ namespace Sora.Models;
 /// transformer and the other parts beside it or named. Opening it reads the configs and the headers of the weights, nothing
 /// else, so that what is missing or broken is known at once; it doesn't load torch.
 /// </summary>
-public sealed class ModelFolder
+public class ModelFolder
 {
     private readonly ConfigFile index;
     private readonly Dictionary<string, List<string>> parts = [];
     private readonly bool isLoose;
-    private readonly Lazy<string> vaeFingerprint;
     private IReadOnlyList<LoraOption> loras = [];
 
     private ModelFolder(string path, string? given, PartPaths named)
@@ -38,30 +35,15 @@ public sealed class ModelFolder
             foreach (var part in AllParts.Where(part => index.Texts(part, []) is [_, { Length: > 0 }])) parts[part] = [Inside(part)];
         }
         foreach (var (part, file) in named.Named()) parts[part] = [file];
-        Transformer = WanTransformerConfig.From(Config("transformer"));
-        if (Has("transformer_2")) Transformer2 = WanTransformerConfig.From(Config("transformer_2"));
-        if (isLoose)
-        {
-            foreach (var (part, files) in LooseParts.Beside(loose!, Transformer)) parts.TryAdd(part, files);
-        }
-        Vae = CausalVaeConfig.From(Config("vae"));
-        vaeFingerprint = new Lazy<string>(ReadVaeFingerprint);
-        if (Has("scheduler"))
-        {
-            SchedulerPath = Inside("scheduler", "scheduler_config.json");
-            var scheduler = ConfigFile.Read(SchedulerPath);
-            SchedulerClass = scheduler.ClassName;
-            Preconditioning = Preconditioning.Read(scheduler, Transformer.SceneChannels);
-            if (Preconditioning is { } p && (p.First.Count != Transformer.OutChannels || p.Later.Count != Transformer.OutChannels))
-                throw SoraException.Failed($"{SchedulerPath}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Transformer.OutChannels} channels", "it belongs to another model; train it or download it again");
-            if (Preconditioning is { } known && !(known.OpenVariance > 0))
-                throw SoraException.Failed($"{SchedulerPath}: an open_variance of {known.OpenVariance}", "it must be above 0; train the model or download it again");
-        }
-        var fingerprint = new Lazy<string>(() => Fingerprint("transformer"));
-        Known = CheckpointTable.Find(new ModelTraits(Name, Transformer, Has("transformer_2") ? 2 : 1, given is null or ModelLocator.Builtin, fingerprint));
-        BoundaryRatio = index.Has("boundary_ratio") ? index.Number("boundary_ratio", 0) : isLoose ? Known?.Boundary : null;
-        // Without an index: the VAE of this kind came with the transformer that was trained so.
-        ExpandTimesteps = index.Flag("expand_timesteps", isLoose && Vae.IsResidual);
+        if (!isLoose) return;
+        foreach (var (part, files) in LooseParts.Beside(loose!, Config("transformer"))) parts.TryAdd(part, files);
+    }
+
+    /// <summary>The same files, for a model that knows what is in them.</summary>
+    protected ModelFolder(ModelFolder files)
+    {
+        (Path, Name, Reference, index, isLoose, loras) = (files.Path, files.Name, files.Reference, files.index, files.isLoose, files.loras);
+        parts = new Dictionary<string, List<string>>(files.parts);
     }
 
     /// <summary>Every part that a model may have, by the names of diffusers.</summary>
@@ -83,9 +65,6 @@ public sealed class ModelFolder
     /// <summary>The pipeline's class in diffusers, such as <c>WanPipeline</c>; empty for single files.</summary>
     public string PipelineClass => index.ClassName ?? "";
 
-    /// <summary>What the table of checkpoints says of it; null: it isn't known.</summary>
-    public KnownCheckpoint? Known { get; }
-
     /// <summary>Whether <c>sora train</c> made it, with every known mask that there is.</summary>
     public bool IsTrainedHere => index.Has("_sora");
 
@@ -98,38 +77,23 @@ public sealed class ModelFolder
     /// <summary>What the evaluation program measured on a model that was trained here, or null.</summary>
     public JsonObject? Evaluation => Companion("evaluation.json") is { } file ? ConfigFile.Read(file).ToJson() : null;
 
-    /// <summary>Sizes of the VAE.</summary>
-    public CausalVaeConfig Vae { get; }
-
-    /// <summary>Sizes of the transformer; with two experts, of the one for high noise.</summary>
-    public WanTransformerConfig Transformer { get; }
-
-    /// <summary>Sizes of the expert for low noise, or null.</summary>
-    public WanTransformerConfig? Transformer2 { get; }
-
-    /// <summary>Timesteps from this part of 1000 on belong to the expert for high noise; null: a single one.</summary>
-    public double? BoundaryRatio { get; }
-
-    /// <summary>Whether each token has a timestep of its own (TI2V).</summary>
-    public bool ExpandTimesteps { get; }
-
     /// <summary>The scheduler's config file; null: the model comes without one.</summary>
-    public string? SchedulerPath { get; }
+    public string? SchedulerPath => Has("scheduler") ? Inside("scheduler", "scheduler_config.json") : null;
 
-    /// <summary>The scheduler's class in diffusers, or null.</summary>
-    public string? SchedulerClass { get; }
+    /// <summary>Its <c>model_index.json</c>; empty for single files.</summary>
+    private protected ConfigFile Index => index;
 
-    /// <summary>How the transformer's answer becomes a velocity; null: it is one.</summary>
-    public Preconditioning? Preconditioning { get; }
+    /// <summary>Whether it is a single file, with the other parts beside it or named.</summary>
+    protected bool IsLoose => isLoose;
 
     /// <summary>
-    /// Opens a model: a folder, a file with a transformer, a name that <see cref="ModelLocator.Installed"/> lists, or null for
-    /// the built-in one.
+    /// Opens the files of a model: a folder, a file with a transformer, a name that <see cref="ModelLocator.Installed"/> lists, or
+    /// null for the built-in one.
     /// </summary>
     /// <param name="model">Path or name.</param>
     /// <param name="parts">Parts to take from elsewhere.</param>
-    /// <exception cref="SoraException">There is no such model, a part is missing, or its architecture is unknown.</exception>
-    public static ModelFolder Open(string? model, PartPaths? parts = null) => new(ModelLocator.Find(model), model, parts ?? new PartPaths());
+    /// <exception cref="SoraException">There is no such model, or a part is missing.</exception>
+    internal static ModelFolder Find(string? model, PartPaths? parts) => new(ModelLocator.Find(model), model, parts ?? new PartPaths());
 
     /// <summary>Whether the model has this part, such as <c>image_encoder</c>.</summary>
     public bool Has(string part) => parts.ContainsKey(part);
@@ -161,32 +125,14 @@ public sealed class ModelFolder
         return Tokenizer.Load(Part("tokenizer"));
     }
 
-    /// <summary>The same model with LoRAs merged into its transformer, and into both experts where it has two.</summary>
-    /// <param name="added">Files and weights; none gives the model itself.</param>
-    /// <param name="reporter">Told which tensors of the files were left out.</param>
+    /// <summary>A copy whose transformers have LoRAs merged into them.</summary>
     /// <exception cref="SoraException">A file is no LoRA, or does not fit the model.</exception>
-    public ModelFolder With(IReadOnlyList<LoraOption> added, Reporter reporter)
+    protected ModelFolder Merging(IReadOnlyList<LoraOption> added, Reporter reporter)
     {
         var changed = (ModelFolder)MemberwiseClone();
         changed.loras = added;
         changed.Merged("transformer", reporter).Dispose();
         return changed;
-    }
-
-    /// <summary>
-    /// Holds the header of every part that has weights against its config, and the parts against each other. Loads torch.
-    /// </summary>
-    /// <exception cref="SoraException">One is missing, truncated, or of another model.</exception>
-    public void Check() => ModelCheck.Run(this);
-
-    /// <summary>Says which VAE latents belong to: its <see cref="Checkpoint.Fingerprint"/>.</summary>
-    public string VaeFingerprint() => vaeFingerprint.Value;
-
-    /// <summary>The <see cref="Checkpoint.Fingerprint"/> of a part.</summary>
-    public string Fingerprint(string part)
-    {
-        using var weights = OpenWeights(part);
-        return Checkpoint.Fingerprint(weights, part == "transformer" ? Transformer.ToJson().ToJsonString() : Config(part).ToJson().ToJsonString());
     }
 
     /// <summary>The config of a part as JSON: its file's, or what the shapes of its weights tell; null where it has none.</summary>
@@ -206,31 +152,16 @@ public sealed class ModelFolder
         var folder = Directory.Exists(path) ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
         string[] candidates = [System.IO.Path.ChangeExtension(path, ".json"), System.IO.Path.Combine(folder, "config.json")];
         var configs = candidates.Where(File.Exists).Select(ConfigFile.Read).ToList();
-        if (configs.Find(config => IsFor(part, config)) is { } config) return config;
+        if (configs.Find(config => PartKinds.IsConfigOf(part, config)) is { } config) return config;
         using var weights = Checkpoint.Open(path);
-        var original = configs.Find(config => config.ClassName is "WanModel" or "VaceWanModel");
-        return InferredConfig.Of(part, weights, part.StartsWith("transformer", StringComparison.Ordinal) ? original?.Size("num_heads") : null);
+        return InferredConfig.Of(part, weights, configs.Find(PartKinds.IsOriginalTransformer)?.Size("num_heads"));
     }
-
-    private static bool IsFor(string part, ConfigFile config) => part switch
-    {
-        "transformer" or "transformer_2" => config.ClassName is "WanTransformer3DModel" or "WanVACETransformer3DModel",
-        "vae" => config.ClassName == "AutoencoderKLWan",
-        "text_encoder" => config.Text("model_type", null) is "t5" or "umt5" or "mt5",
-        _ => config.Text("model_type", null) == "clip_vision_model",
-    };
 
     /// <summary>A file in the folder or, as in the source tree, beside it.</summary>
     private string? Companion(string name) => !IsTrainedHere ? null
         : ((string[])[Inside(name), Inside("..", name)]).FirstOrDefault(File.Exists);
 
     private string Inside(params ReadOnlySpan<string> names) => System.IO.Path.Combine([Path, .. names]);
-
-    private string ReadVaeFingerprint()
-    {
-        using var weights = OpenWeights("vae");
-        return Checkpoint.Fingerprint(weights, Vae.ToJson().ToJsonString());
-    }
 
     private TensorSource Merged(string part, Reporter reporter)
     {

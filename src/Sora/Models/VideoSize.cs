@@ -3,16 +3,16 @@ namespace Sora.Models;
 /// <summary>Which sizes and lengths a model can make.</summary>
 public static class VideoSize
 {
-    /// <summary>What Wan's pipelines in diffusers ask of sides, in pixels.</summary>
+    /// <summary>What video pipelines in diffusers ask of sides, in pixels.</summary>
     private const int AskedUnit = 16;
 
     /// <summary>
     /// The size that is made where this one is asked for: as in diffusers, sides of whole 16s are cut to whole tokens.
     /// </summary>
     /// <exception cref="SoraException">Others don't divide into tokens; the hint names the nearest sizes that do.</exception>
-    public static FrameSize WholeTokens(ModelFolder model, FrameSize size)
+    public static FrameSize WholeTokens(VideoModel model, FrameSize size)
     {
-        var (rows, columns) = Unit(model);
+        var (rows, columns) = model.TokenSize;
         var whole = Floor(model, size);
         if (whole == size) return size;
         if (size.Width % AskedUnit == 0 && size.Height % AskedUnit == 0 && size.Width >= columns && size.Height >= rows) return whole;
@@ -27,23 +27,19 @@ public static class VideoSize
     /// The number of frames nearest below that fills latent frames: one, and the time factor for each further one.
     /// As in diffusers, 12 becomes 13 and 10 becomes 9 where the factor is 4.
     /// </summary>
-    public static int WholeFrames(ModelFolder model, int frames)
+    public static int WholeFrames(VideoModel model, int frames)
     {
-        var geometry = model.Vae.Geometry;
+        var geometry = model.Geometry;
         // 12 is nearer to 13 than to 9.
-        return geometry.WholeFrames(frames) == frames ? frames : Math.Max(1, geometry.VideoFrames(frames / geometry.TemporalFactor + 1));
+        return geometry.WholeFrames(frames) == frames ? frames : geometry.VideoFrames(Math.Max(0, frames - geometry.FirstFrames + 1) / geometry.TemporalFactor + 1);
     }
 
     /// <summary>The largest size within another one that divides into tokens, at least one of them.</summary>
-    public static FrameSize Floor(ModelFolder model, FrameSize size)
+    public static FrameSize Floor(VideoModel model, FrameSize size)
     {
-        var (rows, columns) = Unit(model);
+        var (rows, columns) = model.TokenSize;
         return new FrameSize(Math.Max(1, size.Width / columns) * columns, Math.Max(1, size.Height / rows) * rows);
     }
-
-    /// <summary>Pixels of a token.</summary>
-    private static (int Rows, int Columns) Unit(ModelFolder model) =>
-        (model.Vae.SpatialFactor * model.Transformer.PatchSize.Rows, model.Vae.SpatialFactor * model.Transformer.PatchSize.Columns);
 
     private static IEnumerable<int> Candidates(int side, int unit)
     {

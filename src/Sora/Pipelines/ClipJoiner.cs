@@ -21,7 +21,8 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     /// <param name="Time">Which one of the result it is.</param>
     private readonly record struct Place(int Noise, int Time);
 
-    private readonly LatentGeometry geometry = pipeline.Model.Vae.Geometry;
+    private readonly VideoGenerator generator = new(pipeline);
+    private readonly LatentGeometry geometry = pipeline.Model.Geometry;
 
     private int Overlap => geometry.LatentFrames(settings.Overlap);
 
@@ -31,19 +32,23 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     /// <param name="options">What watches the run.</param>
     public Clip After(Clip clip, int frames, RunOptions? options = null)
     {
-        pipeline.Require(Ability.Extend);
+        generator.Require(Ability.Extend);
         using var scope = NewDisposeScope();
         var (old, raw) = (pipeline.Normalised(clip), pipeline.Raw(clip));
         Tensor Longer(Tensor latents) => cat([latents, zeros([1, latents.shape[1], geometry.AddedLatentFrames(frames), .. latents.shape[3..]], device: latents.device)], 2);
         var known = new Conditioning { Known = Longer(old), Mask = Longer(ones_like(old.narrow(1, 0, 1))), Exact = Longer(raw) };
         var carrier = Carrier(clip, (int)old.shape[2] + geometry.AddedLatentFrames(frames));
-        return pipeline.Make(settings with { Frames = carrier.Info.Frames!.Value }, known, null, (options ?? new()) with { Carrier = carrier });
+        return generator.Make(new GenerationRequest(settings with { Frames = carrier.Info.Frames!.Value })
+        {
+            Conditioning = known,
+            Run = (options ?? new()) with { Carrier = carrier },
+        });
     }
 
     /// <summary>The clip with <paramref name="frames"/> more frames before it, rounded up to latent frames.</summary>
     public Clip Before(Clip clip, int frames)
     {
-        pipeline.Require(Ability.Extend);
+        generator.Require(Ability.Extend);
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
         // What precedes is made in pieces, the last one first, that see the start of what follows.
@@ -60,7 +65,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
             var pictures = Arriving([.. Decode(filled, codec).Take(geometry.VideoFrames(latents + 1))], following[0])[..^1];
             fresh.InsertRange(0, pictures);
             following = [.. pictures.Concat(following).Take(geometry.VideoFrames(1 + Overlap))];
-            first = pipeline.Model.Vae.Denormalise(filled.narrow(2, 0, latents)).cpu();
+            first = pipeline.Model.Denormalise(filled.narrow(2, 0, latents)).cpu();
         }
         return Longer(clip, TensorIO.ToHost(new LatentRefiner(codec, cancel).Encode(fresh.Concat(Frames(clip, codec)), first, new Still(fresh.Count, start, Fit.Stretch))));
     }
@@ -68,7 +73,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     /// <summary>The clip with so many frames more that lead back to its first one, which the last one shows again.</summary>
     public Clip Loop(Clip clip, int frames)
     {
-        pipeline.Require(Ability.Loop);
+        generator.Require(Ability.Loop);
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
         var old = pipeline.Normalised(clip);
@@ -86,13 +91,13 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     /// <summary>A clip of one frame and <paramref name="frames"/> more that goes from a frame of one clip to a frame of another.</summary>
     public Clip Between((Clip Clip, int Frame) from, (Clip Clip, int Frame) to, int frames)
     {
-        pipeline.Require(Ability.Interpolate);
+        generator.Require(Ability.Interpolate);
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
         var before = Frames(from.Clip, codec).Take(from.Frame + 1).TakeLast(geometry.VideoFrames(1 + Overlap)).ToList();
         before = before[^geometry.WholeFrames(before.Count)..];
         var after = Frames(to.Clip, codec).Skip(to.Frame).Take(geometry.VideoFrames(1 + Overlap)).ToList();
-        var known = pipeline.Model.Vae.Normalise(new LatentRefiner(codec, cancel).Encode(before)).to(pipeline.Device);
+        var known = pipeline.Model.Normalise(new LatentRefiner(codec, cancel).Encode(before)).to(pipeline.Device);
         var filled = Fill(known, geometry.AddedLatentFrames(frames), Behind(after, codec), new Place(0, 1 - (int)known.shape[2]));
         var between = Decode(filled, codec).Skip(before.Count - 1).Take(geometry.VideoFrames(1 + geometry.AddedLatentFrames(frames))).ToList();
         between[0] = before[^1];
@@ -132,7 +137,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     private Tensor Behind(IReadOnlyList<Image> frames, FrameCodec codec)
     {
         var encoded = new LatentRefiner(codec, cancel).Encode([.. Enumerable.Repeat(frames[0], geometry.TemporalFactor), .. frames]);
-        return pipeline.Model.Vae.Normalise(encoded.narrow(2, 1, encoded.shape[2] - 1)).to(pipeline.Device);
+        return pipeline.Model.Normalise(encoded.narrow(2, 1, encoded.shape[2] - 1)).to(pipeline.Device);
     }
 
     private IEnumerable<Image> Decode(Tensor normalised, FrameCodec codec) =>

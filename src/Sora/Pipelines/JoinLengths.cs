@@ -9,9 +9,9 @@ namespace Sora.Pipelines;
 /// </summary>
 /// <param name="model">The model.</param>
 /// <param name="settings">Of the joins.</param>
-public sealed class JoinLengths(ModelFolder model, SamplingSettings settings)
+public sealed class JoinLengths(VideoModel model, SamplingSettings settings)
 {
-    private readonly LatentGeometry geometry = model.Vae.Geometry;
+    private readonly LatentGeometry geometry = model.Geometry;
 
     private long Overlap => geometry.LatentFrames(settings.Overlap);
 

@@ -4,8 +4,7 @@ using Sora.Clips;
 using Sora.Conditions;
 using Sora.Diffusion;
 using Sora.Media;
-using Sora.Models.Wan;
-using Sora.Planning;
+using Sora.Models;
 using Sora.Tensors;
 using static TorchSharp.torch;
 
@@ -46,7 +45,7 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
     private sealed record Progress(int Call, int Calls, int Order, float Sigma, int References, IReadOnlyList<double>? ControlScale, CacheProgress? Cache, WindowPlace? Place);
 
     /// <summary>The run as a clip, with the tensors that <paramref name="clip"/> has already.</summary>
-    public Clip ToClip(Clip clip, CausalVaeConfig vae, Schedule schedule)
+    public Clip ToClip(Clip clip, VideoModel model, Schedule schedule)
     {
         using var scope = NewDisposeScope();
         var tensors = new Dictionary<string, HostTensor>(clip.Tensors) { [Latents] = TensorIO.ToHost(State.Latents) };
@@ -56,7 +55,7 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
         foreach (var (name, tensor) in Conditioning.Tensors()) tensors[Clip.NoisePrefix + name] = TensorIO.ToHost(tensor);
         foreach (var still in Conditioning.Stills)
             tensors[$"{Shown}{still.Frame}"] = new HostTensor(DType.U8, [still.Picture.Height, still.Picture.Width, Image.Channels], still.Picture.Pixels);
-        if (Estimate is { } estimate) tensors[Clip.EstimateName] = TensorIO.ToHost(vae.Denormalise(estimate));
+        if (Estimate is { } estimate) tensors[Clip.EstimateName] = TensorIO.ToHost(model.Denormalise(estimate));
         var progress = new Progress(State.Call, schedule.Calls, State.Order, schedule.Sigmas[State.Call], Conditioning.References, Conditioning.ControlScale, Cache?.Progress, Place);
         return (clip with { Latents = null, Tensors = tensors })
             .WithMetadata(SettingsKey, Settings.ToJson())
@@ -75,17 +74,10 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
             Previous = Get(Previous),
             Predictions = [.. Enumerable.Range(0, 3).Select(k => Get($"{Prediction}{k}")).OfType<Tensor>()],
         };
-        var encoded = empty with
+        var conditions = clip.Tensors.Keys.Where(IsCondition).ToDictionary(name => name[Clip.NoisePrefix.Length..], name => Get(name)!);
+        var encoded = empty.With(conditions) with
         {
-            Known = Get(Clip.NoisePrefix + "known"),
-            Mask = Get(Clip.NoisePrefix + "mask"),
-            Exact = Get(Clip.NoisePrefix + "exact"),
-            Hints = Get(Clip.NoisePrefix + "hints"),
             Stills = [.. Stills(clip)],
-            Noise = Get(Clip.NoisePrefix + "start"),
-            Channels = Get(Clip.NoisePrefix + "channels"),
-            Image = Get(Clip.NoisePrefix + "image"),
-            Control = Get(Clip.NoisePrefix + "control"),
             References = progress.References,
             ControlScale = progress.ControlScale,
         };
@@ -93,13 +85,18 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
         return new SamplingCheckpoint(settings, encoded, state) { Cache = cache, Place = progress.Place };
     }
 
-    /// <summary>What the run that a clip holds depends on, and what is left of it, for a plan.</summary>
+    /// <summary>The rest of the run that a clip holds, for a plan.</summary>
     /// <exception cref="SoraException">It holds none.</exception>
-    public static (SamplingSettings Settings, Given Given) Planned(Clip clip)
+    public static GenerationRequest Rest(Clip clip)
     {
         var (settings, progress) = Read(clip);
         var isWhole = progress.Place is null;
-        return (settings, new Given { Behind = isWhole ? progress.Call : 0, Latents = !isWhole, Others = Stills(clip).Any() });
+        return new GenerationRequest(settings)
+        {
+            CallsDone = isWhole ? progress.Call : 0,
+            KnowsLatents = !isWhole,
+            Conditioning = new Conditioning { Stills = [.. Stills(clip)] },
+        };
     }
 
     /// <summary>How far the run of an unfinished clip got, such as <c>4 of 12 model calls of window 2 of 5</c>; null where the clip doesn't say.</summary>
@@ -119,6 +116,11 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
             throw SoraException.Failed($"{clip.Origin}: nothing to resume: it is not an unfinished clip", "sora generate --until N makes one");
         return (SamplingSettings.Parse(json, clip.Origin), JsonSerializer.Deserialize<Progress>(text)!);
     }
+
+    /// <summary>Whether a tensor is what is known, and not the sampler's state.</summary>
+    private static bool IsCondition(string name) => name.StartsWith(Clip.NoisePrefix, StringComparison.Ordinal)
+        && name is not (Latents or Previous or CacheInput or CacheAnswer or Clip.EstimateName)
+        && !name.StartsWith(Prediction, StringComparison.Ordinal) && !name.StartsWith(Shown, StringComparison.Ordinal);
 
     private static IEnumerable<Still> Stills(Clip clip) =>
         from tensor in clip.Tensors

@@ -3,7 +3,6 @@ using Sora.Conditions;
 using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
-using Sora.Models.Wan;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -25,15 +24,15 @@ public sealed record WindowPlace(int Done, int Behind, int All);
 /// <param name="control">A control video, of which each window takes its part.</param>
 internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings settings, Control? control = null)
 {
-    private readonly LatentGeometry geometry = pipeline.Model.Vae.Geometry;
+    private readonly LatentGeometry geometry = pipeline.Model.Geometry;
 
     /// <summary>Whether a video is longer than a window, or has several prompts.</summary>
-    public static bool Needed(ModelFolder model, SamplingSettings settings)
+    public static bool Needed(VideoModel model, SamplingSettings settings)
     {
         if (settings.Window <= settings.Overlap)
             throw SoraException.Usage($"a window of {settings.Window} frames can't overlap by {settings.Overlap}", "--overlap must be smaller than --window");
         return settings.Later.Any(later => later.Frame < settings.Frames)
-            || model.Vae.Geometry.LatentFrames(settings.Frames) > model.Vae.Geometry.LatentFrames(settings.Window);
+            || model.Geometry.LatentFrames(settings.Frames) > model.Geometry.LatentFrames(settings.Window);
     }
 
     /// <summary>What is known of the whole video, as windows take parts of it; its <see cref="EncodedConditioning.Known"/> is for them to fill in.</summary>
@@ -41,9 +40,9 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
     public EncodedConditioning Video(Conditioning conditioning, Tensor? noise = null)
     {
-        var shape = settings.LatentShape(pipeline.Model.Vae.Geometry);
+        var shape = pipeline.Model.LatentShape(settings);
         var known = conditioning.Known?.clone() ?? zeros(shape, device: pipeline.Device);
-        return pipeline.Unconditioned with
+        return pipeline.Model.Unconditioned with
         {
             Known = known,
             Mask = conditioning.Mask ?? zeros([1, 1, .. shape[2..]], device: known.device),
@@ -59,8 +58,21 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     {
         using var scope = NewDisposeScope();
         var video = Video(conditioning);
-        Run(video, null, new RunOptions(), now => throw new InvalidOperationException($"stopped after {now.State.Call} calls"));
+        Fill(video, null, new RunOptions(), now => throw new InvalidOperationException($"stopped after {now.State.Call} calls"));
         return video.Known!.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Takes a video as far as the options of a request say.</summary>
+    /// <param name="request">The run.</param>
+    /// <param name="video">What is known, and gets what is made.</param>
+    /// <param name="stopped">Where a run of it stopped; null at its start.</param>
+    public Clip Run(GenerationRequest request, EncodedConditioning video, SamplingCheckpoint? stopped)
+    {
+        using var scope = NewDisposeScope();
+        var clip = request.Run.Carrier ?? pipeline.NewClip(settings);
+        var schedule = settings.MakeSchedule(pipeline.Defaults.Scheduler);
+        var unfinished = Fill(video, stopped, request.Run, now => now.ToClip(clip, pipeline.Model, schedule));
+        return unfinished ?? clip with { Latents = pipeline.ToLatents(video.Known!, video) };
     }
 
     /// <summary>Fills in what is unknown of a video, as far as the options say.</summary>
@@ -69,14 +81,14 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     /// <param name="options">Where to stop; steps count over all windows.</param>
     /// <param name="store">Makes a clip of where the run stands.</param>
     /// <returns>The unfinished clip where it stops, null at the end.</returns>
-    public Clip? Run(EncodedConditioning video, SamplingCheckpoint? stopped, RunOptions options, Func<SamplingCheckpoint, Clip> store)
+    private Clip? Fill(EncodedConditioning video, SamplingCheckpoint? stopped, RunOptions options, Func<SamplingCheckpoint, Clip> store)
     {
         using var scope = NewDisposeScope();
-        if (control is not null) ControlVideo.RequireLength(control, settings.Frames);
+        control?.RequireLength(settings.Frames);
         var (done, behind) = stopped?.Place is { } place ? (place.Done, place.Behind) : (0, 0);
         var mask = video.Mask!.clone();
         if (done > 0) mask.narrow(2, 0, done).fill_(1);
-        var known = WhollyKnown(mask);
+        var known = Masks.WhollyKnown(mask);
         var (all, calls, steps) = (behind + Count(known, done), pipeline.CallsOf(settings), pipeline.StepsOf(settings));
         for (done = Unknown(known, done); done < known.Length; behind++)
         {
@@ -90,7 +102,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
                 Settings = settings, Conditioning = video, Estimate = now.Estimate is { } estimate ? cat([video.Known!.narrow(2, 0, start), estimate], 2) : null,
             });
             var until = options.Until - behind * steps;
-            var now = pipeline.Advance(at, options with { Until = until }, options.Checkpoint is { } keep ? now => keep(Stored(now)) : null);
+            var now = pipeline.Advance(at, pipeline.Prompt(at.Settings), options with { Until = until }, options.Checkpoint is { } keep ? now => keep(Stored(now)) : null);
             done = Unknown(known, end);
             if (now.State.Call < calls || (until <= steps && done < known.Length)) return Stored(now);
             video.Known!.narrow(2, start, end - start).copy_(pipeline.RestoreKnown(at.Conditioning, now.State.Latents));
@@ -168,11 +180,4 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         Prompt = settings.Later.LastOrDefault(later => geometry.LatentFrameOf(later.Frame) <= fresh)?.Prompt ?? settings.Prompt,
         Later = [],
     };
-
-    /// <summary>For each latent frame, whether all of it is known.</summary>
-    internal static bool[] WhollyKnown(Tensor mask)
-    {
-        using var scope = NewDisposeScope();
-        return [.. mask.amin([0, 1, 3, 4]).cpu().data<float>().ToArray().Select(value => value > 0.5)];
-    }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Sora.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,6 +20,16 @@ public sealed partial record FreeMemory(long Bytes, string Where)
     {
         var index = Math.Max(0, device.index);
         return device.type == DeviceType.CUDA ? new(card(index), $" on cuda:{index}") : new(machine(), "");
+    }
+
+    /// <summary>Refuses a stage that doesn't fit, before anything is loaded.</summary>
+    /// <param name="stage">What it needs.</param>
+    /// <param name="advice">What would fit, asked for if it doesn't.</param>
+    /// <exception cref="SoraException">It doesn't fit; the hint is the advice.</exception>
+    public void Require(StageCost stage, Func<string> advice)
+    {
+        if (stage.Needed <= Bytes) return;
+        throw SoraException.Failed($"{stage.Name} needs {StageCost.Size(stage.Needed)}, but only {StageCost.Size(Bytes)} is free{Where}", advice());
     }
 
     private static long Machine()

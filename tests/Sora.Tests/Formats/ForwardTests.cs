@@ -90,7 +90,7 @@ public class ForwardTests
         using var scope = NewDisposeScope();
         using var golden = GoldenCase.Open($"formats/{name}");
         using var weights = Float32(Checkpoint.Open(PathOf(model)));
-        var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(PathOf(model), "config.json")), weights);
+        var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(PathOf(model), "config.json")), weights);
         var (mean, logVariance) = vae.EncodeMoments(golden.Input("video"));
         golden.Check("moments", cat([mean, logVariance], 1));
         golden.Check("video", vae.Decode(golden.Input("latent")));

@@ -25,12 +25,12 @@ public class CopiesTests
     [InlineData("wan21-vace", ConditioningMode.Control)]
     public void A_step_reads_nothing_back(string name, ConditioningMode mode)
     {
-        var model = ModelFolder.Open(Golden.Path("models", name));
+        var model = VideoModel.Open(Golden.Path("models", name));
         Assert.Equal(mode, ConditioningEncoder.ModeOf(model));
         var settings = ModelDefaults.Of(model).Settings with { Width = 64, Height = 64, Frames = 9, Guidance = 5, Steps = 4 };
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
-        var (transformer, shape) = (model.Transformer, settings.LatentShape(model.Vae.Geometry));
+        var (transformer, shape) = (model.Transformer, model.LatentShape(settings));
         TorchSharp.torch.Tensor Drawn(params long[] sizes) => randn(sizes, float32, Cuda.First);
         var place = Drawn([1, 1, .. shape[2..]]);
         var encoded = new EncodedConditioning(mode, (transformer.PatchSize.Rows, transformer.PatchSize.Columns))

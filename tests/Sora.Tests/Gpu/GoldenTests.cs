@@ -42,7 +42,7 @@ public class GoldenTests
         using var scope = NewDisposeScope();
         var folder = Path.Combine(golden.Model, "vae");
         using var weights = Weights.Open(folder, new WeightsOptions { Device = Cuda.First, DType = float32 });
-        var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(folder, "config.json")), weights) { Tiling = CausalVaeTests.Tiling(golden) };
+        var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(folder, "config.json")), weights) { Tiling = CausalVaeTests.Tiling(golden) };
         Assert.InRange(GoldenTensors.Distance(vae.Decode(golden.Input("latents").to(Cuda.First)), golden.Output("video")), 0, 2e-3);
     }
 

@@ -89,7 +89,7 @@ public class CausalVaeTests
         using var golden = GoldenCase.Open("formats/" + name);
         using var scope = NewDisposeScope();
         using var weights = Weights.Open(golden.Model);
-        var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(golden.Model, "config.json")), weights);
+        var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(golden.Model, "config.json")), weights);
         var (mean, logVariance) = vae.EncodeMoments(golden.Input("video"));
         golden.Check("moments", cat([mean, logVariance], 1));
         golden.Check("video", vae.Decode(golden.Input("latent")));
@@ -101,7 +101,7 @@ public class CausalVaeTests
         var folder = Directory.CreateTempSubdirectory("sora-config-");
         var path = Path.Combine(folder.FullName, "config.json");
         File.WriteAllText(path, (Small with { DimMult = [1, 2, 3] }).ToJson().ToJsonString());
-        Assert.Contains("shortcuts", Assert.Throws<SoraException>(() => CausalVaeConfig.Read(path)).Message);
+        Assert.Contains("shortcuts", Assert.Throws<SoraException>(() => ModelRegistry.VaeConfig(path)).Message);
         folder.Delete(recursive: true);
     }
 
@@ -242,7 +242,7 @@ public class CausalVaeTests
         var folder = Directory.CreateTempSubdirectory("sora-config-");
         var path = Path.Combine(folder.FullName, "config.json");
         File.WriteAllText(path, Small.ToJson().ToJsonString());
-        Assert.Equal(Small.ToJson().ToJsonString(), CausalVaeConfig.Read(path).ToJson().ToJsonString());
+        Assert.Equal(Small.ToJson().ToJsonString(), ModelRegistry.VaeConfig(path).ToJson().ToJsonString());
         folder.Delete(recursive: true);
         Assert.Equal((16, 4), (Small.SpatialFactor, Small.TemporalFactor));
     }
@@ -260,7 +260,7 @@ public class CausalVaeTests
         public Model(string folder)
         {
             weights = Weights.Open(Path.Combine(folder, "vae"));
-            Vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(folder, "vae", "config.json")), weights);
+            Vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(folder, "vae", "config.json")), weights);
             Assert.Empty(weights.Unused());
         }
 

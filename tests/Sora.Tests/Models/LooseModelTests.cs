@@ -41,8 +41,8 @@ public sealed class LooseModelTests : IDisposable
     {
         var path = Golden.Path("models", model, "vae");
         using var weights = Checkpoint.Open(path);
-        var expected = CausalVaeConfig.Read(Path.Combine(path, "config.json"));
-        var actual = CausalVaeConfig.From(InferredConfig.Of("vae", weights)) with { LatentsMean = expected.LatentsMean, LatentsStd = expected.LatentsStd };
+        var expected = ModelRegistry.VaeConfig(Path.Combine(path, "config.json"));
+        var actual = ModelRegistry.VaeConfig(InferredConfig.Of("vae", weights)) with { LatentsMean = expected.LatentsMean, LatentsStd = expected.LatentsStd };
         Assert.Equal(expected.ToJson().ToJsonString(), actual.ToJson().ToJsonString());
     }
 
@@ -65,7 +65,7 @@ public sealed class LooseModelTests : IDisposable
         using var shapes = Weights.Meta();
         _ = new CausalVae(CausalVaeConfig.Wan22, shapes);
         using var source = new ShapesOnly(shapes);
-        Assert.Equal(CausalVaeConfig.Wan22.ToJson().ToJsonString(), CausalVaeConfig.From(InferredConfig.Of("vae", source)).ToJson().ToJsonString());
+        Assert.Equal(CausalVaeConfig.Wan22.ToJson().ToJsonString(), ModelRegistry.VaeConfig(InferredConfig.Of("vae", source)).ToJson().ToJsonString());
     }
 
     /// <summary>CLIP ViT-H/14, cut down to layers that can be told: all its sizes come from the shapes in Wan's own file.</summary>
@@ -87,8 +87,8 @@ public sealed class LooseModelTests : IDisposable
     public void FilesInComfysFoldersAreAModel()
     {
         var transformer = Comfy();
-        var golden = ModelFolder.Open(Golden.Path("models", "wan21-t2v"));
-        var model = ModelFolder.Open(transformer);
+        var golden = VideoModel.Open(Golden.Path("models", "wan21-t2v"));
+        var model = VideoModel.Open(transformer);
         Assert.Equal(golden.Transformer.ToJson().ToJsonString(), model.Transformer.ToJson().ToJsonString());
         var settings = ModelDefaults.Of(golden).Settings with { Prompt = "a cat", Width = 16, Height = 16, Frames = 5, Steps = 2, TextLength = 16, Seed = 3 };
         using var one = PipelineTests.Open(model);
@@ -104,12 +104,12 @@ public sealed class LooseModelTests : IDisposable
         var transformer = Comfy();
         var encoders = Path.Combine(root, "text_encoders");
         File.Copy(Path.Combine(encoders, "umt5.safetensors"), Path.Combine(encoders, "umt5-second.safetensors"));
-        var model = ModelFolder.Open(transformer);
+        var model = VideoModel.Open(transformer);
         var error = Assert.Throws<SoraException>(() => model.Part("text_encoder"));
         Assert.Contains("umt5-second.safetensors", error.Message);
         Assert.Contains("--text-encoder", error.Hint);
         var named = Path.Combine(encoders, "umt5.safetensors");
-        Assert.Equal(named, ModelFolder.Open(transformer, new PartPaths { TextEncoder = named }).Part("text_encoder"));
+        Assert.Equal(named, VideoModel.Open(transformer, new PartPaths { TextEncoder = named }).Part("text_encoder"));
     }
 
     [Fact]
@@ -117,7 +117,7 @@ public sealed class LooseModelTests : IDisposable
     {
         var transformer = Comfy();
         Directory.Delete(Path.Combine(root, "vae"), recursive: true);
-        var error = Assert.Throws<SoraException>(() => ModelFolder.Open(transformer));
+        var error = Assert.Throws<SoraException>(() => VideoModel.Open(transformer));
         Assert.Contains("no vae", error.Message);
         Assert.Contains("--vae", error.Hint);
     }
@@ -134,11 +134,11 @@ public sealed class LooseModelTests : IDisposable
         Put(Path.Combine(golden, "tokenizer", file), "umt5", file);
         foreach (var model in (string[])[transformer, Golden.Path("models", "wan21-t2v")])
         {
-            Assert.Equal(Path.Combine(encoder, file), ModelFolder.Open(model, new PartPaths { TextEncoder = encoder }).Part("tokenizer"));
+            Assert.Equal(Path.Combine(encoder, file), VideoModel.Open(model, new PartPaths { TextEncoder = encoder }).Part("tokenizer"));
             var named = Golden.Path("models", "wan21-t2v", "tokenizer");
-            Assert.Equal(named, ModelFolder.Open(model, new PartPaths { TextEncoder = encoder, Tokenizer = named }).Part("tokenizer"));
+            Assert.Equal(named, VideoModel.Open(model, new PartPaths { TextEncoder = encoder, Tokenizer = named }).Part("tokenizer"));
         }
-        var ids = ModelFolder.Open(transformer, new PartPaths { TextEncoder = encoder }).OpenTokenizer().Encode("two cats");
+        var ids = VideoModel.Open(transformer, new PartPaths { TextEncoder = encoder }).OpenTokenizer().Encode("two cats");
         Assert.Equal(Tokenizer.Load(Path.Combine(golden, "tokenizer", file)).Encode("two cats"), ids);
     }
 
@@ -151,16 +151,16 @@ public sealed class LooseModelTests : IDisposable
         File.Move(high, first);
         File.Move(Path.ChangeExtension(high, ".json"), Path.ChangeExtension(first, ".json"));
         File.Copy(Path.ChangeExtension(first, ".json"), Path.ChangeExtension(second, ".json"));
-        Assert.NotNull(ModelFolder.Open(first).Transformer2);
-        Assert.Null(ModelFolder.Open(second).Transformer2);
+        Assert.NotNull(VideoModel.Open(first).Transformer2);
+        Assert.Null(VideoModel.Open(second).Transformer2);
     }
 
     [Fact]
     public void AFileOfSomethingElseIsRefused()
     {
-        var error = Assert.Throws<SoraException>(() => ModelFolder.Open(Golden.Path("models", "wan21-t2v", "vae", "diffusion_pytorch_model.safetensors")));
+        var error = Assert.Throws<SoraException>(() => VideoModel.Open(Golden.Path("models", "wan21-t2v", "vae", "diffusion_pytorch_model.safetensors")));
         Assert.Contains("the weights of a vae, not of a transformer", error.Message);
-        error = Assert.Throws<SoraException>(() => ModelFolder.Open(Golden.Path("models", "fmt-lora", "a-kohya.safetensors")));
+        error = Assert.Throws<SoraException>(() => VideoModel.Open(Golden.Path("models", "fmt-lora", "a-kohya.safetensors")));
         Assert.Contains("unknown architecture", error.Message);
     }
 

@@ -28,11 +28,11 @@ public class AbilitiesTests
     [MemberData(nameof(All))]
     public void The_table_is_what_happens(string name, Ability ability)
     {
-        var model = ModelFolder.Open(Golden.Path("models", name));
+        var model = VideoModel.Open(Golden.Path("models", name));
         var reporter = new Notes();
         using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
         using var scope = NewDisposeScope();
-        if (Abilities.Of(model, ability) == Support.Refused)
+        if (model.Supports(ability) == Support.Refused)
         {
             var error = Assert.Throws<SoraException>(() => Make(pipeline, ability));
             Assert.Equal(ErrorKind.Usage, error.Kind);
@@ -42,7 +42,7 @@ public class AbilitiesTests
         }
         foreach (var clip in (Clip[])[Make(pipeline, ability), Make(pipeline, ability)])
             Assert.All(clip.FinishedLatents.ToFloats(), value => Assert.True(float.IsFinite(value)));
-        if (Abilities.Of(model, ability) == Support.Native) Assert.Empty(reporter.Lines);
+        if (model.Supports(ability) == Support.Native) Assert.Empty(reporter.Lines);
         else Assert.Contains("approximate", Assert.Single(reporter.Lines));
     }
 
@@ -54,7 +54,7 @@ public class AbilitiesTests
     [InlineData("wan21-i2v", 65, "in one piece only", 0, 5)]
     public void What_is_refused_is_not_called_approximate(string name, int length, string says, params int[] frames)
     {
-        var model = ModelFolder.Open(Golden.Path("models", name));
+        var model = VideoModel.Open(Golden.Path("models", name));
         var reporter = new Notes();
         using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
         var error = Assert.Throws<SoraException>(() => pipeline.Generate(
@@ -67,8 +67,8 @@ public class AbilitiesTests
     [Fact]
     public void Models_trained_here_know_every_mask()
     {
-        var model = ModelFolder.Open(null);
-        Assert.All(Enum.GetValues<Ability>().Except([Ability.Control]), ability => Assert.Equal(Support.Native, Abilities.Of(model, ability)));
+        var model = VideoModel.Open(null);
+        Assert.All(Enum.GetValues<Ability>().Except([Ability.Control]), ability => Assert.Equal(Support.Native, model.Supports(ability)));
         Assert.Equal(Support.Refused, Abilities.Of(model, Ability.Control));
     }
 
@@ -77,10 +77,10 @@ public class AbilitiesTests
     public void A_control_video_shows_what_is_known()
     {
         using var scope = NewDisposeScope();
-        var model = ModelFolder.Open(Golden.Path("models", "wan21-vace"));
+        var model = VideoModel.Open(Golden.Path("models", "wan21-vace"));
         var settings = Settings(model);
         var builder = new ConditioningEncoder(model, new Precision(CPU, float32), settings);
-        var noise = zeros(settings.LatentShape(model.Vae.Geometry));
+        var noise = zeros(model.LatentShape(settings));
         var nothing = builder.Encode(new Conditioning(), noise).Control!;
         var mask = zeros([1, 1, .. noise.shape[2..]]);
         mask.narrow(2, 0, 2).fill_(1);
@@ -92,7 +92,7 @@ public class AbilitiesTests
         Assert.True((known - nothing).narrow(1, 0, 16).narrow(2, 0, 1).abs().max().item<float>() > 0.01);
     }
 
-    private static SamplingSettings Settings(ModelFolder model) => ModelDefaults.Of(model).Settings with
+    private static SamplingSettings Settings(VideoModel model) => ModelDefaults.Of(model).Settings with
     {
         Prompt = "a cat", Width = 32, Height = 32, Frames = 9, Fps = 8, Steps = 2, Guidance = 1, TextLength = 16, Seed = 3, Window = 33, Overlap = 5,
     };
@@ -121,7 +121,7 @@ public class AbilitiesTests
         };
     }
 
-    private static Clip Old(ModelFolder model)
+    private static Clip Old(VideoModel model)
     {
         using var codec = FrameCodec.Open(model);
         var latents = codec.Encode(Enumerable.Repeat(Picture(), 9), CancellationToken.None).Latents;

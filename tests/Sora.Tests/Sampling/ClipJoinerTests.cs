@@ -13,7 +13,7 @@ namespace Sora.Tests.Sampling;
 /// <summary>Runs of a tiny Wan 2.2 model of random weights: what must hold whatever the model shows.</summary>
 public class ClipJoinerTests
 {
-    private static readonly ModelFolder Model = ModelFolder.Open(Golden.Path("models", "wan22-ti2v"));
+    private static readonly VideoModel Model = VideoModel.Open(Golden.Path("models", "wan22-ti2v"));
 
     internal static SamplingSettings Settings => ModelDefaults.Of(Model).Settings with
     {

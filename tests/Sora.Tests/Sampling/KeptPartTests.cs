@@ -13,7 +13,7 @@ namespace Sora.Tests.Sampling;
 /// <summary>What is left, after decoding, of frames that a result is to show: with the built-in model's VAE, for a random one carries no pictures.</summary>
 public class KeptPartTests
 {
-    private static readonly ModelFolder Model = ModelFolder.Open(null);
+    private static readonly VideoModel Model = VideoModel.Open(null);
 
     private static SamplingSettings Settings => ModelDefaults.Of(Model).Settings with
     {

@@ -17,7 +17,7 @@ public class StillFittingTests
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();
-        using var codec = FrameCodec.Open(ModelFolder.Open(null), CPU);
+        using var codec = FrameCodec.Open(VideoModel.Open(null), CPU);
         var latents = TensorIO.ToTensor(codec.Encode(Enumerable.Repeat(Waves(0.01), 9), CancellationToken.None).Latents);
         Still[] stills = [new Still(6, Waves(0.013), Fit.Stretch)];
         var whole = new StillFitting(codec, CancellationToken.None).Fit(latents, stills);

@@ -74,7 +74,7 @@ public class VaePlanTests
     [InlineData("wan21-vace", "", "encode text sampling decode")]
     public void RunsEncodeWhatTheyAreGiven(string name, string what, string stages)
     {
-        var model = ModelFolder.Open(Golden.Path("models", name));
+        var model = VideoModel.Open(Golden.Path("models", name));
         var given = new Given { First = what == "first", Others = what == "others", Joined = what == "joins" ? 9 : null };
         var plan = MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, given, 1, new Precision(CPU, float32));
         Assert.Equal(stages, string.Join(' ', plan.Stages.Select(stage => stage.Name)));
@@ -84,7 +84,7 @@ public class VaePlanTests
     [Fact]
     public void WhatStaysIsAddedUp()
     {
-        var model = ModelFolder.Open(Golden.Path("models", "wan22-ti2v"));
+        var model = VideoModel.Open(Golden.Path("models", "wan22-ti2v"));
         Stage Of(Given given, string name) => MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, given, 1, new Precision(CPU, float32)).Stages.Single(stage => stage.Name == name);
         var (alone, vae) = (Of(new Given(), "sampling").Weights, Of(new Given(), "decode").Weights);
         Assert.Equal(alone + vae, Of(new Given { Others = true }, "frames").Weights);

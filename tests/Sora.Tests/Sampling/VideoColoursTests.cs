@@ -17,7 +17,7 @@ public class VideoColoursTests
 {
     private const int Frames = 25, Made = 4;
 
-    private static readonly ModelFolder Model = ModelFolder.Open(null);
+    private static readonly VideoModel Model = VideoModel.Open(null);
 
     [Theory]
     [InlineData(0.06, 1)]

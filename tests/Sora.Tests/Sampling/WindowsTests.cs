@@ -12,7 +12,7 @@ namespace Sora.Tests.Sampling;
 /// <summary>Which latent frames each window sees and fills in; '#' is known, '.' is not.</summary>
 public class WindowsTests
 {
-    private static readonly ModelFolder Model = ModelFolder.Open(Golden.Path("models", "wan22-ti2v"));
+    private static readonly VideoModel Model = VideoModel.Open(Golden.Path("models", "wan22-ti2v"));
 
     [Theory]
     [InlineData(".....", "", "0-5")]                             // fits: one piece
@@ -50,7 +50,7 @@ public class WindowsTests
     [Fact]
     public void Each_window_takes_its_part_of_a_control_video()
     {
-        var vace = ModelFolder.Open(Golden.Path("models", "wan21-vace"));
+        var vace = VideoModel.Open(Golden.Path("models", "wan21-vace"));
         using var pipeline = PipelineTests.Open(vace);
         var settings = ModelDefaults.Of(vace).Settings with
         {

@@ -80,7 +80,7 @@ public sealed class ScenesTests : IDisposable
             var config = JsonNode.Parse(written)!;
             config["open_variance"] = value;
             File.WriteAllText(path, config.ToJsonString());
-            var error = Assert.Throws<SoraException>(() => ModelFolder.Open(model));
+            var error = Assert.Throws<SoraException>(() => VideoModel.Open(model));
             Assert.Contains($"an open_variance of {value}", error.Message);
         }
     }
@@ -92,7 +92,7 @@ public sealed class ScenesTests : IDisposable
         using var scope = NewDisposeScope();
         var (plain, first, trained) = (Model("plain", scenes: false, 1), Path.Combine(folder, "first"), Path.Combine(folder, "trained"));
         Train(first, new() { Folder = plain, Scenes = true }, 1, rate: 0);
-        var (before, after) = (ModelFolder.Open(plain), ModelFolder.Open(first));
+        var (before, after) = (VideoModel.Open(plain), VideoModel.Open(first));
         after.Check();
         Assert.Equal((0, SceneMap.Channels), (before.Transformer.SceneChannels, after.Transformer.SceneChannels));
         Assert.Equal(96 + SceneMap.Channels, after.Preconditioning!.Later.Count);
@@ -104,7 +104,7 @@ public sealed class ScenesTests : IDisposable
         var (words, marked) = (Tokenizer.Load(before.Part("tokenizer")), Tokenizer.Load(after.Part("tokenizer")));
         Assert.Equal([.. new WorldSource().Marks, .. words.Tokens(words.Encode("a red ball"))], marked.Tokens(marked.Encode("a red ball")));
         Assert.Equal(words.Count + 3, marked.Count);
-        Tensor Embeddings(ModelFolder model)
+        Tensor Embeddings(VideoModel model)
         {
             var weights = Weights.From(model.OpenWeights("text_encoder"), new WeightsOptions { DType = float32 });
             var config = T5Config.From(model.Config("text_encoder"));
@@ -113,7 +113,7 @@ public sealed class ScenesTests : IDisposable
         Assert.Equal(0, (Embeddings(after).narrow(0, 0, words.Count) - Embeddings(before)).abs().max().ToDouble());
 
         var (latents, text) = (randn([1, 96, 2, 2, 2]), randn([1, 5, before.Transformer.TextDim]));
-        Tensor Answer(ModelFolder model, Tensor input)
+        Tensor Answer(VideoModel model, Tensor input)
         {
             using var noGradient = no_grad();
             var weights = Weights.From(model.OpenWeights("transformer"), new WeightsOptions { DType = float32 });
@@ -127,7 +127,7 @@ public sealed class ScenesTests : IDisposable
         Train(trained, new() { Folder = first }, 30, rate: 2e-3);
         var losses = File.ReadLines(Path.Combine(trained, "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture)).ToArray();
         Assert.InRange(losses[^5..].Average() / losses[..5].Average(), 0, 0.95);
-        Assert.True(Answer(ModelFolder.Open(trained), cat([latents, scene], 1)).narrow(1, 96, SceneMap.Channels).abs().max().ToDouble() > 0);
+        Assert.True(Answer(VideoModel.Open(trained), cat([latents, scene], 1)).narrow(1, 96, SceneMap.Channels).abs().max().ToDouble() > 0);
 
         // Nobody knows what is where in clips of a folder.
         var fault = Assert.Throws<SoraException>(() => TransformerTrainer.Train(new(new Unlabelled(), [(Shape, 2)]), Options(Path.Combine(folder, "other"), 1, 0),
@@ -138,7 +138,7 @@ public sealed class ScenesTests : IDisposable
     [Fact]
     public void AClipOfAModelWithScenesHoldsItsLatentsAlone()
     {
-        var model = ModelFolder.Open(Model("model", scenes: true, 2));
+        var model = VideoModel.Open(Model("model", scenes: true, 2));
         var settings = Settings(model) with { Steps = 4 };
         using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
         var whole = pipeline.Generate(settings, Conditioning.Nothing);
@@ -160,7 +160,7 @@ public sealed class ScenesTests : IDisposable
     public void TheSceneOfAClipThatIsChangedIsReadFromIt()
     {
         using var scope = NewDisposeScope();
-        var model = ModelFolder.Open(Model("model", scenes: true, 2));
+        var model = VideoModel.Open(Model("model", scenes: true, 2));
         using var noGradient = no_grad();
         var settings = Settings(model) with { Steps = 4, Sampler = "euler", Strength = 0.5, Guidance = 1 };
         using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
@@ -206,7 +206,7 @@ public sealed class ScenesTests : IDisposable
     public void ADecoderLearnsFromLatentsAsATransformerLeavesThem()
     {
         using var scope = NewDisposeScope();
-        var (model, vae) = (ModelFolder.Open(Model("model", scenes: true, 2)), Path.Combine(folder, "vae"));
+        var (model, vae) = (VideoModel.Open(Model("model", scenes: true, 2)), Path.Combine(folder, "vae"));
         using var noGradient = no_grad();
         var captions = (string[])["a red ball", "two cubes at night"];
         var (latents, sigma) = (randn([2, 96, 2, 2, 2]), tensor([0.5f, 0.75f], [2, 1, 1, 1, 1]));
@@ -249,7 +249,7 @@ public sealed class ScenesTests : IDisposable
     private static Dictionary<string, float[]> VaeWeights(string model)
     {
         using var weights = Weights.Open(Path.Combine(model, "vae"), new WeightsOptions { DType = float32, Trainable = true });
-        _ = new CausalVae(CausalVaeConfig.Read(Path.Combine(model, "vae", "config.json")), weights);
+        _ = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(model, "vae", "config.json")), weights);
         return weights.Named().ToDictionary(w => w.Key, w => w.Value.contiguous().data<float>().ToArray());
     }
 
@@ -277,7 +277,7 @@ public sealed class ScenesTests : IDisposable
         Assert.Equal([1, 3, 2, 1, 1], encoded.Finish(state).shape);
     }
 
-    private static SamplingSettings Settings(ModelFolder model) =>
+    private static SamplingSettings Settings(VideoModel model) =>
         ModelDefaults.Of(model).Settings with { Prompt = "a red ball", Width = 32, Height = 32, Frames = 5, Seed = 7 };
 
     private static byte[] Bytes(float[] values)

@@ -26,7 +26,7 @@ public sealed class TrainersTests : IDisposable
         var start = new TransformerStart(Path.Combine(folder, "latents"), TokensPerStep: 16) { VaeFolder = vae };
         TransformerTrainer.Train(Clips("32x32x5", 4), Options(model, 2), start, Reporter.Silent, CancellationToken.None);
 
-        var opened = ModelFolder.Open(model);
+        var opened = VideoModel.Open(model);
         opened.Check();
         Assert.True(opened.ExpandTimesteps);
         Assert.Equal(96, opened.Vae.ZDim);
@@ -96,7 +96,7 @@ public sealed class TrainersTests : IDisposable
         {
             var model = Path.Combine(folder, $"guided-{guidance}");
             TransformerTrainer.Train(Clips("32x32x5", 6), Options(model, 1), start with { Guidance = guidance, Folder = teacher }, Reporter.Silent, CancellationToken.None);
-            var defaults = ModelDefaults.Of(ModelFolder.Open(model)).Settings;
+            var defaults = ModelDefaults.Of(VideoModel.Open(model)).Settings;
             Assert.Equal((8, 1.0), (defaults.Steps, defaults.Guidance));
             return double.Parse(File.ReadLines(Path.Combine(model, "training", "loss.csv")).Last().Split(',')[1], CultureInfo.InvariantCulture);
         }
@@ -141,7 +141,7 @@ public sealed class TrainersTests : IDisposable
     {
         var vaeFolder = Path.Combine(Untrained().VaeFolder!, "vae");
         using var weights = Weights.Open(vaeFolder, new WeightsOptions { DType = float32 });
-        var request = new LatentRequest(new CausalVae(CausalVaeConfig.Read(Path.Combine(vaeFolder, "config.json")), weights), "it", new WorldSource(), ClipShape.Parse("32x32x5")) { Count = 3, Seed = 1 };
+        var request = new LatentRequest(new CausalVae(ModelRegistry.VaeConfig(Path.Combine(vaeFolder, "config.json")), weights), "it", new WorldSource(), ClipShape.Parse("32x32x5")) { Count = 3, Seed = 1 };
         LatentSet Open(int count) => LatentCache.Open(Path.Combine(folder, "latents"), request with { Count = count }, Reporter.Silent, CancellationToken.None);
         var (few, more) = (Open(3), Open(5));
         Assert.Equal(5, more.Latents.shape[0]);

@@ -22,7 +22,7 @@ internal static partial class LooseParts
         var high = Path.Combine(folder, $"{High}_model");
         if (Directory.Exists(high)) return high;
         var config = Path.Combine(folder, "config.json");
-        return File.Exists(config) && ConfigFile.Read(config).ClassName is "WanModel" or "VaceWanModel" ? folder : null;
+        return File.Exists(config) && PartKinds.IsOriginalTransformer(ConfigFile.Read(config)) ? folder : null;
     }
 
     /// <summary>The expert for low noise that lies beside the one for high noise, or null.</summary>
@@ -38,9 +38,9 @@ internal static partial class LooseParts
     }
 
     /// <summary>What lies beside a transformer and fits it, for each part that was found.</summary>
-    public static Dictionary<string, List<string>> Beside(string transformer, WanTransformerConfig config)
+    public static Dictionary<string, List<string>> Beside(string transformer, ConfigFile file)
     {
-        var found = new Dictionary<string, List<string>>();
+        var (config, found) = (WanTransformerConfig.From(file), new Dictionary<string, List<string>>());
         void Add(string part, string path)
         {
             if (!found.TryGetValue(part, out var paths)) found[part] = paths = [];

@@ -5,18 +5,6 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Mini;
 
-/// <summary>One direction of a causal video VAE, chunk by chunk; the first chunk is a single frame.</summary>
-internal interface IVaeNetwork
-{
-    /// <summary>Whether its weights record gradients.</summary>
-    bool Trains { get; }
-
-    /// <param name="x">The next chunk, <c>[B, C, T, H, W]</c>: folded pixels or latents.</param>
-    /// <param name="memory">What the stream remembers.</param>
-    /// <param name="trace">Is shown intermediate results.</param>
-    Tensor Forward(Tensor x, StreamMemory memory, Trace trace);
-}
-
 /// <summary>
 /// The sizes of a block, in folded pixels: the first frame's are 4x4 of them, the others' 4x4 of four frames. Blocks to
 /// channels and back.

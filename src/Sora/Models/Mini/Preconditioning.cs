@@ -1,3 +1,4 @@
+using Sora.Diffusion;
 using static TorchSharp.torch;
 
 namespace Sora.Models.Mini;
@@ -19,7 +20,7 @@ namespace Sora.Models.Mini;
 public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<double> Later)
 {
     /// <summary>What a scheduler's config calls it, under <c>prediction_type</c>.</summary>
-    internal const string PredictionType = "preconditioned";
+    internal const string PredictionType = SchedulerConfig.Preconditioned;
 
     /// <summary>Channels that tell of motion have nearly no variance in first frames.</summary>
     private const double Least = 1e-4;

@@ -8,7 +8,7 @@ namespace Sora.Models.Text;
 /// <param name="Prompt">Rows [1, n, D] of the prompt.</param>
 /// <param name="Negative">Rows of what guidance leads away from; null without guidance.</param>
 /// <param name="Length">Rows attended to, zeros behind the given ones.</param>
-internal sealed record PromptEmbeds(Tensor Prompt, Tensor? Negative, int Length)
+public sealed record PromptEmbeds(Tensor Prompt, Tensor? Negative, int Length)
 {
     /// <summary>
     /// Encodes the prompts of a run. The encoder is loaded, used and freed.

@@ -1,4 +1,3 @@
-using Sora.Models.Mini;
 using Sora.Nn;
 using static TorchSharp.torch;
 
@@ -11,25 +10,53 @@ namespace Sora.Models.Wan;
 /// Video is <c>[B, 3, F, H, W]</c> in [-1, 1] with F = 1 + 4k frames (for the usual time factor 4), latents are raw
 /// <c>[B, z, 1 + k, h, w]</c>.
 /// </summary>
-public sealed class CausalVae
+public sealed class CausalVae : VideoVae
 {
-    /// <summary>Pixels in the frames of a chunk that <see cref="Encode"/> and <see cref="Decode"/> aim at.</summary>
-    private const long ChunkPixels = 1 << 18;
-
     private readonly IVaeNetwork encoder;
     private readonly IVaeNetwork decoder;
+    private readonly Weights weights;
+    private readonly bool ownsWeights;
 
     /// <summary>Builds the VAE over <paramref name="weights"/>, which must outlive it.</summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
-    public CausalVae(CausalVaeConfig config, Weights weights)
+    public CausalVae(CausalVaeConfig config, Weights weights) : this(config, weights, ownsWeights: false) { }
+
+    private CausalVae(CausalVaeConfig config, Weights weights, bool ownsWeights)
     {
-        Config = config;
-        encoder = config.IsBlock ? new BlockEncoderNetwork(config, weights) : new VaeEncoderNetwork(config, weights);
-        decoder = config.IsBlock ? new BlockDecoderNetwork(config, weights) : new VaeDecoderNetwork(config, weights);
+        (Config, this.weights, this.ownsWeights) = (config, weights, ownsWeights);
+        encoder = config.NewEncoder(weights);
+        decoder = config.NewDecoder(weights);
+    }
+
+    /// <summary>Builds the VAE over weights that it frees itself.</summary>
+    /// <exception cref="SoraException">A tensor is missing or has another shape than the config says; the weights are freed.</exception>
+    internal static CausalVae Owning(CausalVaeConfig config, Weights weights)
+    {
+        try
+        {
+            return new CausalVae(config, weights, ownsWeights: true);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The sizes.</summary>
     public CausalVaeConfig Config { get; }
+
+    /// <inheritdoc/>
+    public override LatentGeometry Geometry => Config.Geometry;
+
+    /// <inheritdoc/>
+    public override Device Device => weights.Device;
+
+    /// <inheritdoc/>
+    public override bool DecodesGroups => Config.DecodesGroups;
+
+    /// <inheritdoc/>
+    public override int Reach => Config.Reach;
 
     /// <summary>Cuts frames into overlapping tiles to save memory; null (the default) never does. New sessions see it.</summary>
     public VaeTiling? Tiling { get; set; }
@@ -41,13 +68,13 @@ public sealed class CausalVae
     public Action<string, Tensor>? Observer { get; set; }
 
     /// <summary>Encodes a stream of frames.</summary>
-    public VaeEncoder NewEncoder() => new(this, encoder);
+    public override VaeEncoder NewEncoder() => new(this, encoder);
 
     /// <summary>Decodes a stream of latents.</summary>
-    public VaeDecoder NewDecoder() => new(this, decoder);
+    public override VaeDecoder NewDecoder() => new(this, decoder);
 
     /// <summary>The mean of the posterior, <c>[B, z, t, h, w]</c>, of a whole video; frames beyond 1 + 4k aren't looked at.</summary>
-    public Tensor Encode(Tensor video)
+    public override Tensor Encode(Tensor video)
     {
         using var scope = NewDisposeScope();
         var (mean, logVariance) = EncodeMoments(video);
@@ -74,7 +101,7 @@ public sealed class CausalVae
     }
 
     /// <summary>The whole video, <c>[B, 3, 1 + 4(t - 1), H, W]</c>, clamped to [-1, 1].</summary>
-    public Tensor Decode(Tensor latents)
+    public override Tensor Decode(Tensor latents)
     {
         using var scope = NewDisposeScope();
         using var session = NewDecoder();
@@ -89,23 +116,20 @@ public sealed class CausalVae
     }
 
     /// <summary>(raw - mean) / std for each channel: what the transformer and the sampler work on.</summary>
-    public Tensor Normalise(Tensor raw) => Config.Normalise(raw);
+    public override Tensor Normalise(Tensor raw) => Config.Normalise(raw);
 
     /// <summary>The raw latents of normalised ones.</summary>
-    public Tensor Denormalise(Tensor normalised) => Config.Denormalise(normalised);
+    public override Tensor Denormalise(Tensor normalised) => Config.Denormalise(normalised);
 
-    /// <summary>
-    /// Everything behind the first frame at once where gradients are kept anyway; else as many groups as fill
-    /// <see cref="ChunkPixels"/>, so that memory doesn't grow with the duration and small frames make large products.
-    /// </summary>
-    private static long ChunkLength(bool trains, long frames, long unitPixels, long group) =>
-        trains ? Math.Max(group, frames - 1) : Math.Max(1, ChunkPixels / (unitPixels * group)) * group;
+    /// <summary>Everything behind the first frame at once where gradients are kept anyway; else as much as passes at a time.</summary>
+    private static long ChunkLength(bool trains, long frames, long unitPixels, int group) =>
+        trains ? Math.Max(group, frames - 1) : ChunkOf(unitPixels, group);
 
-    /// <summary>How many frames of a stream to encode or decode at once, the first one apart: a multiple of the time factor.</summary>
-    internal int FramesPerPush(long height, long width) => ChunkOf(height * width, Config.TemporalFactor);
-
-    /// <summary>As <see cref="FramesPerPush"/>, for frames of so many pixels and groups of so many frames.</summary>
-    internal static int ChunkOf(long pixels, int group) => (int)ChunkLength(false, 0, pixels, group);
+    /// <summary>Frees the weights, if they are its own.</summary>
+    public override void Dispose()
+    {
+        if (ownsWeights) weights.Dispose();
+    }
 
     internal static Tensor Join(IReadOnlyList<Tensor> parts) => parts.Count == 1 ? parts[0] : cat([.. parts], 2);
 }

@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using Sora.Models.Mini;
+using Sora.Nn;
 using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
@@ -7,10 +7,8 @@ namespace Sora.Models.Wan;
 /// <summary>
 /// The sizes of a causal video VAE (diffusers' AutoencoderKLWan); every field is one of its <c>config.json</c>.
 /// </summary>
-public sealed record CausalVaeConfig
+public record CausalVaeConfig
 {
-    private const string WanClass = "AutoencoderKLWan", BlockClass = "SoraBlockVae";
-
     /// <summary>Width of the encoder's first stage.</summary>
     public int BaseDim { get; init; } = 96;
 
@@ -35,12 +33,6 @@ public sealed record CausalVaeConfig
     /// <summary>Whether stages have average and duplication shortcuts (the 2.2 kind).</summary>
     public bool IsResidual { get; init; }
 
-    /// <summary>
-    /// Whether it is the linear transform of blocks with a network behind it that refines pixels (class
-    /// <c>SoraBlockVae</c>; the decoder's base width and the residual blocks are that network's).
-    /// </summary>
-    public bool IsBlock { get; init; }
-
     /// <summary>Channels that the encoder sees: 3 times the square of the patch size.</summary>
     public int InChannels { get; init; } = 3;
 
@@ -64,6 +56,12 @@ public sealed record CausalVaeConfig
 
     /// <summary>Frames of one latent frame, the first excepted.</summary>
     public int TemporalFactor => 1 << TemporalDownsample.Count(halves => halves);
+
+    /// <summary>Whether a latent frame and the one before decide what it shows.</summary>
+    public virtual bool DecodesGroups => false;
+
+    /// <summary>Latents on each side of one that have a part in what it shows, for a VAE that <see cref="DecodesGroups"/>.</summary>
+    public virtual int Reach => 0;
 
     /// <summary>(raw - mean) / std for each channel of [B, z, T, h, w]: what the transformer and the sampler work on.</summary>
     public Tensor Normalise(Tensor raw)
@@ -135,16 +133,12 @@ public sealed record CausalVaeConfig
         ],
     };
 
-    /// <summary>Reads a <c>config.json</c>.</summary>
-    /// <exception cref="SoraException">It can't be read, or its fields contradict each other.</exception>
-    public static CausalVaeConfig Read(string path) => From(ConfigFile.Read(path));
-
-    internal static CausalVaeConfig From(ConfigFile file)
+    /// <summary>Fills in the fields of a <c>config.json</c>.</summary>
+    /// <exception cref="SoraException">They contradict each other.</exception>
+    internal CausalVaeConfig With(ConfigFile file)
     {
-        if (file.ClassName is { } name && name is not (WanClass or BlockClass))
-            throw SoraException.Failed($"{file.Path}: unknown VAE class {name}", $"{WanClass} and {BlockClass} are supported");
         var fallback = Wan21;
-        var config = new CausalVaeConfig
+        var config = this with
         {
             BaseDim = file.Size("base_dim", fallback.BaseDim),
             DecoderBaseDim = file.Size("decoder_base_dim"),
@@ -154,14 +148,16 @@ public sealed record CausalVaeConfig
             AttnScales = file.Numbers("attn_scales", fallback.AttnScales),
             TemporalDownsample = file.Flags("temperal_downsample", fallback.TemporalDownsample),
             IsResidual = file.Flag("is_residual", false),
-            IsBlock = file.ClassName == BlockClass,
             InChannels = file.Size("in_channels", fallback.InChannels),
             OutChannels = file.Size("out_channels", fallback.OutChannels),
             PatchSize = file.Size("patch_size", 1),
             LatentsMean = file.Numbers("latents_mean", fallback.LatentsMean),
             LatentsStd = file.Numbers("latents_std", fallback.LatentsStd),
         };
-        config.Check(file.Path);
+        config.Check((holds, what) =>
+        {
+            if (!holds) throw SoraException.Failed($"{file.Path}: {what}");
+        });
         return config;
     }
 
@@ -188,24 +184,26 @@ public sealed record CausalVaeConfig
     };
 
     /// <summary>The class that configs name.</summary>
-    internal string ClassName => IsBlock ? BlockClass : WanClass;
+    internal virtual string ClassName => "AutoencoderKLWan";
+
+    /// <summary>The network that encodes.</summary>
+    internal virtual IVaeNetwork NewEncoder(Weights weights) => new VaeEncoderNetwork(this, weights);
+
+    /// <summary>The network that decodes.</summary>
+    internal virtual IVaeNetwork NewDecoder(Weights weights) => new VaeDecoderNetwork(this, weights);
 
     private static JsonArray List<T>(IEnumerable<T> values) => [.. values.Select(value => JsonValue.Create(value))];
 
-    private void Check(string path)
+    /// <summary>demands that the sizes fit each other.</summary>
+    /// <param name="demand">Throws where something doesn't hold.</param>
+    private protected virtual void Check(Action<bool, string> demand)
     {
-        void Demand(bool holds, string what)
-        {
-            if (!holds) throw SoraException.Failed($"{path}: {what}");
-        }
-
-        Demand(BaseDim > 0 && ZDim > 0 && NumResBlocks > 0 && PatchSize > 0, "sizes must be positive");
-        Demand(DimMult.Count > 0 && DimMult.All(mult => mult > 0), "dim_mult must list positive widths");
-        Demand(TemporalDownsample.Count == DimMult.Count - 1, "temperal_downsample needs one entry for each stage but the last");
-        Demand(InChannels == 3 * PatchSize * PatchSize && OutChannels == InChannels, "in_channels and out_channels must be 3 times the square of patch_size");
-        Demand(!IsBlock || (SpatialFactor == PatchSize * Blocks.Side && TemporalFactor == Blocks.Frames), $"blocks must have {Blocks.Side} folded pixels a side and {Blocks.Frames} frames");
-        Demand(!IsResidual || ShortcutsDivide(), "the widths of neighbouring stages don't fit the shortcuts of a residual VAE");
-        Demand(LatentsMean.Count == ZDim && LatentsStd.Count == ZDim, $"latents_mean and latents_std need {ZDim} entries");
+        demand(BaseDim > 0 && ZDim > 0 && NumResBlocks > 0 && PatchSize > 0, "sizes must be positive");
+        demand(DimMult.Count > 0 && DimMult.All(mult => mult > 0), "dim_mult must list positive widths");
+        demand(TemporalDownsample.Count == DimMult.Count - 1, "temperal_downsample needs one entry for each stage but the last");
+        demand(InChannels == 3 * PatchSize * PatchSize && OutChannels == InChannels, "in_channels and out_channels must be 3 times the square of patch_size");
+        demand(!IsResidual || ShortcutsDivide(), "the widths of neighbouring stages don't fit the shortcuts of a residual VAE");
+        demand(LatentsMean.Count == ZDim && LatentsStd.Count == ZDim, $"latents_mean and latents_std need {ZDim} entries");
     }
 
     /// <summary>

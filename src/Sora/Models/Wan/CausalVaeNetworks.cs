@@ -1,8 +1,19 @@
-using Sora.Models.Mini;
 using Sora.Nn;
 using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
+
+/// <summary>One direction of a causal video VAE, chunk by chunk; the first chunk is a single frame.</summary>
+internal interface IVaeNetwork
+{
+    /// <summary>Whether its weights record gradients.</summary>
+    bool Trains { get; }
+
+    /// <param name="x">The next chunk, <c>[B, C, T, H, W]</c>: folded pixels or latents.</param>
+    /// <param name="memory">What the stream remembers.</param>
+    /// <param name="trace">Is shown intermediate results.</param>
+    Tensor Forward(Tensor x, StreamMemory memory, Trace trace);
+}
 
 /// <summary>Residual, attention, residual, at the smallest size.</summary>
 internal sealed class MidBlock(Weights weights, int channels)

@@ -1,11 +1,10 @@
-using Sora.Models.Mini;
 using Sora.Nn;
 using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
 
 /// <summary>Encodes one stream of frames, however long, in bounded memory.</summary>
-public sealed class VaeEncoder : IDisposable
+public sealed class VaeEncoder : IVaeStream
 {
     private readonly CausalVae vae;
     private readonly IVaeNetwork network;
@@ -64,7 +63,7 @@ public sealed class VaeEncoder : IDisposable
 }
 
 /// <summary>Decodes one stream of latents, however long, in bounded memory.</summary>
-public sealed class VaeDecoder : IDisposable
+public sealed class VaeDecoder : IVaeStream
 {
     private readonly CausalVae vae;
     private readonly IVaeNetwork network;

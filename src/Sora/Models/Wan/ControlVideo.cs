@@ -11,7 +11,7 @@ namespace Sora.Models.Wan;
 /// The control of a VACE model (arXiv:2503.07598): what stays and what changes of a video, each encoded with the other
 /// part grey, the mask folded into channels, and reference pictures as frames in front.
 /// </summary>
-internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings, Precision precision)
+internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Precision precision)
 {
     /// <summary>Pixels a side of a latent, which are the mask's channels.</summary>
     private readonly int cell = model.Vae.SpatialFactor;
@@ -25,8 +25,7 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
         if (control.Scale.Count != 1 && control.Scale.Count != layers)
             throw SoraException.Usage($"{control.Scale.Count} control scales for {layers} control layers", $"give one, or {layers}");
 
-        using var weights = Weights.From(model.OpenWeights("vae"), precision.Full);
-        var vae = new CausalVae(model.Vae, weights);
+        using var vae = model.OpenVae(precision.Device);
         var (video, mask) = control.Video.Count > 0 ? Given(control) : FromKnown(vae, known);
         var made = (mask > 0.5).to(float32);
         var latents = cat([Encode(vae, video * (1 - made)), Encode(vae, video * made)], 1);
@@ -40,27 +39,18 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
         }
         return encoded with
         {
-            Control = cat([latents, channels], 1),
+            Inputs = new Dictionary<string, Tensor> { [WanNetwork.Control] = cat([latents, channels], 1) },
             ControlScale = control.Scale.Count == 1 ? [.. Enumerable.Repeat(control.Scale[0], layers)] : control.Scale,
             References = control.References.Count,
         };
     }
 
-    /// <summary>Refuses a control video, or a mask of it, that is shorter than the video to make.</summary>
-    public static void RequireLength(Control control, int frames)
-    {
-        if (control.Video.Count > 0 && control.Video.Count < frames)
-            throw SoraException.Usage($"the control video has {control.Video.Count} frames, but {frames} are to be generated", $"--frames {control.Video.Count}");
-        if (control.Mask.Count > 1 && control.Mask.Count < frames)
-            throw SoraException.Usage($"the mask has {control.Mask.Count} frames, but {frames} are to be generated", "a mask is one picture, or as long as the video");
-    }
-
-    private static Tensor Encode(CausalVae vae, Tensor video) => vae.Normalise(vae.Encode(video));
+    private static Tensor Encode(VideoVae vae, Tensor video) => vae.Normalise(vae.Encode(video));
 
     /// <summary>The given video and mask (1 where it is remade), resized to no more pixels than are asked for.</summary>
     private (Tensor Video, Tensor Mask) Given(Control control)
     {
-        RequireLength(control, settings.Frames);
+        control.RequireLength(settings.Frames);
         var size = Size(control.Video[0]);
         var video = Resized(control.Video, size);
         if (control.Mask.Count == 0) return (video, ones_like(video.narrow(1, 0, 1)));
@@ -69,7 +59,7 @@ internal sealed class ControlVideo(ModelFolder model, SamplingSettings settings,
     }
 
     /// <summary>A grey video that shows what is known, which stays.</summary>
-    private (Tensor Video, Tensor Mask) FromKnown(CausalVae vae, Conditioning known)
+    private (Tensor Video, Tensor Mask) FromKnown(VideoVae vae, Conditioning known)
     {
         var video = zeros([1, 3, settings.Frames, settings.Height, settings.Width], device: precision.Device);
         var mask = ones([1, 1, settings.Frames, settings.Height, settings.Width], device: precision.Device);

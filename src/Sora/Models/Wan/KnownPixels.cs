@@ -12,10 +12,10 @@ internal sealed record KnownPixels(Tensor Video, Tensor Kept)
     /// <param name="vae">The VAE.</param>
     /// <param name="known">Normalised latents [1, C, T, h, w].</param>
     /// <param name="mask">Where they hold, [1, 1, T, h, w].</param>
-    public static KnownPixels Decode(CausalVae vae, Tensor known, Tensor mask)
+    public static KnownPixels Decode(VideoVae vae, Tensor known, Tensor mask)
     {
-        var geometry = vae.Config.Geometry;
-        var video = vae.Decode(vae.Config.Denormalise(WithoutGaps(known, mask)));
+        var geometry = vae.Geometry;
+        var video = vae.Decode(vae.Denormalise(WithoutGaps(known, mask)));
         var latentOf = Enumerable.Range(0, (int)video.shape[2]).Select(frame => (long)geometry.LatentFrameOf(frame)).ToArray();
         var kept = mask.index_select(2, tensor(latentOf, device: mask.device)).repeat_interleave(geometry.SpatialFactor, 3).repeat_interleave(geometry.SpatialFactor, 4);
         return new(video, kept);

@@ -13,45 +13,25 @@ namespace Sora.Models.Wan;
 /// </summary>
 internal static class MaskChannels
 {
-    /// <summary>Asks for as many pictures as CLIP looks at, where no latents are known that show them.</summary>
-    /// <exception cref="SoraException">There are fewer.</exception>
-    public static void RequirePictures(ModelFolder model, Conditioning known)
-    {
-        var wanted = Wanted(model);
-        if (known.Mask is not null || known.Stills.Count >= wanted) return;
-        throw SoraException.Usage(
-            $"{model.Name} needs {(wanted == 1 ? "a picture" : "a first and a last picture")}",
-            wanted == 1 ? "pass one with --image" : "pass them with --image and --last-image");
-    }
-
     /// <summary>The conditioning of a run.</summary>
-    public static EncodedConditioning Encode(EncodedConditioning encoded, ModelFolder model, SamplingSettings settings, Conditioning known, Precision precision)
+    public static EncodedConditioning Encode(WanModel model, SamplingSettings settings, Conditioning known, Precision precision)
     {
-        var stills = known.Stills.Select(still => still with
-        {
-            Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit),
-        }).ToList();
+        var stills = known.Stills.Select(still => StillEncoder.Resized(still, settings)).ToList();
         var seen = model.Transformer.ImageDim is null ? [] : Seen(model, known, precision);
-        return encoded with
-        {
-            Known = known.Mask is null ? null : known.Known,
-            Mask = known.Mask,
-            Channels = Channels(model, settings, known, stills, precision),
-            Image = seen.Count == 0 ? null : Embed(model, seen, precision),
-        };
+        var inputs = new Dictionary<string, Tensor> { [WanNetwork.Channels] = Channels(model, settings, known, stills, precision) };
+        if (seen.Count > 0) inputs[WanNetwork.Image] = Embed(model, seen, precision);
+        return model.Unconditioned with { Known = known.Mask is null ? null : known.Known, Mask = known.Mask, Inputs = inputs };
     }
-
-    private static int Wanted(ModelFolder model) => model.Transformer.PosEmbedSeqLen is null ? 1 : 2;
 
     /// <summary>The pictures that CLIP looks at: the first one, or the first and the last one.</summary>
-    private static List<Image> Seen(ModelFolder model, Conditioning known, Precision precision)
+    private static List<Image> Seen(WanModel model, Conditioning known, Precision precision)
     {
-        var wanted = Wanted(model);
+        var wanted = model.PicturesSeen;
         var pictures = known.Stills.OrderBy(still => still.Frame).Select(still => still.Picture).ToList();
         if (pictures.Count < wanted && known is { Known: { } latents, Mask: { } places })
         {
-            using var weights = Weights.From(model.OpenWeights("vae"), precision.Full);
-            var (first, last) = KnownPixels.Decode(new CausalVae(model.Vae, weights), latents, places).Ends();
+            using var vae = model.OpenVae(precision.Device);
+            var (first, last) = KnownPixels.Decode(vae, latents, places).Ends();
             pictures = [first, last];
         }
         return wanted == 1 ? [pictures[0]] : [pictures[0], pictures[^1]];
@@ -59,7 +39,7 @@ internal static class MaskChannels
 
     /// <summary>[1, 4 + C, T, h, w]: the mask, a channel for each frame of a latent frame, and the condition.</summary>
     private static Tensor Channels(
-        ModelFolder model, SamplingSettings settings, Conditioning known, IReadOnlyList<Still> stills, Precision precision)
+        WanModel model, SamplingSettings settings, Conditioning known, IReadOnlyList<Still> stills, Precision precision)
     {
         var factor = model.Vae.TemporalFactor;
         var video = zeros([1, 3, settings.Frames, settings.Height, settings.Width], device: precision.Device);
@@ -71,8 +51,7 @@ internal static class MaskChannels
             if (still.Frame == 0) shown.AsSpan(0, factor).Fill(1);
             else shown[still.Frame + factor - 1] = 1;
         }
-        using var weights = Weights.From(model.OpenWeights("vae"), precision.Full);
-        var vae = new CausalVae(model.Vae, weights);
+        using var vae = model.OpenVae(precision.Device);
         var condition = vae.Normalise(vae.Encode(video));
         var (frames, rows, columns) = (condition.shape[2], condition.shape[3], condition.shape[4]);
         var mask = tensor(shown, [1, frames, factor, 1, 1], device: precision.Device).transpose(1, 2).expand(-1, -1, -1, rows, columns);
@@ -85,7 +64,7 @@ internal static class MaskChannels
     }
 
     /// <summary>What CLIP sees in pictures: [n, tokens, D].</summary>
-    private static Tensor Embed(ModelFolder model, IReadOnlyList<Image> seen, Precision precision)
+    private static Tensor Embed(WanModel model, IReadOnlyList<Image> seen, Precision precision)
     {
         var config = ClipVisionConfig.From(model.Config("image_encoder"));
         var processor = ClipPixels.Of(model, config);

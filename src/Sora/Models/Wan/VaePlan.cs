@@ -31,7 +31,7 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
         // Bytes of each picture, and of all; as float32, divided, and moved to the middle.
         walk.Live(held + 3 * Colours * all.Area + 3 * Colours * all.Area / sizeof(float));
         held += Colours * all.Area;
-        if (config.IsBlock)
+        if (config.DecodesGroups)
         {
             // Folded twice, and laid out for the product.
             walk.Live(held + 4 * Colours * all.Area);
@@ -63,7 +63,7 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
         var (all, walk) = (Chunk, new VaePeakMemory(threads, frames == 1));
         // Unfolded, clamped, and five steps to bytes, which are put in order, copied, and cut into pictures.
         walk.Live(held + 8 * Colours * all.Area + 4 * Colours * all.Area / sizeof(float));
-        if (config.IsBlock)
+        if (config.DecodesGroups)
         {
             walk.Live(held + Blocks(all));
             return Load(walk);

@@ -1,6 +1,5 @@
 using Sora.Conditions;
 using Sora.Models.Vision;
-using Sora.Planning;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -11,7 +10,7 @@ namespace Sora.Models.Wan;
 /// <param name="size">Of the frames.</param>
 /// <param name="frames">Video frames.</param>
 /// <param name="device">Where it computes.</param>
-public sealed class VaeStages(ModelFolder model, FrameSize size, int frames, Device device)
+internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Device device)
 {
     /// <summary>
     /// Numbers for each pixel of a video whose control is built: of a given one video, mask in three steps, what is
@@ -23,44 +22,47 @@ public sealed class VaeStages(ModelFolder model, FrameSize size, int frames, Dev
     public long Weights { get; } = Elements(model, "vae") * sizeof(float);
 
     /// <summary>Frames to latents, as they come.</summary>
-    public Stage Encode() => Of("encode", Plan(frames).Encode());
+    public StageCost Encode() => Of("encode", Plan(frames).Encode());
 
     /// <summary>Latents to frames, as they are taken.</summary>
-    public Stage Decode() => Of("decode", Plan(frames).Decode());
+    public StageCost Decode() => Of("decode", Plan(frames).Decode());
 
     /// <summary>Frames decoded and encoded, beside so many bytes of weights.</summary>
-    internal Stage Frames(long beside) => Of("frames", VaeLoad.Then(Plan(frames).Decode(), Plan(frames).Encode())) with { Weights = Weights + beside };
+    internal StageCost Frames(long beside) => Of("frames", VaeLoad.Then(Plan(frames).Decode(), Plan(frames).Encode())) with { Weights = Weights + beside };
 
     /// <summary>What is given, for the network to see; null: nothing has to be encoded.</summary>
-    /// <param name="given">What it is.</param>
+    /// <param name="request">The run.</param>
     /// <param name="bytes">Bytes of a number in the type that other parts compute in.</param>
-    internal Stage? Conditions(Given given, int bytes)
+    public StageCost? Conditions(GenerationRequest request, int bytes)
     {
         // An unfinished clip holds what was encoded; only windows of it encode what those before them made.
-        if (given is { Behind: not null, Latents: false }) return null;
-        var mode = ConditioningEncoder.ModeOf(model);
-        if (mode is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise)
+        if (request is { CallsDone: not null, KnowsLatents: false }) return null;
+        if (model.Mode is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise)
         {
             // A single frame, or one behind copies of itself.
-            var seen = model.Vae.Geometry.VideoFrames(given.Others ? 2 : 1);
-            return given.First || given.Others ? Of("encode", Plan(seen).Encode()) : null;
+            var seen = model.Geometry.VideoFrames(request.ShowsOthers ? 2 : 1);
+            return request.Conditioning.Stills.Count > 0 ? Of("encode", Plan(seen).Encode()) : null;
         }
         var plan = Plan(frames);
-        if (mode == ConditioningMode.Control) return Of("encode", plan.Encode(plan.Video * (given.Control ? OfControl : given.Latents ? OfKnownControl : OfGreyControl)));
+        if (model.Mode == ConditioningMode.Control)
+        {
+            var numbers = request.Conditioning.Control is not null ? OfControl : request.KnowsLatents ? OfKnownControl : OfGreyControl;
+            return Of("encode", plan.Encode(plan.Video * numbers));
+        }
         // A video that is grey where nothing is known.
         var channels = Of("encode", plan.Encode(3 * plan.Video));
         if (model.Transformer.ImageDim is null || !model.Has("image_encoder")) return channels;
         // What is known is decoded, for CLIP to look at its ends.
-        if (given.Latents) channels = Of("encode", VaeLoad.Then(plan.Decode(6 * plan.Video), plan.Encode(3 * plan.Video)));
+        if (request.KnowsLatents) channels = Of("encode", VaeLoad.Then(plan.Decode(6 * plan.Video), plan.Encode(3 * plan.Video)));
         var config = ClipVisionConfig.From(model.Config("image_encoder"));
-        var (pictures, wide) = (model.Transformer.PosEmbedSeqLen is null ? 1 : 2, 4 * config.HiddenSize + 2 * config.IntermediateSize);
-        var clip = new Stage("encode", Elements(model, "image_encoder") * bytes, (long)pictures * config.Tokens * wide * bytes, channels.Flops);
+        var (pictures, wide) = (model.PicturesSeen, 4 * config.HiddenSize + 2 * config.IntermediateSize);
+        var clip = new StageCost("encode", Elements(model, "image_encoder") * bytes, (long)pictures * config.Tokens * wide * bytes, channels.Flops);
         return clip.Peak > channels.Peak ? clip : channels;
     }
 
     private VaePlan Plan(int length) => new(model.Vae, size, length, device.type == DeviceType.CPU ? get_num_threads() : 0);
 
-    private Stage Of(string name, VaeLoad load) => new Stage(name, Weights, load.Bytes, load.Flops).On(device);
+    private StageCost Of(string name, VaeLoad load) => new StageCost(name, Weights, load.Bytes, load.Flops).On(device);
 
     private static long Elements(ModelFolder model, string part)
     {

@@ -1,3 +1,4 @@
+using Sora.Conditions;
 using static TorchSharp.torch;
 
 namespace Sora.Pipelines.Blending;
@@ -48,7 +49,7 @@ internal static class ColourMatching
     /// <summary>Runs of unknown frames [start, end), and where they meet known ones.</summary>
     private static IEnumerable<((int Start, int End) Run, (Join? Before, Join? Behind) Known)> Gaps(Tensor mask)
     {
-        var (known, unknown) = (SlidingWindows.WhollyKnown(mask), SlidingWindows.WhollyKnown(1 - mask));
+        var (known, unknown) = (Masks.WhollyKnown(mask), Masks.WhollyKnown(1 - mask));
         int Row(int from, int away)
         {
             var frame = from;

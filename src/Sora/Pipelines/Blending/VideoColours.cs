@@ -1,5 +1,4 @@
 using Sora.Models;
-using Sora.Models.Wan;
 using static TorchSharp.torch;
 
 namespace Sora.Pipelines.Blending;
@@ -14,12 +13,12 @@ internal sealed class VideoColours : IColours
     private const int Measured = 4;
 
     private readonly FrameCodec codec;
-    private readonly CausalVaeConfig vae;
+    private readonly VideoModel model;
 
     /// <param name="codec">The VAE, one that <see cref="FrameCodec.DecodesGroups"/>.</param>
-    /// <param name="vae">Its config.</param>
+    /// <param name="model">Its model.</param>
     /// <param name="latents">Normalised latents [1, C, T, h, w].</param>
-    public VideoColours(FrameCodec codec, CausalVaeConfig vae, Tensor latents) => (this.codec, this.vae, Latents) = (codec, vae, latents.clone());
+    public VideoColours(FrameCodec codec, VideoModel model, Tensor latents) => (this.codec, this.model, Latents) = (codec, model, latents.clone());
 
     public Tensor Latents { get; }
 
@@ -65,7 +64,7 @@ internal sealed class VideoColours : IColours
             raw.narrow(2, start++ - before, 1).add_(Change(group, frame => at((first + frame) / Math.Max(1.0, frames - 1))));
             first += (int)group.shape[2];
         }
-        Latents.narrow(2, run.Start, run.End - run.Start).copy_(vae.Normalise(raw.narrow(2, run.Start - before, run.End - run.Start)));
+        Latents.narrow(2, run.Start, run.End - run.Start).copy_(model.Normalise(raw.narrow(2, run.Start - before, run.End - run.Start)));
     }
 
     /// <summary>What each of raw latent frames shows, or each but the first one.</summary>
@@ -97,7 +96,7 @@ internal sealed class VideoColours : IColours
 
     private Tensor Decode(int before, int latent) => codec.DecodeGroup(Raw(before, 1), Raw(latent, 1));
 
-    private Tensor Raw(int start, int count) => vae.Denormalise(Latents.narrow(2, start, count).to(float32));
+    private Tensor Raw(int start, int count) => model.Denormalise(Latents.narrow(2, start, count).to(float32));
 
     /// <summary>Of each frame of [1, 3, F, H, W].</summary>
     private static List<ChannelStatistics[]> Colours(Tensor video)

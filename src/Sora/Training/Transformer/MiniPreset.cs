@@ -22,9 +22,8 @@ internal static class MiniPreset
     private const int LatentChannels = 96;
 
     /// <summary>16x16x4 compression to 96 channels by principal components, and 1.1 million parameters that refine it.</summary>
-    public static CausalVaeConfig Vae { get; } = new()
+    public static CausalVaeConfig Vae { get; } = new BlockVaeConfig
     {
-        IsBlock = true,
         BaseDim = 96,
         ZDim = LatentChannels,
         DimMult = [1, 1, 1],

@@ -1,3 +1,4 @@
+using Sora.Models;
 using Sora.Models.Checkpoints;
 using Sora.Models.Mini;
 using Sora.Models.Text;
@@ -20,7 +21,7 @@ public static class TransformerTrainer
         var vaeFolder = Path.Combine(start.VaeFolder ?? options.Folder, "vae");
         if (!Directory.Exists(vaeFolder)) throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or pass a model folder with --vae");
         using var vaeWeights = Weights.Open(vaeFolder, new WeightsOptions { DType = float32 });
-        var vae = new CausalVae(CausalVaeConfig.Read(Path.Combine(vaeFolder, "config.json")), vaeWeights);
+        var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(vaeFolder, "config.json")), vaeWeights);
         var fingerprint = Fingerprint(vaeFolder, vae.Config);
         var latents = new LatentRequest(vae, fingerprint, data.Source, default) { Count = 0, Seed = options.Seed };
         var sets = data.Shapes.Select(s => LatentCache.Open(start.Cache, latents with { Shape = s.Shape, Count = s.Count }, reporter, cancellation)).ToArray();

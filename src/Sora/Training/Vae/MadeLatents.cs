@@ -27,8 +27,7 @@ internal sealed class MadeLatents : IDisposable
     /// <exception cref="SoraException">The folder holds none, or its latents have another number of channels.</exception>
     public MadeLatents(string folder, CausalVaeConfig vae)
     {
-        var model = ModelFolder.Open(folder);
-        if (!model.IsTrainedHere || model.Transformer.LatentChannels != vae.ZDim)
+        if (VideoModel.Open(folder) is not MiniModel model || model.Transformer.LatentChannels != vae.ZDim)
             throw SoraException.Failed($"{folder} does not generate latents of this VAE", "pass a model that sora train transformer made with this VAE");
         var how = new WeightsOptions { DType = float32 };
         (transformerWeights, textWeights) = (Weights.From(model.OpenWeights("transformer"), how), Weights.From(model.OpenWeights("text_encoder"), how));

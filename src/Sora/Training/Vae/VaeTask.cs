@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sora.Models.Mini;
 using Sora.Models.Wan;
 using Sora.Nn;
 using TorchSharp;
@@ -54,7 +55,7 @@ internal sealed class VaeTask : TrainingTask
     {
         var (mean, logVariance) = vae.EncodeMoments(video);                      // [B, z, T, h, w]
         // A transform that is given has no posterior to shape.
-        if (vae.Config.IsBlock) return Reconstruction(vae.Decode(AsMade(mean, captions)), video);
+        if (vae.Config is BlockVaeConfig) return Reconstruction(vae.Decode(AsMade(mean, captions)), video);
         return Reconstruction(vae.Decode(mean + (Noise * randn_like(mean))), video)
             + (MeanWeight * mean.square().mean())
             + (LogVarianceWeight * (logVariance - RestingLogVariance).square().mean());
@@ -163,7 +164,7 @@ internal sealed class VaeTask : TrainingTask
         var deviation = all.std(1);
         // Principal components differ a hundredfold in size, and in what they mean for the picture. At the root of that, the
         // first of them count for more in the transformer's loss, and the last are the last to come out of the noise.
-        if (vae.Config.IsBlock) deviation = (deviation * deviation.mean()).sqrt();
+        if (vae.Config is BlockVaeConfig) deviation = (deviation * deviation.mean()).sqrt();
         return ([.. all.mean([1]).data<double>()], [.. deviation.data<double>()]);
     }
 }

@@ -1,3 +1,5 @@
+using Sora.Models;
+using Sora.Models.Mini;
 using Sora.Models.Wan;
 using Sora.Nn;
 
@@ -20,11 +22,11 @@ public static class VaeTrainer
         var weights = start.Folder is null
             ? Weights.Initialise((long)options.Seed)
             : Weights.Open(Path.Combine(start.Folder, "vae"), new WeightsOptions { Trainable = true });
-        var config = start.Folder is null ? MiniPreset.Vae : CausalVaeConfig.Read(Path.Combine(start.Folder, "vae", "config.json"));
+        var config = start.Folder is null ? MiniPreset.Vae : ModelRegistry.VaeConfig(Path.Combine(start.Folder, "vae", "config.json"));
         var vae = new CausalVae(config, weights);
         if (start.Inflate) VaeTask.Inflate(weights.Named());
         var first = TrainingLoop.SavedStep(options);
-        if (config.IsBlock)
+        if (config is BlockVaeConfig)
         {
             if (start.Folder is null && first == 0) BlockTransform.Fit(weights.Named().ToDictionary(p => p.Key, p => p.Value), config, data, start.FitClips);
             BlockTransform.Freeze(weights.Named().ToDictionary(p => p.Key, p => p.Value));

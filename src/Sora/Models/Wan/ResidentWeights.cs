@@ -1,9 +1,8 @@
 using System.Text.RegularExpressions;
-using Sora.Models;
 using Sora.Nn;
 using Sora.Tensors;
 
-namespace Sora.Planning;
+namespace Sora.Models.Wan;
 
 /// <summary>How much of a part's weights is in memory while it computes, from the headers of its files alone.</summary>
 /// <param name="Elements">Numbers that are ready to compute: what stays, and where blocks are streamed the one that runs and the next.</param>

@@ -1,19 +1,18 @@
 using Sora.Models.Text;
 using Sora.Models.Vision;
-using Sora.Models.Wan;
 using Sora.Nn;
 using static TorchSharp.torch;
 
-namespace Sora.Models.Checkpoints;
+namespace Sora.Models.Wan;
 
 /// <summary>
 /// Whether the parts of a model are what their configs say, and fit each other: by configs and headers alone, so that a
 /// run that can't succeed ends before anything long begins.
 /// </summary>
-internal static class ModelCheck
+internal static class WanModelCheck
 {
     /// <exception cref="SoraException">A part is missing, truncated, lacks a tensor, has one of another shape, or is of another model.</exception>
-    public static void Run(ModelFolder model)
+    public static void Run(WanModel model)
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
