@@ -157,6 +157,20 @@ internal sealed record SamplingArgs(
     /// <summary>Gives <paramref name="produce"/> a writer to where the verb's clips go; see <see cref="ClipPipe.Write"/>.</summary>
     public void Write(Run run, string output, Action<ClipWriter> produce) => ClipPipe.Write(run, output, Store, DryRun, produce);
 
+    /// <summary>Reads clips, or pairs of them, and writes what is made of each: null where the plan was all that was asked for.</summary>
+    public void WriteEach<T>(Run run, string output, Func<IEnumerable<T>> read, Func<T, Pipelines, Clip?> make)
+    {
+        using var pipelines = new Pipelines(this, run);
+        Write(run, output, writer =>
+        {
+            foreach (var clip in read())
+            {
+                if (make(clip, pipelines) is { } made) writer.Write(made);
+            }
+        });
+        RemoveCheckpoint();
+    }
+
     /// <summary>What keeps the state of a run in the file that <c>--checkpoint</c> names.</summary>
     /// <param name="entry">The verb, for the history of the clip that comes of it; null: that is in there already.</param>
     public Action<Clip>? Keep(HistoryEntry? entry) => Checkpoint is { } path

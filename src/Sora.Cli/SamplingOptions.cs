@@ -62,7 +62,7 @@ internal static class SamplingOptions
         Offload: parse.GetValue(Offload), DryRun: parse.GetValue(DryRun), Store: parse.GetValue(Options.Store),
         Preview: parse.GetValue(Preview), Checkpoint: parse.GetValue(Checkpoint))
     {
-        Explicit = [.. parse.CommandResult.Children.OfType<OptionResult>().Where(given => !given.Implicit).Select(given => given.Option.Name)],
+        Explicit = [.. parse.CommandResult.Children.OfType<OptionResult>().Where(one => !one.Implicit).Select(one => one.Option.Name)],
         Called = ClipPipe.Entry(parse, keepsDash),
         IsOfClip = !parse.CommandResult.Command.Options.Any(option => option.Name == "--frames"),
     };

@@ -51,11 +51,14 @@ internal static class Decode
 
     /// <summary>What the command line says.</summary>
     private sealed record Args(
-        string ClipName, string Output, string? Model, PartPaths Parts, string? Format, int? Crf, double? Fps, LatentSpace Space, bool DryRun)
+        string ClipName, string Output, string? Model, PartPaths Parts, string? Format, int? Crf, double? Fps,
+        LatentSpace Space, bool DryRun)
     {
         public void Execute(Run run)
         {
-            var format = Format is not null ? VideoWriter.ParseFormat(Format) : Output == "-" ? VideoFormat.Y4m : VideoWriter.FormatOf(Output);
+            var format = Format is not null ? VideoWriter.ParseFormat(Format)
+                : Output == "-" ? VideoFormat.Y4m
+                : VideoWriter.FormatOf(Output);
             // Refuses a terminal before anything is read.
             using var stream = Output == "-" && !DryRun ? run.OpenOutput("video.mp4") : null;
             using var codecs = new Codecs();
@@ -94,7 +97,9 @@ internal static class Decode
                 }
                 free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
                 plan.Require(free, () => "decode it on a machine with more memory: a clip is a small file");
-                using var writer = stream == null ? VideoWriter.Create(file, options, run.Cancel) : VideoWriter.Create(stream, options, run.Cancel);
+                using var writer = stream == null
+                    ? VideoWriter.Create(file, options, run.Cancel)
+                    : VideoWriter.Create(stream, options, run.Cancel);
                 var done = 0;
                 foreach (var frame in codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel))
                 {

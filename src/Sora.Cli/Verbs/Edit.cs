@@ -24,7 +24,8 @@ internal static class Edit
     private static readonly Option<bool> Invert = new("--invert") { Description = "Keep what the mask, the colour and the box select, and regenerate the rest" };
     private static readonly Option<int?> Feather = Options.Positive("--feather", "PIXELS", "Also regenerate this many pixels around the region, so that it blends in");
 
-    public static Verb Create() => new Verb("edit", "Regenerates a clip, or a part of it, from another prompt", (parse, run) => Parse(parse).Execute(run))
+    public static Verb Create() => new Verb(
+        "edit", "Regenerates a clip, or a part of it, from another prompt", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -63,15 +64,7 @@ internal static class Edit
                 throw SoraException.Usage("--invert needs a mask, a colour or a box", "add --mask, --colour or --box");
             if (Feather is not null && !IsRegion)
                 throw SoraException.Usage("--feather needs a region", "add --mask, --colour, --box or --time");
-            using var pipelines = new Pipelines(Sampling, run);
-            Sampling.Write(run, Output, writer =>
-            {
-                foreach (var clip in ClipPipe.Read(run, Name))
-                {
-                    if (Change(run, clip, pipelines) is { } changed) writer.Write(changed);
-                }
-            });
-            Sampling.RemoveCheckpoint();
+            Sampling.WriteEach(run, Output, () => ClipPipe.Read(run, Name), (clip, pipelines) => Change(run, clip, pipelines));
         }
 
         private Clip? Change(Run run, Clip clip, Pipelines pipelines)
@@ -115,8 +108,8 @@ internal static class Edit
                     run.Reporter.Note($"{Mask} is {masks[0].Width}x{masks[0].Height} and is stretched to {size}");
                 if (masks.Count > 1 && Math.Abs(reader.Fps / settings.Fps - 1) > 0.01)
                 {
-                    run.Reporter.Note(FormattableString.Invariant(
-                        $"{Mask} has {reader.Fps:0.##} frames per second and the clip has {settings.Fps:0.##}: they are matched frame by frame"));
+                    var rates = FormattableString.Invariant($"{reader.Fps:0.##} frames per second and the clip has {settings.Fps:0.##}");
+                    run.Reporter.Note($"{Mask} has {rates}: they are matched frame by frame");
                 }
             }
             if (Colour is { } colour)

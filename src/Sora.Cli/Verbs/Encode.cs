@@ -55,7 +55,10 @@ internal static class Encode
         public void Execute(Run run)
         {
             if (Media == "-" && !Console.IsInputRedirected)
-                throw SoraException.Usage("nothing to read: standard input is a terminal", "pass a video or a picture: sora encode holiday.mp4");
+            {
+                throw SoraException.Usage(
+                    "nothing to read: standard input is a terminal", "pass a video or a picture: sora encode holiday.mp4");
+            }
             var model = ModelFolder.Open(Model, Parts);
             if (Size is { } wanted) RequireDivisible(wanted, model.Vae.SpatialFactor);
             if (DryRun)
@@ -95,7 +98,8 @@ internal static class Encode
             var (latents, seen) = codec.Encode(reader.Frames().Select(Fitted), run.Cancel);
 
             var (frames, factor) = (model.Vae.Geometry.WholeFrames(seen), model.Vae.TemporalFactor);
-            if (frames < seen) run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes 1 + {factor}k frames");
+            if (frames < seen)
+                run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes 1 + {factor}k frames");
             if (reader.Complaint is { } complaint) run.Reporter.Warn($"parts could not be read: {complaint}");
             return new Clip
             {

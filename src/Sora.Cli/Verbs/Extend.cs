@@ -14,7 +14,8 @@ internal static class Extend
     private static readonly Option<ClipTime?> Before = Options.Value<ClipTime>("--before", "TIME", "Add this much at the beginning", ClipTime.Parse);
     private static readonly Option<bool> Loop = new("--loop") { Description = "Lead back to the first frame, in the time of --after (1s by default)" };
 
-    public static Verb Create() => new Verb("extend", "Makes a clip longer, or closes it to a loop", (parse, run) => Parse(parse).Execute(run))
+    public static Verb Create() => new Verb(
+        "extend", "Makes a clip longer, or closes it to a loop", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -58,15 +59,7 @@ internal static class Extend
                     "--checkpoint saves the state of a single sampling run, but --before and --loop return to frames between several",
                     "leave --checkpoint out, or extend with --after first");
             }
-            using var pipelines = new Pipelines(Sampling, run);
-            Sampling.Write(run, Output, writer =>
-            {
-                foreach (var clip in ClipPipe.Read(run, Name))
-                {
-                    if (Longer(run, clip, pipelines) is { } longer) writer.Write(longer);
-                }
-            });
-            Sampling.RemoveCheckpoint();
+            Sampling.WriteEach(run, Output, () => ClipPipe.Read(run, Name), (clip, pipelines) => Longer(run, clip, pipelines));
         }
 
         private Clip? Longer(Run run, Clip clip, Pipelines pipelines)

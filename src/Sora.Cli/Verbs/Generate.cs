@@ -121,22 +121,20 @@ internal static class Generate
             if (Prompt is not null) throw SoraException.Usage("--resume takes the prompt from the unfinished clip", "leave the prompt out");
             foreach (var option in Fixed.Where(Sampling.IsGiven))
                 run.Reporter.Warn($"{option.Name} has no effect: the unfinished clip sets it");
-            using var pipelines = new Pipelines(Sampling, run);
-            Sampling.Write(run, Output, writer =>
-            {
-                foreach (var clip in ClipPipe.Read(run, unfinished))
-                {
-                    var model = Sampling.Open(run, clip.Info.Model);
-                    RequireExperts(model);
-                    var (settings, given) = SamplingCheckpoint.Planned(clip);
-                    if (!Sampling.Plan(run, model, settings, given with { Preview = Sampling.Preview is not null })) continue;
-                    using var preview = OpenPreview(run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
-                    var entry = Entry(unfinished, clip);
-                    var made = pipelines.For(model).Resume(clip, Bounds(model, preview, entry));
-                    writer.Write(entry is null ? made : made.After(entry));
-                }
-            });
-            Sampling.RemoveCheckpoint();
+            Sampling.WriteEach(
+                run, Output, () => ClipPipe.Read(run, unfinished), (clip, pipelines) => Finish(run, unfinished, clip, pipelines));
+        }
+
+        private Clip? Finish(Run run, string unfinished, Clip clip, Pipelines pipelines)
+        {
+            var model = Sampling.Open(run, clip.Info.Model);
+            RequireExperts(model);
+            var (settings, given) = SamplingCheckpoint.Planned(clip);
+            if (!Sampling.Plan(run, model, settings, given with { Preview = Sampling.Preview is not null })) return null;
+            using var preview = OpenPreview(run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
+            var entry = Entry(unfinished, clip);
+            var made = pipelines.For(model).Resume(clip, Bounds(model, preview, entry));
+            return entry is null ? made : made.After(entry);
         }
 
         /// <summary>
@@ -166,7 +164,10 @@ internal static class Generate
             var frames = VideoSize.WholeFrames(model, asked);
             var factor = model.Vae.TemporalFactor;
             if (frames != asked)
-                run.Reporter.Note($"{frames} frames instead of {asked}: the model makes 1 frame, plus {factor} for each further latent frame");
+            {
+                run.Reporter.Note(
+                    $"{frames} frames instead of {asked}: the model makes 1 frame, plus {factor} for each further latent frame");
+            }
             var seed = Sampling.Seed ?? (Sampling.Noise is null ? SamplingArgs.DrawSeed(run) : 0);
             var later = Sampling.Later(fps);
             return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed, Later = later };

@@ -59,14 +59,7 @@ internal static class Info
             else if (Models) ShowModels(run, AsJson);
             else if ((Model ?? ModelFolderIn(ClipName)) is { } named) ShowModel(run, ModelFolder.Open(named, Parts), AsJson);
             else if (Command) Show(run, ClipName, clip => WriteCommand(run, clip), NoCommand);
-            else if (!AsJson) Show(run, ClipName, clip => ClipSummary.WriteText(clip, run.Out), weights => ModelSummary.WriteText(weights, run.Out));
-            else
-            {
-                Show(
-                    run, ClipName,
-                    clip => WriteJson(run, to => ClipSummary.WriteJson(clip, to)),
-                    weights => WriteJson(run, to => ModelSummary.WriteJson(weights, to)));
-            }
+            else Show(run, ClipName, clip => ShowClip(run, clip, AsJson), weights => ShowWeights(run, weights, AsJson));
         }
     }
 
@@ -92,6 +85,18 @@ internal static class Info
         : throw SoraException.Failed($"{clip.Origin}: the clip has no history", "only clips written by sora have one"));
 
     private static void NoCommand(TensorSource weights) => throw SoraException.Failed($"{weights.Origin}: weights, not a clip");
+
+    private static void ShowClip(Run run, ClipHeader clip, bool asJson)
+    {
+        if (asJson) WriteJson(run, to => ClipSummary.WriteJson(clip, to));
+        else ClipSummary.WriteText(clip, run.Out);
+    }
+
+    private static void ShowWeights(Run run, TensorSource weights, bool asJson)
+    {
+        if (asJson) WriteJson(run, to => ModelSummary.WriteJson(weights, to));
+        else ModelSummary.WriteText(weights, run.Out);
+    }
 
     private static void ShowModel(Run run, ModelFolder model, bool asJson)
     {

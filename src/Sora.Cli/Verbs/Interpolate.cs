@@ -17,7 +17,8 @@ internal static class Interpolate
     private static readonly Option<ClipTime?> From = Options.Value<ClipTime>("--from", "TIME", "Leave the first clip here; at its end by default", ClipTime.Parse);
     private static readonly Option<ClipTime?> To = Options.Value<ClipTime>("--to", "TIME", "Enter the second clip here; at its start by default", ClipTime.Parse);
 
-    public static Verb Create() => new Verb("interpolate", "Makes the clip that leads from one clip into another", (parse, run) => Parse(parse).Execute(run))
+    public static Verb Create() => new Verb(
+        "interpolate", "Makes the clip that leads from one clip into another", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -35,17 +36,8 @@ internal static class Interpolate
     private sealed record Args(
         SamplingArgs Sampling, string First, string Second, string? Prompt, string Output, ClipTime? Duration, ClipTime? From, ClipTime? To)
     {
-        public void Execute(Run run)
-        {
-            using var pipelines = new Pipelines(Sampling, run);
-            Sampling.Write(run, Output, writer =>
-            {
-                foreach (var (from, to) in Pairs(run, First, Second))
-                {
-                    if (Between(run, from, to, pipelines) is { } between) writer.Write(between);
-                }
-            });
-        }
+        public void Execute(Run run) => Sampling.WriteEach(
+            run, Output, () => Pairs(run, First, Second), (pair, pipelines) => Between(run, pair.From, pair.To, pipelines));
 
         private Clip? Between(Run run, Clip from, Clip to, Pipelines pipelines)
         {
@@ -65,7 +57,7 @@ internal static class Interpolate
             return between with { History = [Entry(seed, from, to)] };
         }
 
-        /// <summary>The verb in the clip's history, with those of both clips; what came from standard input gets a name of its own.</summary>
+        /// <summary>The verb in the clip's history, with those of both clips; one from standard input gets a name of its own.</summary>
         private HistoryEntry Entry(long seed, Clip from, Clip to)
         {
             var entry = Sampling.Entry(seed);

@@ -45,7 +45,8 @@ internal static class Train
     private static readonly Option<int?> Threads = Options.Positive("--threads", "N", "Number of threads; with one, runs are bit-identical");
     private static readonly Option<long?> Seed = Options.Seed();
 
-    public static Verb Create() => new Verb("train", "Trains a model on the synthetic world or on your own clips", (parse, run) => Parse(parse).Execute(run))
+    public static Verb Create() => new Verb(
+        "train", "Trains a model on the synthetic world or on your own clips", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -94,11 +95,15 @@ internal static class Train
             var data = new TrainingData(Source(run), Shapes(Clips, Part));
             var vae = Part == "vae";
             if (Guidance is not null && (vae || Start is null))
-                throw SoraException.Usage("--guidance needs a transformer to learn from", "sora train transformer --init DIR --guidance G …");
+            {
+                throw SoraException.Usage(
+                    "--guidance needs a transformer to learn from", "sora train transformer --init DIR --guidance G …");
+            }
             if (Heads is not null && (vae || Guidance is not null))
             {
                 throw SoraException.Usage(
-                    "--heads is for a transformer that trains on clips", vae ? "leave it out" : "widen the model first, then learn guidance from it");
+                    "--heads is for a transformer that trains on clips",
+                    vae ? "leave it out" : "widen the model first, then learn guidance from it");
             }
             if (!vae && Transformer is not null) throw SoraException.Usage("--transformer is for sora train vae", "leave it out");
             HostMemory.RestartWithOneHeap();
