@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Text.RegularExpressions;
 using Sora.Clips;
 using Sora.Kernels;
+using Sora.Tensors;
 
 namespace Sora.Cli;
 
@@ -27,12 +28,14 @@ internal static partial class ClipPipe
     /// <summary>Whether a word that may be a clip or a prompt is a clip: standard input, a file, or what is called like one.</summary>
     public static bool IsClip(string word) => word == "-" || File.Exists(word) || word.EndsWith(".latent", StringComparison.Ordinal);
 
-    /// <summary>Gives <paramref name="produce"/> a writer to a file, whole or not at all, or to standard output; to nothing where a plan is all that is asked for.</summary>
+    /// <summary>
+    /// Gives <paramref name="produce"/> a writer to a file, whole or not at all, or to standard output; to nothing where a plan is all
+    /// that is asked for.
+    /// </summary>
     /// <exception cref="SoraException">Standard output is a terminal; said before anything is computed.</exception>
-    public static void Write(ParseResult args, Run run, string output, Action<ClipWriter> produce)
+    public static void Write(Run run, string output, DType? storage, bool isDry, Action<ClipWriter> produce)
     {
-        var storage = args.GetValue(Options.Store);
-        if (args.GetValue(SamplingOptions.DryRun)) produce(new ClipWriter(Stream.Null));
+        if (isDry) produce(new ClipWriter(Stream.Null));
         else if (output == "-") produce(new ClipWriter(run.OpenOutput()) { Storage = storage });
         else AtomicFile.Write(output, stream => produce(new ClipWriter(stream, single: true) { Storage = storage }));
     }
@@ -48,13 +51,12 @@ internal static partial class ClipPipe
     /// The verb as it was called, for the clip's history: its arguments and options, without those that say where the
     /// result goes and what is printed.
     /// </summary>
-    /// <param name="args">The command line.</param>
-    /// <param name="run">Knows the verb.</param>
+    /// <param name="parse">The command line.</param>
     /// <param name="keepsDash">Keeps words that stand for standard input.</param>
-    public static HistoryEntry Entry(ParseResult args, Run run, bool keepsDash = false)
+    public static HistoryEntry Entry(ParseResult parse, bool keepsDash = false)
     {
         Symbol[] unimportant = [Options.Quiet, Options.Log, SamplingOptions.Checkpoint, SamplingOptions.Preview, SamplingOptions.Offload];
-        var words = args.CommandResult.Children.SelectMany(part => part switch
+        var words = parse.CommandResult.Children.SelectMany(part => part switch
         {
             // An option that is repeated has all its values here, and takes one at a time.
             OptionResult { Implicit: false } option when option.Option.Name != "--output" && !unimportant.Contains(option.Option) =>
@@ -62,7 +64,7 @@ internal static partial class ClipPipe
             ArgumentResult argument => argument.Tokens.Select(token => token.Value).Where(word => keepsDash || word != "-"),
             _ => [],
         });
-        return HistoryEntry.Of(run.Verb, words);
+        return HistoryEntry.Of(parse.CommandResult.Command.Name, words);
     }
 
     [GeneratedRegex(@"%(?:0(\d+))?d")]

@@ -18,13 +18,13 @@ internal static class ModelOptions
     public static readonly Symbol[] All = [LowNoise, Vae, TextEncoder, Tokenizer, ImageEncoder];
 
     /// <summary>The parts that were named.</summary>
-    public static PartPaths Paths(ParseResult args) => new()
+    public static PartPaths Paths(ParseResult parse) => new()
     {
-        LowNoise = args.GetValue(LowNoise),
-        Vae = args.GetValue(Vae),
-        TextEncoder = args.GetValue(TextEncoder),
-        Tokenizer = args.GetValue(Tokenizer),
-        ImageEncoder = args.GetValue(ImageEncoder),
+        LowNoise = parse.GetValue(LowNoise),
+        Vae = parse.GetValue(Vae),
+        TextEncoder = parse.GetValue(TextEncoder),
+        Tokenizer = parse.GetValue(Tokenizer),
+        ImageEncoder = parse.GetValue(ImageEncoder),
     };
 
     private static Option<string?> Part(string name, string description) => new(name) { Description = description, HelpName = "FILE" };

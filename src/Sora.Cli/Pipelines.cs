@@ -1,11 +1,10 @@
-using System.CommandLine;
 using Sora.Models;
 using Sora.Pipelines;
 
 namespace Sora.Cli;
 
 /// <summary>The pipeline of the last clip's model: the clips of a pipe mostly are of one, which then is loaded once.</summary>
-internal sealed class Pipelines(ParseResult args, Run run) : IDisposable
+internal sealed class Pipelines(SamplingArgs args, Run run) : IDisposable
 {
     private (string Path, VideoPipeline Pipeline)? last;
 
@@ -14,7 +13,7 @@ internal sealed class Pipelines(ParseResult args, Run run) : IDisposable
     {
         if (last is { } kept && kept.Path == model.Path) return kept.Pipeline;
         Dispose();
-        last = (model.Path, new VideoPipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel));
+        last = (model.Path, new VideoPipeline(model, args.Precision(), run.Reporter, run.Cancel));
         return last.Value.Pipeline;
     }
 

@@ -7,7 +7,7 @@ internal sealed record Example(string Line, string Does);
 
 /// <summary>
 /// One verb: its arguments and options as declared (help, man page and completions come from them), and what it does.
-/// A file in <c>Verbs/</c> has <c>static Verb Create()</c> with three parts: options, validation, run.
+/// A file in <c>Verbs/</c> declares them, makes a record of what the command line says, and has the rest of the verb as its methods.
 /// </summary>
 internal sealed class Verb(string name, string description, Action<ParseResult, Run> body) : Command(name, description)
 {

@@ -26,7 +26,7 @@ internal static class Decode
     private static readonly Option<double?> Fps = Options.Fps("Frames per second; by default the clip's rate, or else the model's");
     private static readonly Option<string> Space = Options.Choice("--space", "How to read latents from other programs: as the VAE outputs them, or normalised as in diffusers", "raw", "normalised");
 
-    public static Verb Create() => new Verb("decode", "Turns a clip into a video or pictures", Body)
+    public static Verb Create() => new Verb("decode", "Turns a clip into a video or pictures", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -44,53 +44,70 @@ internal static class Decode
         ],
     }.With(ClipName, Output, Model, ModelOptions.Vae, Format, Crf, Fps, Space, SamplingOptions.DryRun);
 
-    private static void Body(ParseResult args, Run run)
+    private static Args Parse(ParseResult parse) => new(
+        parse.GetValue(ClipName)!, parse.GetValue(Output)!, parse.GetValue(Model), ModelOptions.Paths(parse), parse.GetValue(Format),
+        parse.GetValue(Crf), parse.GetValue(Fps), Enum.Parse<LatentSpace>(parse.GetValue(Space)!, ignoreCase: true),
+        parse.GetValue(SamplingOptions.DryRun));
+
+    /// <summary>What the command line says.</summary>
+    private sealed record Args(
+        string ClipName, string Output, string? Model, PartPaths Parts, string? Format, int? Crf, double? Fps,
+        LatentSpace Space, bool DryRun)
     {
-        var output = args.GetValue(Output)!;
-        var format = args.GetValue(Format) is { } name ? VideoWriter.ParseFormat(name) : output == "-" ? VideoFormat.Y4m : VideoWriter.FormatOf(output);
-        var plans = args.GetValue(SamplingOptions.DryRun);
-        // Refuses a terminal before anything is read.
-        using var stream = output == "-" && !plans ? run.OpenOutput("video.mp4") : null;
-        using var codecs = new Codecs();
-        var (number, areStills, free) = (0, true, (FreeMemory?)null);
-        foreach (var clip in ClipPipe.Read(run, args.GetValue(ClipName)!, Enum.Parse<LatentSpace>(args.GetValue(Space)!, ignoreCase: true)))
+        public void Execute(Run run)
         {
-            number++;
-            var file = stream == null ? FileOf(output, format, number) : output;
-            var latents = clip.VisibleLatents;
-            areStills &= latents.Shape[2] == 1;
-            // The pictures of several clips go on in one sequence only where each clip is one of them.
-            var goesOn = number > 1 && file == FileOf(output, format, 1);
-            if (goesOn && !(areStills && VideoWriter.NumbersFrames(file, format))) throw OneClipOnly(output, format);
-            var model = ClipModel.Of(clip, args.GetValue(Model), ModelOptions.Paths(args));
-            if (clip.IsUnfinished) run.Reporter.Note($"{clip.Origin} is unfinished{(SamplingCheckpoint.HowFar(clip) is { } far ? $" ({far})" : "")}: this is its current estimate");
-            var size = model.Vae.Geometry.PixelSize(latents.Shape[3], latents.Shape[4]);
-            var options = new VideoWriterOptions
+            var format = Format is not null ? VideoWriter.ParseFormat(Format)
+                : Output == "-" ? VideoFormat.Y4m
+                : VideoWriter.FormatOf(Output);
+            // Refuses a terminal before anything is read.
+            using var stream = Output == "-" && !DryRun ? run.OpenOutput("video.mp4") : null;
+            using var codecs = new Codecs();
+            var (number, areStills, free) = (0, true, (FreeMemory?)null);
+            foreach (var clip in ClipPipe.Read(run, ClipName, Space))
             {
-                Width = size.Width,
-                Height = size.Height,
-                Fps = args.GetValue(Fps) ?? clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps,
-                Frames = model.Vae.Geometry.VideoFrames(latents.Shape[2]),
-                Format = format,
-                FirstNumber = goesOn ? number : 1,
-                Crf = args.GetValue(Crf),
-            };
-            var plan = new VaeStages(model, new FrameSize(options.Width, options.Height), options.Frames.Value, FrameCodec.DefaultDevice).Decode();
-            if (plans)
-            {
-                run.Out.WriteLine(plan.Line);
-                continue;
+                number++;
+                var file = stream == null ? FileOf(Output, format, number) : Output;
+                var latents = clip.VisibleLatents;
+                areStills &= latents.Shape[2] == 1;
+                // The pictures of several clips go on in one sequence only where each clip is one of them.
+                var goesOn = number > 1 && file == FileOf(Output, format, 1);
+                if (goesOn && !(areStills && VideoWriter.NumbersFrames(file, format))) throw OneClipOnly(Output, format);
+                var model = ClipModel.Of(clip, Model, Parts);
+                if (clip.IsUnfinished)
+                {
+                    var far = SamplingCheckpoint.HowFar(clip) is { } calls ? $" ({calls})" : "";
+                    run.Reporter.Note($"{clip.Origin} is unfinished{far}: this is its current estimate");
+                }
+                var size = model.Vae.Geometry.PixelSize(latents.Shape[3], latents.Shape[4]);
+                var options = new VideoWriterOptions
+                {
+                    Width = size.Width,
+                    Height = size.Height,
+                    Fps = Fps ?? clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps,
+                    Frames = model.Vae.Geometry.VideoFrames(latents.Shape[2]),
+                    Format = format,
+                    FirstNumber = goesOn ? number : 1,
+                    Crf = Crf,
+                };
+                var plan = new VaeStages(model, size, options.Frames.Value, FrameCodec.DefaultDevice).Decode();
+                if (DryRun)
+                {
+                    run.Out.WriteLine(plan.Line);
+                    continue;
+                }
+                free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
+                plan.Require(free, () => "decode it on a machine with more memory: a clip is a small file");
+                using var writer = stream == null
+                    ? VideoWriter.Create(file, options, run.Cancel)
+                    : VideoWriter.Create(stream, options, run.Cancel);
+                var done = 0;
+                foreach (var frame in codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel))
+                {
+                    writer.Write(frame);
+                    run.Reporter.Progress("decoding", ++done, options.Frames.Value);
+                }
+                writer.Complete();
             }
-            free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
-            plan.Require(free, () => "decode it on a machine with more memory: a clip is a small file");
-            using var writer = stream == null ? VideoWriter.Create(file, options, run.Cancel) : VideoWriter.Create(stream, options, run.Cancel);
-            var done = 0;
-            foreach (var frame in codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel))
-            {
-                writer.Write(frame);
-                run.Reporter.Progress("decoding", ++done, options.Frames.Value);
-            }
-            writer.Complete();
         }
     }
 

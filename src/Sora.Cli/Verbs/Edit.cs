@@ -24,7 +24,8 @@ internal static class Edit
     private static readonly Option<bool> Invert = new("--invert") { Description = "Keep what the mask, the colour and the box select, and regenerate the rest" };
     private static readonly Option<int?> Feather = Options.Positive("--feather", "PIXELS", "Also regenerate this many pixels around the region, so that it blends in");
 
-    public static Verb Create() => new Verb("edit", "Regenerates a clip, or a part of it, from another prompt", Body)
+    public static Verb Create() => new Verb(
+        "edit", "Regenerates a clip, or a part of it, from another prompt", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -39,91 +40,94 @@ internal static class Edit
         ],
     }.With([Words, Output, Strength, Mask, Colour, Box, Time, Invert, Feather, SamplingOptions.Checkpoint, SamplingOptions.Noise, .. SamplingOptions.All]);
 
-    private static void Body(ParseResult args, Run run)
+    private static Args Parse(ParseResult parse) => new(
+        SamplingOptions.Parse(parse), parse.GetValue(Words)!, parse.GetValue(Output)!, parse.GetValue(Strength), parse.GetValue(Mask),
+        parse.GetValue(Box), parse.GetValue(Colour), parse.GetValue(Time), parse.GetValue(Invert), parse.GetValue(Feather));
+
+    /// <summary>What the command line says.</summary>
+    private sealed record Args(
+        SamplingArgs Sampling, string[] Words, string Output, double? Strength, string? Mask,
+        Box? Box, KeyColour? Colour, ClipRange? Time, bool Invert, int? Feather)
     {
-        var words = args.GetValue(Words)!;
-        if (words is [var word] && ClipPipe.IsClip(word))
-            throw SoraException.Usage($"no prompt: {word} is a clip; add what it should show", $"sora edit {ShellWords.Quote(word)} \"the same at night\"");
-        if (args.GetValue(Invert) && args.GetValue(Mask) is null && args.GetValue(Box) is null && args.GetValue(Colour) is null)
-            throw SoraException.Usage("--invert needs a mask, a colour or a box", "add --mask, --colour or --box");
-        if (args.GetValue(Feather) is not null && !IsRegion(args))
-            throw SoraException.Usage("--feather needs a region", "add --mask, --colour, --box or --time");
-        using var pipelines = new Pipelines(args, run);
-        ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
+        private string Name => Words.Length == 2 ? Words[0] : "-";
+
+        private bool IsRegion => Mask is not null || Box is not null || Colour is not null || Time is not null;
+
+        public void Execute(Run run)
         {
-            foreach (var clip in ClipPipe.Read(run, words.Length == 2 ? words[0] : "-"))
+            if (Words is [var word] && ClipPipe.IsClip(word))
             {
-                if (Change(args, run, clip, pipelines) is { } changed) writer.Write(changed);
+                throw SoraException.Usage(
+                    $"no prompt: {word} is a clip; add what it should show", $"sora edit {ShellWords.Quote(word)} \"the same at night\"");
             }
-        });
-        SamplingOptions.RemoveCheckpoint(args);
-    }
+            if (Invert && Mask is null && Box is null && Colour is null)
+                throw SoraException.Usage("--invert needs a mask, a colour or a box", "add --mask, --colour or --box");
+            if (Feather is not null && !IsRegion)
+                throw SoraException.Usage("--feather needs a region", "add --mask, --colour, --box or --time");
+            Sampling.WriteEach(run, Output, () => ClipPipe.Read(run, Name), (clip, pipelines) => Change(run, clip, pipelines));
+        }
 
-    private static bool IsRegion(ParseResult args) =>
-        args.GetValue(Mask) is not null || args.GetValue(Box) is not null || args.GetValue(Colour) is not null || args.GetValue(Time) is not null;
-
-    private static Clip? Change(ParseResult args, Run run, Clip clip, Pipelines pipelines)
-    {
-        var words = args.GetValue(Words)!;
-        var prompt = words[^1];
-        var isRegion = IsRegion(args);
-        var (model, found) = SamplingOptions.ForClip(args, run, clip);
-        var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
-        var settings = found with { Prompt = prompt, Seed = seed, Strength = args.GetValue(Strength) ?? (isRegion ? 1 : 0.6) };
-        if (!SamplingOptions.Plan(args, run, model, settings, new Given { Latents = isRegion })) return null;
-        SamplingOptions.WarnOfLate(run, settings, settings.Frames);
-        var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
-        var pipeline = pipelines.For(model);
-        using var known = pipeline.Normalised(clip);
-        using var mask = isRegion ? ReadRegion(args, run, settings, () => Frames(clip, model, run)).Known(settings, model).to(known.device, disposeAfter: true) : null;
-        using var exact = isRegion ? pipeline.Raw(clip) : null;
-        var entry = SamplingOptions.Entry(args, run, seed, words.Length == 2 ? ClipPipe.Source(words[0], clip) : null);
-        return pipeline.Generate(settings, new Conditioning { Known = known, Mask = mask, Exact = exact }, noise, new RunOptions
+        private Clip? Change(Run run, Clip clip, Pipelines pipelines)
         {
-            Checkpoint = SamplingOptions.Keep(args, entry),
-            Carrier = clip with
+            var prompt = Words[^1];
+            var (model, found) = Sampling.ForClip(run, clip);
+            var seed = Sampling.Seed ?? SamplingArgs.DrawSeed(run);
+            var settings = found with { Prompt = prompt, Seed = seed, Strength = Strength ?? (IsRegion ? 1 : 0.6) };
+            if (!Sampling.Plan(run, model, settings, new Given { Latents = IsRegion })) return null;
+            SamplingArgs.WarnOfLate(run, settings, settings.Frames);
+            var noise = Sampling.ReadNoise();
+            var pipeline = pipelines.For(model);
+            using var known = pipeline.Normalised(clip);
+            using var mask = IsRegion
+                ? ReadRegion(run, settings, () => Frames(clip, model, run)).Known(settings, model).to(known.device, disposeAfter: true)
+                : null;
+            using var exact = IsRegion ? pipeline.Raw(clip) : null;
+            var entry = Sampling.Entry(seed, Words.Length == 2 ? ClipPipe.Source(Name, clip) : null);
+            return pipeline.Generate(settings, new Conditioning { Known = known, Mask = mask, Exact = exact }, noise, new RunOptions
             {
-                Info = clip.Info with { Prompt = prompt, Seed = seed, Space = LatentSpace.Raw },
-                Tensors = new Dictionary<string, HostTensor>(),
-            },
-        }).After(entry);
+                Checkpoint = Sampling.Keep(entry),
+                Carrier = clip with
+                {
+                    Info = clip.Info with { Prompt = prompt, Seed = seed, Space = LatentSpace.Raw },
+                    Tensors = new Dictionary<string, HostTensor>(),
+                },
+            }).After(entry);
+        }
+
+        private Region ReadRegion(Run run, SamplingSettings settings, Func<List<Image>> frames)
+        {
+            var (masks, time) = (new List<Image>(), Time?.Frames(settings.Fps, settings.Frames));
+            var size = new FrameSize(settings.Width, settings.Height);
+            Box?.RequireIn(size);
+            if (Mask is not null)
+            {
+                var options = new VideoReaderOptions { Frames = settings.Frames, PicturesPerSecond = settings.Fps };
+                using var reader = VideoReader.Open(Mask, options, run.Cancel);
+                masks.AddRange(reader.Frames());
+                if ((long)masks[0].Width * size.Height != (long)masks[0].Height * size.Width)
+                    run.Reporter.Note($"{Mask} is {masks[0].Width}x{masks[0].Height} and is stretched to {size}");
+                if (masks.Count > 1 && Math.Abs(reader.Fps / settings.Fps - 1) > 0.01)
+                {
+                    var rates = FormattableString.Invariant($"{reader.Fps:0.##} frames per second and the clip has {settings.Fps:0.##}");
+                    run.Reporter.Note($"{Mask} has {rates}: they are matched frame by frame");
+                }
+            }
+            if (Colour is { } colour)
+            {
+                if (masks.Count > 0) throw SoraException.Usage("--mask and --colour both select the region", "use only one of them");
+                var pictures = frames();
+                var range = (time?.First ?? 0)..(time?.Behind ?? pictures.Count);
+                if (!Invert) colour.Require(pictures[range].Select(picture => Inside(picture, Box)));
+                masks.AddRange(pictures.Select(colour.Mask));
+            }
+            return new Region { Masks = masks, Box = Box, Time = time, Invert = Invert, Grow = Feather ?? 0 };
+        }
     }
 
     private static List<Image> Frames(Clip clip, ModelFolder model, Run run)
     {
         using var codec = FrameCodec.Open(model);
         return [.. codec.Decode(clip.FinishedLatents, clip.Info.Space, run.Cancel)];
-    }
-
-    private static Region ReadRegion(ParseResult args, Run run, SamplingSettings settings, Func<List<Image>> frames)
-    {
-        var (masks, box, time) = (new List<Image>(), args.GetValue(Box), args.GetValue(Time)?.Frames(settings.Fps, settings.Frames));
-        var size = new FrameSize(settings.Width, settings.Height);
-        box?.RequireIn(size);
-        if (args.GetValue(Mask) is { } file)
-        {
-            using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames, PicturesPerSecond = settings.Fps }, run.Cancel);
-            masks.AddRange(reader.Frames());
-            if ((long)masks[0].Width * size.Height != (long)masks[0].Height * size.Width)
-                run.Reporter.Note($"{file} is {masks[0].Width}x{masks[0].Height} and is stretched to {size}");
-            if (masks.Count > 1 && Math.Abs(reader.Fps / settings.Fps - 1) > 0.01)
-                run.Reporter.Note(FormattableString.Invariant($"{file} has {reader.Fps:0.##} frames per second and the clip has {settings.Fps:0.##}: they are matched frame by frame"));
-        }
-        if (args.GetValue(Colour) is { } colour)
-        {
-            if (masks.Count > 0) throw SoraException.Usage("--mask and --colour both select the region", "use only one of them");
-            var pictures = frames();
-            if (!args.GetValue(Invert)) colour.Require(pictures[(time?.First ?? 0)..(time?.Behind ?? pictures.Count)].Select(picture => Inside(picture, box)));
-            masks.AddRange(pictures.Select(colour.Mask));
-        }
-        return new Region
-        {
-            Masks = masks,
-            Box = box,
-            Time = time,
-            Invert = args.GetValue(Invert),
-            Grow = args.GetValue(Feather) ?? 0,
-        };
     }
 
     /// <summary>The part of a picture that a box takes; all of it where there is none.</summary>

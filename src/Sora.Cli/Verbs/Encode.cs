@@ -4,6 +4,7 @@ using Sora.Media;
 using Sora.Models;
 using Sora.Models.Wan;
 using Sora.Planning;
+using Sora.Tensors;
 
 namespace Sora.Cli.Verbs;
 
@@ -26,7 +27,7 @@ internal static class Encode
     private static readonly Option<ClipTime?> Duration = Options.Duration("Read no more than this: seconds (2s, 1.5s) or frames (33f)");
     private static readonly Option<int?> Frames = Options.Frames("Read no more than this many frames");
 
-    public static Verb Create() => new Verb("encode", "Turns media into a clip", Body)
+    public static Verb Create() => new Verb("encode", "Turns media into a clip", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -41,81 +42,93 @@ internal static class Encode
         ],
     }.With(Media, Output, Model, ModelOptions.Vae, Size, FitOption, Fps, Start, Duration, Frames, SamplingOptions.DryRun, Options.Store);
 
-    private static void Body(ParseResult args, Run run)
-    {
-        var media = args.GetValue(Media)!;
-        if (media == "-" && !Console.IsInputRedirected)
-            throw SoraException.Usage("nothing to read: standard input is a terminal", "pass a video or a picture: sora encode holiday.mp4");
-        var model = ModelFolder.Open(args.GetValue(Model), ModelOptions.Paths(args));
-        if (args.GetValue(Size) is { } wanted) RequireDivisible(wanted, model.Vae.SpatialFactor);
-        if (args.GetValue(SamplingOptions.DryRun))
-        {
-            using var reader = Open(media, model, args, run);
-            run.Out.WriteLine(Plan(reader, model, Target(reader, model, args, run)).Line);
-            return;
-        }
-        ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
-        {
-            using var reader = Open(media, model, args, run);
-            writer.Write(Read(reader, model, args, run));
-        });
-    }
+    private static Args Parse(ParseResult parse) => new(
+        parse.GetValue(Media)!, parse.GetValue(Output)!, parse.GetValue(Model), ModelOptions.Paths(parse), parse.GetValue(Size),
+        Enum.Parse<Fit>(parse.GetValue(FitOption)!, ignoreCase: true), parse.GetValue(Fps), parse.GetValue(Start), parse.GetValue(Duration),
+        parse.GetValue(Frames), parse.GetValue(SamplingOptions.DryRun), parse.GetValue(Options.Store), ClipPipe.Entry(parse));
 
-    private static VideoReader Open(string media, ModelFolder model, ParseResult args, Run run)
+    /// <summary>What the command line says.</summary>
+    private sealed record Args(
+        string Media, string Output, string? Model, PartPaths Parts, FrameSize? Size, Fit Fit, double? Fps,
+        ClipTime? Start, ClipTime? Duration, int? Frames, bool DryRun, DType? Store, HistoryEntry Called)
     {
-        var options = new VideoReaderOptions
+        public void Execute(Run run)
         {
-            Start = args.GetValue(Start),
-            Duration = args.GetValue(Duration),
-            Frames = args.GetValue(Frames),
-            Fps = args.GetValue(Fps),
-            PicturesPerSecond = args.GetValue(Fps) ?? ModelDefaults.Of(model).Settings.Fps,
-        };
-        return media == "-"
-            ? VideoReader.Open(run.OpenInput(media), "standard input", options, run.Cancel)
-            : VideoReader.Open(media, options, run.Cancel);
-    }
-
-    private static Clip Read(VideoReader reader, ModelFolder model, ParseResult args, Run run)
-    {
-        var size = args.GetValue(Size);
-        var target = Target(reader, model, args, run);
-        var free = FreeMemory.Of(FrameCodec.DefaultDevice);
-        Plan(reader, model, target).Require(free, () => Smaller(reader, model, target, free));
-        var fit = Enum.Parse<Fit>(args.GetValue(FitOption)!, ignoreCase: true);
-        using var codec = FrameCodec.Open(model);
-        var (latents, seen) = codec.Encode(reader.Frames().Select(Fitted), run.Cancel);
-
-        var frames = model.Vae.Geometry.WholeFrames(seen);
-        if (frames < seen) run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes 1 + {model.Vae.TemporalFactor}k frames");
-        if (reader.Complaint is { } complaint) run.Reporter.Warn($"parts could not be read: {complaint}");
-        return new Clip
-        {
-            Latents = latents,
-            Info = new ClipInfo
+            if (Media == "-" && !Console.IsInputRedirected)
             {
-                Model = model.Reference,
-                Vae = model.VaeFingerprint(),
-                Width = target.Width,
-                Height = target.Height,
-                Frames = frames,
-                Fps = reader.Fps,
-            },
-            History = [ClipPipe.Entry(args, run)],
-        };
-
-        Image Fitted(Image frame, int index)
-        {
-            run.Reporter.Progress("encoding", index + 1, Math.Max(index + 1, reader.ExpectedFrames ?? 0));
-            // Without --size nothing is resampled: the edges that are too much are cut.
-            return size == null
-                ? frame.Crop((frame.Width - target.Width) / 2, (frame.Height - target.Height) / 2, target.Width, target.Height)
-                : Resample.ToSize(frame, target.Width, target.Height, fit);
+                throw SoraException.Usage(
+                    "nothing to read: standard input is a terminal", "pass a video or a picture: sora encode holiday.mp4");
+            }
+            var model = ModelFolder.Open(Model, Parts);
+            if (Size is { } wanted) RequireDivisible(wanted, model.Vae.SpatialFactor);
+            if (DryRun)
+            {
+                using var reader = Open(model, run);
+                run.Out.WriteLine(Plan(reader, model, Target(reader, model, run)).Line);
+                return;
+            }
+            ClipPipe.Write(run, Output, Store, DryRun, writer =>
+            {
+                using var reader = Open(model, run);
+                writer.Write(Read(reader, model, run));
+            });
         }
-    }
 
-    private static FrameSize Target(VideoReader reader, ModelFolder model, ParseResult args, Run run) =>
-        args.GetValue(Size) ?? Divisible(reader, model.Vae.SpatialFactor, run.Reporter);
+        private VideoReader Open(ModelFolder model, Run run)
+        {
+            var options = new VideoReaderOptions
+            {
+                Start = Start,
+                Duration = Duration,
+                Frames = Frames,
+                Fps = Fps,
+                PicturesPerSecond = Fps ?? ModelDefaults.Of(model).Settings.Fps,
+            };
+            return Media == "-"
+                ? VideoReader.Open(run.OpenInput(Media), "standard input", options, run.Cancel)
+                : VideoReader.Open(Media, options, run.Cancel);
+        }
+
+        private Clip Read(VideoReader reader, ModelFolder model, Run run)
+        {
+            var target = Target(reader, model, run);
+            var free = FreeMemory.Of(FrameCodec.DefaultDevice);
+            Plan(reader, model, target).Require(free, () => Smaller(reader, model, target, free));
+            using var codec = FrameCodec.Open(model);
+            var (latents, seen) = codec.Encode(reader.Frames().Select(Fitted), run.Cancel);
+
+            var (frames, factor) = (model.Vae.Geometry.WholeFrames(seen), model.Vae.TemporalFactor);
+            if (frames < seen)
+                run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes 1 + {factor}k frames");
+            if (reader.Complaint is { } complaint) run.Reporter.Warn($"parts could not be read: {complaint}");
+            return new Clip
+            {
+                Latents = latents,
+                Info = new ClipInfo
+                {
+                    Model = model.Reference,
+                    Vae = model.VaeFingerprint(),
+                    Width = target.Width,
+                    Height = target.Height,
+                    Frames = frames,
+                    Fps = reader.Fps,
+                },
+                History = [Called],
+            };
+
+            Image Fitted(Image frame, int index)
+            {
+                run.Reporter.Progress("encoding", index + 1, Math.Max(index + 1, reader.ExpectedFrames ?? 0));
+                // Without --size nothing is resampled: the edges that are too much are cut.
+                return Size == null
+                    ? frame.Crop((frame.Width - target.Width) / 2, (frame.Height - target.Height) / 2, target.Width, target.Height)
+                    : Resample.ToSize(frame, target.Width, target.Height, Fit);
+            }
+        }
+
+        private FrameSize Target(VideoReader reader, ModelFolder model, Run run) =>
+            Size ?? Divisible(reader, model.Vae.SpatialFactor, run.Reporter);
+    }
 
     /// <summary>What encoding takes; of media that don't say how long they are, what their first seconds take.</summary>
     private static Stage Plan(VideoReader reader, ModelFolder model, FrameSize size) =>

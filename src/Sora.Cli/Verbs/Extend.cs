@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Sora.Clips;
 using Sora.Pipelines;
 using Sora.Planning;
 
@@ -13,7 +14,8 @@ internal static class Extend
     private static readonly Option<ClipTime?> Before = Options.Value<ClipTime>("--before", "TIME", "Add this much at the beginning", ClipTime.Parse);
     private static readonly Option<bool> Loop = new("--loop") { Description = "Lead back to the first frame, in the time of --after (1s by default)" };
 
-    public static Verb Create() => new Verb("extend", "Makes a clip longer, or closes it to a loop", Body)
+    public static Verb Create() => new Verb(
+        "extend", "Makes a clip longer, or closes it to a loop", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -28,44 +30,59 @@ internal static class Extend
         ],
     }.With([Words, Output, After, Before, Loop, SamplingOptions.Checkpoint, .. SamplingOptions.All]);
 
-    private static void Body(ParseResult args, Run run)
+    private static Args Parse(ParseResult parse)
     {
-        var (after, before, loop) = (args.GetValue(After), args.GetValue(Before), args.GetValue(Loop));
-        if (after is null && before is null && !loop) throw SoraException.Usage("nothing to do", "add --after 2s, --before 2s or --loop");
-        if (loop && before is not null) throw SoraException.Usage("--loop does not go with --before", "extend the clip first, then close the loop");
-        if (args.GetValue(SamplingOptions.Checkpoint) is not null && (loop || before is not null))
-            throw SoraException.Usage("--checkpoint saves the state of a single sampling run, but --before and --loop return to frames between several", "leave --checkpoint out, or extend with --after first");
-        var (name, prompt) = args.GetValue(Words)! switch
+        var (name, prompt) = parse.GetValue(Words)! switch
         {
             [] => ("-", null),
             [var word] => ClipPipe.IsClip(word) ? (word, (string?)null) : ("-", word),
             [var word, var text, ..] => (word, text),
         };
-        using var pipelines = new Pipelines(args, run);
-        ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
+        return new Args(
+            SamplingOptions.Parse(parse), name, prompt, parse.GetValue(Output)!,
+            parse.GetValue(After), parse.GetValue(Before), parse.GetValue(Loop));
+    }
+
+    /// <summary>What the command line says.</summary>
+    private sealed record Args(
+        SamplingArgs Sampling, string Name, string? Prompt, string Output, ClipTime? After, ClipTime? Before, bool Loop)
+    {
+        public void Execute(Run run)
         {
-            foreach (var clip in ClipPipe.Read(run, name))
+            if (After is null && Before is null && !Loop)
+                throw SoraException.Usage("nothing to do", "add --after 2s, --before 2s or --loop");
+            if (Loop && Before is not null)
+                throw SoraException.Usage("--loop does not go with --before", "extend the clip first, then close the loop");
+            if (Sampling.Checkpoint is not null && (Loop || Before is not null))
             {
-                var (model, found) = SamplingOptions.ForClip(args, run, clip);
-                var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
-                var settings = found with { Prompt = prompt ?? clip.Info.Prompt ?? "", Seed = seed };
-                var (behind, ahead) = ((after ?? (loop ? ClipTime.Seconds(1) : null))?.Length(settings.Fps) ?? 0, before?.Length(settings.Fps) ?? 0);
-                var lengths = new JoinLengths(model, settings);
-                var piece = loop ? lengths.Loop(settings.Frames, behind) : behind > 0 ? lengths.After(settings.Frames, behind) : 0;
-                if (ahead > 0) piece = Math.Max(piece, lengths.Before(settings.Frames + behind, ahead));
-                var longer = settings.Frames + behind + ahead;
-                var given = new Given { Latents = true, Joined = loop || ahead > 0 ? longer : null };
-                if (!SamplingOptions.Plan(args, run, model, settings with { Frames = piece }, given)) continue;
-                SamplingOptions.WarnOfLate(run, settings, longer);
-                var joins = new ClipJoiner(pipelines.For(model), settings, run.Cancel);
-                var entry = SamplingOptions.Entry(args, run, seed, ClipPipe.Source(name, clip));
-                var made = clip;
-                if (loop) made = joins.Loop(clip, behind);
-                else if (behind > 0) made = joins.After(clip, behind, new RunOptions { Checkpoint = SamplingOptions.Keep(args, entry) });
-                if (ahead > 0) made = joins.Before(made, ahead);
-                writer.Write(made.After(entry));
+                throw SoraException.Usage(
+                    "--checkpoint saves the state of a single sampling run, but --before and --loop return to frames between several",
+                    "leave --checkpoint out, or extend with --after first");
             }
-        });
-        SamplingOptions.RemoveCheckpoint(args);
+            Sampling.WriteEach(run, Output, () => ClipPipe.Read(run, Name), (clip, pipelines) => Longer(run, clip, pipelines));
+        }
+
+        private Clip? Longer(Run run, Clip clip, Pipelines pipelines)
+        {
+            var (model, found) = Sampling.ForClip(run, clip);
+            var seed = Sampling.Seed ?? SamplingArgs.DrawSeed(run);
+            var settings = found with { Prompt = Prompt ?? clip.Info.Prompt ?? "", Seed = seed };
+            var behind = (After ?? (Loop ? ClipTime.Seconds(1) : null))?.Length(settings.Fps) ?? 0;
+            var ahead = Before?.Length(settings.Fps) ?? 0;
+            var lengths = new JoinLengths(model, settings);
+            var piece = Loop ? lengths.Loop(settings.Frames, behind) : behind > 0 ? lengths.After(settings.Frames, behind) : 0;
+            if (ahead > 0) piece = Math.Max(piece, lengths.Before(settings.Frames + behind, ahead));
+            var frames = settings.Frames + behind + ahead;
+            var given = new Given { Latents = true, Joined = Loop || ahead > 0 ? frames : null };
+            if (!Sampling.Plan(run, model, settings with { Frames = piece }, given)) return null;
+            SamplingArgs.WarnOfLate(run, settings, frames);
+            var joins = new ClipJoiner(pipelines.For(model), settings, run.Cancel);
+            var entry = Sampling.Entry(seed, ClipPipe.Source(Name, clip));
+            var made = clip;
+            if (Loop) made = joins.Loop(clip, behind);
+            else if (behind > 0) made = joins.After(clip, behind, new RunOptions { Checkpoint = Sampling.Keep(entry) });
+            if (ahead > 0) made = joins.Before(made, ahead);
+            return made.After(entry);
+        }
     }
 }

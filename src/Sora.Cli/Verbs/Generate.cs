@@ -44,7 +44,7 @@ internal static class Generate
         SamplingOptions.TextLength, SamplingOptions.PromptAt,
     ];
 
-    public static Verb Create() => new Verb("generate", "Makes a clip from a prompt", Body)
+    public static Verb Create() => new Verb("generate", "Makes a clip from a prompt", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -60,156 +60,178 @@ internal static class Generate
         ],
     }.With([Prompt, Output, .. Wanted, Until, Resume, Experts, SamplingOptions.Checkpoint, SamplingOptions.Preview, SamplingOptions.Noise, .. SamplingOptions.All]);
 
-    private static void Body(ParseResult args, Run run)
-    {
-        if (args.GetValue(Resume) is { } unfinished) GoOn(args, run, unfinished);
-        else Make(args, run);
-    }
+    private static Args Parse(ParseResult parse) => new(
+        SamplingOptions.Parse(parse),
+        Prompt: parse.GetValue(Prompt), Output: parse.GetValue(Output)!, Size: parse.GetValue(Size), Frames: parse.GetValue(Frames),
+        Duration: parse.GetValue(Duration), Fps: parse.GetValue(Fps), First: parse.GetValue(First), Last: parse.GetValue(Last),
+        Keyframes: parse.GetValue(Keyframes)!, Fit: Enum.Parse<Fit>(parse.GetValue(FitTo)!, ignoreCase: true),
+        ControlFile: parse.GetValue(ControlFile), MaskFile: parse.GetValue(MaskFile), References: parse.GetValue(References)!,
+        ControlScale: parse.GetValue(ControlScale)!, Count: parse.GetValue(Count) ?? 1, Until: parse.GetValue(Until),
+        Resume: parse.GetValue(Resume), Experts: parse.GetValue(Experts)!);
 
-    private static void Make(ParseResult args, Run run)
+    /// <summary>What the command line says.</summary>
+    private sealed record Args(
+        SamplingArgs Sampling, string? Prompt, string Output, FrameSize? Size, int? Frames, ClipTime? Duration, double? Fps,
+        string? First, string? Last, (ClipTime At, string File)[] Keyframes, Fit Fit,
+        string? ControlFile, string? MaskFile, string[] References, double[] ControlScale,
+        int Count, int? Until, string? Resume, string Experts)
     {
-        var prompt = args.GetValue(Prompt) ?? throw SoraException.Usage("no prompt", "sora generate \"a red ball rolls left on sand\"");
-        if (args.GetValue(Experts) == "low") throw SoraException.Usage("--experts low continues what --experts high started", "add --resume CLIP");
-        var (output, count) = (args.GetValue(Output)!, args.GetValue(Count) ?? 1);
-        if (count > 1 && output != "-" && ClipPipe.Numbered(output, 1) == output)
-            throw SoraException.Usage($"{output} holds one clip, but there are {count}", "number them: -o clip-%d.latent");
-        var model = SamplingOptions.Open(args, run);
-        RequireExperts(args, model);
-        var settings = Settings(args, run, model) with { Prompt = prompt };
-        var given = new Given
+        public void Execute(Run run)
         {
-            First = args.GetValue(First) is not null,
-            Others = args.GetValue(Last) is not null || args.GetValue(Keyframes)!.Length > 0,
-            Control = args.GetValue(ControlFile) is not null,
-            Preview = args.GetValue(SamplingOptions.Preview) is not null,
-        };
-        if (!SamplingOptions.Plan(args, run, model, settings, given)) return;
-
-        SamplingOptions.WarnOfLate(run, settings, settings.Frames);
-        var noise = args.GetValue(SamplingOptions.Noise) is { } file ? SamplingOptions.ReadNoise(file) : null;
-        var known = new Conditioning { Stills = Stills(args, settings, run), Control = ReadControl(args, settings, run.Cancel) };
-        using var pipeline = new VideoPipeline(model, SamplingOptions.Precision(args), run.Reporter, run.Cancel);
-        using var preview = OpenPreview(args, run, settings.Fps);
-        Clip One(int i)
-        {
-            var entry = SamplingOptions.Entry(args, run, settings.Seed + i);
-            return pipeline.Generate(settings with { Seed = settings.Seed + i }, known, noise, Bounds(args, model, preview, entry)).After(entry);
+            if (Resume is { } unfinished) GoOn(run, unfinished);
+            else Make(run);
         }
-        if (output == "-") ClipPipe.Write(args, run, output, writer => { for (var i = 0; i < count; i++) writer.Write(One(i)); });
-        else for (var i = 0; i < count; i++) ClipPipe.Write(args, run, ClipPipe.Numbered(output, i + 1), writer => writer.Write(One(i)));
-        SamplingOptions.RemoveCheckpoint(args);
-    }
 
-    private static void GoOn(ParseResult args, Run run, string unfinished)
-    {
-        if (args.GetValue(Prompt) is not null) throw SoraException.Usage("--resume takes the prompt from the unfinished clip", "leave the prompt out");
-        foreach (var option in Fixed.Where(option => args.GetResult(option) is { Implicit: false }))
-            run.Reporter.Warn($"{option.Name} has no effect: the unfinished clip sets it");
-        using var pipelines = new Pipelines(args, run);
-        ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
+        private void Make(Run run)
         {
-            foreach (var clip in ClipPipe.Read(run, unfinished))
+            var prompt = Prompt ?? throw SoraException.Usage("no prompt", "sora generate \"a red ball rolls left on sand\"");
+            if (Experts == "low") throw SoraException.Usage("--experts low continues what --experts high started", "add --resume CLIP");
+            if (Count > 1 && Output != "-" && ClipPipe.Numbered(Output, 1) == Output)
+                throw SoraException.Usage($"{Output} holds one clip, but there are {Count}", "number them: -o clip-%d.latent");
+            var model = Sampling.Open(run);
+            RequireExperts(model);
+            var settings = Settings(run, model) with { Prompt = prompt };
+            var given = new Given
             {
-                var model = SamplingOptions.Open(args, run, clip.Info.Model);
-                RequireExperts(args, model);
-                var (settings, given) = SamplingCheckpoint.Planned(clip);
-                if (!SamplingOptions.Plan(args, run, model, settings, given with { Preview = args.GetValue(SamplingOptions.Preview) is not null })) continue;
-                using var preview = OpenPreview(args, run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
-                var entry = Entry(args, run, unfinished, clip);
-                var made = pipelines.For(model).Resume(clip, Bounds(args, model, preview, entry));
-                writer.Write(entry is null ? made : made.After(entry));
+                First = First is not null,
+                Others = Last is not null || Keyframes.Length > 0,
+                Control = ControlFile is not null,
+                Preview = Sampling.Preview is not null,
+            };
+            if (!Sampling.Plan(run, model, settings, given)) return;
+
+            SamplingArgs.WarnOfLate(run, settings, settings.Frames);
+            var noise = Sampling.ReadNoise();
+            var known = new Conditioning { Stills = Stills(run, settings), Control = ReadControl(settings, run.Cancel) };
+            using var pipeline = new VideoPipeline(model, Sampling.Precision(), run.Reporter, run.Cancel);
+            using var preview = OpenPreview(run, settings.Fps);
+            Clip One(int i)
+            {
+                var own = settings with { Seed = settings.Seed + i };
+                var entry = Sampling.Entry(own.Seed);
+                return pipeline.Generate(own, known, noise, Bounds(model, preview, entry)).After(entry);
             }
-        });
-        SamplingOptions.RemoveCheckpoint(args);
-    }
-
-    /// <summary>The verb for the clip's history; null where the one that began makes the whole clip when it is run again, for it was interrupted.</summary>
-    private static HistoryEntry? Entry(ParseResult args, Run run, string unfinished, Clip clip)
-    {
-        Option[] stops = [Until, Experts];
-        var stopped = clip.History is not [.., var last] || stops.Any(option => last.Arguments.Contains(option.Name));
-        if (!stopped && stops.All(option => args.GetResult(option) is null or { Implicit: true })) return null;
-        var entry = ClipPipe.Entry(args, run);
-        return ClipPipe.Source(unfinished, clip) is { } source
-            ? entry with { Arguments = [.. entry.Arguments.Select(word => word == source ? "-" : word)] }
-            : entry;
-    }
-
-    private static SamplingSettings Settings(ParseResult args, Run run, ModelFolder model)
-    {
-        var settings = SamplingOptions.Settings(args, ModelDefaults.Of(model).Settings);
-        var wanted = args.GetValue(Size) ?? new FrameSize(settings.Width, settings.Height);
-        var size = VideoSize.WholeTokens(model, wanted);
-        if (size != wanted) run.Reporter.Note($"{size} instead of {wanted}: the model needs whole tokens");
-        if (args.GetValue(Frames) is not null && args.GetValue(Duration) is not null)
-            throw SoraException.Usage("--frames and --duration both set the length", "use only one of them");
-        var fps = args.GetValue(Fps) ?? settings.Fps;
-        var asked = args.GetValue(Frames) ?? args.GetValue(Duration)?.FrameCount(fps) ?? settings.Frames;
-        var frames = VideoSize.WholeFrames(model, asked);
-        if (frames != asked) run.Reporter.Note($"{frames} frames instead of {asked}: the model makes 1 frame, plus {model.Vae.TemporalFactor} for each further latent frame");
-        var seed = args.GetValue(SamplingOptions.Seed) ?? (args.GetValue(SamplingOptions.Noise) is null ? SamplingOptions.DrawSeed(run) : 0);
-        return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed, Later = SamplingOptions.Later(args, fps) };
-    }
-
-    private static void RequireExperts(ParseResult args, ModelFolder model)
-    {
-        if (args.GetValue(Experts) != "both" && model.Transformer2 is null)
-            throw SoraException.Usage($"{model.Name} does not have two experts", "leave --experts out, or pass the second one's file with --transformer-2");
-    }
-
-    private static Preview? OpenPreview(ParseResult args, Run run, double fps) =>
-        args.GetValue(SamplingOptions.Preview) is { } path ? new Preview(path, fps, run) : null;
-
-    private static RunOptions Bounds(ParseResult args, ModelFolder model, Preview? preview, HistoryEntry? entry) => new()
-    {
-        Until = args.GetValue(Until),
-        Expert = args.GetValue(Experts) switch { "high" => 0, "low" => 1, _ => null },
-        Checkpoint = SamplingOptions.Keep(args, entry),
-        Preview = preview is null ? null : latents => preview.Show(model, latents),
-    };
-
-    private static List<Still> Stills(ParseResult args, SamplingSettings settings, Run run)
-    {
-        var fit = Enum.Parse<Fit>(args.GetValue(FitTo)!, ignoreCase: true);
-        var stills = new List<Still>();
-        void Add(int frame, string? file)
-        {
-            if (file is not null) stills.Add(new Still(frame, Image.Load(file, run.Cancel), fit));
+            if (Output == "-") Sampling.Write(run, Output, writer => { for (var i = 0; i < Count; i++) writer.Write(One(i)); });
+            else for (var i = 0; i < Count; i++) Sampling.Write(run, ClipPipe.Numbered(Output, i + 1), writer => writer.Write(One(i)));
+            Sampling.RemoveCheckpoint();
         }
-        Add(0, args.GetValue(First));
-        foreach (var (at, file) in args.GetValue(Keyframes)!) Add(at.FrameIndex(settings.Fps, settings.Frames), file);
-        Add(settings.Frames - 1, args.GetValue(Last));
-        foreach (var same in stills.GroupBy(still => still.Frame).Where(same => same.Count() > 1))
-            run.Reporter.Warn($"frame {same.Key} has {same.Count()} pictures: the last one is used");
-        return stills;
+
+        private void GoOn(Run run, string unfinished)
+        {
+            if (Prompt is not null) throw SoraException.Usage("--resume takes the prompt from the unfinished clip", "leave the prompt out");
+            foreach (var option in Fixed.Where(Sampling.IsGiven))
+                run.Reporter.Warn($"{option.Name} has no effect: the unfinished clip sets it");
+            Sampling.WriteEach(
+                run, Output, () => ClipPipe.Read(run, unfinished), (clip, pipelines) => Finish(run, unfinished, clip, pipelines));
+        }
+
+        private Clip? Finish(Run run, string unfinished, Clip clip, Pipelines pipelines)
+        {
+            var model = Sampling.Open(run, clip.Info.Model);
+            RequireExperts(model);
+            var (settings, given) = SamplingCheckpoint.Planned(clip);
+            if (!Sampling.Plan(run, model, settings, given with { Preview = Sampling.Preview is not null })) return null;
+            using var preview = OpenPreview(run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
+            var entry = Entry(unfinished, clip);
+            var made = pipelines.For(model).Resume(clip, Bounds(model, preview, entry));
+            return entry is null ? made : made.After(entry);
+        }
+
+        /// <summary>
+        /// The verb for the clip's history; null where the one that began makes the whole clip when it is run again, for it was
+        /// interrupted.
+        /// </summary>
+        private HistoryEntry? Entry(string unfinished, Clip clip)
+        {
+            Option[] stops = [Generate.Until, Generate.Experts];
+            var stopped = clip.History is not [.., var last] || stops.Any(option => last.Arguments.Contains(option.Name));
+            if (!stopped && !stops.Any(Sampling.IsGiven)) return null;
+            return ClipPipe.Source(unfinished, clip) is { } source
+                ? Sampling.Called with { Arguments = [.. Sampling.Called.Arguments.Select(word => word == source ? "-" : word)] }
+                : Sampling.Called;
+        }
+
+        private SamplingSettings Settings(Run run, ModelFolder model)
+        {
+            var settings = Sampling.Settings(ModelDefaults.Of(model).Settings);
+            var wanted = Size ?? new FrameSize(settings.Width, settings.Height);
+            var size = VideoSize.WholeTokens(model, wanted);
+            if (size != wanted) run.Reporter.Note($"{size} instead of {wanted}: the model needs whole tokens");
+            if (Frames is not null && Duration is not null)
+                throw SoraException.Usage("--frames and --duration both set the length", "use only one of them");
+            var fps = Fps ?? settings.Fps;
+            var asked = Frames ?? Duration?.FrameCount(fps) ?? settings.Frames;
+            var frames = VideoSize.WholeFrames(model, asked);
+            var factor = model.Vae.TemporalFactor;
+            if (frames != asked)
+            {
+                run.Reporter.Note(
+                    $"{frames} frames instead of {asked}: the model makes 1 frame, plus {factor} for each further latent frame");
+            }
+            var seed = Sampling.Seed ?? (Sampling.Noise is null ? SamplingArgs.DrawSeed(run) : 0);
+            var later = Sampling.Later(fps);
+            return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed, Later = later };
+        }
+
+        private void RequireExperts(ModelFolder model)
+        {
+            if (Experts == "both" || model.Transformer2 is not null) return;
+            throw SoraException.Usage(
+                $"{model.Name} does not have two experts", "leave --experts out, or pass the second one's file with --transformer-2");
+        }
+
+        private Preview? OpenPreview(Run run, double fps) => Sampling.Preview is { } path ? new Preview(path, fps, run) : null;
+
+        private RunOptions Bounds(ModelFolder model, Preview? preview, HistoryEntry? entry) => new()
+        {
+            Until = Until,
+            Expert = Experts switch { "high" => 0, "low" => 1, _ => null },
+            Checkpoint = Sampling.Keep(entry),
+            Preview = preview is null ? null : latents => preview.Show(model, latents),
+        };
+
+        private List<Still> Stills(Run run, SamplingSettings settings)
+        {
+            var stills = new List<Still>();
+            void Add(int frame, string? file)
+            {
+                if (file is not null) stills.Add(new Still(frame, Image.Load(file, run.Cancel), Fit));
+            }
+            Add(0, First);
+            foreach (var (at, file) in Keyframes) Add(at.FrameIndex(settings.Fps, settings.Frames), file);
+            Add(settings.Frames - 1, Last);
+            foreach (var same in stills.GroupBy(still => still.Frame).Where(same => same.Count() > 1))
+                run.Reporter.Warn($"frame {same.Key} has {same.Count()} pictures: the last one is used");
+            return stills;
+        }
+
+        private Control? ReadControl(SamplingSettings settings, CancellationToken cancel)
+        {
+            if (MaskFile is not null && ControlFile is null)
+                throw SoraException.Usage("--mask needs --control VIDEO", "to change a part of a clip, use sora edit");
+            if (ControlFile is null && References.Length == 0)
+            {
+                return ControlScale.Length == 0
+                    ? null
+                    : throw SoraException.Usage("--control-scale needs a control video or references", "add --control or --reference");
+            }
+            List<Image> Read(string? file)
+            {
+                if (file is null) return [];
+                using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames }, cancel);
+                return [.. reader.Frames()];
+            }
+            return new Control
+            {
+                Video = Read(ControlFile),
+                Mask = Read(MaskFile),
+                References = [.. References.Select(reference => Image.Load(reference, cancel))],
+                Scale = ControlScale.Length > 0 ? ControlScale : [1],
+            };
+        }
     }
 
     private static (ClipTime At, string File) ParseKeyframe(string text) => text.Split('=', 2) is [var at, { Length: > 0 } file]
         ? (ClipTime.Parse(at), file)
         : throw SoraException.Usage($"'{text}' is not a keyframe", "write 2s=picture.png");
-
-    private static Control? ReadControl(ParseResult args, SamplingSettings settings, CancellationToken cancel)
-    {
-        var (video, mask, references) = (args.GetValue(ControlFile), args.GetValue(MaskFile), args.GetValue(References)!);
-        if (mask is not null && video is null) throw SoraException.Usage("--mask needs --control VIDEO", "to change a part of a clip, use sora edit");
-        if (video is null && references.Length == 0)
-        {
-            return args.GetValue(ControlScale) is not { Length: > 0 }
-                ? null
-                : throw SoraException.Usage("--control-scale needs a control video or references", "add --control or --reference");
-        }
-        List<Image> Read(string? file)
-        {
-            if (file is null) return [];
-            using var reader = VideoReader.Open(file, new VideoReaderOptions { Frames = settings.Frames }, cancel);
-            return [.. reader.Frames()];
-        }
-        return new Control
-        {
-            Video = Read(video),
-            Mask = Read(mask),
-            References = [.. references.Select(reference => Image.Load(reference, cancel))],
-            Scale = args.GetValue(ControlScale) is { Length: > 0 } scale ? scale : [1],
-        };
-    }
 }

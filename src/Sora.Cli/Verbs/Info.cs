@@ -13,45 +13,54 @@ namespace Sora.Cli.Verbs;
 /// <summary>Says what a clip or a model is.</summary>
 internal static class Info
 {
-    public static Verb Create()
+    private static readonly Argument<string> ClipName = Options.Clip();
+    private static readonly Option<string?> Model = Options.Model();
+    private static readonly Option<bool> Models = new("--models") { Description = "List the models that are installed" };
+    private static readonly Option<bool> OfSystem = new("--system") { Description = "Show what sora runs on here: libtorch, devices, threads, kernels, memory, ffmpeg" };
+    private static readonly Option<bool> AsJson = new("--json") { Description = "One JSON object per clip, each on its own line" };
+    private static readonly Option<bool> Command = new("--command") { Description = "Print the pipeline that remakes the clip" };
+    private static readonly Option<string?> Sheet = new("--sheet") { Description = "Draw frames of each clip into this picture, one row per clip", HelpName = "FILE" };
+    private static readonly Option<string?> Prompt = new("--prompt") { Description = "Show a prompt as the model sees it: the cleaned text, its tokens, and the words it doesn't know", HelpName = "TEXT" };
+    private static readonly Option<bool> Raw = new("--raw") { Description = "With --prompt: don't clean the text" };
+
+    public static Verb Create() => new Verb("info", "Describes a clip or a model", (parse, run) => Parse(parse).Execute(run))
     {
-        var clip = Options.Clip();
-        var model = Options.Model();
-        var models = new Option<bool>("--models") { Description = "List the models that are installed" };
-        var system = new Option<bool>("--system") { Description = "Show what sora runs on here: libtorch, devices, threads, kernels, memory, ffmpeg" };
-        var json = new Option<bool>("--json") { Description = "One JSON object per clip, each on its own line" };
-        var command = new Option<bool>("--command") { Description = "Print the pipeline that remakes the clip" };
-        var sheet = new Option<string?>("--sheet") { Description = "Draw frames of each clip into this picture, one row per clip", HelpName = "FILE" };
-        var prompt = new Option<string?>("--prompt") { Description = "Show a prompt as the model sees it: the cleaned text, its tokens, and the words it doesn't know", HelpName = "TEXT" };
-        var raw = new Option<bool>("--raw") { Description = "With --prompt: don't clean the text" };
-        return new Verb("info", "Describes a clip or a model", (args, run) =>
+        Details =
+        [
+            "For a clip it shows the size and length, the model and prompt that made it, and the verbs that were applied: --command prints those as a pipeline.",
+            "For a model it shows the parts, their sizes and the fingerprint of the VAE, which tells whether a clip is in the same latent space. For a single file of weights it shows the tensors, under the names that sora uses.",
+        ],
+        Examples =
+        [
+            new("sora info ball.latent", "Show what a clip is"),
+            new("sora info --command ball.latent", "Show how it was made"),
+            new("sora info --model mini", "Show what a model is"),
+            new("sora info --system", "Show what sora runs on"),
+            new("sora info --prompt \"a red ball\" --json", "Show the tokens of a prompt"),
+        ],
+    }.With([ClipName, AsJson, Command, Sheet, Model, .. ModelOptions.All, Models, OfSystem, Prompt, Raw]);
+
+    private static Args Parse(ParseResult parse) => new(
+        parse.GetValue(ClipName)!, parse.GetValue(Model), ModelOptions.Paths(parse), Models: parse.GetValue(Models),
+        OfSystem: parse.GetValue(OfSystem), AsJson: parse.GetValue(AsJson), Command: parse.GetValue(Command),
+        Sheet: parse.GetValue(Sheet), Prompt: parse.GetValue(Prompt), Raw: parse.GetValue(Raw));
+
+    /// <summary>What the command line says.</summary>
+    private sealed record Args(
+        string ClipName, string? Model, PartPaths Parts, bool Models, bool OfSystem, bool AsJson, bool Command,
+        string? Sheet, string? Prompt, bool Raw)
+    {
+        public void Execute(Run run)
         {
-            var asJson = args.GetValue(json);
-            if (args.GetValue(raw) && args.GetValue(prompt) == null) throw SoraException.Usage("--raw needs --prompt");
-            if (args.GetValue(system)) ShowSystem(run, asJson);
-            else if (args.GetValue(prompt) is { } text) ShowPrompt(run, PromptSummary.Of(args.GetValue(raw) ? text : PromptCleaner.Clean(text), args.GetValue(model)), asJson);
-            else if (args.GetValue(sheet) is { } picture) FrameSheet.Draw(run, ClipPipe.Read(run, args.GetValue(clip)!), args.GetValue(model), picture);
-            else if (args.GetValue(models)) ShowModels(run, asJson);
-            else if ((args.GetValue(model) ?? ModelFolderIn(args.GetValue(clip)!)) is { } named) ShowModel(run, ModelFolder.Open(named, ModelOptions.Paths(args)), asJson);
-            else if (args.GetValue(command)) Show(run, args.GetValue(clip)!, header => WriteCommand(run, header), NoCommand);
-            else if (asJson) Show(run, args.GetValue(clip)!, header => WriteJson(run, to => ClipSummary.WriteJson(header, to)), weights => WriteJson(run, to => ModelSummary.WriteJson(weights, to)));
-            else Show(run, args.GetValue(clip)!, header => ClipSummary.WriteText(header, run.Out), weights => ModelSummary.WriteText(weights, run.Out));
-        })
-        {
-            Details =
-            [
-                "For a clip it shows the size and length, the model and prompt that made it, and the verbs that were applied: --command prints those as a pipeline.",
-                "For a model it shows the parts, their sizes and the fingerprint of the VAE, which tells whether a clip is in the same latent space. For a single file of weights it shows the tensors, under the names that sora uses.",
-            ],
-            Examples =
-            [
-                new("sora info ball.latent", "Show what a clip is"),
-                new("sora info --command ball.latent", "Show how it was made"),
-                new("sora info --model mini", "Show what a model is"),
-                new("sora info --system", "Show what sora runs on"),
-                new("sora info --prompt \"a red ball\" --json", "Show the tokens of a prompt"),
-            ],
-        }.With([clip, json, command, sheet, model, .. ModelOptions.All, models, system, prompt, raw]);
+            if (Raw && Prompt == null) throw SoraException.Usage("--raw needs --prompt");
+            if (OfSystem) ShowSystem(run, AsJson);
+            else if (Prompt is not null) ShowPrompt(run, PromptSummary.Of(Raw ? Prompt : PromptCleaner.Clean(Prompt), Model), AsJson);
+            else if (Sheet is not null) FrameSheet.Draw(run, ClipPipe.Read(run, ClipName), Model, Sheet);
+            else if (Models) ShowModels(run, AsJson);
+            else if ((Model ?? ModelFolderIn(ClipName)) is { } named) ShowModel(run, ModelFolder.Open(named, Parts), AsJson);
+            else if (Command) Show(run, ClipName, clip => WriteCommand(run, clip), NoCommand);
+            else Show(run, ClipName, clip => ShowClip(run, clip, AsJson), weights => ShowWeights(run, weights, AsJson));
+        }
     }
 
     /// <summary>Clips from a file or a pipe; a file may also hold weights.</summary>
@@ -76,6 +85,18 @@ internal static class Info
         : throw SoraException.Failed($"{clip.Origin}: the clip has no history", "only clips written by sora have one"));
 
     private static void NoCommand(TensorSource weights) => throw SoraException.Failed($"{weights.Origin}: weights, not a clip");
+
+    private static void ShowClip(Run run, ClipHeader clip, bool asJson)
+    {
+        if (asJson) WriteJson(run, to => ClipSummary.WriteJson(clip, to));
+        else ClipSummary.WriteText(clip, run.Out);
+    }
+
+    private static void ShowWeights(Run run, TensorSource weights, bool asJson)
+    {
+        if (asJson) WriteJson(run, to => ModelSummary.WriteJson(weights, to));
+        else ModelSummary.WriteText(weights, run.Out);
+    }
 
     private static void ShowModel(Run run, ModelFolder model, bool asJson)
     {

@@ -17,7 +17,8 @@ internal static class Interpolate
     private static readonly Option<ClipTime?> From = Options.Value<ClipTime>("--from", "TIME", "Leave the first clip here; at its end by default", ClipTime.Parse);
     private static readonly Option<ClipTime?> To = Options.Value<ClipTime>("--to", "TIME", "Enter the second clip here; at its start by default", ClipTime.Parse);
 
-    public static Verb Create() => new Verb("interpolate", "Makes the clip that leads from one clip into another", Body)
+    public static Verb Create() => new Verb(
+        "interpolate", "Makes the clip that leads from one clip into another", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -27,36 +28,49 @@ internal static class Interpolate
         Examples = [new("sora interpolate a.latent b.latent --duration 2s -o ab.latent", "Two seconds from a to b")],
     }.With([First, Second, Prompt, Output, Duration, From, To, .. SamplingOptions.All]);
 
-    private static void Body(ParseResult args, Run run)
-    {
-        var (first, second) = (args.GetValue(First)!, args.GetValue(Second)!);
-        using var pipelines = new Pipelines(args, run);
-        ClipPipe.Write(args, run, args.GetValue(Output)!, writer =>
-        {
-            foreach (var (from, to) in Pairs(run, first, second))
-            {
-                if (Between(args, run, from, to, pipelines) is { } between) writer.Write(between);
-            }
-        });
-    }
+    private static Args Parse(ParseResult parse) => new(
+        SamplingOptions.Parse(parse, keepsDash: true), parse.GetValue(First)!, parse.GetValue(Second)!, parse.GetValue(Prompt),
+        parse.GetValue(Output)!, parse.GetValue(Duration), parse.GetValue(From), parse.GetValue(To));
 
-    private static Clip? Between(ParseResult args, Run run, Clip from, Clip to, Pipelines pipelines)
+    /// <summary>What the command line says.</summary>
+    private sealed record Args(
+        SamplingArgs Sampling, string First, string Second, string? Prompt, string Output, ClipTime? Duration, ClipTime? From, ClipTime? To)
     {
-        var (first, second) = (args.GetValue(First)!, args.GetValue(Second)!);
-        var (model, found) = SamplingOptions.ForClip(args, run, from);
-        var (_, other) = SamplingOptions.ForClip(args, run, to);
-        RequireAlike((from, found), (to, other), args.GetValue(SamplingOptions.Model), second);
-        var seed = args.GetValue(SamplingOptions.Seed) ?? SamplingOptions.DrawSeed(run);
-        var settings = found with { Prompt = args.GetValue(Prompt) ?? from.Info.Prompt ?? "", Seed = seed };
-        var frames = (args.GetValue(Duration) ?? ClipTime.Seconds(2)).Length(settings.Fps);
-        var leaves = (args.GetValue(From) ?? ClipTime.End).FrameIndex(found.Fps, found.Frames);
-        var enters = (args.GetValue(To) ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames);
-        var piece = settings with { Frames = new JoinLengths(model, settings).Between(leaves + 1, other.Frames - enters, frames) };
-        var longest = Math.Max(Math.Max(found.Frames, other.Frames), frames);
-        if (!SamplingOptions.Plan(args, run, model, piece, new Given { Latents = true, Joined = longest })) return null;
-        SamplingOptions.WarnOfLate(run, settings, frames);
-        var between = new ClipJoiner(pipelines.For(model), settings, run.Cancel).Between((from, leaves), (to, enters), frames);
-        return between with { History = [Entry(args, run, seed, [(first, from), (second, to)])] };
+        public void Execute(Run run) => Sampling.WriteEach(
+            run, Output, () => Pairs(run, First, Second), (pair, pipelines) => Between(run, pair.From, pair.To, pipelines));
+
+        private Clip? Between(Run run, Clip from, Clip to, Pipelines pipelines)
+        {
+            var (model, found) = Sampling.ForClip(run, from);
+            var (_, other) = Sampling.ForClip(run, to);
+            RequireAlike((from, found), (to, other), Sampling.Model, Second);
+            var seed = Sampling.Seed ?? SamplingArgs.DrawSeed(run);
+            var settings = found with { Prompt = Prompt ?? from.Info.Prompt ?? "", Seed = seed };
+            var frames = (Duration ?? ClipTime.Seconds(2)).Length(settings.Fps);
+            var leaves = (From ?? ClipTime.End).FrameIndex(found.Fps, found.Frames);
+            var enters = (To ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames);
+            var piece = settings with { Frames = new JoinLengths(model, settings).Between(leaves + 1, other.Frames - enters, frames) };
+            var longest = Math.Max(Math.Max(found.Frames, other.Frames), frames);
+            if (!Sampling.Plan(run, model, piece, new Given { Latents = true, Joined = longest })) return null;
+            SamplingArgs.WarnOfLate(run, settings, frames);
+            var between = new ClipJoiner(pipelines.For(model), settings, run.Cancel).Between((from, leaves), (to, enters), frames);
+            return between with { History = [Entry(seed, from, to)] };
+        }
+
+        /// <summary>The verb in the clip's history, with those of both clips; one from standard input gets a name of its own.</summary>
+        private HistoryEntry Entry(long seed, Clip from, Clip to)
+        {
+            var entry = Sampling.Entry(seed);
+            var (words, clips) = (entry.Arguments.ToList(), new Dictionary<string, IReadOnlyList<HistoryEntry>>());
+            var at = 0;
+            foreach (var (word, clip) in new[] { (First, from), (Second, to) })
+            {
+                at = words.IndexOf(word, at);
+                if (word == "-" && clip.History.Count > 0) words[at] = $"standard input {clips.Count + 1}";
+                clips[words[at++]] = clip.History;
+            }
+            return entry with { Arguments = words, Clips = clips };
+        }
     }
 
     /// <summary>What leads where: every clip of a pipe from or to the one of a file, or those of a pipe two by two.</summary>
@@ -67,21 +81,6 @@ internal static class Interpolate
         return ClipPipe.Read(run, "-").Chunk(2).Select(pair => pair is [var one, var other]
             ? (one, other)
             : throw SoraException.Failed("standard input has an odd number of clips, but they are taken in pairs", "cat a.latent b.latent | sora interpolate - -"));
-    }
-
-    /// <summary>The verb as it was called, with the histories of both clips; those from standard input get a name of their own.</summary>
-    private static HistoryEntry Entry(ParseResult args, Run run, long seed, (string Word, Clip Clip)[] sources)
-    {
-        var entry = SamplingOptions.Entry(args, run, seed, keepsDash: true);
-        var (words, clips) = (entry.Arguments.ToList(), new Dictionary<string, IReadOnlyList<HistoryEntry>>());
-        var at = 0;
-        foreach (var (word, clip) in sources)
-        {
-            at = words.IndexOf(word, at);
-            if (word == "-" && clip.History.Count > 0) words[at] = $"standard input {clips.Count + 1}";
-            clips[words[at++]] = clip.History;
-        }
-        return entry with { Arguments = words, Clips = clips };
     }
 
     private static void RequireAlike((Clip Clip, SamplingSettings Settings) from, (Clip Clip, SamplingSettings Settings) to, string? given, string second)

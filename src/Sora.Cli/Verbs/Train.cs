@@ -45,7 +45,8 @@ internal static class Train
     private static readonly Option<int?> Threads = Options.Positive("--threads", "N", "Number of threads; with one, runs are bit-identical");
     private static readonly Option<long?> Seed = Options.Seed();
 
-    public static Verb Create() => new Verb("train", "Trains a model on the synthetic world or on your own clips", Execute)
+    public static Verb Create() => new Verb(
+        "train", "Trains a model on the synthetic world or on your own clips", (parse, run) => Parse(parse).Execute(run))
     {
         Details =
         [
@@ -59,70 +60,93 @@ internal static class Train
         ],
     }.With(Part, Folder, World, Data, WorldShare, Show, Clips, Start, Inflate, Guidance, Heads, VaeFolder, Transformer, Cache, Steps, Tokens, Reading, Scenes, Rate, Ema, Decay, SampleEvery, CheckpointEvery, Mixed, Half, Threads, Seed);
 
-    private static void Execute(ParseResult parse, Run run)
-    {
-        var part = parse.GetValue(Part);
-        var seed = (ulong)(parse.GetValue(Seed) ?? 0);
-        if (parse.GetValue(Show) is { } sheet)
-        {
-            if (!parse.GetValue(World)) throw SoraException.Usage("--show needs the synthetic world", "add --world");
-            WriteSheet(sheet, seed, run);
-            return;
-        }
-        if (part is not ("vae" or "transformer")) throw SoraException.Usage(part is null ? "no part to train given" : $"'{part}' can't be trained", "sora train vae … or sora train transformer …");
-        var folder = parse.GetValue(Folder) ?? throw SoraException.Usage("no output folder", "add -o DIR");
-        var data = new TrainingData(Source(parse, run), Shapes(parse.GetValue(Clips)!, part));
-        var vae = part == "vae";
-        var rate = parse.GetValue(Rate) ?? 3e-3;
-        var options = new TrainingOptions(folder, parse.GetValue(Steps) ?? 10_000, new OptimizerOptions(rate, rate / 2))
-        {
-            Seed = seed,
-            EmaDecay = parse.GetValue(Ema) ?? 0.998,
-            DecayFraction = parse.GetValue(Decay) ?? 0.3,
-            SampleEvery = parse.GetValue(SampleEvery) ?? 1000,
-            CheckpointEvery = parse.GetValue(CheckpointEvery) ?? 500,
-            Threads = parse.GetValue(Threads),
-            Half = parse.GetValue(Half),
-            Products = parse.GetValue(Mixed) ? TorchSharp.torch.bfloat16 : TorchSharp.torch.float32,
-        };
-        if (parse.GetValue(Guidance) is not null && (vae || parse.GetValue(Start) is null))
-        {
-            throw SoraException.Usage("--guidance needs a transformer to learn from", "sora train transformer --init DIR --guidance G …");
-        }
-        if (parse.GetValue(Heads) is not null && (vae || parse.GetValue(Guidance) is not null))
-        {
-            throw SoraException.Usage("--heads is for a transformer that trains on clips", vae ? "leave it out" : "widen the model first, then learn guidance from it");
-        }
-        if (!vae && parse.GetValue(Transformer) is not null) throw SoraException.Usage("--transformer is for sora train vae", "leave it out");
-        HostMemory.RestartWithOneHeap();
-        if (vae) VaeTrainer.Train(data, options, new VaeStart(parse.GetValue(Start), parse.GetValue(Inflate)) { Transformer = parse.GetValue(Transformer) }, run.Reporter, run.Cancel);
-        else
-        {
-            var start = new TransformerStart(parse.GetValue(Cache) ?? Path.Combine(options.RunFolder, "latents"), parse.GetValue(Tokens) ?? 2048)
-            {
-                Folder = parse.GetValue(Start),
-                Guidance = parse.GetValue(Guidance),
-                Heads = parse.GetValue(Heads),
-                VaeFolder = parse.GetValue(VaeFolder),
-                Reading = parse.GetValue(Reading) ?? 0.005,
-                Scenes = parse.GetValue(Scenes),
-            };
-            TransformerTrainer.Train(data, options, start, run.Reporter, run.Cancel);
-        }
-    }
+    private static Args Parse(ParseResult parse) => new(
+        Part: parse.GetValue(Part), Folder: parse.GetValue(Folder), World: parse.GetValue(World), Data: parse.GetValue(Data)!,
+        WorldShare: parse.GetValue(WorldShare) ?? 0.5, Show: parse.GetValue(Show), Clips: parse.GetValue(Clips)!,
+        Start: parse.GetValue(Start), Inflate: parse.GetValue(Inflate), Guidance: parse.GetValue(Guidance), Heads: parse.GetValue(Heads),
+        VaeFolder: parse.GetValue(VaeFolder), Transformer: parse.GetValue(Transformer), Cache: parse.GetValue(Cache),
+        Steps: parse.GetValue(Steps) ?? 10_000, Tokens: parse.GetValue(Tokens) ?? 2048, Reading: parse.GetValue(Reading) ?? 0.005,
+        Scenes: parse.GetValue(Scenes), Rate: parse.GetValue(Rate) ?? 3e-3, Ema: parse.GetValue(Ema) ?? 0.998,
+        Decay: parse.GetValue(Decay) ?? 0.3, SampleEvery: parse.GetValue(SampleEvery) ?? 1000,
+        CheckpointEvery: parse.GetValue(CheckpointEvery) ?? 500, Mixed: parse.GetValue(Mixed), Half: parse.GetValue(Half),
+        Threads: parse.GetValue(Threads), Seed: (ulong)(parse.GetValue(Seed) ?? 0));
 
-    private static ClipSource Source(ParseResult parse, Run run)
+    /// <summary>What the command line says.</summary>
+    private sealed record Args(
+        string? Part, string? Folder, bool World, string[] Data, double WorldShare, string? Show, string[] Clips,
+        string? Start, bool Inflate, double? Guidance, int? Heads, string? VaeFolder, string? Transformer, string? Cache,
+        int Steps, int Tokens, double Reading, bool Scenes, double Rate, double Ema, double Decay, int SampleEvery, int CheckpointEvery,
+        bool Mixed, bool Half, int? Threads, ulong Seed)
     {
-        var folders = parse.GetValue(Data)!;
-        var share = parse.GetValue(WorldShare) ?? 0.5;
-        var parts = folders.Select(f => ((ClipSource)new FolderSource(f, WorldSource.Fps, run.Reporter, run.Cancel), (1 - share) / folders.Length)).ToList();
-        if (parse.GetValue(World)) parts.Add((new WorldSource(), folders.Length == 0 ? 1 : share));
-        return parts.Count switch
+        public void Execute(Run run)
         {
-            0 => throw SoraException.Usage("nothing to learn from", "add --world, or --data DIR"),
-            1 => parts[0].Item1,
-            _ => new MixedSource(parts),
+            if (Show is not null)
+            {
+                if (!World) throw SoraException.Usage("--show needs the synthetic world", "add --world");
+                WriteSheet(Show, Seed, run);
+                return;
+            }
+            if (Part is not ("vae" or "transformer"))
+            {
+                throw SoraException.Usage(
+                    Part is null ? "no part to train given" : $"'{Part}' can't be trained", "sora train vae … or sora train transformer …");
+            }
+            var folder = Folder ?? throw SoraException.Usage("no output folder", "add -o DIR");
+            var data = new TrainingData(Source(run), Shapes(Clips, Part));
+            var vae = Part == "vae";
+            if (Guidance is not null && (vae || Start is null))
+            {
+                throw SoraException.Usage(
+                    "--guidance needs a transformer to learn from", "sora train transformer --init DIR --guidance G …");
+            }
+            if (Heads is not null && (vae || Guidance is not null))
+            {
+                throw SoraException.Usage(
+                    "--heads is for a transformer that trains on clips",
+                    vae ? "leave it out" : "widen the model first, then learn guidance from it");
+            }
+            if (!vae && Transformer is not null) throw SoraException.Usage("--transformer is for sora train vae", "leave it out");
+            HostMemory.RestartWithOneHeap();
+            var options = Options(folder);
+            if (vae) VaeTrainer.Train(data, options, new VaeStart(Start, Inflate) { Transformer = Transformer }, run.Reporter, run.Cancel);
+            else TransformerTrainer.Train(data, options, FirstTransformer(options.RunFolder), run.Reporter, run.Cancel);
+        }
+
+        private TrainingOptions Options(string folder) => new(folder, Steps, new OptimizerOptions(Rate, Rate / 2))
+        {
+            Seed = Seed,
+            EmaDecay = Ema,
+            DecayFraction = Decay,
+            SampleEvery = SampleEvery,
+            CheckpointEvery = CheckpointEvery,
+            Threads = Threads,
+            Half = Half,
+            Products = Mixed ? TorchSharp.torch.bfloat16 : TorchSharp.torch.float32,
         };
+
+        private TransformerStart FirstTransformer(string runFolder) => new(Cache ?? Path.Combine(runFolder, "latents"), Tokens)
+        {
+            Folder = Start,
+            Guidance = Guidance,
+            Heads = Heads,
+            VaeFolder = VaeFolder,
+            Reading = Reading,
+            Scenes = Scenes,
+        };
+
+        private ClipSource Source(Run run)
+        {
+            var parts = new List<(ClipSource Source, double Share)>();
+            foreach (var folder in Data)
+                parts.Add((new FolderSource(folder, WorldSource.Fps, run.Reporter, run.Cancel), (1 - WorldShare) / Data.Length));
+            if (World) parts.Add((new WorldSource(), Data.Length == 0 ? 1 : WorldShare));
+            return parts.Count switch
+            {
+                0 => throw SoraException.Usage("nothing to learn from", "add --world, or --data DIR"),
+                1 => parts[0].Source,
+                _ => new MixedSource(parts),
+            };
+        }
     }
 
     private static (ClipShape, int)[] Shapes(string[] words, string part)
