@@ -8,15 +8,15 @@ internal static class ClipModel
 {
     /// <summary>The model whose VAE the clip's latents belong to; nothing but configs and headers has been read then.</summary>
     /// <exception cref="SoraException">The clip is of another VAE than the model's.</exception>
-    public static ModelFolder Of(Clip clip, string? given, PartPaths? parts = null)
+    public static VideoModel Of(Clip clip, string? given, PartPaths? parts = null)
     {
-        var model = ModelFolder.Open(given ?? clip.Info.Model, parts);
+        var model = VideoModel.Open(given ?? clip.Info.Model, parts);
         var channels = clip.VisibleLatents.Shape[1];
-        if (channels != model.Vae.ZDim || (clip.Info.Vae is { } vae && vae != model.VaeFingerprint()))
+        if (channels != model.Geometry.Channels || (clip.Info.Vae is { } vae && vae != model.VaeFingerprint()))
         {
             throw SoraException.Failed(
                 $"{clip.Origin}: its latents are from a different VAE than that of {model.Name}"
-                    + (channels != model.Vae.ZDim ? $": {channels} channels, not {model.Vae.ZDim}" : $" (fingerprint {clip.Info.Vae})"),
+                    + (channels != model.Geometry.Channels ? $": {channels} channels, not {model.Geometry.Channels}" : $" (fingerprint {clip.Info.Vae})"),
                 clip.Info.Model is { } maker && maker != model.Reference ? $"it was made with --model {maker}" : "pass the model that made it with --model");
         }
         return model;

@@ -16,7 +16,7 @@ internal static class FrameSheet
         {
             var owner = ClipModel.Of(clip, model);
             using var codec = FrameCodec.Open(owner);
-            var frames = owner.Vae.Geometry.VideoFrames(clip.VisibleLatents.Shape[2]);
+            var frames = owner.Geometry.VideoFrames(clip.VisibleLatents.Shape[2]);
             rows.Add(Spread(codec.Decode(clip.VisibleLatents, clip.Info.Space, run.Cancel), frames));
         }
         ContactSheet.Rows(rows, Columns).Save(path, run.Cancel);

@@ -10,19 +10,18 @@ namespace Sora.Cli;
 /// <summary>What <c>info</c> says of a model or of a file of weights, as text and as JSON.</summary>
 internal static class ModelSummary
 {
-    public static void WriteText(ModelFolder model, TextWriter to)
+    public static void WriteText(VideoModel model, TextWriter to)
     {
         to.WriteLine($"{model.Name}: {(model.PipelineClass == "" ? "single files" : model.PipelineClass)} in {model.Path}");
         if (model.Known is { } known) ClipSummary.Row(to, "checkpoint", known.Licence is null ? known.Name : $"{known.Name}; licence: {known.Licence}");
-        ClipSummary.Row(to, "fingerprint", model.Fingerprint("transformer"));
+        ClipSummary.Row(to, "fingerprint", model.Fingerprint());
         ClipSummary.Row(to, "VAE", model.VaeFingerprint());
         foreach (var part in ModelFolder.AllParts.Where(model.Has))
         {
             var config = model.ReadConfig(part);
             ClipSummary.Row(to, part, $"{ClassOf(config)}{(ModelFolder.PartsWithWeights.Contains(part) ? $", {WeightsOf(model, part)}" : "")}");
         }
-        var (transformer, vae) = (model.Transformer, model.Vae);
-        ClipSummary.Row(to, "sizes", $"{transformer.NumLayers} blocks of width {transformer.Dim}; latents of {vae.ZDim} channels, one per {vae.SpatialFactor}x{vae.SpatialFactor} pixels and {vae.TemporalFactor} frames{(transformer.SceneChannels > 0 ? $", and {transformer.SceneChannels} channels for what is where" : "")}");
+        ClipSummary.Row(to, "sizes", model.Sizes);
         var defaults = ModelDefaults.Of(model).Settings;
         ClipSummary.Row(to, "schedule", $"shift {Text(defaults.Shift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep per token" : "")}");
         ClipSummary.Row(to, "defaults", string.Create(CultureInfo.InvariantCulture,
@@ -30,16 +29,16 @@ internal static class ModelSummary
         if (defaults.Negative != "") ClipSummary.Row(to, "negative", defaults.Negative);
         foreach (var support in Enum.GetValues<Support>())
         {
-            var able = Enum.GetValues<Ability>().Where(ability => Abilities.Of(model, ability) == support).ToList();
+            var able = Enum.GetValues<Ability>().Where(ability => model.Supports(ability) == support).ToList();
             if (able.Count > 0) ClipSummary.Row(to, Word(support), string.Join(", ", able.Select(ability => ability.Name())));
-            foreach (var note in able.Select(ability => Abilities.Note(model, ability)).OfType<string>().Distinct()) ClipSummary.Row(to, "", note);
+            foreach (var note in able.Select(ability => model.Note(ability)).OfType<string>().Distinct()) ClipSummary.Row(to, "", note);
         }
         if (model.Card is not { } card) return;
         to.WriteLine();
         to.Write(File.ReadAllText(card));
     }
 
-    public static void WriteJson(ModelFolder model, Utf8JsonWriter json)
+    public static void WriteJson(VideoModel model, Utf8JsonWriter json)
     {
         json.WriteStartObject();
         json.WriteString("kind", "model");
@@ -48,21 +47,21 @@ internal static class ModelSummary
         json.WriteString("pipeline", model.PipelineClass);
         json.WriteString("checkpoint", model.Known?.Name);
         json.WriteString("licence", model.Known?.Licence);
-        json.WriteString("fingerprint", model.Fingerprint("transformer"));
+        json.WriteString("fingerprint", model.Fingerprint());
         json.WriteString("vae", model.VaeFingerprint());
         json.WriteNumber("flow_shift", ModelDefaults.Of(model).Scheduler.Shift);
         if (model.BoundaryRatio is { } boundary) json.WriteNumber("boundary_ratio", boundary);
         else json.WriteNull("boundary_ratio");
         json.WriteBoolean("expand_timesteps", model.ExpandTimesteps);
-        json.WriteNumber("spatial_factor", model.Vae.SpatialFactor);
-        json.WriteNumber("temporal_factor", model.Vae.TemporalFactor);
+        json.WriteNumber("spatial_factor", model.Geometry.SpatialFactor);
+        json.WriteNumber("temporal_factor", model.Geometry.TemporalFactor);
         WriteDefaults(ModelDefaults.Of(model).Settings, json);
         json.WriteStartObject("abilities");
         foreach (var ability in Enum.GetValues<Ability>())
         {
             json.WriteStartObject(ability.Key());
-            json.WriteString("support", Word(Abilities.Of(model, ability)));
-            json.WriteString("note", Abilities.Note(model, ability));
+            json.WriteString("support", Word(model.Supports(ability)));
+            json.WriteString("note", model.Note(ability));
             json.WriteEndObject();
         }
         json.WriteEndObject();
@@ -112,7 +111,7 @@ internal static class ModelSummary
         json.WriteEndObject();
     }
 
-    private static void WritePart(ModelFolder model, string part, Utf8JsonWriter json)
+    private static void WritePart(VideoModel model, string part, Utf8JsonWriter json)
     {
         var config = model.ReadConfig(part);
         json.WriteStartObject(part);
@@ -135,7 +134,7 @@ internal static class ModelSummary
         json.WriteEndObject();
     }
 
-    private static string WeightsOf(ModelFolder model, string part)
+    private static string WeightsOf(VideoModel model, string part)
     {
         using var weights = model.OpenWeights(part);
         return Describe(weights);

@@ -9,7 +9,7 @@ internal sealed class Pipelines(SamplingArgs args, Run run) : IDisposable
     private (string Path, VideoPipeline Pipeline)? last;
 
     /// <summary>The pipeline of a model, in the precision that the options name.</summary>
-    public VideoPipeline For(ModelFolder model)
+    public VideoPipeline For(VideoModel model)
     {
         if (last is { } kept && kept.Path == model.Path) return kept.Pipeline;
         Dispose();

@@ -25,13 +25,13 @@ internal sealed class Preview(string path, double fps, Run run) : IDisposable
     private FrameCodec? codec;
 
     /// <summary>Draws raw latents [1, C, T, h, w] of a model, if it is time for that.</summary>
-    public void Show(ModelFolder model, torch.Tensor latents)
+    public void Show(VideoModel model, torch.Tensor latents)
     {
         if (spent > Stopwatch.GetElapsedTime(began) * Share) return;
         var start = Stopwatch.GetTimestamp();
         codec ??= FrameCodec.Open(model);
         var host = TensorIO.ToHost(latents);
-        var count = model.Vae.Geometry.VideoFrames(host.Shape[2]);
+        var count = model.Geometry.VideoFrames(host.Shape[2]);
         var frames = codec.Decode(host, LatentSpace.Raw, run.Cancel);
         if (VideoWriter.HoldsStills(format)) FrameSheet.Row(frames, count).Save(path, run.Cancel);
         else WriteVideo(frames, count);

@@ -17,7 +17,7 @@ internal sealed record PromptSummary(string Cleaned, int[] Ids, string[] Tokens,
         var found = ModelLocator.Find(model);
         var inside = Path.Combine(found, "tokenizer");
         var isWhole = File.Exists(found) || ModelLocator.IsModel(found);
-        var tokenizer = Directory.Exists(inside) ? Tokenizer.Load(inside) : isWhole ? ModelFolder.Open(model).OpenTokenizer() : Tokenizer.Load(found);
+        var tokenizer = Directory.Exists(inside) ? Tokenizer.Load(inside) : isWhole ? VideoModel.Open(model).OpenTokenizer() : Tokenizer.Load(found);
         var ids = tokenizer.Encode(text);
         return new PromptSummary(text, ids, tokenizer.Tokens(ids), tokenizer.UnknownWords(text));
     }

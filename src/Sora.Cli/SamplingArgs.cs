@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Sora.Clips;
+using Sora.Conditions;
 using Sora.Diffusion;
 using Sora.Kernels;
 using Sora.Models;
@@ -36,11 +37,11 @@ internal sealed record SamplingArgs(
     public bool IsGiven(Option option) => Explicit.Contains(option.Name);
 
     /// <summary>The model that was named, or else <paramref name="otherwise"/>, with its LoRAs.</summary>
-    public ModelFolder Open(Run run, string? otherwise = null)
+    public VideoModel Open(Run run, string? otherwise = null)
     {
         Libtorch.Preload();
-        var model = ModelFolder.Open(Model ?? otherwise, Parts);
-        foreach (var option in OfExperts.Where(option => model.Transformer2 is null && IsGiven(option)))
+        var model = VideoModel.Open(Model ?? otherwise, Parts);
+        foreach (var option in OfExperts.Where(option => model.Experts == 1 && IsGiven(option)))
             run.Reporter.NoteOnce($"{option.Name} has no effect: {model.Name} does not have two experts");
         return Loras.Length > 0 ? model.With(Loras, run.Reporter) : model;
     }
@@ -87,24 +88,24 @@ internal sealed record SamplingArgs(
     }
 
     /// <summary>The model of a clip, and settings for a video of its size, length and rate.</summary>
-    public (ModelFolder Model, SamplingSettings Settings) ForClip(Run run, Clip clip)
+    public (VideoModel Model, SamplingSettings Settings) ForClip(Run run, Clip clip)
     {
         var model = Open(run, clip.Info.Model);
         var settings = Settings(ModelDefaults.Of(model).Settings);
         var shape = clip.FinishedLatents.Shape;
         var fps = clip.Info.Fps ?? settings.Fps;
-        if (shape[1] != model.Vae.ZDim)
+        if (shape[1] != model.Geometry.Channels)
         {
             throw SoraException.Failed(
-                $"{clip.Origin}: latents with {shape[1]} channels, but those of {model.Name} have {model.Vae.ZDim}",
+                $"{clip.Origin}: latents with {shape[1]} channels, but those of {model.Name} have {model.Geometry.Channels}",
                 "pass the clip's model with --model");
         }
-        var size = model.Vae.Geometry.PixelSize(shape[3], shape[4]);
+        var size = model.Geometry.PixelSize(shape[3], shape[4]);
         return (model, settings with
         {
             Width = size.Width,
             Height = size.Height,
-            Frames = model.Vae.Geometry.VideoFrames(shape[2]),
+            Frames = model.Geometry.VideoFrames(shape[2]),
             Fps = fps,
             Later = Later(fps),
         });
@@ -126,12 +127,14 @@ internal sealed record SamplingArgs(
 
     /// <summary>Plans a run and refuses it where it doesn't fit.</summary>
     /// <returns>False where the plan was asked for, and printed, instead of the run.</returns>
-    public bool Plan(Run run, ModelFolder model, SamplingSettings settings, Given given)
+    public bool Plan(Run run, VideoModel model, GenerationRequest request)
     {
+        var settings = request.Settings;
         var calls = settings.MakeSchedule(ModelDefaults.Of(model).Scheduler).Calls;
         var precision = Planned();
         MemoryPlan Of(SamplingSettings other, bool streamed = false) =>
-            MemoryPlan.Of(model, other, given, calls, streamed ? precision with { Offload = Nn.Offload.Sequential } : precision);
+            MemoryPlan.Of(
+            model, request with { Settings = other }, calls, streamed ? precision with { Offload = Nn.Offload.Sequential } : precision);
         var longest = Math.Min(settings.Frames, VideoSize.WholeFrames(model, settings.Window));
         var plan = Of(settings with { Frames = longest });
         model.Check();

@@ -2,7 +2,6 @@ using System.CommandLine;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
-using Sora.Models.Wan;
 using Sora.Pipelines;
 using Sora.Planning;
 
@@ -78,25 +77,25 @@ internal static class Decode
                     var far = SamplingCheckpoint.HowFar(clip) is { } calls ? $" ({calls})" : "";
                     run.Reporter.Note($"{clip.Origin} is unfinished{far}: this is its current estimate");
                 }
-                var size = model.Vae.Geometry.PixelSize(latents.Shape[3], latents.Shape[4]);
+                var size = model.Geometry.PixelSize(latents.Shape[3], latents.Shape[4]);
                 var options = new VideoWriterOptions
                 {
                     Width = size.Width,
                     Height = size.Height,
                     Fps = Fps ?? clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps,
-                    Frames = model.Vae.Geometry.VideoFrames(latents.Shape[2]),
+                    Frames = model.Geometry.VideoFrames(latents.Shape[2]),
                     Format = format,
                     FirstNumber = goesOn ? number : 1,
                     Crf = Crf,
                 };
-                var plan = new VaeStages(model, size, options.Frames.Value, FrameCodec.DefaultDevice).Decode();
+                var plan = model.DecodeCost(size, options.Frames.Value, FrameCodec.DefaultDevice);
                 if (DryRun)
                 {
                     run.Out.WriteLine(plan.Line);
                     continue;
                 }
                 free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
-                plan.Require(free, () => "decode it on a machine with more memory: a clip is a small file");
+                free.Require(plan, () => "decode it on a machine with more memory: a clip is a small file");
                 using var writer = stream == null
                     ? VideoWriter.Create(file, options, run.Cancel)
                     : VideoWriter.Create(stream, options, run.Cancel);
@@ -133,7 +132,7 @@ internal static class Decode
     {
         private (string Path, FrameCodec Codec)? _last;
 
-        public FrameCodec For(ModelFolder model)
+        public FrameCodec For(VideoModel model)
         {
             if (_last is { } last && last.Path == model.Path) return last.Codec;
             Dispose();

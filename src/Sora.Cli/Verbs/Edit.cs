@@ -6,7 +6,6 @@ using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
 using Sora.Pipelines;
-using Sora.Planning;
 using Sora.Tensors;
 
 namespace Sora.Cli.Verbs;
@@ -73,25 +72,21 @@ internal static class Edit
             var (model, found) = Sampling.ForClip(run, clip);
             var seed = Sampling.Seed ?? SamplingArgs.DrawSeed(run);
             var settings = found with { Prompt = prompt, Seed = seed, Strength = Strength ?? (IsRegion ? 1 : 0.6) };
-            if (!Sampling.Plan(run, model, settings, new Given { Latents = IsRegion })) return null;
-            SamplingArgs.WarnOfLate(run, settings, settings.Frames);
-            var noise = Sampling.ReadNoise();
-            var pipeline = pipelines.For(model);
-            using var known = pipeline.Normalised(clip);
-            using var mask = IsRegion
-                ? ReadRegion(run, settings, () => Frames(clip, model, run)).Known(settings, model).to(known.device, disposeAfter: true)
-                : null;
-            using var exact = IsRegion ? pipeline.Raw(clip) : null;
             var entry = Sampling.Entry(seed, Words.Length == 2 ? ClipPipe.Source(Name, clip) : null);
-            return pipeline.Generate(settings, new Conditioning { Known = known, Mask = mask, Exact = exact }, noise, new RunOptions
+            var carrier = clip with
             {
-                Checkpoint = Sampling.Keep(entry),
-                Carrier = clip with
-                {
-                    Info = clip.Info with { Prompt = prompt, Seed = seed, Space = LatentSpace.Raw },
-                    Tensors = new Dictionary<string, HostTensor>(),
-                },
-            }).After(entry);
+                Info = clip.Info with { Prompt = prompt, Seed = seed, Space = LatentSpace.Raw },
+                Tensors = new Dictionary<string, HostTensor>(),
+            };
+            var request = new GenerationRequest(settings)
+            {
+                Edited = new EditedClip(clip, IsRegion ? () => ReadRegion(run, settings, () => Frames(clip, model, run)) : null),
+                Noise = Sampling.ReadNoise(),
+                Run = new RunOptions { Checkpoint = Sampling.Keep(entry), Carrier = carrier },
+            };
+            if (!Sampling.Plan(run, model, request)) return null;
+            SamplingArgs.WarnOfLate(run, settings, settings.Frames);
+            return new VideoGenerator(pipelines.For(model)).Generate(request).After(entry);
         }
 
         private Region ReadRegion(Run run, SamplingSettings settings, Func<List<Image>> frames)
@@ -124,7 +119,7 @@ internal static class Edit
         }
     }
 
-    private static List<Image> Frames(Clip clip, ModelFolder model, Run run)
+    private static List<Image> Frames(Clip clip, VideoModel model, Run run)
     {
         using var codec = FrameCodec.Open(model);
         return [.. codec.Decode(clip.FinishedLatents, clip.Info.Space, run.Cancel)];

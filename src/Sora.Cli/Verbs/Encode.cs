@@ -2,7 +2,6 @@ using System.CommandLine;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models;
-using Sora.Models.Wan;
 using Sora.Planning;
 using Sora.Tensors;
 
@@ -59,8 +58,8 @@ internal static class Encode
                 throw SoraException.Usage(
                     "nothing to read: standard input is a terminal", "pass a video or a picture: sora encode holiday.mp4");
             }
-            var model = ModelFolder.Open(Model, Parts);
-            if (Size is { } wanted) RequireDivisible(wanted, model.Vae.SpatialFactor);
+            var model = VideoModel.Open(Model, Parts);
+            if (Size is { } wanted) RequireDivisible(wanted, model.Geometry.SpatialFactor);
             if (DryRun)
             {
                 using var reader = Open(model, run);
@@ -74,7 +73,7 @@ internal static class Encode
             });
         }
 
-        private VideoReader Open(ModelFolder model, Run run)
+        private VideoReader Open(VideoModel model, Run run)
         {
             var options = new VideoReaderOptions
             {
@@ -89,17 +88,17 @@ internal static class Encode
                 : VideoReader.Open(Media, options, run.Cancel);
         }
 
-        private Clip Read(VideoReader reader, ModelFolder model, Run run)
+        private Clip Read(VideoReader reader, VideoModel model, Run run)
         {
             var target = Target(reader, model, run);
             var free = FreeMemory.Of(FrameCodec.DefaultDevice);
-            Plan(reader, model, target).Require(free, () => Smaller(reader, model, target, free));
+            free.Require(Plan(reader, model, target), () => Smaller(reader, model, target, free));
             using var codec = FrameCodec.Open(model);
             var (latents, seen) = codec.Encode(reader.Frames().Select(Fitted), run.Cancel);
 
-            var (frames, factor) = (model.Vae.Geometry.WholeFrames(seen), model.Vae.TemporalFactor);
+            var (frames, factor) = (model.Geometry.WholeFrames(seen), model.Geometry.TemporalFactor);
             if (frames < seen)
-                run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes 1 + {factor}k frames");
+                run.Reporter.Note($"{seen} frames read, the last {seen - frames} left out: the model takes {model.Geometry.FirstFrames} + {factor}k frames");
             if (reader.Complaint is { } complaint) run.Reporter.Warn($"parts could not be read: {complaint}");
             return new Clip
             {
@@ -126,18 +125,18 @@ internal static class Encode
             }
         }
 
-        private FrameSize Target(VideoReader reader, ModelFolder model, Run run) =>
-            Size ?? Divisible(reader, model.Vae.SpatialFactor, run.Reporter);
+        private FrameSize Target(VideoReader reader, VideoModel model, Run run) =>
+            Size ?? Divisible(reader, model.Geometry.SpatialFactor, run.Reporter);
     }
 
     /// <summary>What encoding takes; of media that don't say how long they are, what their first seconds take.</summary>
-    private static Stage Plan(VideoReader reader, ModelFolder model, FrameSize size) =>
-        new VaeStages(model, size, reader.ExpectedFrames ?? (int)Math.Ceiling(2 * reader.Fps), FrameCodec.DefaultDevice).Encode();
+    private static StageCost Plan(VideoReader reader, VideoModel model, FrameSize size) =>
+        model.EncodeCost(size, reader.ExpectedFrames ?? (int)Math.Ceiling(2 * reader.Fps), FrameCodec.DefaultDevice);
 
     /// <summary>A size that fits.</summary>
-    private static string Smaller(VideoReader reader, ModelFolder model, FrameSize size, FreeMemory free)
+    private static string Smaller(VideoReader reader, VideoModel model, FrameSize size, FreeMemory free)
     {
-        var unit = model.Vae.SpatialFactor;
+        var unit = model.Geometry.SpatialFactor;
         foreach (var less in size.Smaller().Select(less => new FrameSize(Math.Max(1, less.Width / unit) * unit, Math.Max(1, less.Height / unit) * unit)))
         {
             if (Plan(reader, model, less).Needed <= free.Bytes) return $"--size {less} fits";

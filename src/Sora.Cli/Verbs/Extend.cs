@@ -1,7 +1,7 @@
 using System.CommandLine;
 using Sora.Clips;
+using Sora.Conditions;
 using Sora.Pipelines;
-using Sora.Planning;
 
 namespace Sora.Cli.Verbs;
 
@@ -73,8 +73,12 @@ internal static class Extend
             var piece = Loop ? lengths.Loop(settings.Frames, behind) : behind > 0 ? lengths.After(settings.Frames, behind) : 0;
             if (ahead > 0) piece = Math.Max(piece, lengths.Before(settings.Frames + behind, ahead));
             var frames = settings.Frames + behind + ahead;
-            var given = new Given { Latents = true, Joined = Loop || ahead > 0 ? frames : null };
-            if (!Sampling.Plan(run, model, settings with { Frames = piece }, given)) return null;
+            var request = new GenerationRequest(settings with { Frames = piece })
+            {
+                KnowsLatents = true,
+                JoinedFrames = Loop || ahead > 0 ? frames : null,
+            };
+            if (!Sampling.Plan(run, model, request)) return null;
             SamplingArgs.WarnOfLate(run, settings, frames);
             var joins = new ClipJoiner(pipelines.For(model), settings, run.Cancel);
             var entry = Sampling.Entry(seed, ClipPipe.Source(Name, clip));

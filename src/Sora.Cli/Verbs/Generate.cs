@@ -5,7 +5,6 @@ using Sora.Diffusion;
 using Sora.Media;
 using Sora.Models;
 using Sora.Pipelines;
-using Sora.Planning;
 
 namespace Sora.Cli.Verbs;
 
@@ -91,25 +90,23 @@ internal static class Generate
             var model = Sampling.Open(run);
             RequireExperts(model);
             var settings = Settings(run, model) with { Prompt = prompt };
-            var given = new Given
+            using var preview = OpenPreview(run, settings.Fps);
+            var request = new GenerationRequest(settings)
             {
-                First = First is not null,
-                Others = Last is not null || Keyframes.Length > 0,
-                Control = ControlFile is not null,
-                Preview = Sampling.Preview is not null,
+                Conditioning = new Conditioning { Stills = Stills(run, settings), Control = ReadControl(settings, run.Cancel) },
+                Noise = Sampling.ReadNoise(),
+                Run = Bounds(model, preview, null),
             };
-            if (!Sampling.Plan(run, model, settings, given)) return;
+            if (!Sampling.Plan(run, model, request)) return;
 
             SamplingArgs.WarnOfLate(run, settings, settings.Frames);
-            var noise = Sampling.ReadNoise();
-            var known = new Conditioning { Stills = Stills(run, settings), Control = ReadControl(settings, run.Cancel) };
             using var pipeline = new VideoPipeline(model, Sampling.Precision(), run.Reporter, run.Cancel);
-            using var preview = OpenPreview(run, settings.Fps);
+            var generator = new VideoGenerator(pipeline);
             Clip One(int i)
             {
                 var own = settings with { Seed = settings.Seed + i };
                 var entry = Sampling.Entry(own.Seed);
-                return pipeline.Generate(own, known, noise, Bounds(model, preview, entry)).After(entry);
+                return generator.Generate(request with { Settings = own, Run = Bounds(model, preview, entry) }).After(entry);
             }
             if (Output == "-") Sampling.Write(run, Output, writer => { for (var i = 0; i < Count; i++) writer.Write(One(i)); });
             else for (var i = 0; i < Count; i++) Sampling.Write(run, ClipPipe.Numbered(Output, i + 1), writer => writer.Write(One(i)));
@@ -129,11 +126,11 @@ internal static class Generate
         {
             var model = Sampling.Open(run, clip.Info.Model);
             RequireExperts(model);
-            var (settings, given) = SamplingCheckpoint.Planned(clip);
-            if (!Sampling.Plan(run, model, settings, given with { Preview = Sampling.Preview is not null })) return null;
             using var preview = OpenPreview(run, clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps);
             var entry = Entry(unfinished, clip);
-            var made = pipelines.For(model).Resume(clip, Bounds(model, preview, entry));
+            var options = Bounds(model, preview, entry);
+            if (!Sampling.Plan(run, model, SamplingCheckpoint.Rest(clip) with { Run = options })) return null;
+            var made = new VideoGenerator(pipelines.For(model)).Resume(clip, options);
             return entry is null ? made : made.After(entry);
         }
 
@@ -151,7 +148,7 @@ internal static class Generate
                 : Sampling.Called;
         }
 
-        private SamplingSettings Settings(Run run, ModelFolder model)
+        private SamplingSettings Settings(Run run, VideoModel model)
         {
             var settings = Sampling.Settings(ModelDefaults.Of(model).Settings);
             var wanted = Size ?? new FrameSize(settings.Width, settings.Height);
@@ -162,27 +159,27 @@ internal static class Generate
             var fps = Fps ?? settings.Fps;
             var asked = Frames ?? Duration?.FrameCount(fps) ?? settings.Frames;
             var frames = VideoSize.WholeFrames(model, asked);
-            var factor = model.Vae.TemporalFactor;
+            var (first, factor) = (model.Geometry.FirstFrames, model.Geometry.TemporalFactor);
             if (frames != asked)
             {
                 run.Reporter.Note(
-                    $"{frames} frames instead of {asked}: the model makes 1 frame, plus {factor} for each further latent frame");
+                    $"{frames} frames instead of {asked}: the model makes {first} frame{(first == 1 ? "" : "s")}, plus {factor} for each further latent frame");
             }
             var seed = Sampling.Seed ?? (Sampling.Noise is null ? SamplingArgs.DrawSeed(run) : 0);
             var later = Sampling.Later(fps);
             return settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Seed = seed, Later = later };
         }
 
-        private void RequireExperts(ModelFolder model)
+        private void RequireExperts(VideoModel model)
         {
-            if (Experts == "both" || model.Transformer2 is not null) return;
+            if (Experts == "both" || model.Experts > 1) return;
             throw SoraException.Usage(
                 $"{model.Name} does not have two experts", "leave --experts out, or pass the second one's file with --transformer-2");
         }
 
         private Preview? OpenPreview(Run run, double fps) => Sampling.Preview is { } path ? new Preview(path, fps, run) : null;
 
-        private RunOptions Bounds(ModelFolder model, Preview? preview, HistoryEntry? entry) => new()
+        private RunOptions Bounds(VideoModel model, Preview? preview, HistoryEntry? entry) => new()
         {
             Until = Until,
             Expert = Experts switch { "high" => 0, "low" => 1, _ => null },

@@ -57,7 +57,7 @@ internal static class Info
             else if (Prompt is not null) ShowPrompt(run, PromptSummary.Of(Raw ? Prompt : PromptCleaner.Clean(Prompt), Model), AsJson);
             else if (Sheet is not null) FrameSheet.Draw(run, ClipPipe.Read(run, ClipName), Model, Sheet);
             else if (Models) ShowModels(run, AsJson);
-            else if ((Model ?? ModelFolderIn(ClipName)) is { } named) ShowModel(run, ModelFolder.Open(named, Parts), AsJson);
+            else if ((Model ?? ModelFolderIn(ClipName)) is { } named) ShowModel(run, VideoModel.Open(named, Parts), AsJson);
             else if (Command) Show(run, ClipName, clip => WriteCommand(run, clip), NoCommand);
             else Show(run, ClipName, clip => ShowClip(run, clip, AsJson), weights => ShowWeights(run, weights, AsJson));
         }
@@ -98,7 +98,7 @@ internal static class Info
         else ModelSummary.WriteText(weights, run.Out);
     }
 
-    private static void ShowModel(Run run, ModelFolder model, bool asJson)
+    private static void ShowModel(Run run, VideoModel model, bool asJson)
     {
         if (asJson) WriteJson(run, to => ModelSummary.WriteJson(model, to));
         else ModelSummary.WriteText(model, run.Out);

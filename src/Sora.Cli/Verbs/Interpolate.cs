@@ -1,8 +1,8 @@
 using System.CommandLine;
 using Sora.Clips;
+using Sora.Conditions;
 using Sora.Diffusion;
 using Sora.Pipelines;
-using Sora.Planning;
 
 namespace Sora.Cli.Verbs;
 
@@ -51,7 +51,7 @@ internal static class Interpolate
             var enters = (To ?? ClipTime.Frames(0)).FrameIndex(other.Fps, other.Frames);
             var piece = settings with { Frames = new JoinLengths(model, settings).Between(leaves + 1, other.Frames - enters, frames) };
             var longest = Math.Max(Math.Max(found.Frames, other.Frames), frames);
-            if (!Sampling.Plan(run, model, piece, new Given { Latents = true, Joined = longest })) return null;
+            if (!Sampling.Plan(run, model, new GenerationRequest(piece) { KnowsLatents = true, JoinedFrames = longest })) return null;
             SamplingArgs.WarnOfLate(run, settings, frames);
             var between = new ClipJoiner(pipelines.For(model), settings, run.Cancel).Between((from, leaves), (to, enters), frames);
             return between with { History = [Entry(seed, from, to)] };

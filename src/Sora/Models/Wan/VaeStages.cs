@@ -46,7 +46,7 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
         var plan = Plan(frames);
         if (model.Mode == ConditioningMode.Control)
         {
-            var numbers = request.Conditioning.Control is not null ? OfControl : request.KnowsLatents ? OfKnownControl : OfGreyControl;
+            var numbers = request.Conditioning.Control is { Video.Count: > 0 } ? OfControl : request.KnowsLatents ? OfKnownControl : OfGreyControl;
             return Of("encode", plan.Encode(plan.Video * numbers));
         }
         // A video that is grey where nothing is known.
