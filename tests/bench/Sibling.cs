@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Sora.Models;
 using Sora.Models.Text;
 using Sora.Models.Wan;
 using Sora.Nn;

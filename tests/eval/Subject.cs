@@ -15,6 +15,7 @@ internal sealed class Subject : IDisposable
 {
     private readonly VideoModel model;
     private readonly VideoPipeline pipeline;
+    private readonly VideoGenerator generator;
     private readonly FrameCodec codec;
     private readonly SamplingSettings settings;
     private readonly string fingerprint;
@@ -24,6 +25,7 @@ internal sealed class Subject : IDisposable
     {
         this.model = model;
         pipeline = new VideoPipeline(model, Precision.Default(), Reporter.Silent, CancellationToken.None);
+        generator = new VideoGenerator(pipeline);
         codec = FrameCodec.Open(model);
         var own = pipeline.Defaults.Settings;
         settings = own with
@@ -39,7 +41,10 @@ internal sealed class Subject : IDisposable
 
     /// <summary>A clip from a prompt and what is known of it.</summary>
     public Clip Generate(string prompt, int seed, params IReadOnlyList<Still> stills) =>
-        pipeline.Generate(settings with { Prompt = prompt, Seed = seed }, new Conditioning { Stills = stills });
+        generator.Generate(new GenerationRequest(settings with { Prompt = prompt, Seed = seed })
+        {
+            Conditioning = new Conditioning { Stills = stills },
+        });
 
     /// <summary>A clip of frames.</summary>
     public Clip Encode(IReadOnlyList<Image> frames) => new()
@@ -65,9 +70,9 @@ internal sealed class Subject : IDisposable
     {
         using var scope = NewDisposeScope();
         var own = settings with { Prompt = prompt, Seed = seed, Frames = clip.Info.Frames!.Value };
-        var mask = new Region { Box = box }.Known(own, model);
-        var made = pipeline.Generate(own, new Conditioning { Known = pipeline.Normalised(clip), Mask = mask, Exact = pipeline.Raw(clip) });
-        return (made, mask.MoveToOuterDisposeScope());
+        var region = new Region { Box = box };
+        var made = generator.Generate(new GenerationRequest(own) { Edited = new EditedClip(clip, () => region) });
+        return (made, region.Known(own, model.Geometry, model.TokenSize).MoveToOuterDisposeScope());
     }
 
     /// <summary>Frees the weights.</summary>

@@ -1,3 +1,4 @@
+using Sora.Models;
 using Sora.Models.Checkpoints;
 using Sora.Models.Text;
 using Sora.Models.Wan;

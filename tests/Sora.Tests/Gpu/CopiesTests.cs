@@ -25,23 +25,25 @@ public class CopiesTests
     [InlineData("wan21-vace", ConditioningMode.Control)]
     public void A_step_reads_nothing_back(string name, ConditioningMode mode)
     {
-        var model = VideoModel.Open(Golden.Path("models", name));
-        Assert.Equal(mode, ConditioningEncoder.ModeOf(model));
+        var model = Opened.Wan(Golden.Path("models", name));
+        Assert.Equal(mode, model.Mode);
         var settings = ModelDefaults.Of(model).Settings with { Width = 64, Height = 64, Frames = 9, Guidance = 5, Steps = 4 };
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
         var (transformer, shape) = (model.Transformer, model.LatentShape(settings));
         TorchSharp.torch.Tensor Drawn(params long[] sizes) => randn(sizes, float32, Cuda.First);
         var place = Drawn([1, 1, .. shape[2..]]);
+        var inputs = new Dictionary<string, TorchSharp.torch.Tensor>();
+        if (mode == ConditioningMode.MaskChannels) inputs["channels"] = Drawn([1, transformer.InChannels - transformer.OutChannels, .. shape[2..]]);
+        if (mode == ConditioningMode.Control) inputs["control"] = Drawn([1, transformer.VaceInChannels, .. shape[2..]]);
+        if (transformer.ImageDim is { } width) inputs["image"] = Drawn(model.PicturesSeen, transformer.PosEmbedSeqLen / 2 ?? 257, width);
         var encoded = new EncodedConditioning(mode, (transformer.PatchSize.Rows, transformer.PatchSize.Columns))
         {
             Known = Drawn(shape),
             Mask = place,
             Hints = place,
             Noise = Drawn(shape),
-            Channels = mode == ConditioningMode.MaskChannels ? Drawn([1, transformer.InChannels - transformer.OutChannels, .. shape[2..]]) : null,
-            Image = transformer.ImageDim is { } width ? Drawn(transformer.PosEmbedSeqLen is { } length ? 2 : 1, transformer.PosEmbedSeqLen / 2 ?? 257, width) : null,
-            Control = mode == ConditioningMode.Control ? Drawn([1, transformer.VaceInChannels, .. shape[2..]]) : null,
+            Inputs = inputs,
             ControlScale = transformer.VaceLayers?.Select(_ => 1.0).ToArray(),
         };
         var text = new PromptEmbeds(Drawn(1, 7, transformer.TextDim), Drawn(1, 3, transformer.TextDim), settings.TextLength);

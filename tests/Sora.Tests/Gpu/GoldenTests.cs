@@ -1,3 +1,4 @@
+using Sora.Models;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Tests.Models;

@@ -87,8 +87,8 @@ public sealed class LooseModelTests : IDisposable
     public void FilesInComfysFoldersAreAModel()
     {
         var transformer = Comfy();
-        var golden = VideoModel.Open(Golden.Path("models", "wan21-t2v"));
-        var model = VideoModel.Open(transformer);
+        var golden = Opened.Wan(Golden.Path("models", "wan21-t2v"));
+        var model = Opened.Wan(transformer);
         Assert.Equal(golden.Transformer.ToJson().ToJsonString(), model.Transformer.ToJson().ToJsonString());
         var settings = ModelDefaults.Of(golden).Settings with { Prompt = "a cat", Width = 16, Height = 16, Frames = 5, Steps = 2, TextLength = 16, Seed = 3 };
         using var one = PipelineTests.Open(model);
@@ -104,12 +104,12 @@ public sealed class LooseModelTests : IDisposable
         var transformer = Comfy();
         var encoders = Path.Combine(root, "text_encoders");
         File.Copy(Path.Combine(encoders, "umt5.safetensors"), Path.Combine(encoders, "umt5-second.safetensors"));
-        var model = VideoModel.Open(transformer);
+        var model = Opened.Wan(transformer);
         var error = Assert.Throws<SoraException>(() => model.Part("text_encoder"));
         Assert.Contains("umt5-second.safetensors", error.Message);
         Assert.Contains("--text-encoder", error.Hint);
         var named = Path.Combine(encoders, "umt5.safetensors");
-        Assert.Equal(named, VideoModel.Open(transformer, new PartPaths { TextEncoder = named }).Part("text_encoder"));
+        Assert.Equal(named, Opened.Wan(transformer, new PartPaths { TextEncoder = named }).Part("text_encoder"));
     }
 
     [Fact]
@@ -117,7 +117,7 @@ public sealed class LooseModelTests : IDisposable
     {
         var transformer = Comfy();
         Directory.Delete(Path.Combine(root, "vae"), recursive: true);
-        var error = Assert.Throws<SoraException>(() => VideoModel.Open(transformer));
+        var error = Assert.Throws<SoraException>(() => Opened.Wan(transformer));
         Assert.Contains("no vae", error.Message);
         Assert.Contains("--vae", error.Hint);
     }
@@ -134,11 +134,11 @@ public sealed class LooseModelTests : IDisposable
         Put(Path.Combine(golden, "tokenizer", file), "umt5", file);
         foreach (var model in (string[])[transformer, Golden.Path("models", "wan21-t2v")])
         {
-            Assert.Equal(Path.Combine(encoder, file), VideoModel.Open(model, new PartPaths { TextEncoder = encoder }).Part("tokenizer"));
+            Assert.Equal(Path.Combine(encoder, file), Opened.Wan(model, new PartPaths { TextEncoder = encoder }).Part("tokenizer"));
             var named = Golden.Path("models", "wan21-t2v", "tokenizer");
-            Assert.Equal(named, VideoModel.Open(model, new PartPaths { TextEncoder = encoder, Tokenizer = named }).Part("tokenizer"));
+            Assert.Equal(named, Opened.Wan(model, new PartPaths { TextEncoder = encoder, Tokenizer = named }).Part("tokenizer"));
         }
-        var ids = VideoModel.Open(transformer, new PartPaths { TextEncoder = encoder }).OpenTokenizer().Encode("two cats");
+        var ids = Opened.Wan(transformer, new PartPaths { TextEncoder = encoder }).OpenTokenizer().Encode("two cats");
         Assert.Equal(Tokenizer.Load(Path.Combine(golden, "tokenizer", file)).Encode("two cats"), ids);
     }
 
@@ -151,16 +151,16 @@ public sealed class LooseModelTests : IDisposable
         File.Move(high, first);
         File.Move(Path.ChangeExtension(high, ".json"), Path.ChangeExtension(first, ".json"));
         File.Copy(Path.ChangeExtension(first, ".json"), Path.ChangeExtension(second, ".json"));
-        Assert.NotNull(VideoModel.Open(first).Transformer2);
-        Assert.Null(VideoModel.Open(second).Transformer2);
+        Assert.NotNull(Opened.Wan(first).Transformer2);
+        Assert.Null(Opened.Wan(second).Transformer2);
     }
 
     [Fact]
     public void AFileOfSomethingElseIsRefused()
     {
-        var error = Assert.Throws<SoraException>(() => VideoModel.Open(Golden.Path("models", "wan21-t2v", "vae", "diffusion_pytorch_model.safetensors")));
+        var error = Assert.Throws<SoraException>(() => Opened.Wan(Golden.Path("models", "wan21-t2v", "vae", "diffusion_pytorch_model.safetensors")));
         Assert.Contains("the weights of a vae, not of a transformer", error.Message);
-        error = Assert.Throws<SoraException>(() => VideoModel.Open(Golden.Path("models", "fmt-lora", "a-kohya.safetensors")));
+        error = Assert.Throws<SoraException>(() => Opened.Wan(Golden.Path("models", "fmt-lora", "a-kohya.safetensors")));
         Assert.Contains("unknown architecture", error.Message);
     }
 

@@ -14,10 +14,10 @@ public sealed class ModelFolderTests : IDisposable
     [Fact]
     public void ReadsWhatAPipelineNeeds()
     {
-        var model = VideoModel.Open(Ti2v);
+        var model = Opened.Wan(Ti2v);
         Assert.Equal("wan22-ti2v", model.Name);
         Assert.Equal("WanPipeline", model.PipelineClass);
-        Assert.Equal("UniPCMultistepScheduler", model.SchedulerClass);
+        Assert.Equal("UniPCMultistepScheduler", ConfigFile.Read(model.SchedulerPath!).ClassName);
         Assert.Equal(5, ModelDefaults.Of(model).Scheduler.Shift);
         Assert.True(model.ExpandTimesteps);
         Assert.Null(model.BoundaryRatio);
@@ -47,7 +47,7 @@ public sealed class ModelFolderTests : IDisposable
     [Fact]
     public void KnowsTwoExpertsAndWhatIsNotThere()
     {
-        var model = VideoModel.Open(Golden.Path("models", "wan22-a14b-i2v"));
+        var model = Opened.Wan(Golden.Path("models", "wan22-a14b-i2v"));
         Assert.Equal(0.9, model.BoundaryRatio);
         Assert.NotNull(model.Transformer2);
         Assert.True(model.Has("transformer_2"));
@@ -57,7 +57,7 @@ public sealed class ModelFolderTests : IDisposable
 
     [Fact]
     public void KnowsVaceByItsControlLayers() =>
-        Assert.Equal([0, 2], VideoModel.Open(Golden.Path("models", "wan21-vace")).Transformer.VaceLayers);
+        Assert.Equal([0, 2], Opened.Wan(Golden.Path("models", "wan21-vace")).Transformer.VaceLayers);
 
     [Fact]
     public void FollowsASnapshotOfTheHuggingFaceCache()
@@ -67,13 +67,13 @@ public sealed class ModelFolderTests : IDisposable
         Directory.CreateDirectory(Path.Combine(cache, "snapshots", "older"));
         Directory.CreateDirectory(Path.Combine(cache, "refs"));
         File.WriteAllText(Path.Combine(cache, "refs", "main"), "0123abc");
-        Assert.Equal(Path.Combine(cache, "snapshots", "0123abc"), VideoModel.Open(cache).Path);
+        Assert.Equal(Path.Combine(cache, "snapshots", "0123abc"), Opened.Wan(cache).Path);
     }
 
     [Fact]
     public void SaysWhereItLooked()
     {
-        var error = Assert.Throws<SoraException>(() => VideoModel.Open("no-such-model"));
+        var error = Assert.Throws<SoraException>(() => Opened.Wan("no-such-model"));
         Assert.Contains("no-such-model", error.Message);
         Assert.Contains("SORA_MODELS", error.Hint);
     }
@@ -83,7 +83,7 @@ public sealed class ModelFolderTests : IDisposable
     {
         var model = Copy(Ti2v, Path.Combine(root, "other"));
         Edit(Path.Combine(model, "transformer", "config.json"), "WanTransformer3DModel", "HunyuanVideoTransformer3DModel");
-        Assert.Contains("unknown transformer class HunyuanVideoTransformer3DModel", Assert.Throws<SoraException>(() => VideoModel.Open(model)).Message);
+        Assert.Contains("unknown transformer class HunyuanVideoTransformer3DModel", Assert.Throws<SoraException>(() => Opened.Wan(model)).Message);
     }
 
     [Theory]
@@ -93,7 +93,7 @@ public sealed class ModelFolderTests : IDisposable
     {
         var model = Copy(Ti2v, Path.Combine(root, "model"));
         File.Delete(Path.Combine(model, file));
-        Assert.Contains(named, Assert.Throws<SoraException>(() => VideoModel.Open(model)).Message);
+        Assert.Contains(named, Assert.Throws<SoraException>(() => Opened.Wan(model)).Message);
     }
 
     [Fact]
@@ -102,7 +102,7 @@ public sealed class ModelFolderTests : IDisposable
         var model = Copy(Ti2v, Path.Combine(root, "model"));
         var file = Path.Combine(model, "transformer", "diffusion_pytorch_model.safetensors");
         using (var stream = File.OpenWrite(file)) stream.SetLength(stream.Length - 100);
-        var error = Assert.Throws<SoraException>(() => VideoModel.Open(model).OpenWeights("transformer"));
+        var error = Assert.Throws<SoraException>(() => Opened.Wan(model).OpenWeights("transformer"));
         Assert.Contains(file, error.Message);
     }
 
@@ -111,17 +111,17 @@ public sealed class ModelFolderTests : IDisposable
     {
         var model = Copy(Ti2v, Path.Combine(root, "model"));
         Edit(Path.Combine(model, "vae", "config.json"), "\"base_dim\": 3", "\"base_dim\": \"three\"");
-        Assert.Contains("base_dim must be a whole number from 1 to 1000000, found \"three\"", Assert.Throws<SoraException>(() => VideoModel.Open(model)).Message);
+        Assert.Contains("base_dim must be a whole number from 1 to 1000000, found \"three\"", Assert.Throws<SoraException>(() => Opened.Wan(model)).Message);
     }
 
     [Fact]
     public void TheFingerprintIsThatOfTheVaeAlone()
     {
-        var fingerprint = VideoModel.Open(Ti2v).VaeFingerprint();
+        var fingerprint = Opened.Wan(Ti2v).VaeFingerprint();
         Assert.Matches("^[0-9a-f]{16}$", fingerprint);
         var model = Copy(Ti2v, Path.Combine(root, "copy"));
         Edit(Path.Combine(model, "transformer", "config.json"), "\"eps\": 1e-06", "\"eps\": 1e-05");
-        Assert.Equal(fingerprint, VideoModel.Open(model).VaeFingerprint());
+        Assert.Equal(fingerprint, Opened.Wan(model).VaeFingerprint());
 
         var weights = Path.Combine(model, "vae", "diffusion_pytorch_model.safetensors");
         using (var stream = new FileStream(weights, FileMode.Open))
@@ -131,8 +131,8 @@ public sealed class ModelFolderTests : IDisposable
             stream.Seek(-2, SeekOrigin.End);
             stream.WriteByte((byte)(value ^ 1));
         }
-        Assert.NotEqual(fingerprint, VideoModel.Open(model).VaeFingerprint());
-        Assert.NotEqual(fingerprint, VideoModel.Open(Golden.Path("models", "wan21-t2v")).VaeFingerprint());
+        Assert.NotEqual(fingerprint, Opened.Wan(model).VaeFingerprint());
+        Assert.NotEqual(fingerprint, Opened.Wan(Golden.Path("models", "wan21-t2v")).VaeFingerprint());
     }
 
     private static void Edit(string path, string from, string to)

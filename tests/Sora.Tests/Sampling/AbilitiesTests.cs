@@ -69,7 +69,7 @@ public class AbilitiesTests
     {
         var model = VideoModel.Open(null);
         Assert.All(Enum.GetValues<Ability>().Except([Ability.Control]), ability => Assert.Equal(Support.Native, model.Supports(ability)));
-        Assert.Equal(Support.Refused, Abilities.Of(model, Ability.Control));
+        Assert.Equal(Support.Refused, model.Supports(Ability.Control));
     }
 
     /// <summary>VACE is told of a clip in the pixels of its control video.</summary>
@@ -79,12 +79,12 @@ public class AbilitiesTests
         using var scope = NewDisposeScope();
         var model = VideoModel.Open(Golden.Path("models", "wan21-vace"));
         var settings = Settings(model);
-        var builder = new ConditioningEncoder(model, new Precision(CPU, float32), settings);
         var noise = zeros(model.LatentShape(settings));
-        var nothing = builder.Encode(new Conditioning(), noise).Control!;
+        var nothing = model.Encode(new Conditioning(), settings, noise, new Precision(CPU, float32)).Inputs["control"];
         var mask = zeros([1, 1, .. noise.shape[2..]]);
         mask.narrow(2, 0, 2).fill_(1);
-        var known = builder.Encode(new Conditioning { Known = ones_like(noise), Mask = mask }, noise).Control!;
+        var known = model.Encode(
+            new Conditioning { Known = ones_like(noise), Mask = mask }, settings, noise, new Precision(CPU, float32)).Inputs["control"];
         Assert.Equal(nothing.shape, known.shape);
         // The last 64 channels are the mask: nothing of what is known is remade.
         Assert.Equal(0, known.narrow(1, 32, 64).narrow(2, 0, 2).abs().max().item<float>());
@@ -115,7 +115,7 @@ public class AbilitiesTests
             Ability.Region => pipeline.Generate(settings, new Conditioning
             {
                 Known = pipeline.Normalised(Old(pipeline.Model)),
-                Mask = new Region { Box = new Box(0, 0, 32, 16) }.Known(settings, pipeline.Model),
+                Mask = new Region { Box = new Box(0, 0, 32, 16) }.Known(settings, pipeline.Model.Geometry, pipeline.Model.TokenSize),
             }),
             _ => pipeline.Generate(settings, new Conditioning { Control = new Control { References = [Picture()] } }),
         };

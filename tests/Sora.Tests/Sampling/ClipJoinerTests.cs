@@ -167,7 +167,7 @@ public class ClipJoinerTests
             var outside = new Conditioning
             {
                 Known = pipeline.Normalised(longer), Exact = pipeline.Raw(longer),
-                Mask = new Region { Time = (9, 20) }.Known(settings with { Frames = 25 }, Model),
+                Mask = new Region { Time = (9, 20) }.Known(settings with { Frames = 25 }, Model.Geometry, Model.TokenSize),
             };
             var changed = pipeline.Generate(settings with { Frames = 25, Seed = 8 }, outside, null, watched);
             AssertSameFrames(longer, 0, changed, 0, 3);
@@ -230,7 +230,7 @@ public class ClipJoinerTests
         using var pipeline = PipelineTests.Open(Model);
         var settings = Settings with { Width = 64 };
         var clip = pipeline.Generate(settings, Conditioning.Nothing);
-        var mask = new Region { Box = new Box(0, 0, 20, 32), Time = (5, 9) }.Known(settings, Model);
+        var mask = new Region { Box = new Box(0, 0, 20, 32), Time = (5, 9) }.Known(settings, Model.Geometry, Model.TokenSize);
         Assert.Equal([1, 1, 3, 2, 4], mask.shape);
         var outside = new Conditioning { Known = pipeline.Normalised(clip), Mask = mask, Exact = pipeline.Raw(clip) };
         var kept = pipeline.Generate(settings with { Seed = 8 }, outside).FinishedLatents.ToFloats();

@@ -44,10 +44,10 @@ internal sealed class HollowModel : IDisposable
         Add("text_encoder", new JsonObject { ["model_type"] = "umt5" }, weights => _ = new T5Encoder(T5Config.Umt5Xxl, weights), true);
         Add("vae", published.Vae.ToJson(), weights => _ = new CausalVae(published.Vae, weights), false);
         File.WriteAllText(Path.Combine(folder, "model_index.json"), index.ToJsonString());
-        Model = VideoModel.Open(folder);
+        Model = Opened.Wan(folder);
     }
 
-    public VideoModel Model { get; }
+    public WanModel Model { get; }
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
 

@@ -1,6 +1,8 @@
+using Sora.Conditions;
 using Sora.Diffusion;
 using Sora.Models;
 using Sora.Models.Checkpoints;
+using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Pipelines;
 using Sora.Planning;
@@ -34,7 +36,7 @@ public class OffloadTests
     public void AWholeRunIsTheSame(string name)
     {
         using var golden = GoldenCase.Open($"wan/pipeline-{name}");
-        var model = VideoModel.Open(golden.Model);
+        var model = Opened.Wan(golden.Model);
         var settings = PipelineTests.Settings(golden, model) with { Steps = 2 };
         float[] Run(Offload offload)
         {
@@ -47,15 +49,15 @@ public class OffloadTests
         Assert.Equal(all, Run(new Offload(1)));
     }
 
-    private static MemoryPlan Plan(VideoModel model, SamplingSettings settings, Offload offload) =>
-        MemoryPlan.Of(model, settings, new Given(), 1, new Precision(CPU, float32) { Offload = offload });
+    private static MemoryPlan Plan(WanModel model, SamplingSettings settings, Offload offload) =>
+        MemoryPlan.Of(model, new GenerationRequest(settings), 1, new Precision(CPU, float32) { Offload = offload });
 
     /// <summary>What is held falls by what is streamed, but for two blocks at a time, without what the text's keys need.</summary>
     [Fact]
     public void ThePlanKnowsWhatStays()
     {
-        var model = VideoModel.Open(Golden.Path("models", "wan21-t2v"));
-        Stage Sampling(Offload offload) => Plan(model, ModelDefaults.Of(model).Settings, offload).Stages[1];
+        var model = Opened.Wan(Golden.Path("models", "wan21-t2v"));
+        StageCost Sampling(Offload offload) => Plan(model, ModelDefaults.Of(model).Settings, offload).Stages[1];
         var (all, one, none) = (Sampling(Offload.None), Sampling(new Offload(1)), Sampling(Offload.Sequential));
         var block = none.Streamed / model.Transformer.NumLayers;
         Assert.Equal(0, all.Streamed);
@@ -71,8 +73,8 @@ public class OffloadTests
     [Fact]
     public void ThePlanKnowsWhatStaysOfTheTextEncoder()
     {
-        var model = VideoModel.Open(Golden.Path("models", "wan21-t2v"));
-        Stage Text(Offload offload) => Plan(model, ModelDefaults.Of(model).Settings, offload).Stages[0];
+        var model = Opened.Wan(Golden.Path("models", "wan21-t2v"));
+        StageCost Text(Offload offload) => Plan(model, ModelDefaults.Of(model).Settings, offload).Stages[0];
         var (all, none) = (Text(Offload.None), Text(Offload.Sequential));
         using var weights = model.OpenWeights("text_encoder");
         Assert.Equal(all.Weights, weights.Tensors.Values.Sum(tensor => tensor.Elements) * 4);
@@ -84,7 +86,7 @@ public class OffloadTests
     [Fact]
     public void ARunThatFitsWhenItIsStreamedIsToldSo()
     {
-        var model = VideoModel.Open(Golden.Path("models", "wan21-t2v"));
+        var model = Opened.Wan(Golden.Path("models", "wan21-t2v"));
         var settings = ModelDefaults.Of(model).Settings with { Width = 16, Height = 16, Frames = 1, TextLength = 8 };
         MemoryPlan Smaller(SamplingSettings other, bool streamed) => Plan(model, other, streamed ? Offload.Sequential : Offload.None);
         var card = new FreeMemory(Smaller(settings, true).Stages[1].Needed, " on cuda:0");
@@ -98,7 +100,7 @@ public class OffloadTests
     [Fact]
     public void WhatIsMadeOfAClipIsToldShorterWindows()
     {
-        var model = VideoModel.Open(Golden.Path("models", "wan21-t2v"));
+        var model = Opened.Wan(Golden.Path("models", "wan21-t2v"));
         var settings = ModelDefaults.Of(model).Settings with { Width = 256, Height = 256, Frames = 33 };
         MemoryPlan Smaller(SamplingSettings other, bool streamed) => Plan(model, other, streamed ? Offload.Sequential : Offload.None);
         string? Hint(SamplingSettings fitting, bool isOfClip)
@@ -115,7 +117,7 @@ public class OffloadTests
     [Fact]
     public void ThePlanCountsCompactWeightsAsTheyAreStored()
     {
-        var model = VideoModel.Open(Golden.Path("models", "fmt-gguf", "wan.gguf"), new PartPaths { Vae = Golden.Path("models", "fmt-vae21") });
+        var model = Opened.Wan(Golden.Path("models", "fmt-gguf", "wan.gguf"), new PartPaths { Vae = Golden.Path("models", "fmt-vae21") });
         var stage = Plan(model, ModelDefaults.Of(model).Settings, Offload.None).Stages[1];
         using var weights = Checkpoint.Open(model.Part("transformer"));
         var blocks = weights.Tensors.Values.Where(tensor => tensor.Name.StartsWith("blocks.")).ToList();

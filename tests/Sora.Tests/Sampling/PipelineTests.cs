@@ -36,7 +36,7 @@ public class PipelineTests
     public void A_guided_run_equals_the_reference(string name)
     {
         using var golden = GoldenCase.Open($"wan/pipeline-{name}");
-        var model = VideoModel.Open(golden.Model);
+        var model = Opened.Wan(golden.Model);
         var settings = Settings(golden, model);
         using var pipeline = Open(model);
         var calls = 0;
@@ -55,7 +55,7 @@ public class PipelineTests
     public void Each_clip_of_a_batch_equals_the_reference()
     {
         using var golden = GoldenCase.Open("wan/pipeline-t2v-batch2");
-        var model = VideoModel.Open(golden.Model);
+        var model = Opened.Wan(golden.Model);
         using var pipeline = Open(model);
         var (prompts, noise, expected) = (golden.Params.GetProperty("prompt"), Noise(golden), golden.Out("latents_raw"));
         Assert.Equal(2, prompts.GetArrayLength());
@@ -83,7 +83,7 @@ public class PipelineTests
         var scheduler = Path.Combine(folder.Path, "scheduler", "scheduler_config.json");
         float[] OneStep()
         {
-            var model = VideoModel.Open(folder.Path);
+            var model = Opened.Wan(folder.Path);
             using var pipeline = Open(model);
             var settings = Settings(golden, model) with { Sigmas = [Sigma], Shift = 1, Guidance = 1, Sampler = "euler" };
             float[] end = [];
@@ -114,7 +114,7 @@ public class PipelineTests
     /// <param name="golden">The case.</param>
     /// <param name="model">Its model.</param>
     /// <param name="clip">Which of a batch.</param>
-    internal static SamplingSettings Settings(GoldenCase golden, VideoModel model, int clip = 0)
+    internal static SamplingSettings Settings(GoldenCase golden, WanModel model, int clip = 0)
     {
         var run = golden.Params;
         string? Of(string name) => run.TryGetProperty(name, out var text) ? text.ValueKind == JsonValueKind.Array ? text[clip].GetString() : text.GetString() : null;
@@ -137,7 +137,7 @@ public class PipelineTests
 
     internal static HostTensor Noise(GoldenCase golden) => golden.File.Copy("in.noise");
 
-    internal static Conditioning Known(GoldenCase golden, SamplingSettings settings, VideoModel model)
+    internal static Conditioning Known(GoldenCase golden, SamplingSettings settings, WanModel model)
     {
         var stills = new List<Still>();
         if (golden.Inputs.Contains("image")) stills.Add(new Still(0, Picture(golden, "image"), Fit.Stretch));
@@ -157,7 +157,7 @@ public class PipelineTests
         };
     }
 
-    private static Tensor Encode(VideoModel model, IReadOnlyList<Image> frames)
+    private static Tensor Encode(WanModel model, IReadOnlyList<Image> frames)
     {
         using var codec = FrameCodec.Open(model);
         return model.Vae.Normalise(TensorIO.ToTensor(codec.Encode(frames, CancellationToken.None).Latents));
@@ -178,7 +178,7 @@ public class PipelineTests
         return new Image((int)tensor.Shape[1], (int)tensor.Shape[0], tensor.Data);
     }
 
-    private static HostTensor Decode(VideoModel model, HostTensor latents)
+    private static HostTensor Decode(WanModel model, HostTensor latents)
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();

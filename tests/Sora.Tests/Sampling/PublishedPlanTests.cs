@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Sora.Conditions;
 using Sora.Models;
 using Sora.Models.Wan;
 using Sora.Nn;
@@ -63,19 +64,24 @@ public class PublishedPlanTests
             foreach (var (width, height) in ((int, int)[])[(832, 480), (1280, isLong ? 704 : 720)])
             {
                 MemoryPlan Plan(HollowModel model, Offload offload) => MemoryPlan.Of(
-                    model.Model, ModelDefaults.Of(model.Model).Settings with { Width = width, Height = height, Frames = isLong ? 121 : 81, Prompt = Prompt, Negative = Prompt }, new Given(), 1, Card(offload));
-                static Stage Of(MemoryPlan plan, string stage) => plan.Stages.Single(one => one.Name == stage);
+                    model.Model,
+                    new GenerationRequest(ModelDefaults.Of(model.Model).Settings with
+                    {
+                        Width = width, Height = height, Frames = isLong ? 121 : 81, Prompt = Prompt, Negative = Prompt,
+                    }),
+                    1, Card(offload));
+                static StageCost Of(MemoryPlan plan, string stage) => plan.Stages.Single(one => one.Name == stage);
                 var (kept, streamed) = (Plan(half, Offload.None), Plan(half, Offload.Sequential));
                 var files = compact.Select(model => Of(Plan(model, Offload.None), "sampling")).ToList();
                 // Whatever they are stored in, blocks are widened to the same size when they run.
                 Assert.All(files, stage => Assert.Equal(Gigabytes(Of(streamed, "sampling").Peak), Gigabytes(stage.Peak)));
                 rows.Add((published.Name, string.Create(CultureInfo.InvariantCulture,
-                    $"{width}x{height}, {(isLong ? 121 : 81)} frames | {kept.Tokens} | {Gigabytes(Of(kept, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Streamed)} | {string.Join(" | ", files.Select(stage => Gigabytes(stage.Streamed)))} | {Gigabytes(new VaeStages(half.Model, new FrameSize(width, height), isLong ? 121 : 81, Card(Offload.None).Device).Encode().Peak)} | {Gigabytes(Of(kept, "decode").Peak)} |\n")));
+                    $"{width}x{height}, {(isLong ? 121 : 81)} frames | {kept.Tokens} | {Gigabytes(Of(kept, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Streamed)} | {string.Join(" | ", files.Select(stage => Gigabytes(stage.Streamed)))} | {Gigabytes(half.Model.EncodeCost(new FrameSize(width, height), isLong ? 121 : 81, Card(Offload.None).Device).Peak)} | {Gigabytes(Of(kept, "decode").Peak)} |\n")));
             }
             if (published == All[0])
             {
                 var settings = ModelDefaults.Of(half.Model).Settings with { Width = 832, Height = 480, Frames = 1, Prompt = Prompt, Negative = Prompt };
-                Stage Text(HollowModel model, Offload offload) => MemoryPlan.Of(model.Model, settings, new Given(), 1, Card(offload)).Stages.Single(stage => stage.Name == "text");
+                StageCost Text(HollowModel model, Offload offload) => MemoryPlan.Of(model.Model, new GenerationRequest(settings), 1, Card(offload)).Stages.Single(stage => stage.Name == "text");
                 var texts = compact.Select(model => Text(model, Offload.None)).ToList();
                 text = string.Create(CultureInfo.InvariantCulture,
                     $"| text encoder of all | | {Gigabytes(Text(half, Offload.None).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Streamed)} | {string.Join(" | ", texts.Select(stage => Gigabytes(stage.Streamed)))} | | |\n");

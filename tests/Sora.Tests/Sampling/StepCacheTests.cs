@@ -80,7 +80,7 @@ public class StepCacheTests
     [InlineData("wan22-a14b-t2v", "dpm++")]
     public void A_run_that_is_resumed_is_the_same(string name, string sampler)
     {
-        var model = VideoModel.Open(Golden.Path("models", name));
+        var model = Opened.Wan(Golden.Path("models", name));
         var settings = ModelDefaults.Of(model).Settings with
         {
             Prompt = "cat", Negative = "dog", Guidance = 3, TextLength = 16, Width = 32, Height = 32, Frames = 5, Seed = 1,

@@ -1,3 +1,5 @@
+using Sora.Conditions;
+using Sora.Media;
 using Sora.Models;
 using Sora.Models.Wan;
 using Sora.Nn;
@@ -75,21 +77,30 @@ public class VaePlanTests
     public void RunsEncodeWhatTheyAreGiven(string name, string what, string stages)
     {
         var model = VideoModel.Open(Golden.Path("models", name));
-        var given = new Given { First = what == "first", Others = what == "others", Joined = what == "joins" ? 9 : null };
-        var plan = MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, given, 1, new Precision(CPU, float32));
+        int[] frames = what switch { "first" => [0], "others" => [4], _ => [] };
+        var request = new GenerationRequest(ModelDefaults.Of(model).Settings)
+        {
+            Conditioning = Showing(frames), JoinedFrames = what == "joins" ? 9 : null,
+        };
+        var plan = MemoryPlan.Of(model, request, 1, new Precision(CPU, float32));
         Assert.Equal(stages, string.Join(' ', plan.Stages.Select(stage => stage.Name)));
     }
+
+    private static Conditioning Showing(params int[] frames) => new() { Stills = [.. frames.Select(frame => new Still(frame, new Image(32, 32), Fit.Crop))] };
 
     /// <summary>Frames are shown while the transformer is in memory.</summary>
     [Fact]
     public void WhatStaysIsAddedUp()
     {
         var model = VideoModel.Open(Golden.Path("models", "wan22-ti2v"));
-        Stage Of(Given given, string name) => MemoryPlan.Of(model, ModelDefaults.Of(model).Settings, given, 1, new Precision(CPU, float32)).Stages.Single(stage => stage.Name == name);
-        var (alone, vae) = (Of(new Given(), "sampling").Weights, Of(new Given(), "decode").Weights);
-        Assert.Equal(alone + vae, Of(new Given { Others = true }, "frames").Weights);
-        Assert.Equal(alone, Of(new Given { Others = true }, "sampling").Weights);
-        Assert.Equal(alone + vae, Of(new Given { Preview = true }, "sampling").Weights);
+        var nothing = new GenerationRequest(ModelDefaults.Of(model).Settings);
+        var others = nothing with { Conditioning = Showing(4) };
+        StageCost Of(GenerationRequest request, string name) =>
+            MemoryPlan.Of(model, request, 1, new Precision(CPU, float32)).Stages.Single(stage => stage.Name == name);
+        var (alone, vae) = (Of(nothing, "sampling").Weights, Of(nothing, "decode").Weights);
+        Assert.Equal(alone + vae, Of(others, "frames").Weights);
+        Assert.Equal(alone, Of(others, "sampling").Weights);
+        Assert.Equal(alone + vae, Of(nothing with { Run = new RunOptions { Preview = _ => { } } }, "sampling").Weights);
     }
 
     [Theory]
@@ -102,9 +113,9 @@ public class VaePlanTests
     [Fact]
     public void AStageThatFitsJustSoIsTaken()
     {
-        var stage = new Stage("encode", 100L << 20, 200L << 20, 0);
-        stage.Require(new FreeMemory(600L << 20, ""), () => throw new InvalidOperationException("it fits"));
-        var error = Assert.Throws<SoraException>(() => stage.Require(new FreeMemory((600L << 20) - 1, " on cuda:1"), () => "--size 16x16 fits"));
+        var stage = new StageCost("encode", 100L << 20, 200L << 20, 0);
+        new FreeMemory(600L << 20, "").Require(stage, () => throw new InvalidOperationException("it fits"));
+        var error = Assert.Throws<SoraException>(() => new FreeMemory((600L << 20) - 1, " on cuda:1").Require(stage, () => "--size 16x16 fits"));
         Assert.Equal("encode needs 600.0 MB, but only 600.0 MB is free on cuda:1", error.Message);
         Assert.Equal("--size 16x16 fits", error.Hint);
     }

@@ -3,6 +3,7 @@ using Sora.Conditions;
 using Sora.Eval;
 using Sora.Media;
 using Sora.Models;
+using Sora.Models.Wan;
 using Sora.Pipelines;
 using Sora.Pipelines.Blending;
 using Sora.Tensors;
@@ -17,7 +18,7 @@ public class VideoColoursTests
 {
     private const int Frames = 25, Made = 4;
 
-    private static readonly VideoModel Model = VideoModel.Open(null);
+    private static readonly WanModel Model = Opened.Wan(null);
 
     [Theory]
     [InlineData(0.06, 1)]
@@ -132,7 +133,7 @@ public class VideoColoursTests
     private static Tensor Match(FrameCodec codec, Tensor latents, Func<int, bool> known)
     {
         var mask = tensor(Enumerable.Range(0, (int)latents.shape[2]).Select(frame => known(frame) ? 1f : 0f).ToArray()).view(1, 1, -1, 1, 1);
-        return ColourMatching.Match(new VideoColours(codec, Model.Vae, latents), mask.expand([1, 1, .. latents.shape[2..]]));
+        return ColourMatching.Match(new VideoColours(codec, Model, latents), mask.expand([1, 1, .. latents.shape[2..]]));
     }
 
     /// <summary>The change at a latent frame's start over the mean change to each of some frames, by default those that are known in front.</summary>

@@ -15,8 +15,7 @@ public sealed class BlockVaeTests : IDisposable
     private static readonly ClipShape Shape = ClipShape.Parse("32x32x5");
     private static readonly CausalVaeConfig Config = CausalVaeConfig.Wan22 with
     {
-        IsBlock = true,
-        IsResidual = false,
+                IsResidual = false,
         BaseDim = 16,
         DecoderBaseDim = null,
         ZDim = Channels,

@@ -3,11 +3,13 @@ using System.Text.Json.Nodes;
 using Sora.Conditions;
 using Sora.Diffusion;
 using Sora.Models;
+using Sora.Models.Mini;
 using Sora.Models.Text;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Pipelines;
 using Sora.Tensors;
+using Sora.Tests.Sampling;
 using Sora.Training;
 using Sora.World;
 using TorchSharp;
@@ -80,7 +82,7 @@ public sealed class ScenesTests : IDisposable
             var config = JsonNode.Parse(written)!;
             config["open_variance"] = value;
             File.WriteAllText(path, config.ToJsonString());
-            var error = Assert.Throws<SoraException>(() => VideoModel.Open(model));
+            var error = Assert.Throws<SoraException>(() => Opened.Mini(model));
             Assert.Contains($"an open_variance of {value}", error.Message);
         }
     }
@@ -92,7 +94,7 @@ public sealed class ScenesTests : IDisposable
         using var scope = NewDisposeScope();
         var (plain, first, trained) = (Model("plain", scenes: false, 1), Path.Combine(folder, "first"), Path.Combine(folder, "trained"));
         Train(first, new() { Folder = plain, Scenes = true }, 1, rate: 0);
-        var (before, after) = (VideoModel.Open(plain), VideoModel.Open(first));
+        var (before, after) = (Opened.Mini(plain), Opened.Mini(first));
         after.Check();
         Assert.Equal((0, SceneMap.Channels), (before.Transformer.SceneChannels, after.Transformer.SceneChannels));
         Assert.Equal(96 + SceneMap.Channels, after.Preconditioning!.Later.Count);
@@ -104,7 +106,7 @@ public sealed class ScenesTests : IDisposable
         var (words, marked) = (Tokenizer.Load(before.Part("tokenizer")), Tokenizer.Load(after.Part("tokenizer")));
         Assert.Equal([.. new WorldSource().Marks, .. words.Tokens(words.Encode("a red ball"))], marked.Tokens(marked.Encode("a red ball")));
         Assert.Equal(words.Count + 3, marked.Count);
-        Tensor Embeddings(VideoModel model)
+        Tensor Embeddings(MiniModel model)
         {
             var weights = Weights.From(model.OpenWeights("text_encoder"), new WeightsOptions { DType = float32 });
             var config = T5Config.From(model.Config("text_encoder"));
@@ -113,7 +115,7 @@ public sealed class ScenesTests : IDisposable
         Assert.Equal(0, (Embeddings(after).narrow(0, 0, words.Count) - Embeddings(before)).abs().max().ToDouble());
 
         var (latents, text) = (randn([1, 96, 2, 2, 2]), randn([1, 5, before.Transformer.TextDim]));
-        Tensor Answer(VideoModel model, Tensor input)
+        Tensor Answer(MiniModel model, Tensor input)
         {
             using var noGradient = no_grad();
             var weights = Weights.From(model.OpenWeights("transformer"), new WeightsOptions { DType = float32 });
@@ -127,7 +129,7 @@ public sealed class ScenesTests : IDisposable
         Train(trained, new() { Folder = first }, 30, rate: 2e-3);
         var losses = File.ReadLines(Path.Combine(trained, "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture)).ToArray();
         Assert.InRange(losses[^5..].Average() / losses[..5].Average(), 0, 0.95);
-        Assert.True(Answer(VideoModel.Open(trained), cat([latents, scene], 1)).narrow(1, 96, SceneMap.Channels).abs().max().ToDouble() > 0);
+        Assert.True(Answer(Opened.Mini(trained), cat([latents, scene], 1)).narrow(1, 96, SceneMap.Channels).abs().max().ToDouble() > 0);
 
         // Nobody knows what is where in clips of a folder.
         var fault = Assert.Throws<SoraException>(() => TransformerTrainer.Train(new(new Unlabelled(), [(Shape, 2)]), Options(Path.Combine(folder, "other"), 1, 0),
@@ -138,7 +140,7 @@ public sealed class ScenesTests : IDisposable
     [Fact]
     public void AClipOfAModelWithScenesHoldsItsLatentsAlone()
     {
-        var model = VideoModel.Open(Model("model", scenes: true, 2));
+        var model = Opened.Mini(Model("model", scenes: true, 2));
         var settings = Settings(model) with { Steps = 4 };
         using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
         var whole = pipeline.Generate(settings, Conditioning.Nothing);
@@ -160,7 +162,7 @@ public sealed class ScenesTests : IDisposable
     public void TheSceneOfAClipThatIsChangedIsReadFromIt()
     {
         using var scope = NewDisposeScope();
-        var model = VideoModel.Open(Model("model", scenes: true, 2));
+        var model = Opened.Mini(Model("model", scenes: true, 2));
         using var noGradient = no_grad();
         var settings = Settings(model) with { Steps = 4, Sampler = "euler", Strength = 0.5, Guidance = 1 };
         using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
@@ -206,7 +208,7 @@ public sealed class ScenesTests : IDisposable
     public void ADecoderLearnsFromLatentsAsATransformerLeavesThem()
     {
         using var scope = NewDisposeScope();
-        var (model, vae) = (VideoModel.Open(Model("model", scenes: true, 2)), Path.Combine(folder, "vae"));
+        var (model, vae) = (Opened.Mini(Model("model", scenes: true, 2)), Path.Combine(folder, "vae"));
         using var noGradient = no_grad();
         var captions = (string[])["a red ball", "two cubes at night"];
         var (latents, sigma) = (randn([2, 96, 2, 2, 2]), tensor([0.5f, 0.75f], [2, 1, 1, 1, 1]));
@@ -261,9 +263,9 @@ public sealed class ScenesTests : IDisposable
         var (state, velocity, known) = (randn([1, 5, 2, 1, 1]), randn([1, 5, 2, 1, 1]), randn([1, 3, 2, 1, 1]));
         var hints = zeros([1, 1, 2, 1, 1]);
         hints.narrow(2, 1, 1).fill_(1);
-        var encoded = new EncodedConditioning(ConditioningMode.TokenTimesteps, (1, 1)) { Known = known, Mask = zeros_like(hints), Hints = hints, SceneChannels = 2 };
+        var encoded = new EncodedConditioning(ConditioningMode.TokenTimesteps, (1, 1)) { Known = known, Mask = zeros_like(hints), Hints = hints, AuxiliaryChannels = 2 };
         var level = new NoiseLevel(0, 0.8f, 800);
-        var (answer, input) = (encoded.Answer(velocity, state, level), encoded.Input(state, level with { SceneSigma = 1 }).HiddenStates);
+        var (answer, input) = (encoded.Answer(velocity, state, level), cat([encoded.Held(encoded.Video(state), level).Latents, encoded.Auxiliary(state)], 1));
         for (var channel = 0; channel < 5; channel++)
         {
             var held = channel < 3;
@@ -272,12 +274,10 @@ public sealed class ScenesTests : IDisposable
             Assert.Equal(velocity[0, channel, 0, 0, 0].ToSingle(), answer[0, channel, 0, 0, 0].ToSingle());
             Assert.Equal((held ? known : state)[0, channel, 1, 0, 0].ToSingle(), input[0, channel, 1, 0, 0].ToSingle());
         }
-        Assert.Equal(6, input.shape[1]);
-        Assert.Equal(1, input[0, 5, 0, 0, 0].ToSingle());
         Assert.Equal([1, 3, 2, 1, 1], encoded.Finish(state).shape);
     }
 
-    private static SamplingSettings Settings(VideoModel model) =>
+    private static SamplingSettings Settings(MiniModel model) =>
         ModelDefaults.Of(model).Settings with { Prompt = "a red ball", Width = 32, Height = 32, Frames = 5, Seed = 7 };
 
     private static byte[] Bytes(float[] values)

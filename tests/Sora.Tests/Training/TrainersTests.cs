@@ -26,7 +26,7 @@ public sealed class TrainersTests : IDisposable
         var start = new TransformerStart(Path.Combine(folder, "latents"), TokensPerStep: 16) { VaeFolder = vae };
         TransformerTrainer.Train(Clips("32x32x5", 4), Options(model, 2), start, Reporter.Silent, CancellationToken.None);
 
-        var opened = VideoModel.Open(model);
+        var opened = Opened.Wan(model);
         opened.Check();
         Assert.True(opened.ExpandTimesteps);
         Assert.Equal(96, opened.Vae.ZDim);
@@ -96,7 +96,7 @@ public sealed class TrainersTests : IDisposable
         {
             var model = Path.Combine(folder, $"guided-{guidance}");
             TransformerTrainer.Train(Clips("32x32x5", 6), Options(model, 1), start with { Guidance = guidance, Folder = teacher }, Reporter.Silent, CancellationToken.None);
-            var defaults = ModelDefaults.Of(VideoModel.Open(model)).Settings;
+            var defaults = ModelDefaults.Of(Opened.Wan(model)).Settings;
             Assert.Equal((8, 1.0), (defaults.Steps, defaults.Guidance));
             return double.Parse(File.ReadLines(Path.Combine(model, "training", "loss.csv")).Last().Split(',')[1], CultureInfo.InvariantCulture);
         }

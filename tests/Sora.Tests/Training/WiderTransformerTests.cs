@@ -1,4 +1,4 @@
-using Sora.Models;
+using Sora.Models.Mini;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Training;
@@ -26,7 +26,7 @@ public sealed class WiderTransformerTests
     {
         using var scope = NewDisposeScope();
         using var noGradient = no_grad();
-        var model = VideoModel.Open(null);
+        var model = Opened.Mini(null);
         var input = Input(model, timestep);
         var (before, after) = (Narrow(model).Forward(input), Wide(model).Transformer.Forward(input));
         Assert.InRange(((after - before).norm() / before.norm()).ToDouble(), 1e-6, Tolerance);
@@ -37,7 +37,7 @@ public sealed class WiderTransformerTests
     public void NewPartsLearn()
     {
         using var scope = NewDisposeScope();
-        var model = VideoModel.Open(null);
+        var model = Opened.Mini(null);
         var (transformer, weights) = Wide(model, trainable: true);
         var old = model.Transformer.Dim;
         transformer.Forward(Input(model, 800)).square().mean().backward();
@@ -55,17 +55,17 @@ public sealed class WiderTransformerTests
         Assert.Equal((Heads * 48, Heads * 192), (transformer.Config.Dim, transformer.Config.FfnDim));
     }
 
-    private static WanTransformer Narrow(VideoModel model) =>
+    private static WanTransformer Narrow(MiniModel model) =>
         new(model.Transformer, Weights.From(model.OpenWeights("transformer"), new WeightsOptions { DType = float32 }));
 
-    private static (WanTransformer Transformer, Weights Weights) Wide(VideoModel model, bool trainable = false)
+    private static (WanTransformer Transformer, Weights Weights) Wide(MiniModel model, bool trainable = false)
     {
         using var narrow = model.OpenWeights("transformer");
         var weights = Weights.From(WiderTransformer.Widen(narrow, model.Transformer, Heads, seed: 1), new WeightsOptions { DType = float32, Trainable = trainable });
         return (new(WiderTransformer.Sizes(model.Transformer, Heads), weights), weights);
     }
 
-    private static TransformerInput Input(VideoModel model, float timestep)
+    private static TransformerInput Input(MiniModel model, float timestep)
     {
         using var generator = new Generator(5);
         return new TransformerInput
