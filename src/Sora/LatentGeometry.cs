@@ -10,6 +10,9 @@ namespace Sora;
 /// <param name="FirstFrames">Video frames of the first latent frame: one in causal VAEs, and else as many as in the others.</param>
 public readonly record struct LatentGeometry(int Channels, int TemporalFactor, int SpatialFactor, int FirstFrames = 1)
 {
+    /// <summary>How many frames videos have, such as <c>1+4n</c>; clips say so.</summary>
+    public string FrameGrid => FirstFrames == TemporalFactor ? $"{TemporalFactor}n" : $"{FirstFrames}+{TemporalFactor}n";
+
     /// <summary>Latent frames that fit into so many video frames, at least one.</summary>
     public int LatentFrames(int frames) => Math.Max(0, frames - FirstFrames) / TemporalFactor + 1;
 

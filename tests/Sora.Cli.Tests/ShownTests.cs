@@ -80,5 +80,5 @@ internal sealed class MiniTheoryAttribute : TheoryAttribute
 internal static class Mini
 {
     public static string? Missing =>
-        Directory.Exists(Repository.Path("src", "Sora", "Builtin", "mini")) ? null : "the built-in model isn't there";
+        Directory.Exists(Repository.Path("src", "Sora", "Models", "Mini", "Builtin", "mini")) ? null : "the built-in model isn't there";
 }

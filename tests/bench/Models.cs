@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using System.Diagnostics;
 using Sora.Models.Wan;
 using Sora.Nn;
@@ -50,7 +51,7 @@ internal static class Models
                 _ = new WanTransformer(config, drawn);
                 drawn.Save(Path.Combine(folder, "model.safetensors"), bfloat16);
             }
-            using var weights = Weights.Open(folder, new WeightsOptions { Device = gpu, DType = bfloat16 });
+            using var weights = Checkpoint.Load(folder, new WeightsOptions { Device = gpu, DType = bfloat16 });
             using var transformer = new WanTransformer(config, weights);
             foreach (var (size, frames, height, width) in new[] { ("256x256x17", 5L, 32L, 32L), ("832x480x81", 21, 60, 104) })
                 MeasureGpu($"Wan 2.1 1.3B passes {size}", gpu, () => transformer.Forward(Input(config, frames, height, width, gpu)));

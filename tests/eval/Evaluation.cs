@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using System.CommandLine;
 using Sora.Models;
 using Sora.Models.Wan;
@@ -61,7 +62,7 @@ internal static class Evaluation
     {
         var folder = Path.Combine(ModelLocator.Find(model), "vae");
         if (!Directory.Exists(folder)) throw SoraException.Failed($"no VAE in {folder}", "--model takes a folder that holds one");
-        using var weights = Weights.Open(folder, new WeightsOptions { DType = float32 });
+        using var weights = Checkpoint.Load(folder, new WeightsOptions { DType = float32 });
         var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(folder, "config.json")), weights);
         new VaeScores(vae, data.Footage, report).Score(data.Clips, data.Fitted);
     }

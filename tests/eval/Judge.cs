@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using Sora.Kernels;
 using Sora.Nn;
 using Sora.Training;
@@ -116,7 +117,7 @@ internal sealed class Judge : IDisposable
 
     /// <summary>Reads a trained judge.</summary>
     /// <exception cref="SoraException">The file isn't there or isn't a judge's.</exception>
-    public static Judge Open(string path) => new(Weights.Open(path, new WeightsOptions { DType = float32 }));
+    public static Judge Open(string path) => new(Checkpoint.Load(path, new WeightsOptions { DType = float32 }));
 
     /// <summary>The parameters by name.</summary>
     public IReadOnlyDictionary<string, Tensor> Parameters => weights.Named();

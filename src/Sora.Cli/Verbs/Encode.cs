@@ -110,6 +110,7 @@ internal static class Encode
                     Width = target.Width,
                     Height = target.Height,
                     Frames = frames,
+                    FrameGrid = model.Geometry.FrameGrid,
                     Fps = reader.Fps,
                 },
                 History = [Called],

@@ -30,6 +30,9 @@ public sealed record ClipInfo
     /// <summary>Number of video frames.</summary>
     public int? Frames { get; init; }
 
+    /// <summary>How many frames videos of its VAE have, such as <c>1+4n</c>.</summary>
+    public string? FrameGrid { get; init; }
+
     /// <summary>Frames a second.</summary>
     public double? Fps { get; init; }
 

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using Sora.Models;
 using Sora.Tensors;
 
 namespace Sora.Clips;
@@ -34,6 +33,7 @@ internal static class ClipFormat
         ["width"] = (info => Text(info.Width), (info, text) => info with { Width = Positive(text) }),
         ["height"] = (info => Text(info.Height), (info, text) => info with { Height = Positive(text) }),
         ["frames"] = (info => Text(info.Frames), (info, text) => info with { Frames = Positive(text) }),
+        ["frame_grid"] = (info => info.FrameGrid, (info, text) => info with { FrameGrid = text }),
         ["fps"] = (info => Text(info.Fps), (info, text) => info with { Fps = Rate(text) }),
         ["latent_space"] = (info => info.Space == LatentSpace.Raw ? "raw" : "normalised", (info, text) => info with { Space = Space(text) }),
         ["seed"] = (info => Text(info.Seed), (info, text) => info with { Seed = long.Parse(text, CultureInfo.InvariantCulture) }),

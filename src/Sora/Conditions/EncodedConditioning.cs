@@ -6,10 +6,10 @@ namespace Sora.Conditions;
 /// <summary>How a network is told what is known.</summary>
 public enum ConditioningMode
 {
-    /// <summary>Known tokens are clean and have timestep 0 (Wan 2.2 TI2V, mini; after Diffusion Forcing, arXiv:2407.01392).</summary>
+    /// <summary>Known tokens are clean and have timestep 0 (after Diffusion Forcing, arXiv:2407.01392).</summary>
     TokenTimesteps,
 
-    /// <summary>Mask and condition are further input channels (Wan I2V, first and last frame).</summary>
+    /// <summary>Mask and condition are further input channels (of image-to-video models).</summary>
     MaskChannels,
 
     /// <summary>A second stack of blocks reads a control video (VACE, arXiv:2503.07598).</summary>

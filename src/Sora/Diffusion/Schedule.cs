@@ -12,7 +12,7 @@ public enum Spacing
     /// <summary>Even from 1, the last level of the training range left out (UniPC in diffusers since 0.37).</summary>
     UniPc,
 
-    /// <summary>Even from 0.999 to (excluding) 0 (UniPC in diffusers up to 0.36, and Wan's own code).</summary>
+    /// <summary>Even from 0.999 to (excluding) 0 (UniPC in diffusers up to 0.36, and the code of its first models).</summary>
     Original,
 
     /// <summary>As <see cref="Original"/>, without lowering a first level of exactly 1 (DPM-Solver++).</summary>

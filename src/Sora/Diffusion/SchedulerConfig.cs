@@ -56,7 +56,7 @@ public sealed record SchedulerConfig
     public static SchedulerConfig Read(string path) => File.Exists(path) ? From(ConfigFile.Read(path)) : new SchedulerConfig();
 
     /// <summary>
-    /// Takes of each class of diffusers the fields that this class looks at in the pipelines of Wan; another class's, which
+    /// Takes of each class of diffusers the fields that this class looks at in video pipelines; another class's, which
     /// configurations that were converted keep, change nothing, as there.
     /// </summary>
     /// <exception cref="SoraException">It is for models that don't predict flow.</exception>
@@ -148,7 +148,7 @@ public sealed record SchedulerConfig
         string? Has(string field) => file.Has(field) ? $"{field} isn't supported for {file.ClassName}" : null;
         if (read.Sampler is "euler" or "lcm")
         {
-            // A mu, which a dynamic shift needs, comes from no pipeline of Wan.
+            // A mu, which a dynamic shift needs, comes from no video pipeline.
             return Is("use_dynamic_shifting", true) ?? Is("use_beta_sigmas", true) ?? Is("invert_sigmas", true) ?? Has("scale_factors")
                 ?? (file.Flag("use_karras_sigmas", false) ? Is("use_exponential_sigmas", true) : null);
         }

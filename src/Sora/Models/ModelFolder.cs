@@ -62,7 +62,7 @@ public class ModelFolder
     /// <summary>What opens it again from any folder: a name, or an absolute path. Clips keep it.</summary>
     public string Reference { get; }
 
-    /// <summary>The pipeline's class in diffusers, such as <c>WanPipeline</c>; empty for single files.</summary>
+    /// <summary>The pipeline's class in diffusers, empty for single files.</summary>
     public string PipelineClass => index.ClassName ?? "";
 
     /// <summary>Whether <c>sora train</c> made it, with every known mask that there is.</summary>

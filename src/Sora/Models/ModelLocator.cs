@@ -48,7 +48,7 @@ public static class ModelLocator
             "--model takes the path of a folder with a model_index.json, a file of weights, or a name under $SORA_MODELS or in the Hugging Face cache (sora info --models)");
     }
 
-    /// <summary>Whether a folder holds a whole model: in diffusers' layout, or in Wan's own.</summary>
+    /// <summary>Whether a folder holds a whole model: in diffusers' layout, or in that of the authors of a family.</summary>
     public static bool IsModel(string folder) =>
         File.Exists(Path.Combine(folder, "model_index.json")) || LooseParts.OriginalTransformer(folder) is not null;
 
@@ -100,7 +100,7 @@ public static class ModelLocator
         // A program run from its build folder finds the source tree above it.
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
         {
-            var candidate = Path.Combine(folder.FullName, "src", "Sora", "Builtin", Builtin);
+            var candidate = Path.Combine(folder.FullName, ModelRegistry.BuiltinSource, Builtin);
             if (Directory.Exists(candidate)) return candidate;
         }
         return null;

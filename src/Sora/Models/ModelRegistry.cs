@@ -12,19 +12,22 @@ public sealed record ModelFamily(string Name, Func<ModelFolder, bool> Claims, Fu
 /// <summary>The families that there are. This is the one file of the library, training aside, that knows all of them.</summary>
 public static class ModelRegistry
 {
+    /// <summary>Where the built-in model lies in the source tree.</summary>
+    internal const string BuiltinSource = "src/Sora/Models/Mini/Builtin";
+
     /// <summary>The first that claims a model opens it; the last one takes all others, and says what it doesn't know.</summary>
-    private static readonly List<ModelFamily> Families =
+    private static IReadOnlyList<ModelFamily> families =
     [
         new("mini", files => files.IsTrainedHere, files => new MiniModel(files)),
         new("Wan", _ => true, files => new WanModel(files)),
     ];
 
     /// <summary>Adds a family, which is asked before those that there are.</summary>
-    public static void Add(ModelFamily family) => Families.Insert(0, family);
+    public static void Add(ModelFamily family) => families = [family, .. families];
 
     /// <summary>The model that the files are.</summary>
     /// <exception cref="SoraException">A part is missing, or its architecture is unknown.</exception>
-    internal static VideoModel Open(ModelFolder files) => Families.First(family => family.Claims(files)).Open(files);
+    internal static VideoModel Open(ModelFolder files) => families.First(family => family.Claims(files)).Open(files);
 
     /// <summary>The sizes that the <c>config.json</c> of a VAE names.</summary>
     /// <exception cref="SoraException">It can't be read, its class is unknown, or its fields contradict each other.</exception>

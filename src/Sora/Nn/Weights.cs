@@ -5,7 +5,6 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using Sora.Kernels;
-using Sora.Models.Checkpoints;
 using Sora.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -53,12 +52,6 @@ public sealed class Weights : IDisposable
 
     /// <summary>The same tensors in float32, whatever type was asked for: for the parts that lose too much in half.</summary>
     public Weights Full => new(store, prefix, true);
-
-    /// <summary>
-    /// Opens a safetensors file, the index of a sharded one, or a folder that holds either.
-    /// </summary>
-    /// <exception cref="SoraException">A file is missing, isn't safetensors, or a shard lacks what the index promises.</exception>
-    public static Weights Open(string path, WeightsOptions? options = null) => From(Checkpoint.Open(path), options);
 
     /// <summary>Takes the tensors of <paramref name="source"/>, which is disposed with the weights.</summary>
     public static Weights From(TensorSource source, WeightsOptions? options = null) =>

@@ -129,6 +129,7 @@ public sealed class VideoPipeline : IDisposable
             Width = settings.Width,
             Height = settings.Height,
             Frames = settings.Frames,
+            FrameGrid = model.Geometry.FrameGrid,
             Fps = settings.Fps,
             Seed = settings.Seed,
             Prompt = settings.Prompt,

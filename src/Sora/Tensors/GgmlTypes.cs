@@ -196,7 +196,7 @@ internal static class GgmlTypes
     private static int TwoBits(ReadOnlySpan<byte> quants, int i) => quants[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32)) & 3;
 
     /// <summary>Eight scales and eight minima of six bits in twelve bytes.</summary>
-    private static (int Scale, int Minimum) SixBits(ReadOnlySpan<byte> packed, int j) => j < 4
+    private static (int Scale, int Least) SixBits(ReadOnlySpan<byte> packed, int j) => j < 4
         ? (packed[j] & 63, packed[j + 4] & 63)
         : ((packed[j + 4] & 15) | (packed[j - 4] >> 6) << 4, (packed[j + 4] >> 4) | (packed[j] >> 6) << 4);
 }

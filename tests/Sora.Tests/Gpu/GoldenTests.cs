@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using Sora.Models;
 using Sora.Models.Wan;
 using Sora.Nn;
@@ -26,7 +27,7 @@ public class GoldenTests
         {
             using var scope = NewDisposeScope();
             var folder = Path.Combine(golden.Model, golden.Params.TryGetProperty("component", out var part) ? part.GetString()! : "transformer");
-            using var weights = Weights.Open(folder, new WeightsOptions { Device = Cuda.First, DType = type });
+            using var weights = Checkpoint.Load(folder, new WeightsOptions { Device = Cuda.First, DType = type });
             using var transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(folder, "config.json")), weights);
             var sample = transformer.Forward(OnDevice(WanTransformerTests.Input(golden)));
             Assert.Equal(DeviceType.CUDA, sample.device_type);
@@ -42,7 +43,7 @@ public class GoldenTests
         using var golden = GoldenCase.Open("wan/" + name);
         using var scope = NewDisposeScope();
         var folder = Path.Combine(golden.Model, "vae");
-        using var weights = Weights.Open(folder, new WeightsOptions { Device = Cuda.First, DType = float32 });
+        using var weights = Checkpoint.Load(folder, new WeightsOptions { Device = Cuda.First, DType = float32 });
         var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(folder, "config.json")), weights) { Tiling = CausalVaeTests.Tiling(golden) };
         Assert.InRange(GoldenTensors.Distance(vae.Decode(golden.Input("latents").to(Cuda.First)), golden.Output("video")), 0, 2e-3);
     }

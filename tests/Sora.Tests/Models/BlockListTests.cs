@@ -110,7 +110,7 @@ public sealed class BlockListTests : IDisposable
         using var off = no_grad();
         using var scope = NewDisposeScope();
         var part = Path.Combine(golden.Model, golden.Params.TryGetProperty("component", out var name) ? name.GetString()! : "transformer");
-        using var weights = Weights.Open(part, new WeightsOptions { Offload = new(keep) });
+        using var weights = Checkpoint.Load(part, new WeightsOptions { Offload = new(keep) });
         using var transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(part, "config.json")), weights);
         var input = WanTransformerTests.Input(golden);
         using var context = transformer.Embed(input.Text!, input.TextLength, input.Image);
@@ -138,7 +138,7 @@ public sealed class BlockListTests : IDisposable
         Text = zeros([1, 2, 8]),
     };
 
-    private Weights Open(int? keep) => Weights.Open(folder, new WeightsOptions { Offload = new(keep) });
+    private Weights Open(int? keep) => Checkpoint.Load(folder, new WeightsOptions { Offload = new(keep) });
 
     private void Save()
     {

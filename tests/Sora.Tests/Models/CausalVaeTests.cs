@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using Sora.Models;
 using Sora.Models.Wan;
 using Sora.Nn;
@@ -89,7 +90,7 @@ public class CausalVaeTests
     {
         using var golden = GoldenCase.Open("formats/" + name);
         using var scope = NewDisposeScope();
-        using var weights = Weights.Open(golden.Model);
+        using var weights = Checkpoint.Load(golden.Model);
         var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(golden.Model, "config.json")), weights);
         var (mean, logVariance) = vae.EncodeMoments(golden.Input("video"));
         golden.Check("moments", cat([mean, logVariance], 1));
@@ -260,7 +261,7 @@ public class CausalVaeTests
 
         public Model(string folder)
         {
-            weights = Weights.Open(Path.Combine(folder, "vae"));
+            weights = Checkpoint.Load(Path.Combine(folder, "vae"));
             Vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(folder, "vae", "config.json")), weights);
             Assert.Empty(weights.Unused());
         }

@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using Sora.Models.Wan;
 using Sora.Nn;
 using TorchSharp;
@@ -221,7 +222,7 @@ public class WanTransformerTests
         {
             var component = golden.Params.TryGetProperty("component", out var name) ? name.GetString()! : "transformer";
             var folder = Path.Combine(golden.Model, component);
-            Weights = Weights.Open(folder, options);
+            Weights = Checkpoint.Load(folder, options);
             Transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(folder, "config.json")), Weights) { Products = products };
             Assert.Empty(Weights.Unused());
         }

@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Tensors;
@@ -17,7 +18,7 @@ public sealed class WeightsTests : IDisposable
     [Fact]
     public void TensorsOutliveTheCallersScopeAndDieWithTheWeights()
     {
-        var weights = Weights.Open(Vae);
+        var weights = Checkpoint.Load(Vae);
         Tensor bias;
         using (NewDisposeScope()) bias = weights.Get("quant_conv.bias", default, 32);
         Assert.Equal(32, bias.numel());
@@ -30,7 +31,7 @@ public sealed class WeightsTests : IDisposable
     [Fact]
     public void AWrongShapeIsOneLineThatSaysEverything()
     {
-        using var weights = Weights.Open(Vae);
+        using var weights = Checkpoint.Load(Vae);
         var error = Assert.Throws<SoraException>(() => weights.Get("quant_conv.bias", default, 7));
         Assert.Contains("quant_conv.bias is [32], expected [7]", error.Message);
         Assert.Contains("diffusion_pytorch_model.safetensors", error.Message);
@@ -39,7 +40,7 @@ public sealed class WeightsTests : IDisposable
     [Fact]
     public void AMissingTensorIsNamed()
     {
-        using var weights = Weights.Open(Vae);
+        using var weights = Checkpoint.Load(Vae);
         var error = Assert.Throws<SoraException>(() => weights.Scope("blocks", 3).Get("attn9.weight", default, 7, 8));
         Assert.Contains("no tensor blocks.3.attn9.weight (expected [7, 8])", error.Message);
     }
@@ -65,7 +66,7 @@ public sealed class WeightsTests : IDisposable
         using var made = Weights.Initialise(1);
         var weight = made.Scope("layer").Get("weight", Init.Normal(0.02), 3, 4);
         made.Save(path);
-        using var loaded = Weights.Open(folder, new WeightsOptions { Trainable = true });
+        using var loaded = Checkpoint.Load(folder, new WeightsOptions { Trainable = true });
         var back = loaded.Get("layer.weight", default, 3, 4);
         Assert.True(back.requires_grad && back.is_leaf);
         Assert.Equal(0, GoldenTensors.Distance(back, weight));
@@ -82,7 +83,7 @@ public sealed class WeightsTests : IDisposable
     {
         using var golden = GoldenCase.Open("formats/forward-t2v");
         using var scope = NewDisposeScope();
-        using var weights = Weights.Open(Golden.Path("models", model));
+        using var weights = Checkpoint.Load(Golden.Path("models", model));
         var transformer = new WanTransformer(WanTransformerConfig.Read(Golden.Path("models", model, "config.json")), weights);
         golden.Check(output, transformer.Forward(new TransformerInput
         {
@@ -102,12 +103,12 @@ public sealed class WeightsTests : IDisposable
         using var golden = GoldenCase.Open("formats/forward-t2v");
         using var scope = NewDisposeScope();
         var config = WanTransformerConfig.Read(Golden.Path("models", "fmt-t2v", "config.json"));
-        using (var full = Weights.Open(Golden.Path("models", "fmt-t2v")))
+        using (var full = Checkpoint.Load(Golden.Path("models", "fmt-t2v")))
         {
             _ = new WanTransformer(config, full);
             full.Save(Path.Combine(folder, "model.safetensors"), stored);
         }
-        using var weights = Weights.Open(folder, new WeightsOptions { DType = float32 });
+        using var weights = Checkpoint.Load(folder, new WeightsOptions { DType = float32 });
         golden.Check(output, new WanTransformer(config, weights).Forward(new TransformerInput
         {
             HiddenStates = golden.Input("latent"),
@@ -124,16 +125,16 @@ public sealed class WeightsTests : IDisposable
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         var index = Directory.GetFiles(folder, "*.index.json").Single();
         File.WriteAllText(index, File.ReadAllText(index).Replace("\"proj_out.bias\"", "\"proj_out.other\""));
-        var error = Assert.Throws<SoraException>(() => Weights.Open(folder));
+        var error = Assert.Throws<SoraException>(() => Checkpoint.Load(folder));
         Assert.Contains("no tensor proj_out.other", error.Message);
         File.Delete(Directory.GetFiles(folder, "*-00002-*").Single());
-        Assert.Contains("-00002-", Assert.Throws<SoraException>(() => Weights.Open(folder)).Message);
+        Assert.Contains("-00002-", Assert.Throws<SoraException>(() => Checkpoint.Load(folder)).Message);
     }
 
     [Fact]
     public void RowsAreReadAlone()
     {
-        using var weights = Weights.Open(Golden.Path("models", "fmt-umt5"));
+        using var weights = Checkpoint.Load(Golden.Path("models", "fmt-umt5"));
         var all = weights.Get("shared.weight", default, 360, 32);
         using var scope = NewDisposeScope();
         var some = weights.Rows("shared.weight", [7, 359, 0, 7], 360, 32);
@@ -153,5 +154,5 @@ public sealed class WeightsTests : IDisposable
 
     [Fact]
     public void AnEmptyFolderIsAnError() =>
-        Assert.Contains("no weights", Assert.Throws<SoraException>(() => Weights.Open(folder)).Message);
+        Assert.Contains("no weights", Assert.Throws<SoraException>(() => Checkpoint.Load(folder)).Message);
 }

@@ -21,7 +21,7 @@ public sealed class ClipVisionTests : IDisposable
     public void ImageToPenultimateState(string name)
     {
         using var golden = GoldenCase.Open($"wan/{name}");
-        using var weights = Weights.Open(Path.Combine(golden.Model, "image_encoder"));
+        using var weights = Checkpoint.Load(Path.Combine(golden.Model, "image_encoder"));
         CheckOutputs(golden, weights);
     }
 
@@ -30,7 +30,7 @@ public sealed class ClipVisionTests : IDisposable
     public void TheSameFromWansOwnFile(string name)
     {
         using var golden = GoldenCase.Open($"wan/{name}");
-        using var weights = Weights.Open(WansOwn(golden.Model));
+        using var weights = Checkpoint.Load(WansOwn(golden.Model));
         CheckOutputs(golden, weights);
         Assert.DoesNotContain(weights.Unused(), left => !left.StartsWith("vision_model.", StringComparison.Ordinal));
     }

@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using Sora.Models.Text;
 using Sora.Nn;
 using Sora.Tensors;
@@ -111,7 +112,7 @@ public class T5EncoderTests
 
     private static T5Config Config(GoldenCase golden) => T5Config.Read(Path.Combine(golden.Model, "text_encoder", "config.json"));
 
-    private static Weights Open(GoldenCase golden, WeightsOptions? options = null) => Weights.Open(Path.Combine(golden.Model, "text_encoder"), options);
+    private static Weights Open(GoldenCase golden, WeightsOptions? options = null) => Checkpoint.Load(Path.Combine(golden.Model, "text_encoder"), options);
 
     /// <summary>Rows past a text's length mean nothing.</summary>
     private static void Compare(GoldenCase golden, string name, Tensor actual, Tensor mask)

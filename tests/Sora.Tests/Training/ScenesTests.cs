@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Sora.Conditions;
@@ -250,7 +251,7 @@ public sealed class ScenesTests : IDisposable
 
     private static Dictionary<string, float[]> VaeWeights(string model)
     {
-        using var weights = Weights.Open(Path.Combine(model, "vae"), new WeightsOptions { DType = float32, Trainable = true });
+        using var weights = Checkpoint.Load(Path.Combine(model, "vae"), new WeightsOptions { DType = float32, Trainable = true });
         _ = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(model, "vae", "config.json")), weights);
         return weights.Named().ToDictionary(w => w.Key, w => w.Value.contiguous().data<float>().ToArray());
     }

@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using System.Globalization;
 using Sora.Models;
 using Sora.Models.Wan;
@@ -140,7 +141,7 @@ public sealed class TrainersTests : IDisposable
     public void ACacheOfLatentsGrowsToWhatIsAskedOfIt()
     {
         var vaeFolder = Path.Combine(Untrained().VaeFolder!, "vae");
-        using var weights = Weights.Open(vaeFolder, new WeightsOptions { DType = float32 });
+        using var weights = Checkpoint.Load(vaeFolder, new WeightsOptions { DType = float32 });
         var request = new LatentRequest(new CausalVae(ModelRegistry.VaeConfig(Path.Combine(vaeFolder, "config.json")), weights), "it", new WorldSource(), ClipShape.Parse("32x32x5")) { Count = 3, Seed = 1 };
         LatentSet Open(int count) => LatentCache.Open(Path.Combine(folder, "latents"), request with { Count = count }, Reporter.Silent, CancellationToken.None);
         var (few, more) = (Open(3), Open(5));

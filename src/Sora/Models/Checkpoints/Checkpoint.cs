@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
-using Sora.Models;
+using Sora.Nn;
 using Sora.Tensors;
 
 namespace Sora.Models.Checkpoints;
@@ -24,6 +24,10 @@ public static class Checkpoint
         if (Directory.Exists(path)) path = Find(path);
         return path.EndsWith(".json", StringComparison.Ordinal) ? CheckpointFile.InOurNames(OpenIndex(path)) : CheckpointFile.Open(path);
     }
+
+    /// <summary>As <see cref="Open"/>, for layers to take their tensors from.</summary>
+    /// <exception cref="SoraException">As for <see cref="Open"/>.</exception>
+    public static Weights Load(string path, WeightsOptions? options = null) => Weights.From(Open(path), options);
 
     /// <summary>
     /// Tells weights apart: 16 hexadecimal digits of a SHA-256 over the config and, for every tensor by name, its name,

@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using System.Text;
-using Sora.Models;
 using Sora.Tensors;
 
 namespace Sora.Models.Text;

@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 namespace Sora.Models.Text;
 
 /// <summary>
-/// Prompt cleaning as in Wan's pipelines: ftfy's <c>fix_text</c>, HTML references resolved twice, white space run
+/// Prompt cleaning as in diffusers' video pipelines: ftfy's <c>fix_text</c>, HTML references resolved twice, white space run
 /// together. Curly quotes become straight and full-width forms (the commas of the Chinese negative prompt) plain, so a
 /// text encoder sees the same ids as there.
 /// </summary>

@@ -42,7 +42,7 @@ public sealed record T5Config
     /// <summary>Whether every block has a table of position biases (umT5) or all use that of the first (T5).</summary>
     public bool BiasInEveryLayer { get; init; } = true;
 
-    /// <summary>The text encoder of Wan: https://huggingface.co/google/umt5-xxl/blob/main/config.json.</summary>
+    /// <summary>umT5 XXL: https://huggingface.co/google/umt5-xxl/blob/main/config.json.</summary>
     public static T5Config Umt5Xxl { get; } = new();
 
     /// <summary>Reads a <c>config.json</c>.</summary>

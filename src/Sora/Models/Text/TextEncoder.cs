@@ -125,7 +125,7 @@ public sealed class TextEncoder : IDisposable
     {
         if (loaded is null)
         {
-            var weights = Weights.Open(path, options);
+            var weights = Checkpoint.Load(path, options);
             loaded = (weights, new T5Encoder(Config, weights));
         }
         using var scope = NewDisposeScope();

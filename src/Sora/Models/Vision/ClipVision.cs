@@ -7,7 +7,7 @@ namespace Sora.Models.Vision;
 
 /// <summary>
 /// The sizes of a CLIP image encoder; every field is one of its <c>config.json</c> in the transformers layout.
-/// The defaults are those of CLIP ViT-H/14, which Wan 2.1 uses.
+/// The defaults are those of CLIP ViT-H/14, which image-to-video models use.
 /// </summary>
 public sealed record ClipVisionConfig
 {
@@ -73,7 +73,7 @@ public sealed record ClipVisionConfig
 }
 
 /// <summary>
-/// The image encoder of CLIP (https://arxiv.org/abs/2103.00020) as Wan's image-to-video models use it: a vision
+/// The image encoder of CLIP (https://arxiv.org/abs/2103.00020) as image-to-video models use it: a vision
 /// transformer whose result is the output of the last layer but one, without a final norm.
 /// </summary>
 public sealed class ClipVision

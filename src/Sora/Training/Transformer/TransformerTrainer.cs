@@ -20,7 +20,7 @@ public static class TransformerTrainer
     {
         var vaeFolder = Path.Combine(start.VaeFolder ?? options.Folder, "vae");
         if (!Directory.Exists(vaeFolder)) throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or pass a model folder with --vae");
-        using var vaeWeights = Weights.Open(vaeFolder, new WeightsOptions { DType = float32 });
+        using var vaeWeights = Checkpoint.Load(vaeFolder, new WeightsOptions { DType = float32 });
         var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(vaeFolder, "config.json")), vaeWeights);
         var fingerprint = Fingerprint(vaeFolder, vae.Config);
         var latents = new LatentRequest(vae, fingerprint, data.Source, default) { Count = 0, Seed = options.Seed };
@@ -127,7 +127,7 @@ public static class TransformerTrainer
                 using var narrow = transformer;
                 transformer = WiderTransformer.Widen(narrow, given, transformerConfig.NumAttentionHeads, options.Seed);
             }
-            return Of(Weights.From(transformer, how), Weights.Open(Path.Combine(folder, "text_encoder"), how));
+            return Of(Weights.From(transformer, how), Checkpoint.Load(Path.Combine(folder, "text_encoder"), how));
         }
         if (from is null) return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));
         var own = Opened(from, trainable: true);

@@ -1,3 +1,4 @@
+using Sora.Models.Checkpoints;
 using Sora.Models;
 using Sora.Models.Mini;
 using Sora.Models.Wan;
@@ -21,7 +22,7 @@ public static class VaeTrainer
     {
         var weights = start.Folder is null
             ? Weights.Initialise((long)options.Seed)
-            : Weights.Open(Path.Combine(start.Folder, "vae"), new WeightsOptions { Trainable = true });
+            : Checkpoint.Load(Path.Combine(start.Folder, "vae"), new WeightsOptions { Trainable = true });
         var config = start.Folder is null ? MiniPreset.Vae : ModelRegistry.VaeConfig(Path.Combine(start.Folder, "vae", "config.json"));
         var vae = new CausalVae(config, weights);
         if (start.Inflate) VaeTask.Inflate(weights.Named());
