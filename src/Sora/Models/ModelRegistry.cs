@@ -18,7 +18,7 @@ public static class ModelRegistry
     /// <summary>The first that claims a model opens it; the last one takes all others, and says what it doesn't know.</summary>
     private static IReadOnlyList<ModelFamily> families =
     [
-        new("mini", files => files.IsTrainedHere, files => new MiniModel(files)),
+        new("mini", MiniModel.Claims, files => new MiniModel(files)),
         new("Wan", _ => true, files => new WanModel(files)),
     ];
 

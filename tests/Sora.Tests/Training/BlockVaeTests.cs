@@ -1,3 +1,4 @@
+using Sora.Models.Mini;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Training;
@@ -13,9 +14,8 @@ public sealed class BlockVaeTests : IDisposable
 {
     private const int Channels = 8, Clips = 32;
     private static readonly ClipShape Shape = ClipShape.Parse("32x32x5");
-    private static readonly CausalVaeConfig Config = CausalVaeConfig.Wan22 with
+    private static readonly CausalVaeConfig Config = new BlockVaeConfig
     {
-                IsResidual = false,
         BaseDim = 16,
         DecoderBaseDim = null,
         ZDim = Channels,

@@ -30,6 +30,10 @@ public sealed class MiniModel : WanModel
         }
     }
 
+    /// <summary>Whether files are those of such a model: <c>sora train</c> made them, or the output is preconditioned.</summary>
+    public static bool Claims(ModelFolder files) => files.IsTrainedHere
+        || files.SchedulerPath is { } path && File.Exists(path) && ConfigFile.Read(path).Text("prediction_type", null) == Preconditioning.PredictionType;
+
     /// <summary>How the transformer's answer becomes a velocity; null: it is one.</summary>
     public Preconditioning? Preconditioning { get; }
 
