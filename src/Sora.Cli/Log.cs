@@ -54,12 +54,12 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
     private static readonly TimeSpan PlainEvery = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan DrawEvery = TimeSpan.FromMilliseconds(100);
 
-    private readonly string _name = verb.Length == 0 ? "sora" : $"sora {verb}";
-    private ProgressBar? _bar;
-    private string? _stage;
-    private long _stageBegan;
-    private long _lastShown;
-    private bool _textShown;
+    private readonly string name = verb.Length == 0 ? "sora" : $"sora {verb}";
+    private ProgressBar? bar;
+    private string? stage;
+    private long stageBegan;
+    private long lastShown;
+    private bool textShown;
 
     public override void Note(string message) => Line(message, IsQuiet);
 
@@ -77,7 +77,7 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
         if (IsQuiet) return;
         lock (Gate)
         {
-            if (display == ProgressDisplay.Bar) (_bar ??= new ProgressBar(Stderr, Gate, _name)).Report(stage, done, total);
+            if (display == ProgressDisplay.Bar) (bar ??= new ProgressBar(Stderr, Gate, name)).Report(stage, done, total);
             else Write(stage, done, total);
         }
     }
@@ -85,27 +85,27 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
     /// <summary>Ends the bar.</summary>
     public override void Dispose()
     {
-        lock (Gate) _bar?.Dispose();
+        lock (Gate) bar?.Dispose();
     }
 
     private void Write(string stage, long done, long total)
     {
         var rewrites = display == ProgressDisplay.Text;
-        if (stage != _stage) (_stage, _stageBegan, _lastShown) = (stage, Stopwatch.GetTimestamp(), rewrites ? 0 : Stopwatch.GetTimestamp());
-        var due = Stopwatch.GetElapsedTime(_lastShown) >= (rewrites ? DrawEvery : PlainEvery);
+        if (stage != this.stage) (this.stage, stageBegan, lastShown) = (stage, Stopwatch.GetTimestamp(), rewrites ? 0 : Stopwatch.GetTimestamp());
+        var due = Stopwatch.GetElapsedTime(lastShown) >= (rewrites ? DrawEvery : PlainEvery);
         if (!due && !(rewrites && done >= total)) return;
-        _lastShown = Stopwatch.GetTimestamp();
-        var text = $"{_name}: {stage} {done}/{total}{Remaining(done, total)}";
+        lastShown = Stopwatch.GetTimestamp();
+        var text = $"{name}: {stage} {done}/{total}{Remaining(done, total)}";
         if (rewrites) Stderr.Write($"\r{text}\e[K");
         else Stderr.WriteLine(text);
-        _textShown = rewrites;
+        textShown = rewrites;
         if (rewrites && done >= total) EraseText();
     }
 
     private string Remaining(long done, long total)
     {
         if (done <= 0 || done >= total) return "";
-        var left = Stopwatch.GetElapsedTime(_stageBegan).TotalSeconds / done * (total - done);
+        var left = Stopwatch.GetElapsedTime(stageBegan).TotalSeconds / done * (total - done);
         return string.Create(CultureInfo.InvariantCulture, $", {left:0} s left");
     }
 
@@ -115,16 +115,16 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
         lock (Gate)
         {
             EraseText();
-            _bar?.Erase();
-            Stderr.WriteLine($"{_name}: {message}");
-            _bar?.Restore();
+            bar?.Erase();
+            Stderr.WriteLine($"{name}: {message}");
+            bar?.Restore();
         }
     }
 
     private void EraseText()
     {
-        if (_textShown) Stderr.Write("\r\e[K");
-        _textShown = false;
+        if (textShown) Stderr.Write("\r\e[K");
+        textShown = false;
     }
 }
 

@@ -22,56 +22,56 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     private static readonly TimeSpan DrawEvery = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan ClockEvery = TimeSpan.FromSeconds(1);
 
-    private readonly Capabilities _capabilities = new()
+    private readonly Capabilities capabilities = new()
     {
         Ansi = true,
         ColorSystem = string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")) ? ColorSystem.Standard : ColorSystem.NoColors,
         Unicode = IsUnicode(),
     };
 
-    private Timer? _clock;
-    private string _stage = "";
-    private long _done;
-    private long _total;
-    private long _doneAtFirst;
-    private long _began;
-    private long _drawn;
-    private bool _shown;
+    private Timer? clock;
+    private string stage = "";
+    private long done;
+    private long total;
+    private long doneAtFirst;
+    private long began;
+    private long drawn;
+    private bool shown;
 
     /// <summary>Shows the bar, or erases it when all is done.</summary>
     public void Report(string stage, long done, long total)
     {
-        if (Kind(stage) != Kind(_stage) || done < _done) (_began, _doneAtFirst, _drawn) = (Stopwatch.GetTimestamp(), done, 0);
-        (_stage, _done, _total) = (stage, done, total);
+        if (Kind(stage) != Kind(this.stage) || done < this.done) (began, doneAtFirst, drawn) = (Stopwatch.GetTimestamp(), done, 0);
+        (this.stage, this.done, this.total) = (stage, done, total);
         if (done >= total)
         {
             Erase();
             return;
         }
         // Between two reports of slow work the clock goes on.
-        _clock ??= new Timer(_ => Tick(), null, ClockEvery, ClockEvery);
-        if (Stopwatch.GetElapsedTime(_drawn) >= DrawEvery) Draw();
+        clock ??= new Timer(_ => Tick(), null, ClockEvery, ClockEvery);
+        if (Stopwatch.GetElapsedTime(drawn) >= DrawEvery) Draw();
     }
 
     /// <summary>Removes the line, so that another can be written in its place.</summary>
     public void Erase()
     {
-        if (_shown) terminal.Write("\r\e[K");
-        _shown = false;
+        if (shown) terminal.Write("\r\e[K");
+        shown = false;
     }
 
     /// <summary>Shows the line again after <see cref="Erase"/>, unless all is done.</summary>
     public void Restore()
     {
-        if (_done < _total) Draw();
+        if (this.done < this.total) Draw();
     }
 
     /// <summary>Removes the line for good.</summary>
     public void Dispose()
     {
-        _clock?.Dispose();
+        clock?.Dispose();
         Erase();
-        _total = 0;
+        this.total = 0;
     }
 
     private void Tick()
@@ -80,7 +80,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
         {
             try
             {
-                if (_shown) Restore();
+                if (shown) Restore();
             }
             catch (SoraException)
             {
@@ -94,33 +94,33 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
         // The last column stays free: a full line would begin another one.
         var columns = (StandardStream.ErrorColumns() ?? ColumnsUnknown) - 1;
         using var line = new StringWriter();
-        var writer = new AnsiWriter(line, _capabilities);
+        var writer = new AnsiWriter(line, capabilities);
         foreach (var segment in Segment.Truncate(Segments(columns), columns)) writer.Write(segment.Text, segment.Style);
         terminal.Write($"\r{line}\e[K");
-        (_shown, _drawn) = (true, Stopwatch.GetTimestamp());
+        (shown, drawn) = (true, Stopwatch.GetTimestamp());
     }
 
     private IEnumerable<Segment> Segments(int columns)
     {
-        var before = new Segment($"{name}: {_stage} ");
-        var after = new Segment($" {_done}/{_total}{Times()}");
+        var before = new Segment($"{name}: {this.stage} ");
+        var after = new Segment($" {this.done}/{this.total}{Times()}");
         var room = Math.Min(columns - before.CellCount() - after.CellCount(), LargestBar);
         return room < SmallestBar ? [before, after] : [before, .. Bar(room), after];
     }
 
     private IEnumerable<Segment> Bar(int width)
     {
-        var options = new RenderOptions(_capabilities, new Size(width, 1));
-        var progress = new ProgressTask(0, _stage, _total, autoStart: false) { Value = _done };
+        var options = new RenderOptions(capabilities, new Size(width, 1));
+        var progress = new ProgressTask(0, this.stage, this.total, autoStart: false) { Value = this.done };
         return new ProgressBarColumn { Width = width }.Render(options, progress, TimeSpan.Zero).Render(options, width);
     }
 
     /// <summary>What was done before the first report, an earlier run's steps say, tells nothing of how long the rest takes.</summary>
     private string Times()
     {
-        var elapsed = Stopwatch.GetElapsedTime(_began);
-        var known = _done - _doneAtFirst;
-        return known <= 0 ? $" in {Clock(elapsed)}" : $" in {Clock(elapsed)}, {Clock(elapsed / known * (_total - _done))} left";
+        var elapsed = Stopwatch.GetElapsedTime(began);
+        var known = this.done - doneAtFirst;
+        return known <= 0 ? $" in {Clock(elapsed)}" : $" in {Clock(elapsed)}, {Clock(elapsed / known * (this.total - this.done))} left";
     }
 
     private static string Clock(TimeSpan time) =>

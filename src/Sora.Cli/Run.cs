@@ -3,7 +3,7 @@ namespace Sora.Cli;
 /// <summary>What a verb is given besides its arguments: where to read, write and report, and when to stop.</summary>
 internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, CancellationTokenSource stop)
 {
-    private int _readerGone;
+    private int readerGone;
 
     public string Verb => verb;
 
@@ -16,7 +16,7 @@ internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, Can
     public CancellationToken Cancel => stop.Token;
 
     /// <summary>Whether the run ends because nobody reads its output any more.</summary>
-    public bool ReaderGone => Volatile.Read(ref _readerGone) != 0;
+    public bool ReaderGone => Volatile.Read(ref readerGone) != 0;
 
     /// <summary>For text that is the verb's result (<c>info</c>, help); never for messages.</summary>
     public TextWriter Out { get; } = new StreamWriter(StandardStream.OpenOutput());
@@ -52,7 +52,7 @@ internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, Can
 
     private void StopForReader()
     {
-        Volatile.Write(ref _readerGone, 1);
+        Volatile.Write(ref readerGone, 1);
         stop.Cancel();
     }
 

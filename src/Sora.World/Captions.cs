@@ -63,8 +63,8 @@ public static class Captions
     private sealed class Writer(Scene scene, Rng rng, CaptionStyle style, double omit)
     {
         private const string The = "the ";
-        private readonly bool _plain = style == CaptionStyle.Canonical;
-        private readonly bool _still = scene.Duration == 0;
+        private readonly bool plain = style == CaptionStyle.Canonical;
+        private readonly bool still = scene.Duration == 0;
 
         /// <summary>The whole scene in one sentence, or in clauses with commas.</summary>
         public string Sentence()
@@ -72,12 +72,12 @@ public static class Captions
             var subject = Subject();
             var ground = Says() ? Choose(Words.Grounds[(int)scene.Ground]) : "";
             var sky = Says() ? Choose(Words.Skies[(int)scene.Sky]) : "";
-            var quiet = _still || !Says() || (scene.Camera.Move == CameraMove.Static && !_plain && rng.Chance(0.4));
+            var quiet = still || !Says() || (scene.Camera.Move == CameraMove.Static && !plain && rng.Chance(0.4));
             var camera = quiet ? "" : Choose(Words.Cameras[(int)scene.Camera.Move]);
-            if (!_plain && camera.StartsWith(The, StringComparison.Ordinal) && rng.Chance(0.2)) camera = camera[The.Length..];
-            if (!_plain && rng.Chance(0.06)) subject = Join(" ", rng.Pick(Words.Openings), subject);
+            if (!plain && camera.StartsWith(The, StringComparison.Ordinal) && rng.Chance(0.2)) camera = camera[The.Length..];
+            if (!plain && rng.Chance(0.06)) subject = Join(" ", rng.Pick(Words.Openings), subject);
 
-            var order = _plain ? 0 : rng.Below(6);
+            var order = plain ? 0 : rng.Below(6);
             var place = order is 1 or 4 && ground.Length > 0 && sky.Length > 0 ? Join(" ", sky, ground) : Join(" ", ground, sky);
             var sentence = order switch
             {
@@ -87,7 +87,7 @@ public static class Captions
                 5 when camera.Length > 0 => Join(" ", Join(" ", subject, place), "while", camera),
                 _ => Join(", ", Join(" ", subject, place), camera),
             };
-            return !_plain && rng.Chance(0.08) ? sentence + "." : sentence;
+            return !plain && rng.Chance(0.08) ? sentence + "." : sentence;
         }
 
         /// <summary>A few words about one or two attributes.</summary>
@@ -97,20 +97,20 @@ public static class Captions
             var sky = Choose(Words.Skies[(int)scene.Sky]);
             var ground = Choose(Words.Grounds[(int)scene.Ground]);
             var shape = Choose(Words.Shapes[(int)first.Shape]);
-            var move = _still ? "" : Verb(first);
+            var move = still ? "" : Verb(first);
             var unique = scene.Objects.Count(o => o.Shape == first.Shape) == 1;
             var the = unique ? "the " + shape : "the " + Choose(Words.Colours[(int)first.Colour]) + " " + shape;
             var follow = first.Then == FollowUp.None ? "" : Choose(Words.FollowUps[(int)first.Then]);
             return rng.Below(7) switch
             {
-                0 when !_still => Join(" ", the, move),
+                0 when !still => Join(" ", the, move),
                 1 when follow.Length > 0 && scene.Objects.Count == 1 => "it " + follow,
-                1 when !_still && scene.Objects.Count == 1 => "it " + move,
+                1 when !still && scene.Objects.Count == 1 => "it " + move,
                 2 => Join(" ", the, move, sky),
                 3 => Join(" ", the, move, ground),
                 4 => "the same " + sky,
                 5 => Article(Choose(Words.Colours[(int)first.Colour]) + " " + shape),
-                6 when !_still => Choose(Words.Cameras[(int)scene.Camera.Move]),
+                6 when !still => Choose(Words.Cameras[(int)scene.Camera.Move]),
                 _ => Join(" ", Article(shape), move, ground, sky),
             };
         }
@@ -119,7 +119,7 @@ public static class Captions
         private string Subject()
         {
             var first = scene.Objects[0];
-            if (scene.Objects.Count == 1) return Join(" ", Named(0), _still || !Says() ? "" : Action(first));
+            if (scene.Objects.Count == 1) return Join(" ", Named(0), still || !Says() ? "" : Action(first));
 
             var text = scene.Interaction switch
             {
@@ -130,7 +130,7 @@ public static class Captions
             };
             if (scene.Objects.Count < 3) return text;
             var third = scene.Objects[2];
-            var doing = third.Motion == Motion.Still || _still ? "" : Verb(third);
+            var doing = third.Motion == Motion.Still || still ? "" : Verb(third);
             return Join(" ", text, "and", Named(2), Join(" ", doing, Placed(2, 0)));
         }
 
@@ -138,7 +138,7 @@ public static class Captions
         private string Pair(SceneObject first, SceneObject second)
         {
             var relation = Placed(0, 1);
-            var (a, b) = (Says() && !_still ? Action(first) : "", Says() && !_still ? Action(second) : "");
+            var (a, b) = (Says() && !still ? Action(first) : "", Says() && !still ? Action(second) : "");
             if (relation.Length == 0 || (second.Motion != Motion.Still && b.Length > 0))
                 return Join(" ", Join(" ", Named(0), a), "and", Join(" ", Named(1), b));
             return Join(" ", Named(0), a, relation);
@@ -151,7 +151,7 @@ public static class Captions
             {
                 if (r.Subject != subject || r.Reference != reference) continue;
                 var sideways = r.Relation is Relation.LeftOf or Relation.RightOf;
-                var word = sideways && !_plain && rng.Chance(0.25) ? rng.Pick(Words.Beside) : Choose(Words.Relations[(int)r.Relation]);
+                var word = sideways && !plain && rng.Chance(0.25) ? rng.Pick(Words.Beside) : Choose(Words.Relations[(int)r.Relation]);
                 return word + " " + (reference == 0 && subject == 2 ? "the " + Bare(0) : Named(reference));
             }
             return "";
@@ -159,8 +159,8 @@ public static class Captions
 
         private string Action(SceneObject o)
         {
-            if (o.Motion == Motion.Still && !_plain && rng.Chance(0.3)) return "";
-            var then = o.Then == FollowUp.None ? "" : rng.Chance(0.5) || _plain ? "then" : "and then";
+            if (o.Motion == Motion.Still && !plain && rng.Chance(0.3)) return "";
+            var then = o.Then == FollowUp.None ? "" : rng.Chance(0.5) || plain ? "then" : "and then";
             return o.Then == FollowUp.None ? Verb(o) : Join(" ", Verb(o), then, Choose(Words.FollowUps[(int)o.Then]));
         }
 
@@ -170,7 +170,7 @@ public static class Captions
         private string Named(int index)
         {
             var o = scene.Objects[index];
-            var size = _plain || rng.Chance(0.75) && Says() ? Choose(Words.Sizes[(int)o.Size]) : "";
+            var size = plain || rng.Chance(0.75) && Says() ? Choose(Words.Sizes[(int)o.Size]) : "";
             var colour = Says() ? Choose(Words.Colours[(int)o.Colour]) : "";
             return Article(Join(" ", size, colour, Choose(Words.Shapes[(int)o.Shape])));
         }
@@ -184,7 +184,7 @@ public static class Captions
 
         private bool Says() => omit == 0 || !rng.Chance(omit);
 
-        private string Choose(string[] phrases) => _plain || rng.Chance(0.35) ? phrases[0] : rng.Pick(phrases);
+        private string Choose(string[] phrases) => plain || rng.Chance(0.35) ? phrases[0] : rng.Pick(phrases);
 
         private static string Article(string noun) => ("aeiou".Contains(noun[0]) ? "an " : "a ") + noun;
 

@@ -26,33 +26,33 @@ internal readonly struct Seen(V3 colour, V depth, V kind)
 internal sealed class FrameTracer
 {
     private const float FogDistance = 15;
-    private readonly Body[] _bodies;
-    private readonly Scene _scene;
-    private readonly SkyModel _sky;
-    private readonly Arrow _eye, _right, _up, _forward, _light;
-    private readonly float _seconds, _pixel, _hand, _acrossX, _acrossZ, _alongX, _alongZ;
-    private readonly Rgb _lit, _bounce;
+    private readonly Body[] bodies;
+    private readonly Scene scene;
+    private readonly SkyModel sky;
+    private readonly Arrow eye, right, up, forward, light;
+    private readonly float seconds, pixel, hand, _acrossX, _acrossZ, _alongX, alongZ;
+    private readonly Rgb lit, bounce;
 
     public FrameTracer(Scene scene, Pose[] poses, double seconds, double aspect, int height)
     {
-        _scene = scene;
-        _sky = SkyModel.Of(scene.Sky);
+        this.scene = scene;
+        this.sky = SkyModel.Of(scene.Sky);
         var camera = scene.Camera.At(seconds);
-        _eye = Arrow.Of(camera.Eye);
-        _forward = Arrow.Of(camera.Forward); // one unit forward: distances along rays are depths
-        _right = Arrow.Of(camera.Right * (camera.HalfHeight * aspect));
-        _up = Arrow.Of(camera.Up * camera.HalfHeight);
-        _light = Arrow.Of(scene.Light);
+        this.eye = Arrow.Of(camera.Eye);
+        forward = Arrow.Of(camera.Forward); // one unit forward: distances along rays are depths
+        right = Arrow.Of(camera.Right * (camera.HalfHeight * aspect));
+        up = Arrow.Of(camera.Up * camera.HalfHeight);
+        this.light = Arrow.Of(scene.Light);
         (_acrossX, _acrossZ) = (MathF.Abs((float)camera.Right.X), MathF.Abs((float)camera.Right.Z));
-        (_alongX, _alongZ) = (MathF.Abs(_forward.X), MathF.Abs(_forward.Z));
-        _seconds = (float)seconds;
-        _pixel = (float)(2 * camera.HalfHeight / height);
-        _hand = scene.Mirrored ? -1 : 1;
+        (_alongX, alongZ) = (MathF.Abs(forward.X), MathF.Abs(forward.Z));
+        this.seconds = (float)seconds;
+        pixel = (float)(2 * camera.HalfHeight / height);
+        hand = scene.Mirrored ? -1 : 1;
         var ground = Grounds.Mean(scene.Ground);
-        var light = _sky.Ambient + _sky.Sun * (0.5f * (float)scene.Light.Y);
-        _lit = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B);
-        _bounce = _lit * 0.7f;
-        _bodies = [.. poses.Select((pose, i) => new Body(scene.Objects[i], pose, camera, aspect))];
+        var light = this.sky.Ambient + this.sky.Sun * (0.5f * (float)scene.Light.Y);
+        this.lit = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B);
+        bounce = this.lit * 0.7f;
+        bodies = [.. poses.Select((pose, i) => new Body(scene.Objects[i], pose, camera, aspect))];
     }
 
     /// <summary>
@@ -60,14 +60,14 @@ internal sealed class FrameTracer
     /// </summary>
     public Seen Look(V x, V y)
     {
-        var eye = All(_eye);
-        var d = All(_forward) + All(_right) * x + All(_up) * y;
+        var eye = All(this.eye);
+        var d = All(forward) + All(right) * x + All(up) * y;
         var length = Vector256.Sqrt(V3.Dot(d, d));
         var unit = d * (One / length);
 
         var (depth, number, _) = Nearest(x, y, d);
         var down = Vector256.LessThan(d.Y, All(-1e-6f));
-        var floor = Select(down, All(-_eye.Y) / d.Y, Infinity);
+        var floor = Select(down, All(-this.eye.Y) / d.Y, Infinity);
         var onGround = Vector256.LessThan(floor, depth);
         depth = Select(onGround, floor, depth);
         number = Select(onGround, V.Zero, number);
@@ -82,13 +82,13 @@ internal sealed class FrameTracer
             colour = V3.Select(onGround, GroundColour(point, unit, floor * length, lit), colour);
             kind = (All(3) - lit) & onGround;
         }
-        for (var i = 0; i < _bodies.Length; i++)
+        for (var i = 0; i < bodies.Length; i++)
         {
             var mine = Vector256.Equals(number, All(i + 1f));
             if (!Any(mine)) continue;
             var point = eye + d * depth;
             var lit = Lit(point, i, mine);
-            colour = V3.Select(mine, BodyColour(_bodies[i], point, unit, lit), colour);
+            colour = V3.Select(mine, BodyColour(bodies[i], point, unit, lit), colour);
             kind = Select(mine, All(2f * i + Seen.FirstObject + 1) - lit, kind);
         }
         return new Seen(new V3(Saturate(colour.X), Saturate(colour.Y), Saturate(colour.Z)), depth, kind);
@@ -97,9 +97,9 @@ internal sealed class FrameTracer
     /// <summary>Which object eight points of the picture show, from 1, 0 for none; and the sum of 2^(i - 1) of all that are there, seen or hidden.</summary>
     public (V Seen, V There) Find(V x, V y)
     {
-        var d = All(_forward) + All(_right) * x + All(_up) * y;
+        var d = All(forward) + All(right) * x + All(up) * y;
         var (depth, number, there) = Nearest(x, y, d);
-        var floor = Select(Vector256.LessThan(d.Y, All(-1e-6f)), All(-_eye.Y) / d.Y, Infinity);
+        var floor = Select(Vector256.LessThan(d.Y, All(-1e-6f)), All(-this.eye.Y) / d.Y, Infinity);
         return (Select(Vector256.LessThan(floor, depth), V.Zero, number), there);
     }
 
@@ -107,13 +107,13 @@ internal sealed class FrameTracer
     private (V Depth, V Number, V There) Nearest(V x, V y, V3 d)
     {
         V depth = Infinity, number = V.Zero, there = V.Zero;
-        for (var i = 0; i < _bodies.Length; i++)
+        for (var i = 0; i < bodies.Length; i++)
         {
-            var body = _bodies[i];
+            var body = bodies[i];
             var near = Vector256.GreaterThan(x, All(body.Left)) & Vector256.LessThan(x, All(body.Right))
                 & Vector256.GreaterThan(y, All(body.Low)) & Vector256.LessThan(y, All(body.High));
             if (!Any(near)) continue;
-            var t = body.Hit(All(_eye), d);
+            var t = body.Hit(All(this.eye), d);
             var closer = Vector256.LessThan(t, depth);
             depth = Select(closer, t, depth);
             number = Select(closer, All(i + 1f), number);
@@ -123,32 +123,32 @@ internal sealed class FrameTracer
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private V3 Handed(V3 d) => new(d.X * All(_hand), d.Y, d.Z);
+    private V3 Handed(V3 d) => new(d.X * All(hand), d.Y, d.Z);
 
     private V3 FarColour(V3 unit)
     {
         var direction = Handed(unit);
-        var sky = _sky.Colour(direction, Handed(All(_light)), _pixel);
-        return Skyline.Over(sky, direction, Haze(unit), _lit, _pixel);
+        var sky = this.sky.Colour(direction, Handed(All(this.light)), pixel);
+        return Skyline.Over(sky, direction, Haze(unit), this.lit, pixel);
     }
 
     /// <summary>The sky's colour at the horizon.</summary>
-    private V3 Haze(V3 unit) => _sky.Gradient(new V3(unit.X, V.Zero, unit.Z), All(_light));
+    private V3 Haze(V3 unit) => this.sky.Gradient(new V3(unit.X, V.Zero, unit.Z), All(this.light));
 
     private V3 GroundColour(V3 point, V3 unit, V distance, V lit)
     {
-        var across = distance * All(_pixel);
+        var across = distance * All(pixel);
         var along = across / Max(-unit.Y, All(0.02f));
         var points = new GroundPoints(
-            point.X * All(_hand), point.Z,
+            point.X * All(hand), point.Z,
             across * All(_acrossX) + along * All(_alongX),
-            across * All(_acrossZ) + along * All(_alongZ));
-        var surface = Grounds.Surface(_scene.Ground, points, _seconds, _scene.TextureSeed);
-        var sun = lit * All(_light.Y);
+            across * All(_acrossZ) + along * All(alongZ));
+        var surface = Grounds.Surface(this.scene.Ground, points, this.seconds, this.scene.TextureSeed);
+        var sun = lit * All(this.light.Y);
         var ambient = One;
-        foreach (var body in _bodies) ambient *= One - All(0.8f) * body.Cover(point);
-        var colour = surface.Albedo * (All(_sky.Ambient) * ambient + All(_sky.Sun) * sun);
-        if (_scene.Ground == Ground.Water) colour = Mirror(colour, surface, point, unit);
+        foreach (var body in bodies) ambient *= One - All(0.8f) * body.Cover(point);
+        var colour = surface.Albedo * (All(this.sky.Ambient) * ambient + All(this.sky.Sun) * sun);
+        if (this.scene.Ground == Ground.Water) colour = Mirror(colour, surface, point, unit);
         var clear = One / (One + distance * distance * All(1 / (FogDistance * FogDistance)));
         return V3.Lerp(Haze(unit), colour, clear);
     }
@@ -156,18 +156,18 @@ internal sealed class FrameTracer
     /// <summary>Adds what a wavy surface reflects: the sky, the sun's glitter, and the objects on it.</summary>
     private V3 Mirror(V3 colour, GroundSurface surface, V3 point, V3 unit)
     {
-        var normal = new V3(surface.SlopeX * All(_hand), One, surface.SlopeZ).Normalised;
+        var normal = new V3(surface.SlopeX * All(hand), One, surface.SlopeZ).Normalised;
         var facing = Min(V3.Dot(unit, normal), All(-0.02f));
         var reflected = unit - normal * (facing + facing);
         reflected = new V3(reflected.X, Max(reflected.Y, All(0.01f)), reflected.Z).Normalised;
         var grazing = One + facing;
         var fresnel = All(0.06f) + All(0.8f) * grazing * grazing * grazing * grazing;
-        var seen = _sky.Gradient(reflected, All(_light));
-        foreach (var body in _bodies)
+        var seen = this.sky.Gradient(reflected, All(this.light));
+        foreach (var body in bodies)
         {
             if (!Any(body.Meets(point, reflected))) continue;
             var hit = Vector256.LessThan(body.Hit(point, reflected), Infinity);
-            seen = V3.Select(hit, All(body.Reflection(_sky)), seen);
+            seen = V3.Select(hit, All(body.Reflection(this.sky)), seen);
         }
         return V3.Lerp(colour, seen, fresnel * surface.Mirror);
     }
@@ -176,13 +176,13 @@ internal sealed class FrameTracer
     {
         var local = body.ToLocal(point - All(body.Centre));
         var normal = body.ToWorld(Tracer.Normal(body.Solid, local));
-        var handed = new V3(local.X * All(_hand), local.Y, local.Z);
+        var handed = new V3(local.X * All(hand), local.Y, local.Z);
         var albedo = V3.Select(Tracer.Accent(body.Solid, handed), All(body.Accent), All(body.Main));
-        var light = All(_light);
+        var light = All(this.light);
         var facing = Max(V3.Dot(normal, light), V.Zero);
         var sun = facing * lit;
         var sky = All(0.5f) + All(0.5f) * normal.Y;
-        var ambient = V3.Lerp(All(_bounce), All(_sky.Ambient), sky);
+        var ambient = V3.Lerp(All(bounce), All(this.sky.Ambient), sky);
         var half = (light - unit).Normalised;
         var shine = Max(V3.Dot(normal, half), V.Zero);
         shine *= shine;
@@ -190,18 +190,18 @@ internal sealed class FrameTracer
         shine *= shine;
         shine *= shine;
         shine *= shine;
-        return albedo * (ambient + All(_sky.Sun) * sun) + All(_sky.Sun) * (shine * sun * All(0.25f));
+        return albedo * (ambient + All(this.sky.Sun) * sun) + All(this.sky.Sun) * (shine * sun * All(0.25f));
     }
 
     /// <summary>1 where the light reaches a point, 0 where another object is in its way.</summary>
     private V Lit(V3 point, int self, V wanted)
     {
         var lit = One;
-        var light = All(_light);
-        for (var i = 0; i < _bodies.Length; i++)
+        var light = All(this.light);
+        for (var i = 0; i < bodies.Length; i++)
         {
             if (i == self) continue;
-            var body = _bodies[i];
+            var body = bodies[i];
             if (!Any(body.Meets(point, light) & wanted)) continue;
             var t = body.Hit(point, light);
             lit = Select(Vector256.LessThan(t, Infinity), V.Zero, lit);
@@ -212,17 +212,17 @@ internal sealed class FrameTracer
     /// <summary>An object at this moment: its axes, its colours, and the rectangle of the picture that it can cover.</summary>
     private sealed class Body
     {
-        private readonly Arrow _x, _y, _z;
-        private readonly float _bound, _cover;
+        private readonly Arrow _x, _y, z;
+        private readonly float bound, cover;
 
         public Body(SceneObject source, Pose pose, CameraPose camera, double aspect)
         {
             Solid = source.Solid;
             Centre = Arrow.Of(pose.Position);
-            _bound = (float)Solid.Bound;
+            bound = (float)Solid.Bound;
             var radius = 0.5 * (Solid.HalfHeight + Solid.Reach);
-            _cover = (float)(radius * radius);
-            (_x, _y, _z) = (Axis(pose, Vector3.UnitX), Axis(pose, Vector3.UnitY), Axis(pose, Vector3.UnitZ));
+            cover = (float)(radius * radius);
+            (_x, _y, z) = (Axis(pose, Vector3.UnitX), Axis(pose, Vector3.UnitY), Axis(pose, Vector3.UnitZ));
             (Main, Accent) = Palette.Of(source.Colour);
             var offset = pose.Position - camera.Eye;
             var depth = Point.Dot(offset, camera.Forward);
@@ -246,9 +246,9 @@ internal sealed class FrameTracer
 
         public float High { get; }
 
-        public V3 ToLocal(V3 world) => new(V3.Dot(All(_x), world), V3.Dot(All(_y), world), V3.Dot(All(_z), world));
+        public V3 ToLocal(V3 world) => new(V3.Dot(All(_x), world), V3.Dot(All(_y), world), V3.Dot(All(z), world));
 
-        public V3 ToWorld(V3 local) => All(_x) * local.X + All(_y) * local.Y + All(_z) * local.Z;
+        public V3 ToWorld(V3 local) => All(_x) * local.X + All(_y) * local.Y + All(z) * local.Z;
 
         public V Hit(V3 origin, V3 direction) => Tracer.Hit(Solid, ToLocal(origin - All(Centre)), ToLocal(direction));
 
@@ -259,8 +259,8 @@ internal sealed class FrameTracer
             var offset = All(Centre) - origin;
             var along = V3.Dot(offset, direction);
             var square = V3.Dot(offset, offset) - along * along;
-            return Vector256.LessThan(square, All(_bound * _bound))
-                & Vector256.GreaterThan(along, All(-_bound));
+            return Vector256.LessThan(square, All(bound * bound))
+                & Vector256.GreaterThan(along, All(-bound));
         }
 
         /// <summary>The part of the sky above a point of the ground that the object hides, as a ball of its size would.</summary>
@@ -268,7 +268,7 @@ internal sealed class FrameTracer
         {
             var offset = All(Centre) - point;
             var square = V3.Dot(offset, offset);
-            return Min(All(_cover) * offset.Y / (square * Vector256.Sqrt(square)), One);
+            return Min(All(cover) * offset.Y / (square * Vector256.Sqrt(square)), One);
         }
 
         /// <summary>Its mean colour as water shows it.</summary>

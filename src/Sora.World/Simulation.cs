@@ -24,16 +24,16 @@ public sealed class Simulation
     public const double ContactRestitution = 0.8;
 
     private const double Step = 1.0 / 128;
-    private readonly Body[] _bodies;
-    private readonly Pose[][] _poses;
-    private readonly Point[][] _velocities;
-    private readonly List<Contact> _contacts = [];
+    private readonly Body[] bodies;
+    private readonly Pose[][] poses;
+    private readonly Point[][] velocities;
+    private readonly List<Contact> contacts = [];
 
     private Simulation(Scene scene, int frames, double fps)
     {
-        _bodies = [.. scene.Objects.Select(o => new Body(o))];
-        _poses = new Pose[frames][];
-        _velocities = new Point[frames][];
+        bodies = [.. scene.Objects.Select(o => new Body(o))];
+        poses = new Pose[frames][];
+        velocities = new Point[frames][];
         double now = 0;
         for (var frame = 0; frame < frames; frame++)
         {
@@ -44,33 +44,33 @@ public sealed class Simulation
                 Advance(now, step);
                 now += step;
             }
-            _poses[frame] = [.. _bodies.Select(b => b.Pose)];
-            _velocities[frame] = [.. _bodies.Select(b => b.Velocity)];
+            poses[frame] = [.. bodies.Select(b => b.Pose)];
+            velocities[frame] = [.. bodies.Select(b => b.Velocity)];
         }
     }
 
     /// <summary>How many frames were simulated.</summary>
-    public int Frames => _poses.Length;
+    public int Frames => poses.Length;
 
     /// <summary>Every contact between two objects, in order of time.</summary>
-    public IReadOnlyList<Contact> Contacts => _contacts;
+    public IReadOnlyList<Contact> Contacts => contacts;
 
     /// <summary>Simulates a scene and keeps every frame's state; frame 0 is the start.</summary>
     public static Simulation Run(Scene scene, int frames, double fps) => new(scene, frames, fps);
 
     /// <summary>Where an object is in a frame.</summary>
-    public Pose At(int frame, int index) => _poses[frame][index];
+    public Pose At(int frame, int index) => poses[frame][index];
 
     /// <summary>An object's velocity in a frame, in metres a second.</summary>
-    public Point Velocity(int frame, int index) => _velocities[frame][index];
+    public Point Velocity(int frame, int index) => velocities[frame][index];
 
     private void Advance(double now, double step)
     {
-        foreach (var body in _bodies) body.Advance(now, step);
-        for (var i = 0; i < _bodies.Length; i++)
-            for (var j = i + 1; j < _bodies.Length; j++)
-                if (Collide(_bodies[i], _bodies[j], step) is { } back)
-                    _contacts.Add(new Contact(now + step - back, i, j));
+        foreach (var body in bodies) body.Advance(now, step);
+        for (var i = 0; i < bodies.Length; i++)
+            for (var j = i + 1; j < bodies.Length; j++)
+                if (Collide(bodies[i], bodies[j], step) is { } back)
+                    contacts.Add(new Contact(now + step - back, i, j));
     }
 
     /// <summary>
@@ -121,11 +121,11 @@ public sealed class Simulation
 
     private sealed class Body
     {
-        private Quaternion _orientation;
-        private double _drag;
-        private double _spin;
-        private double _nextJump;
-        private bool _followed;
+        private Quaternion orientation;
+        private double drag;
+        private double spin;
+        private double nextJump;
+        private bool followed;
 
         public Body(SceneObject source)
         {
@@ -134,12 +134,12 @@ public sealed class Simulation
             Mass = Solid.Volume;
             Position = source.Start;
             Velocity = source.Velocity;
-            _drag = source.Drag;
-            _spin = source.SpinRate;
-            _nextJump = source.Motion == Motion.Jump ? source.JumpPause : double.PositiveInfinity;
-            _orientation = Quaternion.CreateFromAxisAngle(Vector3.UnitY, (float)source.Yaw);
+            this.drag = source.Drag;
+            spin = source.SpinRate;
+            nextJump = source.Motion == Motion.Jump ? source.JumpPause : double.PositiveInfinity;
+            orientation = Quaternion.CreateFromAxisAngle(Vector3.UnitY, (float)source.Yaw);
             if (source.Lying) // its axis, along y when it stands, goes to z, across the way it rolls
-                _orientation *= Quaternion.CreateFromAxisAngle(Vector3.UnitX, MathF.PI / 2);
+                orientation *= Quaternion.CreateFromAxisAngle(Vector3.UnitX, MathF.PI / 2);
             if (source.Motion == Motion.Orbit) Circle(0);
             if (source.Then != FollowUp.None && source.Motion.Travels())
             {
@@ -166,7 +166,7 @@ public sealed class Simulation
 
         private double StopDrag { get; }
 
-        public Pose Pose => new(Position, _orientation);
+        public Pose Pose => new(Position, orientation);
 
         private bool Grounded => Velocity.Y == 0 && Position.Y <= Source.RestHeight + 1e-9;
 
@@ -184,7 +184,7 @@ public sealed class Simulation
                 return;
             }
             Follow(now);
-            if (Grounded && now >= _nextJump) Velocity = Velocity with { Y = Source.JumpSpeed };
+            if (Grounded && now >= nextJump) Velocity = Velocity with { Y = Source.JumpSpeed };
             var start = Position;
             Glide(step);
             if (!Grounded) Fly(now, step);
@@ -197,7 +197,7 @@ public sealed class Simulation
             var level = Velocity with { Y = 0 };
             var speed = level.Length;
             if (speed == 0) return;
-            var drag = Grounded ? _drag : 0;
+            var drag = Grounded ? this.drag : 0;
             var moving = drag > 0 ? Math.Min(step, speed / drag) : step;
             Position += level * ((speed - 0.5 * drag * moving) / speed * moving);
             var left = Math.Max(0, speed - drag * step);
@@ -225,7 +225,7 @@ public sealed class Simulation
                 if (v < RestSpeed)
                 {
                     v = 0;
-                    if (!double.IsInfinity(_nextJump)) _nextJump = now + step + Source.JumpPause;
+                    if (!double.IsInfinity(nextJump)) nextJump = now + step + Source.JumpPause;
                     break;
                 }
             }
@@ -235,12 +235,12 @@ public sealed class Simulation
 
         private void Follow(double now)
         {
-            if (Source.Then == FollowUp.None || now < Source.ThenAt || _followed) return;
-            _drag = StopDrag;
+            if (Source.Then == FollowUp.None || now < Source.ThenAt || followed) return;
+            this.drag = StopDrag;
             if ((Velocity with { Y = 0 }).Length > 0) return;
-            _followed = true;
-            if (Source.Then == FollowUp.StopAndSpin) _spin = Source.SpinRate;
-            if (Source.Then == FollowUp.StopAndJump) _nextJump = now;
+            followed = true;
+            if (Source.Then == FollowUp.StopAndSpin) spin = Source.SpinRate;
+            if (Source.Then == FollowUp.StopAndJump) nextJump = now;
         }
 
         /// <summary>Turns by what it rolled since <paramref name="before"/>, and by its own spin.</summary>
@@ -257,12 +257,12 @@ public sealed class Simulation
                     Apply(axis, length / radius);
                 }
             }
-            var spins = Source.Motion == Motion.Spin || _followed;
-            if (spins && _spin != 0) Apply(Vector3.UnitY, _spin * step);
+            var spins = Source.Motion == Motion.Spin || followed;
+            if (spins && spin != 0) Apply(Vector3.UnitY, spin * step);
         }
 
         private void Apply(Vector3 axis, double angle) =>
-            _orientation = Quaternion.Normalize(Quaternion.CreateFromAxisAngle(axis, (float)angle) * _orientation);
+            orientation = Quaternion.Normalize(Quaternion.CreateFromAxisAngle(axis, (float)angle) * orientation);
 
         private void Circle(double seconds)
         {

@@ -49,12 +49,12 @@ public static class AtomicFile
     /// <summary>A file that takes its name only once it is complete.</summary>
     public sealed class PendingFile : IDisposable
     {
-        private readonly string _path;
-        private readonly string _target;
+        private readonly string path;
+        private readonly string target;
 
         internal PendingFile(string path, string target)
         {
-            (_path, _target) = (path, target);
+            (this.path, this.target) = (path, target);
             TemporaryPath = FileType.IsDevice(path)
                 ? target
                 : Path.Combine(Path.GetDirectoryName(target)!, $".{Guid.NewGuid():N}{Path.GetExtension(target)}");
@@ -67,21 +67,21 @@ public static class AtomicFile
         /// <exception cref="SoraException">The disk refuses.</exception>
         public void Commit()
         {
-            if (TemporaryPath == _target) return;
+            if (TemporaryPath == this.target) return;
             try
             {
-                MoveWhole(TemporaryPath, _target);
+                MoveWhole(TemporaryPath, this.target);
             }
             catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
             {
-                throw CannotWrite(_path, fault);
+                throw CannotWrite(this.path, fault);
             }
         }
 
         /// <summary>Removes what wasn't committed.</summary>
         public void Dispose()
         {
-            if (TemporaryPath != _target) File.Delete(TemporaryPath);
+            if (TemporaryPath != this.target) File.Delete(TemporaryPath);
         }
     }
 

@@ -11,16 +11,16 @@ public readonly record struct ClipTime
     /// <summary>A year at 16 frames a second. Clips that are joined have sums of three such lengths.</summary>
     private const int MostFrames = 1 << 29;
 
-    private readonly double _value;
-    private readonly char _unit;
+    private readonly double value;
+    private readonly char unit;
 
-    private ClipTime(double value, char unit) => (_value, _unit) = (value, unit);
+    private ClipTime(double value, char unit) => (this.value, this.unit) = (value, unit);
 
     /// <summary>The last frame of a clip.</summary>
     public static ClipTime End => new(0, 'e');
 
     /// <summary>Whether it says <c>end</c>, which is a point but not a length.</summary>
-    public bool IsEnd => _unit == 'e';
+    public bool IsEnd => this.unit == 'e';
 
     /// <summary>A number of seconds.</summary>
     public static ClipTime Seconds(double seconds) => new(seconds, 's');
@@ -48,7 +48,7 @@ public readonly record struct ClipTime
     public int FrameCount(double fps)
     {
         if (IsEnd) throw SoraException.Usage("'end' is not a length", "write 2s or 33f");
-        var frames = _unit == 'f' ? _value : Math.Round(_value * fps, MidpointRounding.AwayFromZero);
+        var frames = this.unit == 'f' ? this.value : Math.Round(this.value * fps, MidpointRounding.AwayFromZero);
         if (frames > MostFrames) throw SoraException.Usage(string.Create(CultureInfo.InvariantCulture, $"'{this}' is too long"), string.Create(CultureInfo.InvariantCulture, $"at most {MostFrames}f"));
         return (int)frames;
     }
@@ -73,7 +73,7 @@ public readonly record struct ClipTime
     }
 
     /// <inheritdoc/>
-    public override string ToString() => IsEnd ? "end" : string.Create(CultureInfo.InvariantCulture, $"{_value}{_unit}");
+    public override string ToString() => IsEnd ? "end" : string.Create(CultureInfo.InvariantCulture, $"{this.value}{this.unit}");
 }
 
 /// <summary>A part of a clip as users write it: <c>1s-2s</c>, <c>0-9f</c>, <c>2s-end</c>.</summary>

@@ -9,20 +9,20 @@ namespace Sora;
 public struct Rng
 {
     private const ulong Golden = 0x9E3779B97F4A7C15;
-    private readonly ulong _key;
-    private ulong _counter;
+    private readonly ulong key;
+    private ulong counter;
 
     /// <summary>The generator of one stream (say, the index of a sample) of a seed.</summary>
     public Rng(ulong seed, ulong stream = 0)
     {
-        _key = Mix(Mix(seed + Golden) ^ (stream * 0xD1B54A32D192ED03 + 0x8CB92BA72F3D8DD7));
+        key = Mix(Mix(seed + Golden) ^ (stream * 0xD1B54A32D192ED03 + 0x8CB92BA72F3D8DD7));
     }
 
     /// <summary>Another, independent generator that depends on this one's key and the given number only.</summary>
-    public readonly Rng Fork(ulong stream) => new(_key, stream);
+    public readonly Rng Fork(ulong stream) => new(key, stream);
 
     /// <summary>64 random bits.</summary>
-    public ulong NextBits() => Mix(_key + ++_counter * Golden);
+    public ulong NextBits() => Mix(key + ++counter * Golden);
 
     /// <summary>A number in [0, 1).</summary>
     public double Uniform() => (NextBits() >> 11) * (1.0 / (1UL << 53));

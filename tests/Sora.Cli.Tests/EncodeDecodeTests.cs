@@ -7,9 +7,9 @@ namespace Sora.Cli.Tests;
 /// <summary>encode and decode as a user calls them, against the reference VAE and the real ffmpeg.</summary>
 public sealed class EncodeDecodeTests : IDisposable
 {
-    private readonly Bash _bash = new();
+    private readonly Bash bash = new();
 
-    public void Dispose() => _bash.Dispose();
+    public void Dispose() => bash.Dispose();
 
     [Theory]
     [InlineData("vae21-encode-7f", "wan21-t2v")]
@@ -21,7 +21,7 @@ public sealed class EncodeDecodeTests : IDisposable
         var (frames, height, width) = ((int)shape[1], (int)shape[2], (int)shape[3]);
         Write("in/%04d.png", golden.Data("in.frames").ToArray().Chunk(height * width * 3).Select(pixels => new Image(width, height, pixels)));
 
-        var outcome = _bash.Run($"sora encode --model {model} in/%04d.png --size {width}x{height} --fps 16 -o y.latent").Succeeded();
+        var outcome = bash.Run($"sora encode --model {model} in/%04d.png --size {width}x{height} --fps 16 -o y.latent").Succeeded();
         Assert.Equal((frames - 1) % 4 > 0, outcome.Err.Contains("left out"));
         using var clip = SafeTensorsFile.Open(At("y.latent"));
         Assert.Equal(golden.Tensors["out.mean"].Shape, clip.Tensors["latent_tensor"].Shape);
@@ -46,7 +46,7 @@ public sealed class EncodeDecodeTests : IDisposable
             });
         }
 
-        _bash.Run($"sora decode --model {model} x.latent -o frames/%04d.png").Succeeded();
+        bash.Run($"sora decode --model {model} x.latent -o frames/%04d.png").Succeeded();
         var shape = golden.Tensors["out.video"].Shape; // [1, 3, F, H, W]
         var video = golden.Floats("out.video");
         var plane = (int)(shape[3] * shape[4]);
@@ -67,7 +67,7 @@ public sealed class EncodeDecodeTests : IDisposable
     [Fact]
     public void MemoryDoesNotGrowWithDuration()
     {
-        var outcome = _bash.Run("""
+        var outcome = bash.Run("""
             set -e
             peak() { "$@" & while grep -s VmHWM /proc/$!/status > $!.now; do mv $!.now peak; done; wait $!; tr -dc 0-9 < peak; echo; }
             for frames in 161 801; do
@@ -88,7 +88,7 @@ public sealed class EncodeDecodeTests : IDisposable
     /// that any more: no error, for all frames are there.
     /// </summary>
     [Fact]
-    public void AnFfmpegThatIsAboutToEndMayBeStopped() => _bash.Run("""
+    public void AnFfmpegThatIsAboutToEndMayBeStopped() => bash.Run("""
         set -e
         ffmpeg -v error -f lavfi -i testsrc2=size=32x16 -frames:v 1 a.png
         mkdir bin; printf '#!/bin/sh\nexec < /dev/null\n%s "$@"; s=$?; sleep 2; exit $s\n' "$(command -v ffmpeg)" > bin/ffmpeg; chmod +x bin/ffmpeg
@@ -98,7 +98,7 @@ public sealed class EncodeDecodeTests : IDisposable
     [Fact]
     public void AVideoGoesThroughAPipeAndComesBack()
     {
-        _bash.Run("""
+        bash.Run("""
             set -euo pipefail
             ffmpeg -v error -f lavfi -i testsrc2=size=64x48:rate=10:duration=1 -pix_fmt yuv420p holiday.mp4
             sora encode holiday.mp4 --model wan22-ti2v --size 33x33 --fit pad 2> refused && exit 1
@@ -118,7 +118,7 @@ public sealed class EncodeDecodeTests : IDisposable
     public void ADecoderRefusesLatentsOfAnotherVae()
     {
         Write("a.png", [new Image(16, 16)]);
-        var outcome = _bash.Run("""
+        var outcome = bash.Run("""
             sora encode a.png --model wan22-ti2v -o a.latent && sora decode a.latent --model fmt-t2v -o a.mp4
             sora decode a.latent --model wan21-t2v -o b.mp4
             """);
@@ -132,7 +132,7 @@ public sealed class EncodeDecodeTests : IDisposable
     public void SeveralClipsNeedNumbers()
     {
         Write("a.png", [new Image(16, 16)]);
-        var outcome = _bash.Run("""
+        var outcome = bash.Run("""
             sora encode a.png --model wan22-ti2v -o a.latent
             cat a.latent a.latent | sora decode -o clip-%02d.mp4 && cat a.latent a.latent | sora decode -o c%d/%d.png && ls clip-* c*/*
             cat a.latent a.latent | sora decode -o one.mp4
@@ -145,7 +145,7 @@ public sealed class EncodeDecodeTests : IDisposable
     [Fact]
     public void InterruptingLeavesNothing()
     {
-        var outcome = _bash.Run("""
+        var outcome = bash.Run("""
             ffmpeg -v error -f lavfi -i testsrc2=size=128x128:rate=16:duration=60 -c:v ffv1 long.mkv
             mkdir temporary; export TMPDIR=$PWD/temporary
             sora encode long.mkv --model wan22-ti2v -o long.latent & sleep 2; kill -TERM $!; wait $!; echo $?
@@ -154,7 +154,7 @@ public sealed class EncodeDecodeTests : IDisposable
         Assert.Equal("130\n.:\nlong.mkv\ntemporary\n\ntemporary:\n", outcome.Out);
     }
 
-    private string At(string name) => Path.Combine(_bash.Folder, name);
+    private string At(string name) => Path.Combine(bash.Folder, name);
 
     private void Write(string name, IEnumerable<Image> frames)
     {

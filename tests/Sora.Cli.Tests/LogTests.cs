@@ -5,12 +5,12 @@ namespace Sora.Cli.Tests;
 
 public class LogTests
 {
-    private readonly StringWriter _written = new();
+    private readonly StringWriter written = new();
 
     [Fact]
     public void JsonIsOneObjectAnEvent()
     {
-        using var log = new JsonLog("generate", _written, quiet: false);
+        using var log = new JsonLog("generate", written, quiet: false);
         log.Note("a \"note\"");
         log.Warn("careful");
         log.Progress("sampling", 3, 8);
@@ -28,11 +28,11 @@ public class LogTests
     [InlineData(false)]
     public void QuietSaysErrorsOnly(bool json)
     {
-        using Log log = json ? new JsonLog("", _written, quiet: true) : new TextLog("", _written, quiet: true, ProgressDisplay.Bar);
+        using Log log = json ? new JsonLog("", written, quiet: true) : new TextLog("", written, quiet: true, ProgressDisplay.Bar);
         log.Note("a note");
         log.Warn("a warning");
         log.Progress("sampling", 8, 8);
-        Assert.Empty(_written.ToString());
+        Assert.Empty(written.ToString());
         log.Error("it failed", null, 1);
         Assert.Contains("it failed", Assert.Single(Lines()));
     }
@@ -40,7 +40,7 @@ public class LogTests
     [Fact]
     public void TerminalGetsABarBelowTheMessages()
     {
-        using var log = new TextLog("generate", _written, quiet: false, ProgressDisplay.Bar);
+        using var log = new TextLog("generate", written, quiet: false, ProgressDisplay.Bar);
         log.Progress("sampling", 1, 4);
         Assert.Matches("^sora generate: sampling [━ -]{40} 1/4 in 0:00$", Assert.Single(Shown()));
         log.Note("hello");
@@ -54,7 +54,7 @@ public class LogTests
     [Fact]
     public void TheClockOfABarGoesOnBetweenReports()
     {
-        using var log = new TextLog("train", _written, quiet: false, ProgressDisplay.Bar);
+        using var log = new TextLog("train", written, quiet: false, ProgressDisplay.Bar);
         log.Progress("training, loss 2.5", 501, 1000);
         Thread.Sleep(TimeSpan.FromSeconds(1.5));
         log.Note("checkpoint");
@@ -68,9 +68,9 @@ public class LogTests
     [Fact]
     public void NothingIsLeftOfABarWhenTheRunEnds()
     {
-        using (var log = new TextLog("encode", _written, quiet: false, ProgressDisplay.Bar)) log.Progress("encoding", 3, 4);
+        using (var log = new TextLog("encode", written, quiet: false, ProgressDisplay.Bar)) log.Progress("encoding", 3, 4);
         Assert.Equal([""], Shown());
-        using (var log = new TextLog("encode", _written, quiet: false, ProgressDisplay.Bar))
+        using (var log = new TextLog("encode", written, quiet: false, ProgressDisplay.Bar))
         {
             log.Progress("encoding", 3, 4);
             log.Error("it failed", "do this", 1);
@@ -81,24 +81,24 @@ public class LogTests
     [Fact]
     public void TerminalThatKnowsNoBarGetsTextThatMessagesErase()
     {
-        using var log = new TextLog("generate", _written, quiet: false, ProgressDisplay.Text);
+        using var log = new TextLog("generate", written, quiet: false, ProgressDisplay.Text);
         log.Progress("sampling", 1, 4);
         log.Note("hello");
         log.Progress("sampling", 4, 4);
         Assert.Equal(
             "\rsora generate: sampling 1/4, 0 s left\e[K\r\e[Ksora generate: hello\n\rsora generate: sampling 4/4\e[K\r\e[K",
-            _written.ToString());
+            written.ToString());
     }
 
     [Fact]
     public void ElsewhereQuickWorkSaysNothingOfItsProgress()
     {
-        using var log = new TextLog("generate", _written, quiet: false, ProgressDisplay.Lines);
+        using var log = new TextLog("generate", written, quiet: false, ProgressDisplay.Lines);
         for (var step = 1; step <= 4; step++) log.Progress("sampling", step, 4);
-        Assert.Empty(_written.ToString());
+        Assert.Empty(written.ToString());
     }
 
-    private string[] Shown() => Screen.Lines(_written.ToString());
+    private string[] Shown() => Screen.Lines(written.ToString());
 
-    private string[] Lines() => _written.ToString().TrimEnd('\n').Split('\n');
+    private string[] Lines() => written.ToString().TrimEnd('\n').Split('\n');
 }

@@ -12,17 +12,17 @@ namespace Sora.Cli.Tests;
 /// </summary>
 public sealed class OriginalFolderTests : IDisposable
 {
-    private readonly Bash _bash = new();
+    private readonly Bash bash = new();
 
-    public void Dispose() => _bash.Dispose();
+    public void Dispose() => bash.Dispose();
 
     [Fact]
     public void IsFoundWholeAndGivesTheSame()
     {
         var golden = Repository.Path("tests", "golden", "models", "wan21-i2v");
-        Publish(golden, Path.Combine(_bash.Folder, "Wan2.1-I2V"));
+        Publish(golden, Path.Combine(bash.Folder, "Wan2.1-I2V"));
 
-        var outcome = _bash.Run("""
+        var outcome = bash.Run("""
             sora info --model Wan2.1-I2V --json | grep -o '"[a-z_]*":{"class"' | cut -d'"' -f2
             ffmpeg -v error -f lavfi -i testsrc2=size=48x32 -frames:v 1 a.png
             run() { sora generate cat --image a.png --size 32x16 --frames 5 --steps 2 --sampler euler --shift 3 --guidance 2 --text-length 16 --seed 1 "$@"; }
@@ -33,8 +33,8 @@ public sealed class OriginalFolderTests : IDisposable
         Assert.Equal("tokenizer\ntext_encoder\nimage_encoder\ntransformer\nvae\n", outcome.Out);
         Assert.Contains("has no image_encoder", outcome.Err);
         Assert.Contains("--image-encoder", outcome.Err);
-        using var a = SafeTensorsFile.Open(Path.Combine(_bash.Folder, "a.latent"));
-        using var b = SafeTensorsFile.Open(Path.Combine(_bash.Folder, "b.latent"));
+        using var a = SafeTensorsFile.Open(Path.Combine(bash.Folder, "a.latent"));
+        using var b = SafeTensorsFile.Open(Path.Combine(bash.Folder, "b.latent"));
         Assert.Equal(b.Floats("latent_tensor"), a.Floats("latent_tensor"));
     }
 

@@ -9,9 +9,9 @@ namespace Sora.Cli.Tests;
 /// <summary>Whole pipelines as a user calls them, one of each family, against the latents that the reference made from the same noise.</summary>
 public sealed class PipelinesTests : IDisposable
 {
-    private readonly Bash _bash = new();
+    private readonly Bash bash = new();
 
-    public void Dispose() => _bash.Dispose();
+    public void Dispose() => bash.Dispose();
 
     [Theory]
     [InlineData("t2v")]
@@ -23,7 +23,7 @@ public sealed class PipelinesTests : IDisposable
     public void GenerateGivesWhatTheReferenceGives(string name)
     {
         using var golden = GoldenCase.Open($"wan/pipeline-{name}");
-        _bash.Run($"sora generate {Sampling(golden)} {Video(golden)} {Pictures(golden)} {Control(golden)} -o out.latent -- {Prompt(golden)}").Succeeded();
+        bash.Run($"sora generate {Sampling(golden)} {Video(golden)} {Pictures(golden)} {Control(golden)} -o out.latent -- {Prompt(golden)}").Succeeded();
         AssertReference(golden);
     }
 
@@ -31,7 +31,7 @@ public sealed class PipelinesTests : IDisposable
     public void TwoExpertsJoinedByAPipeGiveWhatTheReferenceGives()
     {
         using var golden = GoldenCase.Open("wan/pipeline-a14b-t2v");
-        _bash.Run($"""
+        bash.Run($"""
             set -o pipefail
             sora generate --experts high {Sampling(golden)} {Video(golden)} -- {Prompt(golden)} | tee high.latent | sora generate --experts low --resume - -o out.latent
             """).Succeeded();
@@ -44,7 +44,7 @@ public sealed class PipelinesTests : IDisposable
     public void EditByStrengthGivesWhatTheReferenceGives()
     {
         using var golden = GoldenCase.Open("wan/pipeline-v2v");
-        _bash.Run($"""
+        bash.Run($"""
             set -o pipefail
             sora encode {Written(golden, "video")} --model {Model(golden)} |
                 sora edit --strength {Number(golden, "strength")} {Sampling(golden)} -o out.latent -- - {Prompt(golden)}
@@ -105,7 +105,7 @@ public sealed class PipelinesTests : IDisposable
         }
         File.WriteAllBytes(At($"{name}.raw"), tensor.Data);
         var format = tensor.Shape.Length == 4 ? "rgb24" : "gray";
-        _bash.Run($"ffmpeg -v error -f rawvideo -pix_fmt {format} -s {tensor.Shape[2]}x{tensor.Shape[1]} -r 16 -i {name}.raw -c:v ffv1 -pix_fmt bgr0 {name}.mkv").Succeeded();
+        bash.Run($"ffmpeg -v error -f rawvideo -pix_fmt {format} -s {tensor.Shape[2]}x{tensor.Shape[1]} -r 16 -i {name}.raw -c:v ffv1 -pix_fmt bgr0 {name}.mkv").Succeeded();
         return $"{name}.mkv";
     }
 
@@ -122,5 +122,5 @@ public sealed class PipelinesTests : IDisposable
         Assert.InRange(GoldenCase.RelativeError(clip.Floats("latent_tensor"), golden.Out("latents_raw")), 0, golden.Tolerance);
     }
 
-    private string At(string name) => Path.Combine(_bash.Folder, name);
+    private string At(string name) => Path.Combine(bash.Folder, name);
 }

@@ -8,9 +8,9 @@ public sealed class TerminalTests : IDisposable
 {
     private const string Generate = "sora generate --model wan22-ti2v 'two cats' --seed 7 --text-length 32 --size 32x32";
 
-    private readonly Bash _bash = new();
+    private readonly Bash bash = new();
 
-    public void Dispose() => _bash.Dispose();
+    public void Dispose() => this.bash.Dispose();
 
     [Fact]
     public void ABarIsShownAndGoes()
@@ -38,7 +38,7 @@ public sealed class TerminalTests : IDisposable
             "until grep -qs ━ log; do sleep 0.1; done; printf '\\003'");
         Assert.DoesNotContain("\e[?25", written);
         Assert.Equal(["sora generate: interrupted", "130", ""], Screen.Lines(written)[^3..]);
-        Assert.Matches(" icanon .* echo ", _bash.Run("cat after").Out.ReplaceLineEndings(" "));
+        Assert.Matches(" icanon .* echo ", this.bash.Run("cat after").Out.ReplaceLineEndings(" "));
     }
 
     [Theory]
@@ -61,7 +61,7 @@ public sealed class TerminalTests : IDisposable
     /// <param name="keys">A script that prints what is typed.</param>
     private string OnTerminal(string command, string keys = ":")
     {
-        File.WriteAllText(Path.Combine(_bash.Folder, "command"), command);
-        return _bash.Run($"{{ {keys}; }} | script -qfec 'bash command' log").Succeeded().Out;
+        File.WriteAllText(Path.Combine(this.bash.Folder, "command"), command);
+        return this.bash.Run($"{{ {keys}; }} | script -qfec 'bash command' log").Succeeded().Out;
     }
 }

@@ -9,27 +9,27 @@ namespace Sora.Media;
 /// <summary>One run of the ffmpeg program, and its errors in one line.</summary>
 public sealed partial class FfmpegRun : IDisposable
 {
-    private readonly CancellationTokenSource _kill = new();
-    private readonly CancellationToken _cancel;
-    private readonly CancellationTokenRegistration _stop;
-    private readonly string _failure;
-    private volatile string? _lastLine;
+    private readonly CancellationTokenSource kill = new();
+    private readonly CancellationToken cancel;
+    private readonly CancellationTokenRegistration stop;
+    private readonly string failure;
+    private volatile string? lastLine;
 
     /// <summary>Starts ffmpeg; <paramref name="failure"/> says what can't be done if it fails.</summary>
     public FfmpegRun(FFMpegArgumentProcessor processor, string failure, CancellationToken cancel)
     {
         Require();
-        (_failure, _cancel) = (failure, cancel);
-        processor.WithLogLevel(FFMpegLogLevel.Error).NotifyOnStandardError(Remember).CancellableThrough(_kill.Token);
+        (this.failure, this.cancel) = (failure, cancel);
+        processor.WithLogLevel(FFMpegLogLevel.Error).NotifyOnStandardError(Remember).CancellableThrough(kill.Token);
         Ended = Task.Run(() => processor.ProcessAsynchronously(), CancellationToken.None);
-        _stop = cancel.Register(Kill);
+        stop = cancel.Register(Kill);
     }
 
     /// <summary>Ends, well or not, when ffmpeg has.</summary>
     public Task Ended { get; }
 
     /// <summary>The last thing that ffmpeg complained about, though it may have gone on.</summary>
-    public string? Complaint => _lastLine;
+    public string? Complaint => lastLine;
 
     /// <summary>Waits for ffmpeg's end.</summary>
     /// <exception cref="SoraException">It failed; the message ends in ffmpeg's last error line.</exception>
@@ -42,30 +42,30 @@ public sealed partial class FfmpegRun : IDisposable
         }
         catch (Exception error)
         {
-            _cancel.ThrowIfCancellationRequested();
+            this.cancel.ThrowIfCancellationRequested();
             throw Failure(error);
         }
     }
 
     /// <summary>What to throw when ffmpeg went away in the middle of <paramref name="cause"/>.</summary>
     public SoraException Failure(Exception? cause = null) =>
-        SoraException.Failed(_lastLine == null ? _failure : $"{_failure}: {_lastLine}", inner: cause);
+        SoraException.Failed(lastLine == null ? this.failure : $"{this.failure}: {lastLine}", inner: cause);
 
     /// <summary>Kills ffmpeg if it still runs.</summary>
     public void Dispose()
     {
-        _stop.Dispose();
+        stop.Dispose();
         Kill();
         // How a killed run ends is of no interest.
         Ended.ContinueWith(_ => { }, TaskScheduler.Default).Wait();
-        _kill.Dispose();
+        kill.Dispose();
     }
 
     private void Kill()
     {
         try
         {
-            _kill.Cancel();
+            kill.Cancel();
         }
         catch (AggregateException error) when (error.InnerExceptions.All(inner => inner is IOException))
         {
@@ -116,6 +116,6 @@ public sealed partial class FfmpegRun : IDisposable
     {
         line = Speaker().Replace(line, "").Trim();
         // This line follows the one that says why.
-        if (line.Length > 0 && line != "Conversion failed!") _lastLine = line;
+        if (line.Length > 0 && line != "Conversion failed!") lastLine = line;
     }
 }

@@ -12,14 +12,14 @@ internal sealed partial class MediaInput : IDisposable
     /// <summary>The rate of videos that don't say theirs; ffmpeg's own assumption.</summary>
     private const double UnknownRate = 25;
 
-    private readonly string? _temporary;
-    private readonly Func<Action<FFMpegInputOptions>, FFMpegArguments> _arguments;
+    private readonly string? temporary;
+    private readonly Func<Action<FFMpegInputOptions>, FFMpegArguments> arguments;
 
-    private TimeSpan? _duration;
+    private TimeSpan? duration;
 
     private MediaInput(string name, double fps, Func<Action<FFMpegInputOptions>, FFMpegArguments> arguments, string? temporary)
     {
-        (Name, Fps, _arguments, _temporary) = (name, fps, arguments, temporary);
+        (Name, Fps, this.arguments, this.temporary) = (name, fps, arguments, temporary);
     }
 
     /// <summary>What to call it in messages.</summary>
@@ -36,14 +36,14 @@ internal sealed partial class MediaInput : IDisposable
 
     /// <summary>About how many frames there are from a time on; null if that isn't known.</summary>
     public int? FramesAt(double fps, ClipTime? start) =>
-        _duration is { } length ? Math.Max(0, (int)Math.Round(length.TotalSeconds * fps) - (start?.FrameCount(fps) ?? 0)) : null;
+        duration is { } length ? Math.Max(0, (int)Math.Round(length.TotalSeconds * fps) - (start?.FrameCount(fps) ?? 0)) : null;
 
     /// <summary>Begins ffmpeg's command line with this input, and options that stand before it.</summary>
-    public FFMpegArguments Arguments(Action<FFMpegInputOptions> options) => _arguments(options);
+    public FFMpegArguments Arguments(Action<FFMpegInputOptions> options) => this.arguments(options);
 
     public void Dispose()
     {
-        if (_temporary != null) File.Delete(_temporary);
+        if (this.temporary != null) File.Delete(this.temporary);
     }
 
     /// <summary>Opens a file, a numbered sequence (<c>frames/%04d.png</c>), or a named pipe.</summary>
@@ -74,7 +74,7 @@ internal sealed partial class MediaInput : IDisposable
         return new MediaInput(path, stillsRate, options => FFMpegArguments.FromFileInput(file, false, o =>
         {
             options(o.ForceFormat("image2").WithCustomArgument($"-framerate {stillsRate:R}").WithStartNumber(numbers.Min()));
-        }), null) { _duration = TimeSpan.FromSeconds(numbers.Count / stillsRate) };
+        }), null) { duration = TimeSpan.FromSeconds(numbers.Count / stillsRate) };
     }
 
     private static MediaInput FromFile(string name, string path, string? temporary, double stillsRate, CancellationToken cancel)
@@ -91,7 +91,7 @@ internal sealed partial class MediaInput : IDisposable
         {
             HasTimes = !still,
             Stream = video.Index,
-            _duration = !still && analysis.Duration > TimeSpan.Zero ? analysis.Duration : null,
+            duration = !still && analysis.Duration > TimeSpan.Zero ? analysis.Duration : null,
         };
     }
 

@@ -9,26 +9,26 @@ namespace Sora.Media;
 /// </summary>
 internal sealed class OutputSocket : IDisposable
 {
-    private readonly string _path = Path.Combine(Path.GetTempPath(), $"sora-{Guid.NewGuid():N}.socket");
-    private readonly Socket _listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    private readonly string path = Path.Combine(Path.GetTempPath(), $"sora-{Guid.NewGuid():N}.socket");
+    private readonly Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
 
     public OutputSocket()
     {
-        _listener.Bind(new UnixDomainSocketEndPoint(_path));
-        _listener.Listen(1);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        listener.Listen(1);
     }
 
     /// <summary>The output's name for ffmpeg.</summary>
-    public string Url => $"\"unix:{_path}\"";
+    public string Url => $"\"unix:{path}\"";
 
     /// <summary>Waits until ffmpeg opens its output; null if it ended before.</summary>
     public Stream? Accept(Task ended)
     {
         using var stop = new CancellationTokenSource();
-        var connected = _listener.AcceptAsync(stop.Token).AsTask();
+        var connected = listener.AcceptAsync(stop.Token).AsTask();
         Task.WaitAny(connected, ended);
         // A connection that was made before the end counts, however short the run was.
-        if (!connected.IsCompleted && !_listener.Poll(0, SelectMode.SelectRead)) stop.Cancel();
+        if (!connected.IsCompleted && !listener.Poll(0, SelectMode.SelectRead)) stop.Cancel();
         try
         {
             return new NetworkStream(connected.GetAwaiter().GetResult(), ownsSocket: true);
@@ -41,7 +41,7 @@ internal sealed class OutputSocket : IDisposable
 
     public void Dispose()
     {
-        _listener.Dispose();
-        File.Delete(_path);
+        listener.Dispose();
+        File.Delete(path);
     }
 }

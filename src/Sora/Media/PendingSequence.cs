@@ -6,31 +6,31 @@ namespace Sora.Media;
 /// </summary>
 internal sealed class PendingSequence : IDisposable
 {
-    private readonly string _path;
-    private readonly string _folder;
-    private readonly string _temporaryFolder;
+    private readonly string path;
+    private readonly string folder;
+    private readonly string temporaryFolder;
 
     /// <summary>Begins; the folder is made if it isn't there.</summary>
     /// <exception cref="SoraException">The folder can't be written.</exception>
     public PendingSequence(string path)
     {
-        _path = path;
-        _folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
-        _temporaryFolder = Path.Combine(_folder, $".{Guid.NewGuid():N}");
-        Attempt(() => Directory.CreateDirectory(_temporaryFolder));
+        this.path = path;
+        folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
+        temporaryFolder = Path.Combine(folder, $".{Guid.NewGuid():N}");
+        Attempt(() => Directory.CreateDirectory(temporaryFolder));
     }
 
     /// <summary>What ffmpeg is to write; in its patterns, a percent sign that is only a character is doubled.</summary>
-    public string TemporaryPath => Path.Combine(_temporaryFolder.Replace("%", "%%"), Path.GetFileName(_path));
+    public string TemporaryPath => Path.Combine(temporaryFolder.Replace("%", "%%"), Path.GetFileName(this.path));
 
     /// <summary>Gives everything its name.</summary>
     /// <exception cref="SoraException">The disk refuses.</exception>
     public void Commit() => Attempt(() =>
     {
-        foreach (var file in Directory.GetFiles(_temporaryFolder)) AtomicFile.MoveWhole(file, Path.Combine(_folder, Path.GetFileName(file)));
+        foreach (var file in Directory.GetFiles(temporaryFolder)) AtomicFile.MoveWhole(file, Path.Combine(folder, Path.GetFileName(file)));
     });
 
-    public void Dispose() => Directory.Delete(_temporaryFolder, recursive: true);
+    public void Dispose() => Directory.Delete(temporaryFolder, recursive: true);
 
     private void Attempt(Action action)
     {
@@ -40,7 +40,7 @@ internal sealed class PendingSequence : IDisposable
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw AtomicFile.CannotWrite(_path, fault);
+            throw AtomicFile.CannotWrite(this.path, fault);
         }
     }
 }

@@ -39,31 +39,31 @@ public sealed class VideoReader : IDisposable
     private const string ToRgb =
         "scale=w='round(iw*max(sar,1))':h='round(ih/min(sar,1))':flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,setsar=1,format=rgb24";
 
-    private readonly MediaInput _input;
-    private readonly OutputSocket _socket;
-    private readonly FfmpegRun _run;
-    private readonly Stream _frames;
-    private Image? _next;
+    private readonly MediaInput input;
+    private readonly OutputSocket socket;
+    private readonly FfmpegRun run;
+    private readonly Stream frames;
+    private Image? next;
 
     private VideoReader(MediaInput input, VideoReaderOptions options, CancellationToken cancel)
     {
-        _input = input;
+        this.input = input;
         Fps = input.HasTimes ? options.Fps ?? input.Fps : input.Fps;
         var limits = new[] { options.Frames, options.Duration?.FrameCount(Fps) };
         ExpectedFrames = limits.Append(input.FramesAt(Fps, options.Start)).Min();
-        _socket = new OutputSocket();
+        this.socket = new OutputSocket();
         try
         {
-            _run = new FfmpegRun(Command(input, options.Start?.FrameCount(Fps) ?? 0, limits.Min()), $"{input.Name} can't be read", cancel);
-            _frames = Connect(_socket, _run);
-            _next = ReadFrame() ?? throw Empty(options);
+            this.run = new FfmpegRun(Command(input, options.Start?.FrameCount(Fps) ?? 0, limits.Min()), $"{input.Name} can't be read", cancel);
+            this.frames = Connect(this.socket, this.run);
+            this.next = ReadFrame() ?? throw Empty(options);
         }
         catch
         {
             Dispose();
             throw;
         }
-        (Width, Height) = (_next.Width, _next.Height);
+        (Width, Height) = (this.next.Width, this.next.Height);
     }
 
     /// <summary>Columns of every frame.</summary>
@@ -79,7 +79,7 @@ public sealed class VideoReader : IDisposable
     public int? ExpectedFrames { get; }
 
     /// <summary>The last thing that ffmpeg complained about, such as a damaged frame that it left out; or null.</summary>
-    public string? Complaint => _run.Complaint;
+    public string? Complaint => this.run.Complaint;
 
     /// <summary>Opens a file, a numbered sequence of pictures such as <c>frames/%04d.png</c> (the first number found is
     /// the start, the first number missing the end).</summary>
@@ -111,11 +111,11 @@ public sealed class VideoReader : IDisposable
     /// <exception cref="OperationCanceledException">The reading was cancelled.</exception>
     public IEnumerable<Image> Frames()
     {
-        while (_next is { } frame)
+        while (this.next is { } frame)
         {
-            _next = null;
+            this.next = null;
             yield return frame;
-            _next = ReadFrame();
+            this.next = ReadFrame();
         }
     }
 
@@ -123,10 +123,10 @@ public sealed class VideoReader : IDisposable
     public void Dispose()
     {
         // Each may be missing after a failed start.
-        _run?.Dispose();
-        _frames?.Dispose();
-        _socket?.Dispose();
-        _input.Dispose();
+        this.run?.Dispose();
+        this.frames?.Dispose();
+        this.socket?.Dispose();
+        this.input.Dispose();
     }
 
     private static VideoReader Open(MediaInput input, VideoReaderOptions options, CancellationToken cancel)
@@ -147,7 +147,7 @@ public sealed class VideoReader : IDisposable
         // Half a frame early, so that rounded times don't decide.
         TimeSpan? start = firstFrame > 0 ? TimeSpan.FromSeconds((firstFrame - 0.5) / Fps) : null;
         var rate = input.HasTimes ? string.Create(CultureInfo.InvariantCulture, $"fps={Fps:R},") : "";
-        return input.Arguments(o => o.WithStartTime(start)).OutputToUrl(_socket.Url, o =>
+        return input.Arguments(o => o.WithStartTime(start)).OutputToUrl(this.socket.Url, o =>
         {
             o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"");
             if (frames is { } limit) o.WithFrameCount(limit);
@@ -167,7 +167,7 @@ public sealed class VideoReader : IDisposable
     {
         var isPart = options.Start is not null || options.Duration is not null;
         return SoraException.Failed(
-            $"{_input.Name} has no frames{(isPart ? " in that range" : "")}{(_run.Complaint is { } line ? $": {line}" : "")}", isPart ? "check --start and --duration" : null);
+            $"{this.input.Name} has no frames{(isPart ? " in that range" : "")}{(this.run.Complaint is { } line ? $": {line}" : "")}", isPart ? "check --start and --duration" : null);
     }
 
     /// <summary>Reads <c>P6 WIDTH HEIGHT 255</c> and the pixels; null at the end.</summary>
@@ -177,20 +177,20 @@ public sealed class VideoReader : IDisposable
         {
             if (ReadToken() is not { } magic)
             {
-                _run.Wait();
+                this.run.Wait();
                 return null;
             }
             if (magic != "P6") throw new InvalidDataException($"'{magic}' is not the start of a frame");
             var (width, height) = (int.Parse(ReadToken()!, CultureInfo.InvariantCulture), int.Parse(ReadToken()!, CultureInfo.InvariantCulture));
             ReadToken();
             var frame = new Image(width, height);
-            _frames.ReadExactly(frame.Pixels);
+            this.frames.ReadExactly(frame.Pixels);
             return frame;
         }
         catch (Exception error) when (error is IOException or InvalidDataException)
         {
-            _run.Wait();
-            throw _run.Failure(error);
+            this.run.Wait();
+            throw this.run.Failure(error);
         }
     }
 
@@ -198,7 +198,7 @@ public sealed class VideoReader : IDisposable
     private string? ReadToken()
     {
         var token = new StringBuilder();
-        while (_frames.ReadByte() is >= 0 and var next)
+        while (this.frames.ReadByte() is >= 0 and var next)
         {
             if (char.IsWhiteSpace((char)next)) return token.ToString();
             token.Append((char)next);

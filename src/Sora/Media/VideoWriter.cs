@@ -39,43 +39,43 @@ public sealed record VideoWriterOptions
 /// </summary>
 public sealed class VideoWriter : IDisposable
 {
-    private readonly VideoWriterOptions _options;
-    private readonly FormatRecipe _recipe;
-    private readonly string _name;
-    private readonly AtomicFile.PendingFile? _file;
-    private readonly PendingSequence? _sequence;
-    private readonly Stream? _device;
-    private readonly OutputSocket? _socket;
-    private readonly FfmpegRun _run;
-    private readonly Task _copy = Task.CompletedTask;
-    private readonly FrameSource _frames;
-    private readonly bool _single;
-    private readonly CancellationToken _cancel;
-    private int _written;
+    private readonly VideoWriterOptions options;
+    private readonly FormatRecipe recipe;
+    private readonly string name;
+    private readonly AtomicFile.PendingFile? file;
+    private readonly PendingSequence? sequence;
+    private readonly Stream? device;
+    private readonly OutputSocket? socket;
+    private readonly FfmpegRun run;
+    private readonly Task copy = Task.CompletedTask;
+    private readonly FrameSource frames;
+    private readonly bool single;
+    private readonly CancellationToken cancel;
+    private int written;
 
     private VideoWriter(string name, Target target, VideoWriterOptions options, CancellationToken cancel)
     {
-        (_name, _options, _cancel) = (name, options, cancel);
-        _recipe = FormatRecipe.Of(target.Format);
+        (this.name, this.options, this.cancel) = (name, options, cancel);
+        recipe = FormatRecipe.Of(target.Format);
         Validate(target);
-        _single = _recipe.Stills && !target.Numbered;
+        single = recipe.Stills && !target.Numbered;
         var (width, height) = EncodedSize;
-        _frames = new FrameSource(width, height, options.Fps);
-        var input = FFMpegArguments.FromPipeInput(_frames);
+        this.frames = new FrameSource(width, height, options.Fps);
+        var input = FFMpegArguments.FromPipeInput(this.frames);
         try
         {
             if (target.Stream is { } stream)
             {
-                _device = target.IsDevice ? stream : null;
-                _socket = new OutputSocket();
-                _run = Start(input.OutputToUrl(_socket.Url, Encoding));
-                _copy = Task.Run(() => CopyTo(stream), CancellationToken.None);
+                this.device = target.IsDevice ? stream : null;
+                socket = new OutputSocket();
+                run = Start(input.OutputToUrl(socket.Url, Encoding));
+                copy = Task.Run(() => CopyTo(stream), CancellationToken.None);
                 return;
             }
-            if (target.Numbered) _sequence = new PendingSequence(name);
-            else _file = AtomicFile.Begin(name);
-            var path = _sequence?.TemporaryPath ?? _file!.TemporaryPath;
-            _run = Start(input.OutputToFile(FfmpegRun.Quotable(path), true, Encoding));
+            if (target.Numbered) sequence = new PendingSequence(name);
+            else this.file = AtomicFile.Begin(name);
+            var path = sequence?.TemporaryPath ?? this.file!.TemporaryPath;
+            run = Start(input.OutputToFile(FfmpegRun.Quotable(path), true, Encoding));
         }
         catch
         {
@@ -86,9 +86,9 @@ public sealed class VideoWriter : IDisposable
         FfmpegRun Start(FFMpegArgumentProcessor processor) => new(processor, $"{name} can't be written", cancel);
     }
 
-    private (int Width, int Height) EncodedSize => _recipe.EvenSizes
-        ? (_options.Width + _options.Width % 2, _options.Height + _options.Height % 2)
-        : (_options.Width, _options.Height);
+    private (int Width, int Height) EncodedSize => recipe.EvenSizes
+        ? (this.options.Width + this.options.Width % 2, this.options.Height + this.options.Height % 2)
+        : (this.options.Width, this.options.Height);
 
     /// <summary>Begins a file, or a sequence if the name holds a pattern such as <c>%04d</c>; its folder is made then.</summary>
     /// <exception cref="SoraException">The format isn't known or can't hold the frames, or ffmpeg is missing.</exception>
@@ -135,12 +135,12 @@ public sealed class VideoWriter : IDisposable
     /// <exception cref="OperationCanceledException">The writing was cancelled.</exception>
     public void Write(Image frame)
     {
-        if (frame.Width != _options.Width || frame.Height != _options.Height)
-            throw new ArgumentException($"a frame of {frame.Width}x{frame.Height} in a video of {_options.Width}x{_options.Height}", nameof(frame));
-        if (_single && _written == 1) throw OneFrameOnly();
-        _written++;
+        if (frame.Width != this.options.Width || frame.Height != this.options.Height)
+            throw new ArgumentException($"a frame of {frame.Width}x{frame.Height} in a video of {this.options.Width}x{this.options.Height}", nameof(frame));
+        if (single && this.written == 1) throw OneFrameOnly();
+        this.written++;
         var (width, height) = EncodedSize;
-        if (!_frames.Add(Extended(frame, width, height), _run.Ended, _cancel)) throw Ended();
+        if (!this.frames.Add(Extended(frame, width, height), run.Ended, this.cancel)) throw Ended();
     }
 
     /// <summary>Ends the video and gives it its name.</summary>
@@ -148,26 +148,26 @@ public sealed class VideoWriter : IDisposable
     /// <exception cref="OperationCanceledException">The writing was cancelled.</exception>
     public void Complete()
     {
-        if (_written == 0) throw SoraException.Failed($"{_name} can't be written: there are no frames");
-        _frames.End();
+        if (this.written == 0) throw SoraException.Failed($"{this.name} can't be written: there are no frames");
+        this.frames.End();
         WaitForEnd();
-        _file?.Commit();
-        _sequence?.Commit();
+        this.file?.Commit();
+        sequence?.Commit();
     }
 
     /// <summary>Ends the writing; what wasn't completed leaves no file.</summary>
     public void Dispose()
     {
-        _run.Dispose();
+        run.Dispose();
         Release();
     }
 
     private void Release()
     {
-        _socket?.Dispose();
-        _device?.Dispose();
-        _file?.Dispose();
-        _sequence?.Dispose();
+        socket?.Dispose();
+        this.device?.Dispose();
+        this.file?.Dispose();
+        sequence?.Dispose();
     }
 
     /// <summary>Repeats the last column and row until the picture has the size.</summary>
@@ -188,52 +188,52 @@ public sealed class VideoWriter : IDisposable
 
     private void Validate(Target target)
     {
-        if (_options.Crf is { } crf)
+        if (this.options.Crf is { } crf)
         {
-            if (_recipe.Crf == null) throw SoraException.Usage($"{_name}: --crf does not apply to this format");
-            if (crf < 0 || crf > _recipe.MaximumCrf) throw SoraException.Usage($"--crf {crf}: not from 0 to {_recipe.MaximumCrf}");
+            if (recipe.Crf == null) throw SoraException.Usage($"{this.name}: --crf does not apply to this format");
+            if (crf < 0 || crf > recipe.MaximumCrf) throw SoraException.Usage($"--crf {crf}: not from 0 to {recipe.MaximumCrf}");
         }
-        if (target.Stream != null && !_recipe.Streams)
+        if (target.Stream != null && !recipe.Streams)
         {
             throw SoraException.Usage(
                 $"{target.Format.ToString().ToLowerInvariant()} can't be written to a pipe", "give a file (-o), or --format y4m, webm, mkv or gif");
         }
-        if (target.Numbered && !_recipe.Stills)
-            throw SoraException.Usage($"{_name}: a number pattern is only for pictures", "end the name in .png or .jpg");
-        if (_recipe.Stills && !target.Numbered && _options.Frames > 1) throw OneFrameOnly();
+        if (target.Numbered && !recipe.Stills)
+            throw SoraException.Usage($"{this.name}: a number pattern is only for pictures", "end the name in .png or .jpg");
+        if (recipe.Stills && !target.Numbered && this.options.Frames > 1) throw OneFrameOnly();
     }
 
     private SoraException OneFrameOnly() => SoraException.Usage(
-        $"{_name} holds one frame, but there are {(_options.Frames is { } frames ? $"{frames}" : "more")}",
-        $"number the pictures: {Path.Combine(Path.GetDirectoryName(_name) ?? "", $"%04d{Path.GetExtension(_name)}")}");
+        $"{this.name} holds one frame, but there are {(this.options.Frames is { } frames ? $"{frames}" : "more")}",
+        $"number the pictures: {Path.Combine(Path.GetDirectoryName(this.name) ?? "", $"%04d{Path.GetExtension(this.name)}")}");
 
     private void Encoding(FFMpegOutputOptions options)
     {
-        _recipe.AddTo(options, _options.Crf);
-        if (_single) options.WithCustomArgument("-update 1");
-        else if (_recipe.Stills) options.WithStartNumber(_options.FirstNumber);
+        recipe.AddTo(options, this.options.Crf);
+        if (single) options.WithCustomArgument("-update 1");
+        else if (recipe.Stills) options.WithStartNumber(this.options.FirstNumber);
     }
 
     /// <summary>Why no frame is taken any more.</summary>
     private SoraException Ended()
     {
         WaitForEnd();
-        return _run.Failure();
+        return run.Failure();
     }
 
     /// <summary>Waits for ffmpeg's end, and throws what it was that failed.</summary>
     private void WaitForEnd()
     {
-        Task.WaitAny(_run.Ended);
-        _cancel.ThrowIfCancellationRequested();
+        Task.WaitAny(run.Ended);
+        this.cancel.ThrowIfCancellationRequested();
         // If the reader of the stream went away, ffmpeg's own end is only the consequence.
-        _copy.GetAwaiter().GetResult();
-        _run.Wait();
+        copy.GetAwaiter().GetResult();
+        run.Wait();
     }
 
     private void CopyTo(Stream stream)
     {
-        using var pipe = _socket!.Accept(_run.Ended);
+        using var pipe = socket!.Accept(run.Ended);
         pipe?.CopyTo(stream);
         stream.Flush();
     }
@@ -251,14 +251,14 @@ public sealed class VideoWriter : IDisposable
     /// <summary>Frames on their way to ffmpeg, a few at most.</summary>
     private sealed class FrameSource(int width, int height, double fps) : IPipeSource
     {
-        private readonly Channel<byte[]> _channel = Channel.CreateBounded<byte[]>(2);
+        private readonly Channel<byte[]> channel = Channel.CreateBounded<byte[]>(2);
 
         public string GetStreamArguments() =>
             string.Create(CultureInfo.InvariantCulture, $"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:R}");
 
         public async Task WriteAsync(Stream outputStream, CancellationToken cancellationToken)
         {
-            await foreach (var frame in _channel.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+            await foreach (var frame in channel.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
                 await outputStream.WriteAsync(frame, cancellationToken).ConfigureAwait(false);
         }
 
@@ -267,12 +267,12 @@ public sealed class VideoWriter : IDisposable
         {
             while (!ended.IsCompleted)
             {
-                if (_channel.Writer.TryWrite(frame)) return true;
-                Task.WaitAny([_channel.Writer.WaitToWriteAsync(cancel).AsTask(), ended], CancellationToken.None);
+                if (channel.Writer.TryWrite(frame)) return true;
+                Task.WaitAny([channel.Writer.WaitToWriteAsync(cancel).AsTask(), ended], CancellationToken.None);
             }
             return false;
         }
 
-        public void End() => _channel.Writer.Complete();
+        public void End() => channel.Writer.Complete();
     }
 }

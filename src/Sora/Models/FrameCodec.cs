@@ -11,9 +11,9 @@ namespace Sora.Models;
 /// </summary>
 public sealed class FrameCodec : IDisposable
 {
-    private readonly VideoVae _vae;
+    private readonly VideoVae vae;
 
-    private FrameCodec(VideoVae vae) => _vae = vae;
+    private FrameCodec(VideoVae vae) => this.vae = vae;
 
     /// <summary>Where it computes if nothing else is said.</summary>
     public static Device DefaultDevice => cuda.is_available() ? CUDA : CPU;
@@ -25,16 +25,16 @@ public sealed class FrameCodec : IDisposable
     public static FrameCodec Open(VideoModel model, Device? device = null) => new(model.OpenVae(device ?? DefaultDevice));
 
     /// <summary>Where it computes.</summary>
-    public Device Device => _vae.Device;
+    public Device Device => this.vae.Device;
 
     /// <summary>How frames and latents lie on each other.</summary>
-    public LatentGeometry Geometry => _vae.Geometry;
+    public LatentGeometry Geometry => this.vae.Geometry;
 
     /// <inheritdoc cref="VideoVae.DecodesGroups"/>
-    public bool DecodesGroups => _vae.DecodesGroups;
+    public bool DecodesGroups => this.vae.DecodesGroups;
 
     /// <inheritdoc cref="VideoVae.Reach"/>
-    public int Reach => _vae.Reach;
+    public int Reach => this.vae.Reach;
 
     /// <summary>Encodes frames of one size, which the VAE's space factor divides, as they come.</summary>
     /// <param name="frames">At least one; those behind the last whole group are left out.</param>
@@ -44,7 +44,7 @@ public sealed class FrameCodec : IDisposable
     {
         using var noGradients = no_grad();
         using var scope = NewDisposeScope();
-        using var session = _vae.NewEncoder();
+        using var session = this.vae.NewEncoder();
         var parts = new List<Tensor>();
         var group = new List<Image>();
         var seen = 0;
@@ -53,7 +53,7 @@ public sealed class FrameCodec : IDisposable
             cancel.ThrowIfCancellationRequested();
             seen++;
             group.Add(frame);
-            if (parts.Count == 0 ? group.Count == Geometry.FirstFrames : group.Count == _vae.FramesPerPush(frame.Height, frame.Width)) Push();
+            if (parts.Count == 0 ? group.Count == Geometry.FirstFrames : group.Count == this.vae.FramesPerPush(frame.Height, frame.Width)) Push();
         }
         if (parts.Count == 0) throw SoraException.Failed($"{seen} frames, but the model's first latent frame is {Geometry.FirstFrames} of them");
         group.RemoveRange(group.Count / Geometry.TemporalFactor * Geometry.TemporalFactor, group.Count % Geometry.TemporalFactor);
@@ -75,13 +75,13 @@ public sealed class FrameCodec : IDisposable
     /// <returns>As many frames as <see cref="LatentGeometry.VideoFrames"/> says.</returns>
     public IEnumerable<Image> Decode(HostTensor latents, LatentSpace space, CancellationToken cancel)
     {
-        using var session = _vae.NewDecoder();
+        using var session = this.vae.NewDecoder();
         var (frames, height, width) = (latents.Shape[2], latents.Shape[3] * Geometry.SpatialFactor, latents.Shape[4] * Geometry.SpatialFactor);
         using var all = TensorIO.ToTensor(latents);
         for (long first = 0, count = 1; first < frames; first += count)
         {
             cancel.ThrowIfCancellationRequested();
-            count = first == 0 ? 1 : Math.Min(_vae.FramesPerPush(height, width) / Geometry.TemporalFactor, frames - first);
+            count = first == 0 ? 1 : Math.Min(this.vae.FramesPerPush(height, width) / Geometry.TemporalFactor, frames - first);
             foreach (var frame in Push(all, first, count)) yield return frame;
         }
 
@@ -90,7 +90,7 @@ public sealed class FrameCodec : IDisposable
             using var noGradients = no_grad();
             using var scope = NewDisposeScope();
             var part = from.narrow(2, first, count).to(float32).to(Device);
-            return Pixels.ToImages(session.Push(space == LatentSpace.Raw ? part : _vae.Denormalise(part)));
+            return Pixels.ToImages(session.Push(space == LatentSpace.Raw ? part : this.vae.Denormalise(part)));
         }
     }
 
@@ -98,7 +98,7 @@ public sealed class FrameCodec : IDisposable
     /// <param name="latent">Its latent frame, raw, <c>[1, z, 1, h, w]</c>.</param>
     public Tensor DecodeFirst(Tensor latent)
     {
-        using var session = _vae.NewDecoder();
+        using var session = this.vae.NewDecoder();
         return session.Push(latent);
     }
 
@@ -109,7 +109,7 @@ public sealed class FrameCodec : IDisposable
     public Tensor DecodeGroup(Tensor before, Tensor latent)
     {
         RequireGroups();
-        using var session = _vae.NewDecoder();
+        using var session = this.vae.NewDecoder();
         session.Push(before).Dispose();
         return session.Push(latent);
     }
@@ -120,7 +120,7 @@ public sealed class FrameCodec : IDisposable
     public IEnumerable<Tensor> DecodeGroups(Tensor latents)
     {
         RequireGroups();
-        using var session = _vae.NewDecoder();
+        using var session = this.vae.NewDecoder();
         session.Push(latents.narrow(2, 0, 1)).Dispose();
         for (var i = 1; i < latents.shape[2]; i++) yield return session.Push(latents.narrow(2, i, 1));
     }
@@ -130,7 +130,7 @@ public sealed class FrameCodec : IDisposable
     public Tensor EncodeGroup(Tensor frames)
     {
         RequireGroups();
-        using var session = _vae.NewEncoder();
+        using var session = this.vae.NewEncoder();
         var first = session.Push(frames.narrow(2, 0, 1));
         if (frames.shape[2] == 1) return first;
         first.Dispose();
@@ -143,5 +143,5 @@ public sealed class FrameCodec : IDisposable
     }
 
     /// <summary>Frees the weights.</summary>
-    public void Dispose() => _vae.Dispose();
+    public void Dispose() => this.vae.Dispose();
 }

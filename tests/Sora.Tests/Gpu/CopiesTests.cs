@@ -23,7 +23,7 @@ public class CopiesTests
     [InlineData("wan21-flf2v", ConditioningMode.MaskChannels)]
     [InlineData("wan22-a14b-i2v", ConditioningMode.MaskChannels)]
     [InlineData("wan21-vace", ConditioningMode.Control)]
-    public void A_step_reads_nothing_back(string name, ConditioningMode mode)
+    public void AStepReadsNothingBack(string name, ConditioningMode mode)
     {
         var model = Opened.Wan(Golden.Path("models", name));
         Assert.Equal(mode, model.Mode);
@@ -63,7 +63,7 @@ public class CopiesTests
 
     /// <summary>The test above can fail.</summary>
     [GpuFact]
-    public void Waiting_is_refused()
+    public void WaitingIsRefused()
     {
         using var scope = NewDisposeScope();
         var x = randn([4], float32, Cuda.First);

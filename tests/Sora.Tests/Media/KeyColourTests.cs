@@ -16,7 +16,7 @@ public class KeyColourTests
     [InlineData("white", 250, 250, 250, true)]
     [InlineData("white", 20, 20, 20, false)]
     [InlineData("black", 20, 20, 20, true)]
-    public void A_colour_is_the_same_in_light_and_shadow(string colour, byte r, byte g, byte b, bool same) =>
+    public void AColourIsTheSameInLightAndShadow(string colour, byte r, byte g, byte b, bool same) =>
         Assert.Equal(same ? [255, 255, 255] : new byte[3], KeyColour.Parse(colour).Mask(new Image(1, 1, [r, g, b])).Pixels);
 
     [Theory]
@@ -26,10 +26,10 @@ public class KeyColourTests
     [InlineData("red:0")]
     [InlineData("red:x")]
     [InlineData("")]
-    public void What_is_no_colour_is_refused(string text) => Assert.Throws<SoraException>(() => KeyColour.Parse(text));
+    public void WhatIsNoColourIsRefused(string text) => Assert.Throws<SoraException>(() => KeyColour.Parse(text));
 
     [Fact]
-    public void Where_nothing_has_a_colour_it_says_what_would_do()
+    public void WhereNothingHasAColourItSaysWhatWouldDo()
     {
         var picture = new Image(10, 10, [.. Enumerable.Range(0, 100).SelectMany(i => (byte[])(i < 60 ? [23, 168, 46] : i < 99 ? [26, 66, 235] : [255, 120, 10]))]);
         KeyColour.Parse("blue").Require([picture]);

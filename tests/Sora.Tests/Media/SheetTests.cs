@@ -5,9 +5,9 @@ namespace Sora.Tests.Media;
 
 public sealed class SheetTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("sora-sheet-").FullName;
+    private readonly string folder = Directory.CreateTempSubdirectory("sora-sheet-").FullName;
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
     public void AContactSheetShowsTheFirstAndTheLastFrameOfEachClip()
@@ -33,7 +33,7 @@ public sealed class SheetTests : IDisposable
     public void APlotShowsItsCurves()
     {
         var falling = new PlotSeries("loss", [.. Enumerable.Range(0, 5000).Select(i => ((double)i, 100 - 0.01 * i))]);
-        var path = Path.Combine(_folder, "loss.png");
+        var path = Path.Combine(folder, "loss.png");
         Plot.Lines(path, "Loss <of> training", "step", falling, new PlotSeries("broken", [(1, double.NaN), (2000, 60)]));
         var plot = Image.Load(path);
         Assert.Equal((960, 540), (plot.Width, plot.Height));
@@ -45,7 +45,7 @@ public sealed class SheetTests : IDisposable
     [Fact]
     public void APlotOfManyMagnitudesIsLogarithmic()
     {
-        var path = Path.Combine(_folder, "loss.png");
+        var path = Path.Combine(folder, "loss.png");
         Plot.Lines(path, "loss", "step", new PlotSeries("loss", [.. Enumerable.Range(0, 401).Select(i => ((double)i, Math.Pow(10, 2 - 0.01 * i)))]));
         AssertBlue(Image.Load(path), 80 + 860 / 4, 50 + 440 / 4);
     }
@@ -55,7 +55,7 @@ public sealed class SheetTests : IDisposable
     [InlineData(1)]
     public void APlotOfTooFewPointsHasNoCurve(int points)
     {
-        var path = Path.Combine(_folder, "loss.png");
+        var path = Path.Combine(folder, "loss.png");
         Plot.Lines(path, "loss", "step", new PlotSeries("loss", [.. Enumerable.Repeat((3.0, 5.0), points)]));
         Assert.Equal(960, Image.Load(path).Width);
     }

@@ -8,9 +8,9 @@ namespace Sora.Tests.Media;
 /// <summary>Through the real ffmpeg.</summary>
 public sealed class VideoTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("sora-media-").FullName;
+    private readonly string folder = Directory.CreateTempSubdirectory("sora-media-").FullName;
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(this.folder, recursive: true);
 
     [Fact]
     public void PngKeepsEveryBit()
@@ -240,7 +240,7 @@ public sealed class VideoTests : IDisposable
             using var writer = VideoWriter.Create(At(name), new VideoWriterOptions { Width = 16, Height = 16 });
             writer.Write(new Image(16, 16));
         }
-        Assert.Empty(Directory.GetFiles(_folder, "*", SearchOption.AllDirectories));
+        Assert.Empty(Directory.GetFiles(this.folder, "*", SearchOption.AllDirectories));
     }
 
     [Fact]
@@ -256,7 +256,7 @@ public sealed class VideoTests : IDisposable
                 for (var frame = 0; frame < 10000; frame++) writer.Write(ResampleTests.Noise(640, 480));
             });
         }
-        Assert.Empty(Directory.GetFiles(_folder));
+        Assert.Empty(Directory.GetFiles(this.folder));
     }
 
     [Fact]
@@ -293,7 +293,7 @@ public sealed class VideoTests : IDisposable
         var error = Assert.Throws<SoraException>(() => WriteAll("a.gif", [new Image(70000, 2), new Image(70000, 2), new Image(70000, 2)], 10));
         Assert.StartsWith($"{At("a.gif")} can't be written: ", error.Message);
         Assert.DoesNotContain('\n', error.Message);
-        Assert.Empty(Directory.GetFiles(_folder));
+        Assert.Empty(Directory.GetFiles(this.folder));
     }
 
     [Theory]
@@ -309,7 +309,7 @@ public sealed class VideoTests : IDisposable
         Assert.Equal(ErrorKind.Usage, error.Kind);
     }
 
-    private string At(string name) => Path.Combine(_folder, name);
+    private string At(string name) => Path.Combine(this.folder, name);
 
     private void WriteAll(string name, Image[] frames, double fps, int? crf = null)
     {

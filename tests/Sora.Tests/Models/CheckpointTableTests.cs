@@ -22,7 +22,7 @@ public class CheckpointTableTests
 
     [Theory]
     [MemberData(nameof(Published))]
-    public void A_published_model_is_known_by_its_sizes(string expected, string name)
+    public void APublishedModelIsKnownByItsSizes(string expected, string name)
     {
         var known = CheckpointTable.Find(Traits(name));
         Assert.Equal(expected, known?.Name);
@@ -32,7 +32,7 @@ public class CheckpointTableTests
     }
 
     [Fact]
-    public void Others_are_not() => Assert.Null(CheckpointTable.Find(
+    public void OthersAreNot() => Assert.Null(CheckpointTable.Find(
         new ModelTraits("tiny", new WanTransformerConfig { NumLayers = 2 }, 1, false, new Lazy<string>(() => throw new InvalidOperationException()))));
 
     private static ModelTraits Traits(string name)

@@ -26,7 +26,7 @@ public class AbilitiesTests
 
     [Theory]
     [MemberData(nameof(All))]
-    public void The_table_is_what_happens(string name, Ability ability)
+    public void TheTableIsWhatHappens(string name, Ability ability)
     {
         var model = VideoModel.Open(Golden.Path("models", name));
         var reporter = new Notes();
@@ -52,7 +52,7 @@ public class AbilitiesTests
     [InlineData("wan21-flf2v", 9, "needs a first and a last picture", 8)]
     [InlineData("wan21-flf2v", 65, "extend", 0, 5, 64)]
     [InlineData("wan21-i2v", 65, "in one piece only", 0, 5)]
-    public void What_is_refused_is_not_called_approximate(string name, int length, string says, params int[] frames)
+    public void WhatIsRefusedIsNotCalledApproximate(string name, int length, string says, params int[] frames)
     {
         var model = VideoModel.Open(Golden.Path("models", name));
         var reporter = new Notes();
@@ -65,7 +65,7 @@ public class AbilitiesTests
     }
 
     [Fact]
-    public void Models_trained_here_know_every_mask()
+    public void ModelsTrainedHereKnowEveryMask()
     {
         var model = VideoModel.Open(null);
         Assert.All(Enum.GetValues<Ability>().Except([Ability.Control]), ability => Assert.Equal(Support.Native, model.Supports(ability)));
@@ -74,7 +74,7 @@ public class AbilitiesTests
 
     /// <summary>VACE is told of a clip in the pixels of its control video.</summary>
     [Fact]
-    public void A_control_video_shows_what_is_known()
+    public void AControlVideoShowsWhatIsKnown()
     {
         using var scope = NewDisposeScope();
         var model = VideoModel.Open(Golden.Path("models", "wan21-vace"));

@@ -27,7 +27,7 @@ public class ClipJoinerTests
 
     [Theory]
     [MemberData(nameof(Samplers))]
-    public void Going_on_is_bit_identical_to_not_stopping(string sampler)
+    public void GoingOnIsBitIdenticalToNotStopping(string sampler)
     {
         using var pipeline = PipelineTests.Open(Model);
         var settings = Settings with { Sampler = sampler, Steps = 4 };
@@ -40,7 +40,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void A_run_with_a_picture_goes_on_bit_identically()
+    public void ARunWithAPictureGoesOnBitIdentically()
     {
         using var pipeline = PipelineTests.Open(Model);
         var known = new Conditioning { Stills = [new Still(0, new Image(32, 32, [.. Enumerable.Range(0, 3072).Select(i => (byte)(i * 7))]), Fit.Stretch)] };
@@ -50,7 +50,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void A_seed_gives_the_same_clip_in_any_order_and_another_seed_another()
+    public void ASeedGivesTheSameClipInAnyOrderAndAnotherSeedAnother()
     {
         using var pipeline = PipelineTests.Open(Model);
         byte[] Of(long seed) => pipeline.Generate(Settings with { Seed = seed }, Conditioning.Nothing).FinishedLatents.Data;
@@ -63,7 +63,7 @@ public class ClipJoinerTests
 
     /// <summary>With four frames each, clips of five latent frames, and an overlap of three.</summary>
     [Fact]
-    public void The_plan_counts_what_is_seen_and_made()
+    public void ThePlanCountsWhatIsSeenAndMade()
     {
         var lengths = new JoinLengths(Model, Settings);
         Assert.Equal(1 + (6 * 4), lengths.After(17, 8));
@@ -81,7 +81,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void Windows_are_one_window_when_it_fits()
+    public void WindowsAreOneWindowWhenItFits()
     {
         using var scope = NewDisposeScope();
         using var pipeline = PipelineTests.Open(Model);
@@ -90,7 +90,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void A_video_longer_than_a_window_has_the_first_window_of_a_shorter_one()
+    public void AVideoLongerThanAWindowHasTheFirstWindowOfAShorterOne()
     {
         using var pipeline = PipelineTests.Open(Model);
         var settings = Settings with { Window = 9, Overlap = 5 };
@@ -103,7 +103,7 @@ public class ClipJoinerTests
 
     [Theory]
     [MemberData(nameof(Samplers))]
-    public void A_video_in_windows_goes_on_bit_identically_from_every_call(string sampler)
+    public void AVideoInWindowsGoesOnBitIdenticallyFromEveryCall(string sampler)
     {
         using var pipeline = PipelineTests.Open(Model);
         var settings = InWindows with { Sampler = sampler };
@@ -116,7 +116,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void Steps_count_over_all_windows()
+    public void StepsCountOverAllWindows()
     {
         using var pipeline = PipelineTests.Open(Model);
         var whole = pipeline.Generate(InWindows, Conditioning.Nothing);
@@ -132,7 +132,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void Windows_take_their_parts_of_given_noise()
+    public void WindowsTakeTheirPartsOfGivenNoise()
     {
         using var pipeline = PipelineTests.Open(Model);
         var whole = pipeline.Generate(InWindows, Conditioning.Nothing);
@@ -141,7 +141,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void In_windows_a_clip_is_changed_from_what_it_was()
+    public void InWindowsAClipIsChangedFromWhatItWas()
     {
         using var scope = NewDisposeScope();
         using var pipeline = PipelineTests.Open(Model);
@@ -151,7 +151,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void A_clip_that_goes_on_and_one_with_a_region_resume_bit_identically()
+    public void AClipThatGoesOnAndOneWithARegionResumeBitIdentically()
     {
         using var scope = NewDisposeScope();
         using var pipeline = PipelineTests.Open(Model);
@@ -177,7 +177,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void Behind_a_clip_its_latents_stay_bit_identical()
+    public void BehindAClipItsLatentsStayBitIdentical()
     {
         using var pipeline = PipelineTests.Open(Model);
         var clip = pipeline.Generate(Settings, Conditioning.Nothing);
@@ -188,7 +188,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void Extending_twice_in_windows_keeps_what_there_was()
+    public void ExtendingTwiceInWindowsKeepsWhatThereWas()
     {
         using var pipeline = PipelineTests.Open(Model);
         var joins = new ClipJoiner(pipeline, Settings with { Window = 13, Overlap = 5 }, CancellationToken.None);
@@ -199,7 +199,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void Before_a_clip_and_in_a_loop_the_lengths_add_up()
+    public void BeforeAClipAndInALoopTheLengthsAddUp()
     {
         using var pipeline = PipelineTests.Open(Model);
         var joins = new ClipJoiner(pipeline, Settings, CancellationToken.None);
@@ -213,7 +213,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void Between_two_clips_the_lengths_add_up()
+    public void BetweenTwoClipsTheLengthsAddUp()
     {
         using var pipeline = PipelineTests.Open(Model);
         var a = pipeline.Generate(Settings, Conditioning.Nothing);
@@ -224,7 +224,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void Outside_a_region_the_latents_stay_bit_identical_and_inside_they_change()
+    public void OutsideARegionTheLatentsStayBitIdenticalAndInsideTheyChange()
     {
         using var scope = NewDisposeScope();
         using var pipeline = PipelineTests.Open(Model);
@@ -241,7 +241,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void A_region_grows_and_turns_round()
+    public void ARegionGrowsAndTurnsRound()
     {
         using var scope = NewDisposeScope();
         float[] Known(Region region) => region.Known(1, new FrameSize(64, 32), new LatentGeometry(1, 4, 16), (16, 16)).data<float>().ToArray();

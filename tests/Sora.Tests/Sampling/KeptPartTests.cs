@@ -24,7 +24,7 @@ public class KeptPartTests
     [InlineData(4)]
     [InlineData(6)]
     [InlineData(12)]
-    public void A_keyframe_shows_its_picture_and_its_neighbours_move(int at)
+    public void AKeyframeShowsItsPictureAndItsNeighboursMove(int at)
     {
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);
@@ -39,7 +39,7 @@ public class KeptPartTests
     [Theory]
     [InlineData(2, 8)]
     [InlineData(4, 6)]
-    public void A_keyframe_shows_a_picture_that_the_model_made(int seed, int at)
+    public void AKeyframeShowsAPictureThatTheModelMade(int seed, int at)
     {
         // One that its decoder made as a first frame: encoded as such it comes back almost as it was, which is hard to equal.
         using var pipeline = PipelineTests.Open(Model);
@@ -54,7 +54,7 @@ public class KeptPartTests
     }
 
     [Fact]
-    public void Before_a_clip_the_frame_at_the_seam_is_within_a_decibel_of_a_plain_round_trip()
+    public void BeforeAClipTheFrameAtTheSeamIsWithinADecibelOfAPlainRoundTrip()
     {
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);
@@ -66,7 +66,7 @@ public class KeptPartTests
     }
 
     [Fact]
-    public void A_run_with_a_keyframe_goes_on_bit_identically()
+    public void ARunWithAKeyframeGoesOnBitIdentically()
     {
         using var pipeline = PipelineTests.Open(Model);
         var picture = new Image(64, 64, [.. Enumerable.Range(0, 64 * 64 * 3).Select(i => (byte)(i / 48))]);
@@ -80,7 +80,7 @@ public class KeptPartTests
     }
 
     [Fact]
-    public void Before_a_clip_what_there_was_is_within_a_decibel_of_a_plain_round_trip()
+    public void BeforeAClipWhatThereWasIsWithinADecibelOfAPlainRoundTrip()
     {
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);
@@ -95,7 +95,7 @@ public class KeptPartTests
     }
 
     [Fact]
-    public void A_loop_ends_where_it_begins()
+    public void ALoopEndsWhereItBegins()
     {
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);
@@ -107,7 +107,7 @@ public class KeptPartTests
     }
 
     [Fact]
-    public void Between_two_clips_the_ends_are_frames_of_them()
+    public void BetweenTwoClipsTheEndsAreFramesOfThem()
     {
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);

@@ -10,11 +10,11 @@ public class NoiseTests
     [InlineData(0u, 0u, 0u, 0u, 0u, 0u, 0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u)]
     [InlineData(0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0xffffffffu, 0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu)]
     [InlineData(0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u, 0xa4093822u, 0x299f31d0u, 0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u)]
-    public void Philox_gives_the_known_answers(uint a, uint b, uint c, uint d, uint low, uint high, uint x, uint y, uint z, uint w) =>
+    public void PhiloxGivesTheKnownAnswers(uint a, uint b, uint c, uint d, uint low, uint high, uint x, uint y, uint z, uint w) =>
         Assert.Equal((x, y, z, w), Noise.Philox((a, b, c, d), (low, high)));
 
     [Fact]
-    public void Values_are_standard_normal()
+    public void ValuesAreStandardNormal()
     {
         var values = Noise.Normal(7, 0, (4, 4, 64, 64));
         var mean = values.Average(v => (double)v);
@@ -28,7 +28,7 @@ public class NoiseTests
     }
 
     [Fact]
-    public void A_longer_and_wider_run_shares_the_noise_of_a_shorter_one()
+    public void ALongerAndWiderRunSharesTheNoiseOfAShorterOne()
     {
         var small = Noise.Normal(3, 1, (2, 2, 3, 5));
         var large = Noise.Normal(3, 1, (3, 4, 5, 9));
@@ -40,14 +40,14 @@ public class NoiseTests
     }
 
     [Fact]
-    public void A_part_has_the_noise_of_its_place()
+    public void APartHasTheNoiseOfItsPlace()
     {
         var whole = Noise.Normal(3, 0, (1, 5, 2, 2));
         Assert.Equal(whole[12..], Noise.Normal(3, 0, (1, 2, 2, 2), firstFrame: 3));
     }
 
     [Fact]
-    public void Seeds_and_streams_are_independent()
+    public void SeedsAndStreamsAreIndependent()
     {
         var a = Noise.Normal(1, 0, (1, 4, 64, 64));
         foreach (var b in new[] { Noise.Normal(2, 0, (1, 4, 64, 64)), Noise.Normal(1, 1, (1, 4, 64, 64)), Noise.Normal(1ul << 32, 0, (1, 4, 64, 64)) })

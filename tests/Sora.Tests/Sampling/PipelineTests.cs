@@ -33,7 +33,7 @@ public class PipelineTests
     [InlineData("vace-control")]
     [InlineData("vace-reference")]
     [InlineData("v2v")]
-    public void A_guided_run_equals_the_reference(string name)
+    public void AGuidedRunEqualsTheReference(string name)
     {
         using var golden = GoldenCase.Open($"wan/pipeline-{name}");
         var model = Opened.Wan(golden.Model);
@@ -52,7 +52,7 @@ public class PipelineTests
 
     /// <summary>The reference makes two clips in one batch; here they are runs of one pipeline, each with its part of the noise.</summary>
     [Fact]
-    public void Each_clip_of_a_batch_equals_the_reference()
+    public void EachClipOfABatchEqualsTheReference()
     {
         using var golden = GoldenCase.Open("wan/pipeline-t2v-batch2");
         var model = Opened.Wan(golden.Model);
@@ -69,7 +69,7 @@ public class PipelineTests
     }
 
     [Fact]
-    public void One_step_ends_at_the_clean_latents_that_a_preconditioned_network_gives()
+    public void OneStepEndsAtTheCleanLatentsThatAPreconditionedNetworkGives()
     {
         const double Sigma = 0.75;
         using var golden = GoldenCase.Open("wan/pipeline-ti2v-text");

@@ -34,7 +34,7 @@ public class PublishedPlanTests
     ];
 
     [Fact]
-    public void Readme_holds_the_plan_of_every_published_checkpoint()
+    public void ReadmeHoldsThePlanOfEveryPublishedCheckpoint()
     {
         var readme = Path.Combine(Golden.Root, "..", "..", "README.md");
         var text = File.ReadAllText(readme);
@@ -45,7 +45,7 @@ public class PublishedPlanTests
     }
 
     [Fact]
-    public void Every_checkpoint_of_the_table_is_there()
+    public void EveryCheckpointOfTheTableIsThere()
     {
         using var stream = typeof(ModelFolder).Assembly.GetManifestResourceStream("Sora.Models.checkpoints.json")!;
         var names = JsonNode.Parse(stream)!["checkpoints"]!.AsArray().Select(entry => entry!["name"]!.GetValue<string>()).Where(name => name != "mini");

@@ -13,7 +13,7 @@ public class SamplersTests
     /// <summary>Every run with the closed-form model of the reference, evaluated in float64.</summary>
     [Theory]
     [MemberData(nameof(Runs))]
-    public void Each_run_equals_the_reference(string name)
+    public void EachRunEqualsTheReference(string name)
     {
         using var scope = NewDisposeScope();
         using var golden = GoldenCase.Open($"samplers/{name}");
@@ -31,7 +31,7 @@ public class SamplersTests
     }
 
     [Fact]
-    public void Guidance_leads_a_scene_and_the_latents_by_the_root_of_it()
+    public void GuidanceLeadsASceneAndTheLatentsByTheRootOfIt()
     {
         using var scope = NewDisposeScope();
         manual_seed(5);
@@ -49,7 +49,7 @@ public class SamplersTests
     /// <summary>The same runs with the sampler and the table that the reference's <c>scheduler_config.json</c> asks for.</summary>
     [Theory]
     [MemberData(nameof(ConfiguredRuns))]
-    public void Each_run_follows_from_the_configuration_that_the_reference_writes(string name)
+    public void EachRunFollowsFromTheConfigurationThatTheReferenceWrites(string name)
     {
         using var scope = NewDisposeScope();
         using var golden = GoldenCase.Open($"samplers/{name}");
@@ -79,7 +79,7 @@ public class SamplersTests
     [InlineData("dpmpp-order3-steps8")]
     [InlineData("sde-dpmpp-order2-heun-steps8")]
     [InlineData("lcm-shift8-steps8")]
-    public void A_run_cut_anywhere_goes_on_bit_identically(string name)
+    public void ARunCutAnywhereGoesOnBitIdentically(string name)
     {
         using var scope = NewDisposeScope();
         using var golden = GoldenCase.Open($"samplers/{name}");
@@ -97,7 +97,7 @@ public class SamplersTests
     [InlineData("unipc")]
     [InlineData("dpmpp")]
     [InlineData("euler")]
-    public void A_clean_latent_is_noised_to_each_level_as_in_the_reference(string family)
+    public void ACleanLatentIsNoisedToEachLevelAsInTheReference(string family)
     {
         using var scope = NewDisposeScope();
         using var golden = GoldenCase.Open($"samplers/noise-levels-{family}");
@@ -109,7 +109,7 @@ public class SamplersTests
     }
 
     [Fact]
-    public void A_run_stops_when_cancelled()
+    public void ARunStopsWhenCancelled()
     {
         using var scope = NewDisposeScope();
         using var golden = GoldenCase.Open("samplers/euler-shift5-steps8");
@@ -121,7 +121,7 @@ public class SamplersTests
     }
 
     [Fact]
-    public void A_run_keeps_nothing_but_its_last_state()
+    public void ARunKeepsNothingButItsLastState()
     {
         using var scope = NewDisposeScope();
         using var golden = GoldenCase.Open("samplers/unipc-order3-bh2-shift5-steps20");

@@ -18,7 +18,7 @@ public class ScheduleTests
     [InlineData("dpmpp")]
     [InlineData("euler")]
     [InlineData("heun")]
-    public void Tables_equal_the_reference(string family)
+    public void TablesEqualTheReference(string family)
     {
         using var golden = GoldenCase.Open($"samplers/tables-{family}");
         var spacing = ReferenceRun.SpacingOf(golden.Params.GetProperty("cls").GetString()!);
@@ -34,7 +34,7 @@ public class ScheduleTests
 
     [Theory]
     [MemberData(nameof(Runs))]
-    public void The_table_of_each_run_equals_the_reference(string name)
+    public void TheTableOfEachRunEqualsTheReference(string name)
     {
         using var golden = GoldenCase.Open($"samplers/{name}");
         var schedule = Schedule.Create(ReferenceRun.Schedule(golden.Params));
@@ -45,7 +45,7 @@ public class ScheduleTests
     }
 
     [Fact]
-    public void The_original_schedule_is_the_reference_given_as_levels()
+    public void TheOriginalScheduleIsTheReferenceGivenAsLevels()
     {
         foreach (var (shift, steps) in new[] { (5.0, 4), (5.0, 8), (5.0, 20), (12.0, 20) })
         {
@@ -59,7 +59,7 @@ public class ScheduleTests
     [InlineData(0.5, 0.7)]
     [InlineData(1.5, 0.7)]
     [InlineData(0.5, 0.0)]
-    public void Levels_that_do_not_fall_are_refused(double first, double second)
+    public void LevelsThatDoNotFallAreRefused(double first, double second)
     {
         var error = Assert.Throws<SoraException>(() => Schedule.Create(new ScheduleOptions { Sigmas = [first, second] }));
         Assert.Equal(ErrorKind.Usage, error.Kind);

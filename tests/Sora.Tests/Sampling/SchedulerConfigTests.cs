@@ -35,7 +35,7 @@ public class SchedulerConfigTests
     [InlineData(Euler, "\"use_karras_sigmas\": true, \"use_exponential_sigmas\": true", "use_exponential_sigmas true")]
     [InlineData(Lcm, "\"scale_factors\": [0.5, 1]", "scale_factors")]
     [InlineData("DDIMScheduler", "\"clip_sample\": false", "the scheduler DDIMScheduler")]
-    public void What_would_change_the_result_is_refused_by_name_and_another_sampler_goes(string name, string fields, string named)
+    public void WhatWouldChangeTheResultIsRefusedByNameAndAnotherSamplerGoes(string name, string fields, string named)
     {
         var config = Read(name, fields);
         var error = Assert.Throws<SoraException>(() => new SamplingSettings().MakeSchedule(config));
@@ -55,7 +55,7 @@ public class SchedulerConfigTests
     [InlineData(Dpm, "\"lambda_min_clipped\": -Infinity, \"use_dynamic_shifting\": true, \"euler_at_final\": true, \"solver_type\": \"bh2\", \"variance_type\": \"learned\", \"shift_terminal\": 0.5, \"predict_x0\": false")]
     [InlineData(Euler, "\"flow_shift\": 9, \"thresholding\": true, \"base_shift\": 1, \"use_flow_sigmas\": false, \"final_sigmas_type\": \"sigma_min\"")]
     [InlineData(Heun, "\"use_karras_sigmas\": true, \"shift_terminal\": 0.5, \"use_dynamic_shifting\": true")]
-    public void What_diffusers_passes_over_changes_nothing(string name, string fields)
+    public void WhatDiffusersPassesOverChangesNothing(string name, string fields)
     {
         var (bare, full) = (Read(name, "\"null\": 0"), Read(name, fields));
         Assert.Equal(bare with { Uncorrected = [] }, full with { Uncorrected = [] });
@@ -68,7 +68,7 @@ public class SchedulerConfigTests
     [InlineData("\"flow_shift\": 0", "a shift of 0")]
     [InlineData("\"shift_terminal\": 1.5", "shift_terminal 1.5")]
     [InlineData("\"prediction_type\": \"epsilon\"", "a scheduler for epsilon models")]
-    public void What_no_sampler_can_do_is_refused_at_once(string fields, string named)
+    public void WhatNoSamplerCanDoIsRefusedAtOnce(string fields, string named)
     {
         var error = Assert.Throws<SoraException>(() => Read(UniPc, fields));
         Assert.StartsWith($"file.json: {named}", error.Message);
@@ -77,7 +77,7 @@ public class SchedulerConfigTests
 
     /// <summary>A level of the own scheduler doesn't go over to another one.</summary>
     [Fact]
-    public void A_sampler_of_another_kind_has_its_own_table()
+    public void ASamplerOfAnotherKindHasItsOwnTable()
     {
         var config = Read(Euler, "\"shift\": 3, \"shift_terminal\": 0.2, \"use_karras_sigmas\": true");
         var settings = new SamplingSettings { Steps = 5, Shift = 3, Sampler = "unipc" };
@@ -86,7 +86,7 @@ public class SchedulerConfigTests
 
     /// <summary>With noise, Euler's method in diffusers is (1 - s') x0 + s' noise: what LCM does, over the same levels.</summary>
     [Fact]
-    public void Euler_with_noise_is_the_step_of_lcm()
+    public void EulerWithNoiseIsTheStepOfLcm()
     {
         var config = Read(Euler, "\"shift\": 5, \"stochastic_sampling\": true");
         Assert.Equal(Samplers.Lcm, new SamplingSettings().ChooseSampler(config).Step);

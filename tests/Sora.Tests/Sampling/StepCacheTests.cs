@@ -19,7 +19,7 @@ public class StepCacheTests
     [InlineData(0.02)]
     [InlineData(0.05)]
     [InlineData(0.1)]
-    public void The_estimate_is_of_the_size_of_the_error(double threshold)
+    public void TheEstimateIsOfTheSizeOfTheError(double threshold)
     {
         using var scope = NewDisposeScope();
         var (exact, _) = Sample(null);
@@ -34,7 +34,7 @@ public class StepCacheTests
     }
 
     [Fact]
-    public void The_start_and_the_last_call_are_the_networks()
+    public void TheStartAndTheLastCallAreTheNetworks()
     {
         using var scope = NewDisposeScope();
         using var cache = new StepCache(1000, Steps);
@@ -45,7 +45,7 @@ public class StepCacheTests
     }
 
     [Fact]
-    public void Threshold_zero_leaves_nothing_out()
+    public void ThresholdZeroLeavesNothingOut()
     {
         using var scope = NewDisposeScope();
         using var cache = new StepCache(0, Steps);
@@ -55,7 +55,7 @@ public class StepCacheTests
 
     /// <summary>Another expert is asked twice before its answers are foreseen.</summary>
     [Fact]
-    public void A_change_of_phase_starts_anew()
+    public void AChangeOfPhaseStartsAnew()
     {
         using var scope = NewDisposeScope();
         using var cache = new StepCache(1000, Steps);
@@ -78,7 +78,7 @@ public class StepCacheTests
     [InlineData("wan21-t2v", "heun")]
     [InlineData("wan22-ti2v", "euler")]
     [InlineData("wan22-a14b-t2v", "dpm++")]
-    public void A_run_that_is_resumed_is_the_same(string name, string sampler)
+    public void ARunThatIsResumedIsTheSame(string name, string sampler)
     {
         var model = Opened.Wan(Golden.Path("models", name));
         var settings = ModelDefaults.Of(model).Settings with

@@ -13,7 +13,7 @@ namespace Sora.Tests.Sampling;
 public class StillFittingTests
 {
     [Fact]
-    public void In_strips_a_frame_is_fitted_as_it_is_as_a_whole()
+    public void InStripsAFrameIsFittedAsItIsAsAWhole()
     {
         using var scope = NewDisposeScope();
         using var noGradients = no_grad();

@@ -24,7 +24,7 @@ public class VideoColoursTests
     [InlineData(0.06, 1)]
     [InlineData(-0.05, 1.15)]
     [InlineData(0, 0.85)]
-    public void The_step_at_a_join_becomes_one_that_is_usual(double level, double contrast)
+    public void TheStepAtAJoinBecomesOneThatIsUsual(double level, double contrast)
     {
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(Model);
@@ -41,7 +41,7 @@ public class VideoColoursTests
     }
 
     [Fact]
-    public void Between_two_known_parts_neither_end_jumps()
+    public void BetweenTwoKnownPartsNeitherEndJumps()
     {
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(Model);
@@ -59,7 +59,7 @@ public class VideoColoursTests
     [Theory]
     [InlineData(-0.6, 1)]
     [InlineData(0, 0.5)]
-    public void A_change_of_scene_stays(double level, double contrast)
+    public void AChangeOfSceneStays(double level, double contrast)
     {
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(Model);
@@ -68,7 +68,7 @@ public class VideoColoursTests
     }
 
     [Fact]
-    public void What_follows_a_single_frame_has_its_colours()
+    public void WhatFollowsASingleFrameHasItsColours()
     {
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(Model);
@@ -80,7 +80,7 @@ public class VideoColoursTests
     }
 
     [Fact]
-    public void What_precedes_a_clip_has_its_colours_from_the_first_frame_on()
+    public void WhatPrecedesAClipHasItsColoursFromTheFirstFrameOn()
     {
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(Model);
@@ -94,7 +94,7 @@ public class VideoColoursTests
     }
 
     [Fact]
-    public void Where_nothing_is_known_or_everything_nothing_is_changed()
+    public void WhereNothingIsKnownOrEverythingNothingIsChanged()
     {
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(Model);
@@ -103,7 +103,7 @@ public class VideoColoursTests
     }
 
     [Fact]
-    public void What_the_model_adds_to_a_clip_follows_without_a_flash()
+    public void WhatTheModelAddsToAClipFollowsWithoutAFlash()
     {
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);

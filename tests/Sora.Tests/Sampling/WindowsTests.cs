@@ -25,7 +25,7 @@ public class WindowsTests
     [InlineData("........", "17", "0-5 0-8")]                    // another prompt takes over at frame 17
     [InlineData("........", "1 17", "0-1 0-5 0-8")]
     [InlineData("........", "500", "0-8")]
-    public void Windows_slide_over_what_there_is(string places, string prompts, string expected)
+    public void WindowsSlideOverWhatThereIs(string places, string prompts, string expected)
     {
         using var pipeline = PipelineTests.Open(Model);
         var settings = new SamplingSettings
@@ -48,7 +48,7 @@ public class WindowsTests
     }
 
     [Fact]
-    public void Each_window_takes_its_part_of_a_control_video()
+    public void EachWindowTakesItsPartOfAControlVideo()
     {
         var vace = VideoModel.Open(Golden.Path("models", "wan21-vace"));
         using var pipeline = PipelineTests.Open(vace);
@@ -71,7 +71,7 @@ public class WindowsTests
     }
 
     [Fact]
-    public void A_prompt_takes_over_where_it_is_said_to()
+    public void APromptTakesOverWhereItIsSaidTo()
     {
         using var scope = NewDisposeScope();
         using var pipeline = PipelineTests.Open(Model);
