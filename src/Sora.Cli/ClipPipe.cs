@@ -37,7 +37,7 @@ internal static partial class ClipPipe
     {
         if (isDry) produce(new ClipWriter(Stream.Null));
         else if (output == "-") produce(new ClipWriter(run.OpenOutput()) { Storage = storage });
-        else AtomicFile.Write(output, stream => produce(new ClipWriter(stream, single: true) { Storage = storage }));
+        else AtomicFile.Write(output, stream => produce(new ClipWriter(stream, isSingle: true) { Storage = storage }));
     }
 
     /// <summary>The name of one of several files: %d, or %03d, stands for its number.</summary>

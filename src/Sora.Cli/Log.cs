@@ -32,7 +32,7 @@ internal abstract class Log(TextWriter stderr, bool quiet) : Reporter, IDisposab
     public void Trace(Exception error) => stderr.WriteLine(error);
 
     /// <summary>Leaves no progress on the terminal.</summary>
-    public virtual void Dispose() { }
+    public abstract void Dispose();
 }
 
 /// <summary>How progress is shown.</summary>
@@ -163,4 +163,6 @@ internal sealed class JsonLog(string verb, TextWriter stderr, bool quiet) : Log(
         }
         lock (Gate) Stderr.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
     }
+
+    public override void Dispose() { }
 }

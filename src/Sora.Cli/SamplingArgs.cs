@@ -177,7 +177,7 @@ internal sealed record SamplingArgs(
     /// <summary>What keeps the state of a run in the file that <c>--checkpoint</c> names.</summary>
     /// <param name="entry">The verb, for the history of the clip that comes of it; null: that is in there already.</param>
     public Action<Clip>? Keep(HistoryEntry? entry) => Checkpoint is { } path
-        ? clip => AtomicFile.Write(path, stream => new ClipWriter(stream, single: true).Write(entry is null ? clip : clip.After(entry)))
+        ? clip => AtomicFile.Write(path, stream => new ClipWriter(stream, isSingle: true).Write(entry is null ? clip : clip.After(entry)))
         : null;
 
     /// <summary>Removes the state of a run that has come to its end; a plan alone is none.</summary>

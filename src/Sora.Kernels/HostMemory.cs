@@ -21,15 +21,15 @@ public static unsafe partial class HostMemory
     internal static void KeepPages()
     {
         if (!HasGlibc) return;
-        SetOption(MostMappings, 0);
-        SetOption(TrimThreshold, -1); // never
-        SetOption(TopPad, 64 << 20);
+        _ = SetOption(MostMappings, 0);
+        _ = SetOption(TrimThreshold, -1); // never
+        _ = SetOption(TopPad, 64 << 20);
         // The heap grows by a block that nobody has touched yet, and keeps it: what is small lies in huge pages as well, where
         // libtorch asks for them for large tensors only.
         const nuint heap = 1 << 30;
         var block = Allocate(HugePage, heap);
         if (block is null) return;
-        Advise(block, heap, HugePages);
+        _ = Advise(block, heap, HugePages);
         NativeMemory.Free(block);
     }
 
@@ -62,7 +62,7 @@ public static unsafe partial class HostMemory
     /// <summary>Gives memory that is free back to the system: between stages whose needs differ.</summary>
     public static void Trim()
     {
-        if (HasGlibc) GiveBack(0);
+        if (HasGlibc) _ = GiveBack(0);
     }
 
     private static bool HasGlibc => NativeLibrary.TryLoad("libc.so.6", out var libc) && NativeLibrary.TryGetExport(libc, "mallopt", out _);

@@ -162,7 +162,7 @@ public static unsafe partial class KernelLibrary
 
     private static void Check(int result)
     {
-        if (result != 0) throw new OutOfMemoryException("there is not enough memory for a kernel's workspace");
+        if (result != 0) throw new InsufficientMemoryException("there is not enough memory for a kernel's workspace");
     }
 
     /// <summary>Functions of the OpenMP runtime, as Native/cpu.h declares them.</summary>

@@ -73,7 +73,7 @@ public static unsafe partial class Libtorch
 
     private static void Check(int error)
     {
-        if (error != 0) throw new ExternalException("libtorch failed; its message is above");
+        if (error != 0) throw new InvalidOperationException("libtorch failed; its message is above");
     }
 
     private static nint Load()

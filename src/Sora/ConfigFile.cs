@@ -19,7 +19,7 @@ internal sealed partial class ConfigFile
     public string Path { get; }
 
     /// <summary>The class that diffusers or transformers would make of it, or null.</summary>
-    public string? ClassName => Text("_class_name", null) ?? Texts("architectures", []).FirstOrDefault();
+    public string? ClassName => Text("_class_name", null) ?? (Texts("architectures", []) is [var first, ..] ? first : null);
 
     public static ConfigFile Read(string path)
     {

@@ -3,9 +3,11 @@ using Xunit;
 
 namespace Sora.Cli.Tests;
 
-public class LogTests
+public sealed class LogTests : IDisposable
 {
     private readonly StringWriter written = new();
+
+    public void Dispose() => written.Dispose();
 
     [Fact]
     public void JsonIsOneObjectAnEvent()

@@ -45,10 +45,10 @@ internal sealed class Attributes(Workers workers, Judge judge, Report report)
             (subject, i) => Permanence.Holds(hidden[i].Scene, Verdict.Of(judge, Make(subject, hidden[i], i, kind)))).Average(held => held ? 1.0 : 0)).ToArray();
         var falls = names.Select((name, kind) => workers.Each($"falling, {name}", count,
             (subject, i) => Gravity.Measure(judge, falling[i].Scene, Make(subject, falling[i], i, kind)))).ToArray();
-        report.Section("Physics", "", "model", "rendered", "through the VAE", "floor", "aim");
-        report.Row($"permanence through an occlusion ({count})", [.. holds.Select(Report.Percent), "80 %", "95 %"]);
-        report.Row($"a falling ball falls ({count})", [.. falls.Select(all => Report.Percent(all.Average(one => one.Falls ? 1.0 : 0))), "", ""]);
-        report.Row("its distance from the parabola, in diameters", [.. falls.Select(all => Report.Number(all.Average(one => one.Error), 2)), "", ""]);
+        Report.Section("Physics", "", "model", "rendered", "through the VAE", "floor", "aim");
+        Report.Row($"permanence through an occlusion ({count})", [.. holds.Select(Report.Percent), "80 %", "95 %"]);
+        Report.Row($"a falling ball falls ({count})", [.. falls.Select(all => Report.Percent(all.Average(one => one.Falls ? 1.0 : 0))), "", ""]);
+        Report.Row("its distance from the parabola, in diameters", [.. falls.Select(all => Report.Number(all.Average(one => one.Error), 2)), "", ""]);
         report.Value("permanence", holds[0]);
         report.Value("permanence_judge", holds[2]);
         report.Value("falls", falls[0].Average(one => one.Falls ? 1.0 : 0));
@@ -64,12 +64,12 @@ internal sealed class Attributes(Workers workers, Judge judge, Report report)
         var tallies = columns.Select(clips => clips.Aggregate(new Tally(), (tally, clip) => tally.Add(clip.Scene, clip.Verdict))).ToArray();
         void Row(string name, string question, string key, string floor, string aim)
         {
-            report.Row(name, [.. tallies.Select(tally => Report.Percent(tally.Rate(question))), floor, aim]);
+            Report.Row(name, [.. tallies.Select(tally => Report.Percent(tally.Rate(question))), floor, aim]);
             if (tallies[0].Rate(question) is not { } rate) return;
             report.Value(key, rate);
             if (tallies[2].Rate(question) is { } judged) report.Value($"{key}_judge", judged);
         }
-        report.Section($"Attributes, {columns[0].Length} prompts held out", "", "model", "judge on rendered", $"judge through the VAE ({columns[2].Length})", "floor", "aim");
+        Report.Section($"Attributes, {columns[0].Length} prompts held out", "", "model", "judge on rendered", $"judge through the VAE ({columns[2].Length})", "floor", "aim");
         foreach (var question in (string[])["ground", "sky", "colour"]) Row($"{question}, one object", $"{question}.one", question, "97 %", "99 %");
         Row("shape", "shape", "shape", "90 %", "97 %");
         Row("size", "size", "size", "85 %", "97 %");
@@ -80,9 +80,9 @@ internal sealed class Attributes(Workers workers, Judge judge, Report report)
         foreach (var question in (string[])["ground", "sky", "colour"]) Row($"{question}, all", question, $"{question}_all", "", "");
         foreach (var question in (string[])["shape", "size", "motion"]) Row($"{question}, one object", $"{question}.one", $"{question}_one", "", "");
 
-        report.Section("Change from frame to frame, in levels of 255", "", "model", "rendered", "through the VAE");
-        report.Row("mean difference of neighbours", [.. columns.Select(clips => Report.Number(clips.Average(clip => clip.Change), 2))]);
-        report.Row("flicker of the background, camera still", [.. columns.Select(clips => Report.Number(clips.Average(clip => clip.Flicker) ?? double.NaN, 2))]);
+        Report.Section("Change from frame to frame, in levels of 255", "", "model", "rendered", "through the VAE");
+        Report.Row("mean difference of neighbours", [.. columns.Select(clips => Report.Number(clips.Average(clip => clip.Change), 2))]);
+        Report.Row("flicker of the background, camera still", [.. columns.Select(clips => Report.Number(clips.Average(clip => clip.Flicker) ?? double.NaN, 2))]);
         report.Value("frame_change", columns[0].Average(clip => clip.Change));
         report.Value("frame_change_rendered", columns[1].Average(clip => clip.Change));
         report.Value("flicker", columns[0].Average(clip => clip.Flicker) ?? double.NaN);

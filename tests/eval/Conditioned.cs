@@ -21,7 +21,7 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
     /// <summary>Scores every task on so many scenes, and loops on <paramref name="loops"/>.</summary>
     public void Score(int count, int loops)
     {
-        report.Section($"Clips of which a part is known ({count} each)", "known", "PSNR against the VAE's own, dB", "against the original, dB", "the VAE's own, dB",
+        Report.Section($"Clips of which a part is known ({count} each)", "known", "PSNR against the VAE's own, dB", "against the original, dB", "the VAE's own, dB",
             "ground", "sky", "colour", "shape", "size", "motion", "camera");
         var firsts = Row("first frame", "first_frame", count, (subject, prompt, seed) => FromStills(subject, prompt, seed, 0));
         report.Value("first_frame_psnr_judge", firsts.Average(outcome => outcome.Own));
@@ -32,7 +32,7 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
         var regions = Regions().ToList();
         Row("all but a box, another colour in it", "region", Math.Min(count, regions.Count), (subject, _, seed) => Change(subject, regions[seed * regions.Count / Math.Min(count, regions.Count)], seed));
         var chained = workers.Each("own clips, extended", count, (subject, i) => Chain(subject, Prompt(i, count), i));
-        report.Section("Joins", "", "model", "wanted");
+        Report.Section("Joins", "", "model", "wanted");
         WriteDrift($"rendered clips, extended ({count})", "join", [.. extended.Select(outcome => outcome.Frames)], Prefix);
         WriteDrift($"own clips, extended ({count})", "own_join", chained, Judge.ClipFrames);
         WriteSeams([.. looped.Select(outcome => Changes.Seam(outcome.Frames))]);
@@ -50,7 +50,7 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
         });
         var tally = outcomes.Aggregate(new Tally(), (all, outcome) => all.Add(outcome.Scene, outcome.Verdict!));
         var (own, original, vae) = (outcomes.Average(outcome => outcome.Own), outcomes.Average(outcome => outcome.Original), outcomes.Average(outcome => outcome.Vae));
-        report.Row($"{name} ({count})", [
+        Report.Row($"{name} ({count})", [
             own == Quality.Identical ? "the same" : Report.Number(own, 1), Report.Number(original, 1), Report.Number(vae, 1),
             .. ((string[])["ground", "sky", "colour", "shape", "size", "motion", "camera"]).Select(question => Report.Percent(tally.Rate(question)))]);
         report.Value($"{key}_psnr", own);
@@ -129,16 +129,16 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
         var drifts = clips.Select(frames => Changes.Drift(frames, join)).ToList();
         var mean = drifts.Sum(drift => drift.MeanAt) / drifts.Sum(drift => drift.MeanInside);
         var deviation = drifts.Sum(drift => drift.DeviationAt) / drifts.Sum(drift => drift.DeviationInside);
-        report.Row($"{name}: change of the mean colour at the join, over that inside", Report.Number(mean, 2), "below 1.5");
-        report.Row($"{name}: change of its standard deviation, likewise", Report.Number(deviation, 2), "below 1.5");
+        Report.Row($"{name}: change of the mean colour at the join, over that inside", Report.Number(mean, 2), "below 1.5");
+        Report.Row($"{name}: change of its standard deviation, likewise", Report.Number(deviation, 2), "below 1.5");
         report.Value($"{key}_mean_drift", mean);
         report.Value($"{key}_deviation_drift", deviation);
     }
 
     private void WriteSeams(double[] seams)
     {
-        report.Row($"last to first frame of a loop, over the median of neighbours ({seams.Length})", Report.Number(seams.Average(), 2), "at most 1");
-        report.Row("loops without a seam", Report.Percent(seams.Average(seam => seam <= 1 ? 1.0 : 0)), "100 %");
+        Report.Row($"last to first frame of a loop, over the median of neighbours ({seams.Length})", Report.Number(seams.Average(), 2), "at most 1");
+        Report.Row("loops without a seam", Report.Percent(seams.Average(seam => seam <= 1 ? 1.0 : 0)), "100 %");
         report.Value("loop_seam", seams.Average());
         report.Value("loop_without_seam", seams.Average(seam => seam <= 1 ? 1.0 : 0));
     }

@@ -79,8 +79,8 @@ internal static class JudgeCommand
             var rendered = Sum(workers.Each("rendered", clips, (_, i) => Look(i, frames => frames)));
             var back = Sum(workers.Each("reconstructed", clips, (subject, i) => Look(i, subject.Reconstruct)));
             var report = new Report();
-            report.Section($"The judge on {clips} held-out clips", "", "rendered", "through the VAE");
-            foreach (var question in Tally.Questions) report.Row(question, Report.Percent(rendered.Rate(question)), Report.Percent(back.Rate(question)));
+            Report.Section($"The judge on {clips} held-out clips", "", "rendered", "through the VAE");
+            foreach (var question in Tally.Questions) Report.Row(question, Report.Percent(rendered.Rate(question)), Report.Percent(back.Rate(question)));
         });
         return command;
     }

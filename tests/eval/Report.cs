@@ -10,7 +10,7 @@ internal sealed class Report
     private readonly OrderedDictionary<string, double> values = [];
 
     /// <summary>Begins a table.</summary>
-    public void Section(string title, params string[] columns)
+    public static void Section(string title, params string[] columns)
     {
         Console.WriteLine($"\n### {title}\n");
         Console.WriteLine($"| {string.Join(" | ", columns)} |");
@@ -18,7 +18,7 @@ internal sealed class Report
     }
 
     /// <summary>A row of the table.</summary>
-    public void Row(string name, params IReadOnlyList<string> cells) => Console.WriteLine($"| {name} | {string.Join(" | ", cells)} |");
+    public static void Row(string name, params IReadOnlyList<string> cells) => Console.WriteLine($"| {name} | {string.Join(" | ", cells)} |");
 
     /// <summary>A number for the file.</summary>
     public void Value(string key, double value) => values[key] = value;

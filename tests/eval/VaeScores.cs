@@ -16,7 +16,7 @@ internal sealed class VaeScores(CausalVae vae, Footage footage, Report report)
         using var noGradients = no_grad();
         var linear = LinearCodec.Fit(Enumerable.Range(0, fitted).Select(i => Pixels.ToTensor(footage.Training(i), CPU)), Size);
         Console.Error.WriteLine($"eval: fitted the linear codec to {fitted} clips");
-        report.Section("The VAE", "", "PSNR, dB", "SSIM", "linear codec, dB", "SSIM", "floor, dB", "aim, dB");
+        Report.Section("The VAE", "", "PSNR, dB", "SSIM", "linear codec, dB", "SSIM", "floor, dB", "aim, dB");
         Row($"held-out world clips ({count})", "vae_world", Enumerable.Range(0, count).Select(Footage.World), linear, "31", "36");
         Row($"held-out pictures, panned ({count})", "vae_photo", Enumerable.Range(0, count).Select(footage.Photo), linear, "31", "36");
         foreach (var path in footage.Clips())
@@ -45,7 +45,7 @@ internal sealed class VaeScores(CausalVae vae, Footage footage, Report report)
             Add(vae.Decode(vae.Encode(video)), psnr, ssim);
             Add(linear.Reconstruct(video), linearPsnr, linearSsim);
         }
-        report.Row(name, [Report.Number(psnr.Average(), 2), Report.Number(ssim.Average(), 3), Report.Number(linearPsnr.Average(), 2), Report.Number(linearSsim.Average(), 3), .. goals]);
+        Report.Row(name, [Report.Number(psnr.Average(), 2), Report.Number(ssim.Average(), 3), Report.Number(linearPsnr.Average(), 2), Report.Number(linearSsim.Average(), 3), .. goals]);
         report.Value($"{key}_psnr", psnr.Average());
         report.Value($"{key}_ssim", ssim.Average());
         report.Value($"{key}_psnr_linear", linearPsnr.Average());

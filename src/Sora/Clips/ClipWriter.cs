@@ -4,8 +4,8 @@ namespace Sora.Clips;
 
 /// <summary>Writes clips one after the other.</summary>
 /// <param name="stream">Flushed after every clip, so that the next stage can begin.</param>
-/// <param name="single">True for a file, which holds one clip.</param>
-public sealed class ClipWriter(Stream stream, bool single = false)
+/// <param name="isSingle">True for a file, which holds one clip.</param>
+public sealed class ClipWriter(Stream stream, bool isSingle = false)
 {
     private int written;
 
@@ -16,7 +16,7 @@ public sealed class ClipWriter(Stream stream, bool single = false)
     /// <exception cref="SoraException">It is the second one in a file.</exception>
     public void Write(Clip clip)
     {
-        if (single && written > 0)
+        if (isSingle && written > 0)
             throw SoraException.Usage("a file holds one clip, but there are more", "write them to a pipe (leave -o out), or one by one");
         SafeTensors.Write(stream, ClipFormat.Metadata(clip), ClipFormat.Tensors(clip, Storage));
         stream.Flush();

@@ -18,7 +18,7 @@ internal sealed class BlockList<T> : IDisposable
     public BlockList(IReadOnlyList<Weights> parts, Func<int, Weights, T> build)
     {
         (this.parts, this.build) = (parts, build);
-        kept = [.. parts.Take(parts.FirstOrDefault()?.Kept ?? parts.Count).Select((part, i) => build(i, part))];
+        kept = [.. parts.Take(parts.Count == 0 ? 0 : parts[0].Kept ?? parts.Count).Select((part, i) => build(i, part))];
     }
 
     /// <summary>Whether pass follows upon pass: the first block is read ahead, too, while the last one computes.</summary>

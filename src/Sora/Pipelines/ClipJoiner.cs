@@ -134,7 +134,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     /// The latents, from the second on, of frames behind copies of their first one, [1, C, 1 + k, h, w], normalised: first
     /// those of copies alone, a hint of what the latent frame shows that ends with the first frame, then those of the others.
     /// </summary>
-    private Tensor Behind(IReadOnlyList<Image> frames, FrameCodec codec)
+    private Tensor Behind(List<Image> frames, FrameCodec codec)
     {
         var encoded = new LatentRefiner(codec, cancel).Encode([.. Enumerable.Repeat(frames[0], geometry.TemporalFactor), .. frames]);
         return pipeline.Model.Normalise(encoded.narrow(2, 1, encoded.shape[2] - 1)).to(pipeline.Device);

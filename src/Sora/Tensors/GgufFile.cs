@@ -90,7 +90,7 @@ public sealed class GgufFile : TensorSource
             : throw reader.Bad($"its alignment is '{value}', not a power of two");
     }
 
-    private TensorInfo ReadInfo(GgufReader reader)
+    private static TensorInfo ReadInfo(GgufReader reader)
     {
         var name = reader.ReadText("a tensor's name");
         var count = reader.ReadU32();

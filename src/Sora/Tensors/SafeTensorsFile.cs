@@ -42,11 +42,11 @@ public sealed unsafe class SafeTensorsFile : TensorSource
         return new SafeTensorsFile(file, header, dataStart);
     });
 
-    /// <summary>A tensor's bytes, in place; valid until this file is disposed. Up to 2 GB: see <see cref="Pointer"/>.</summary>
-    public ReadOnlySpan<byte> Data(string name) => new(Pointer(name), checked((int)Info(name).Bytes));
+    /// <summary>A tensor's bytes, in place; valid until this file is disposed. Up to 2 GB: see <see cref="Address"/>.</summary>
+    public ReadOnlySpan<byte> Data(string name) => new(Address(name), checked((int)Info(name).Bytes));
 
     /// <summary>Where a tensor's bytes lie in memory; valid until this file is disposed. Not necessarily aligned.</summary>
-    public byte* Pointer(string name) => file.Pointer + dataStart + Info(name).Offset;
+    public byte* Address(string name) => file.Address + dataStart + Info(name).Offset;
 
     /// <inheritdoc/>
     public override void Read(string name, long offset, Span<byte> destination)
@@ -86,14 +86,14 @@ internal sealed unsafe partial class MappedFile : IDisposable
         view = map.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
         byte* pointer = null;
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
-        Pointer = pointer + view.PointerOffset;
+        Address = pointer + view.PointerOffset;
     }
 
     public string Path { get; }
 
     public long Length { get; }
 
-    public byte* Pointer { get; }
+    public byte* Address { get; }
 
     public static MappedFile Open(string path)
     {
@@ -125,7 +125,7 @@ internal sealed unsafe partial class MappedFile : IDisposable
     public ReadOnlySpan<byte> Span(long offset, int length)
     {
         if (offset < 0 || length < 0 || offset + length > Length) throw new ArgumentOutOfRangeException(nameof(offset));
-        return new(Pointer + offset, length);
+        return new(Address + offset, length);
     }
 
     /// <summary>
@@ -138,9 +138,9 @@ internal sealed unsafe partial class MappedFile : IDisposable
         if (destination.Length < Large || !OperatingSystem.IsLinux()) return;
         var page = (nuint)Environment.SystemPageSize;
         var around = Math.Max(page, FaultAround);
-        var (begin, end) = ((nuint)(Pointer + offset) / around * around, (nuint)(Pointer + offset + destination.Length) / page * page);
-        begin = Math.Max(begin, (nuint)Pointer / page * page);
-        if (begin < end) Advise(begin, end - begin, DoNotNeed);
+        var (begin, end) = ((nuint)(Address + offset) / around * around, (nuint)(Address + offset + destination.Length) / page * page);
+        begin = Math.Max(begin, (nuint)Address / page * page);
+        if (begin < end) _ = Advise(begin, end - begin, DoNotNeed);
     }
 
     public void Dispose()

@@ -86,7 +86,7 @@ public abstract class TensorSource : IDisposable
     }
 
     /// <summary>Releases what the source holds.</summary>
-    protected virtual void Dispose(bool disposing) { }
+    protected abstract void Dispose(bool disposing);
 }
 
 /// <summary>Tensors in memory.</summary>
@@ -126,4 +126,7 @@ public sealed class TensorSet : TensorSource
     /// <inheritdoc/>
     public override void Read(string name, long offset, Span<byte> destination) =>
         this[name].Data.AsSpan(checked((int)offset), destination.Length).CopyTo(destination);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing) { }
 }

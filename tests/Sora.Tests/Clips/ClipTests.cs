@@ -106,7 +106,7 @@ public class ClipTests
         Assert.Equal([1, 2, 3], new ClipReader().ReadAll(stream, "pipe").Select(clip => (int)clip.Info.Seed!));
         File.WriteAllBytes(folder["three.latent"], stream.ToArray());
         Assert.Contains("after the last tensor", Assert.Throws<SoraException>(() => new ClipReader().ReadFile(folder["three.latent"])).Message);
-        var writer = new ClipWriter(new MemoryStream(), single: true);
+        var writer = new ClipWriter(new MemoryStream(), isSingle: true);
         writer.Write(Sample(1));
         Assert.Equal(ErrorKind.Usage, Assert.Throws<SoraException>(() => writer.Write(Sample(2))).Kind);
     }

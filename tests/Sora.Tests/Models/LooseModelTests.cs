@@ -200,5 +200,7 @@ public sealed class LooseModelTests : IDisposable
             weights.Named().ToDictionary(pair => pair.Key, pair => new TensorInfo(pair.Key, DType.F32, pair.Value.shape, 0, 0));
 
         public override void Read(string name, long offset, Span<byte> destination) => throw new NotSupportedException();
+
+        protected override void Dispose(bool disposing) { }
     }
 }

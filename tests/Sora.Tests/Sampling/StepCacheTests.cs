@@ -96,7 +96,7 @@ public class StepCacheTests
         foreach (var until in (int[])[1, 5, 9])
         {
             using var file = new MemoryStream();
-            new ClipWriter(file, single: true).Write(pipeline.Generate(settings, Conditioning.Nothing, null, new RunOptions { Until = until }));
+            new ClipWriter(file, isSingle: true).Write(pipeline.Generate(settings, Conditioning.Nothing, null, new RunOptions { Until = until }));
             file.Position = 0;
             var resumed = pipeline.Resume(Assert.Single(new ClipReader().ReadAll(file, "clip")));
             Assert.Equal(whole.FinishedLatents.Data, resumed.FinishedLatents.Data);

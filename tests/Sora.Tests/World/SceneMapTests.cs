@@ -254,7 +254,7 @@ public class SceneMapTests
                 Assert.Equal(5, rows[i].Sum());
                 var (shape, colour) = ((global::Sora.World.Shape)Array.IndexOf(rows[i], 1f, 1, Shapes) - 1, (Colour)(Array.IndexOf(rows[i], 1f, 1 + Shapes, Colours) - 1 - Shapes));
                 // The nouns of a caption, one after the other.
-                var noun = words.FindIndex(word => word == colour.ToString().ToLowerInvariant());
+                var noun = words.IndexOf(colour.ToString().ToLowerInvariant());
                 Assert.Equal(shape.ToString().ToLowerInvariant(), words[noun + 1]);
                 words.RemoveRange(0, noun + 2);
             }

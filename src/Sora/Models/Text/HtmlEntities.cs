@@ -69,7 +69,7 @@ internal static partial class HtmlEntities
 
     /// <summary>A lower-case name in capitals, where HTML gives these no meaning: the character in upper case.</summary>
     private static string? Capital(string name) =>
-        name == name.ToUpperInvariant() && Named(name.ToLowerInvariant()) is { } text && Resolve(name) == "&" + name ? UpperCase(text) : null;
+        !name.Any(char.IsLower) && Named(name.ToLowerInvariant()) is { } text && Resolve(name) == "&" + name ? UpperCase(text) : null;
 
     /// <summary>What HTML calls so, with the semicolon if it has one.</summary>
     private static string? Named(string name) => HtmlEntityProvider.Resolver.GetSymbol(name);

@@ -19,10 +19,10 @@ public sealed class VaeEncoder : IVaeStream
     /// </summary>
     /// <returns>The mean of their latents, <c>[B, z, t, h, w]</c>.</returns>
     /// <exception cref="ArgumentException">Another number of frames.</exception>
-    public Tensor Push(Tensor frames)
+    public Tensor Push(Tensor part)
     {
         using var scope = NewDisposeScope();
-        return PushMoments(frames).narrow(1, 0, vae.Config.ZDim).contiguous().MoveToOuterDisposeScope();
+        return PushMoments(part).narrow(1, 0, vae.Config.ZDim).contiguous().MoveToOuterDisposeScope();
     }
 
     /// <summary>As <see cref="Push"/>, mean and log variance (not clamped): <c>[B, 2 z, t, h, w]</c>.</summary>
@@ -74,15 +74,15 @@ public sealed class VaeDecoder : IVaeStream
 
     /// <summary>Decodes the next latent frames, raw, <c>[B, z, t, h, w]</c>, any number of them.</summary>
     /// <returns>Their video frames, <c>[B, 3, F, H, W]</c> in [-1, 1]: 4 for each latent frame, 1 for the stream's first.</returns>
-    public Tensor Push(Tensor latents)
+    public Tensor Push(Tensor part)
     {
         using var scope = NewDisposeScope();
         var fresh = stream is null;
-        stream ??= NewStream(latents);
-        var frames = latents.shape[2];
+        stream ??= NewStream(part);
+        var frames = part.shape[2];
         var x = !fresh || frames == 1
-            ? Next(latents)
-            : cat([Next(latents.narrow(2, 0, 1)), Next(latents.narrow(2, 1, frames - 1))], 2);
+            ? Next(part)
+            : cat([Next(part.narrow(2, 0, 1)), Next(part.narrow(2, 1, frames - 1))], 2);
         var video = Patches.Unfold(x, vae.Config.PatchSize);
         return (vae.Clamps ? video.clamp(-1, 1) : video).MoveToOuterDisposeScope();
     }

@@ -16,20 +16,20 @@ internal static class WanModelCheck
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        Shapes(model, "transformer", weights => new WanTransformer(model.Transformer, weights), $"blocks.{model.Transformer.NumLayers}.");
-        if (model.Transformer2 is { } low) Shapes(model, "transformer_2", weights => new WanTransformer(low, weights), $"blocks.{low.NumLayers}.");
-        Shapes(model, "vae", weights => new CausalVae(model.Vae, weights));
+        Shapes(model, "transformer", weights => _ = new WanTransformer(model.Transformer, weights), $"blocks.{model.Transformer.NumLayers}.");
+        if (model.Transformer2 is { } low) Shapes(model, "transformer_2", weights => _ = new WanTransformer(low, weights), $"blocks.{low.NumLayers}.");
+        Shapes(model, "vae", weights => _ = new CausalVae(model.Vae, weights));
         Agree((model, "vae", "outputs latents of", model.Vae.ZDim), ("channels", model.Transformer.LatentChannels));
         if (model.Has("text_encoder"))
         {
             var config = T5Config.From(model.Config("text_encoder"));
-            Shapes(model, "text_encoder", weights => new T5Encoder(config, weights), $"encoder.block.{config.NumLayers}.");
+            Shapes(model, "text_encoder", weights => _ = new T5Encoder(config, weights), $"encoder.block.{config.NumLayers}.");
             Agree((model, "text_encoder", "outputs rows of", config.DModel), ("numbers", model.Transformer.TextDim));
         }
         if (model.Has("image_encoder"))
         {
             var config = ClipVisionConfig.From(model.Config("image_encoder"));
-            Shapes(model, "image_encoder", weights => new ClipVision(config, weights));
+            Shapes(model, "image_encoder", weights => _ = new ClipVision(config, weights));
             ClipPixels.Of(model, config);
             if (model.Transformer.ImageDim is { } width) Agree((model, "image_encoder", "outputs rows of", config.HiddenSize), ("numbers", width));
         }
