@@ -16,8 +16,15 @@ internal static class ClipModel
         {
             throw SoraException.Failed(
                 $"{clip.Origin}: its latents are from a different VAE than that of {model.Name}"
-                    + (channels != model.Geometry.Channels ? $": {channels} channels, not {model.Geometry.Channels}" : $" (fingerprint {clip.Info.Vae})"),
-                clip.Info.Model is { } maker && maker != model.Reference ? $"it was made with --model {maker}" : "pass the model that made it with --model");
+                    + (
+                        channels != model.Geometry.Channels
+                            ? $": {channels} channels, not {model.Geometry.Channels}"
+                            : $" (fingerprint {clip.Info.Vae})"
+                    ),
+                clip.Info.Model is { } maker && maker != model.Reference
+                    ? $"it was made with --model {maker}"
+                    : "pass the model that made it with --model"
+            );
         }
         return model;
     }

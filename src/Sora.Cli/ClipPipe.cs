@@ -35,9 +35,12 @@ internal static partial class ClipPipe
     /// <exception cref="SoraException">Standard output is a terminal; said before anything is computed.</exception>
     public static void Write(Run run, string output, DType? storage, bool isDry, Action<ClipWriter> produce)
     {
-        if (isDry) produce(new ClipWriter(Stream.Null));
-        else if (output == "-") produce(new ClipWriter(run.OpenOutput()) { Storage = storage });
-        else AtomicFile.Write(output, stream => produce(new ClipWriter(stream, isSingle: true) { Storage = storage }));
+        if (isDry)
+            produce(new ClipWriter(Stream.Null));
+        else if (output == "-")
+            produce(new ClipWriter(run.OpenOutput()) { Storage = storage });
+        else
+            AtomicFile.Write(output, stream => produce(new ClipWriter(stream, isSingle: true) { Storage = storage }));
     }
 
     /// <summary>The name of one of several files: %d, or %03d, stands for its number.</summary>
@@ -56,14 +59,18 @@ internal static partial class ClipPipe
     public static HistoryEntry Entry(ParseResult parse, bool keepsDash = false)
     {
         Symbol[] unimportant = [Options.Quiet, Options.Log, SamplingOptions.Checkpoint, SamplingOptions.Preview, SamplingOptions.Offload];
-        var words = parse.CommandResult.Children.SelectMany(part => part switch
-        {
-            // An option that is repeated has all its values here, and takes one at a time.
-            OptionResult { Implicit: false } option when option.Option.Name != "--output" && !unimportant.Contains(option.Option) =>
-                option.Tokens.Count == 0 ? [option.Option.Name] : option.Tokens.SelectMany(token => new[] { option.Option.Name, token.Value }),
-            ArgumentResult argument => argument.Tokens.Select(token => token.Value).Where(word => keepsDash || word != "-"),
-            _ => [],
-        });
+        var words = parse.CommandResult.Children.SelectMany(part =>
+            part switch
+            {
+                // An option that is repeated has all its values here, and takes one at a time.
+                OptionResult { Implicit: false } option when option.Option.Name != "--output" && !unimportant.Contains(option.Option) =>
+                    option.Tokens.Count == 0
+                        ? [option.Option.Name]
+                        : option.Tokens.SelectMany(token => new[] { option.Option.Name, token.Value }),
+                ArgumentResult argument => argument.Tokens.Select(token => token.Value).Where(word => keepsDash || word != "-"),
+                _ => [],
+            }
+        );
         return HistoryEntry.Of(parse.CommandResult.Command.Name, words);
     }
 

@@ -19,9 +19,12 @@ internal static class ClipSummary
         Row(to, "vae", info.Vae ?? Family(clip));
         if (clip.Latents is { } latents)
             Row(to, "latents", $"{Describe(latents)}, {(clip.NeedsRescaling ? "times 0.18215" : SpaceName(info.Space))}");
-        foreach (var tensor in clip.Tensors) Row(to, tensor.Name, Describe(tensor));
-        foreach (var (key, value) in clip.Metadata) Row(to, key, value);
-        if (clip.History.Count > 0) Row(to, "made by", History.Command(clip.History));
+        foreach (var tensor in clip.Tensors)
+            Row(to, tensor.Name, Describe(tensor));
+        foreach (var (key, value) in clip.Metadata)
+            Row(to, key, value);
+        if (clip.History.Count > 0)
+            Row(to, "made by", History.Command(clip.History));
     }
 
     public static void WriteJson(ClipHeader clip, Utf8JsonWriter json)
@@ -48,10 +51,12 @@ internal static class ClipSummary
             Write(json, latents);
         }
         json.WriteStartArray("tensors");
-        foreach (var tensor in clip.Tensors) Write(json, tensor);
+        foreach (var tensor in clip.Tensors)
+            Write(json, tensor);
         json.WriteEndArray();
         json.WriteStartObject("metadata");
-        foreach (var (key, value) in clip.Metadata) json.WriteString(key, value);
+        foreach (var (key, value) in clip.Metadata)
+            json.WriteString(key, value);
         json.WriteEndObject();
         json.WritePropertyName("history");
         History.Write(json, clip.History);
@@ -65,7 +70,8 @@ internal static class ClipSummary
     /// <summary>A line of a listing, unless there is nothing to say; control characters do not reach a terminal.</summary>
     public static void Row(TextWriter to, string name, string? value)
     {
-        if (value != null) to.WriteLine($"  {Printable(name),-12}  {Printable(value)}");
+        if (value != null)
+            to.WriteLine($"  {Printable(name), -12}  {Printable(value)}");
     }
 
     public static void Write(Utf8JsonWriter json, TensorInfo tensor)
@@ -74,7 +80,8 @@ internal static class ClipSummary
         json.WriteString("name", tensor.Name);
         json.WriteString("dtype", tensor.DType.Name());
         json.WriteStartArray("shape");
-        foreach (var size in tensor.Shape) json.WriteNumberValue(size);
+        foreach (var size in tensor.Shape)
+            json.WriteNumberValue(size);
         json.WriteEndArray();
         json.WriteEndObject();
     }
@@ -82,7 +89,10 @@ internal static class ClipSummary
     private static string Headline(ClipHeader clip)
     {
         var info = clip.Info;
-        var kind = clip.Latents == null ? "unfinished clip" : clip.IsOurs ? "clip" : "latents from another program";
+        var kind =
+            clip.Latents == null ? "unfinished clip"
+            : clip.IsOurs ? "clip"
+            : "latents from another program";
         if (info is { Frames: { } frames, Width: { } width, Height: { } height })
             kind += string.Create(CultureInfo.InvariantCulture, $", {frames} frame{(frames == 1 ? "" : "s")} of {width}x{height}");
         if (info is { Frames: { } count, Fps: { } fps })
@@ -91,27 +101,39 @@ internal static class ClipSummary
     }
 
     /// <summary>A bare file says nothing of its VAE, but the number of channels tells the two kinds apart.</summary>
-    private static string? Family(ClipHeader clip) => clip.Latents?.Shape[1] switch
-    {
-        16 => "not recorded; 16 channels, as in Wan 2.1",
-        48 => "not recorded; 48 channels, as in Wan 2.2",
-        { } other => $"not recorded; {other} channels",
-        null => null,
-    };
+    private static string? Family(ClipHeader clip) =>
+        clip.Latents?.Shape[1] switch
+        {
+            16 => "not recorded; 16 channels, as in Wan 2.1",
+            48 => "not recorded; 48 channels, as in Wan 2.2",
+            { } other => $"not recorded; {other} channels",
+            null => null,
+        };
 
     private static string SpaceName(LatentSpace space) => space == LatentSpace.Raw ? "raw" : "normalised";
 
-    private static string Printable(string text) => string.Concat(text.Select(c => c == '\n' ? ' ' : char.IsControl(c) ? '?' : c));
+    private static string Printable(string text) =>
+        string.Concat(
+            text.Select(c =>
+                c == '\n' ? ' '
+                : char.IsControl(c) ? '?'
+                : c
+            )
+        );
 
     private static void Write(Utf8JsonWriter json, string name, string? value)
     {
-        if (value != null) json.WriteString(name, value);
-        else json.WriteNull(name);
+        if (value != null)
+            json.WriteString(name, value);
+        else
+            json.WriteNull(name);
     }
 
     private static void Write(Utf8JsonWriter json, string name, double? value)
     {
-        if (value is { } number) json.WriteNumber(name, number);
-        else json.WriteNull(name);
+        if (value is { } number)
+            json.WriteNumber(name, number);
+        else
+            json.WriteNull(name);
     }
 }

@@ -23,7 +23,8 @@ internal abstract class Log(TextWriter stderr, bool quiet) : Reporter, IDisposab
 
     private static ProgressDisplay Display()
     {
-        if (Console.IsErrorRedirected) return ProgressDisplay.Lines;
+        if (Console.IsErrorRedirected)
+            return ProgressDisplay.Lines;
         return Environment.GetEnvironmentVariable("TERM") is null or "" or "dumb" ? ProgressDisplay.Text : ProgressDisplay.Bar;
     }
 
@@ -69,49 +70,61 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
     {
         Dispose();
         Line(message, silent: false);
-        if (hint != null) Stderr.WriteLine($"  hint: {hint}");
+        if (hint != null)
+            Stderr.WriteLine($"  hint: {hint}");
     }
 
     public override void Progress(string stage, long done, long total)
     {
-        if (IsQuiet) return;
+        if (IsQuiet)
+            return;
         lock (Gate)
         {
-            if (display == ProgressDisplay.Bar) (bar ??= new ProgressBar(Stderr, Gate, name)).Report(stage, done, total);
-            else Write(stage, done, total);
+            if (display == ProgressDisplay.Bar)
+                (bar ??= new ProgressBar(Stderr, Gate, name)).Report(stage, done, total);
+            else
+                Write(stage, done, total);
         }
     }
 
     /// <summary>Ends the bar.</summary>
     public override void Dispose()
     {
-        lock (Gate) bar?.Dispose();
+        lock (Gate)
+            bar?.Dispose();
     }
 
     private void Write(string stage, long done, long total)
     {
         var rewrites = display == ProgressDisplay.Text;
-        if (stage != this.stage) (this.stage, stageBegan, lastShown) = (stage, Stopwatch.GetTimestamp(), rewrites ? 0 : Stopwatch.GetTimestamp());
+        if (stage != this.stage)
+            (this.stage, stageBegan, lastShown) = (stage, Stopwatch.GetTimestamp(), rewrites ? 0 : Stopwatch.GetTimestamp());
         var due = Stopwatch.GetElapsedTime(lastShown) >= (rewrites ? DrawEvery : PlainEvery);
-        if (!due && !(rewrites && done >= total)) return;
+        if (!due && !(rewrites && done >= total))
+            return;
         lastShown = Stopwatch.GetTimestamp();
         var text = $"{name}: {stage} {done}/{total}{Remaining(done, total)}";
-        if (rewrites) Stderr.Write($"\r{text}\e[K");
-        else Stderr.WriteLine(text);
+        if (rewrites)
+            Stderr.Write($"\r{text}\e[K");
+        else
+            Stderr.WriteLine(text);
         textShown = rewrites;
-        if (rewrites && done >= total) EraseText();
+        if (rewrites && done >= total)
+            EraseText();
     }
 
     private string Remaining(long done, long total)
     {
-        if (done <= 0 || done >= total) return "";
+        if (done <= 0 || done >= total)
+            return "";
         var left = Stopwatch.GetElapsedTime(stageBegan).TotalSeconds / done * (total - done);
         return string.Create(CultureInfo.InvariantCulture, $", {left:0} s left");
     }
 
     private void Line(string message, bool silent)
     {
-        if (silent) return;
+        if (silent)
+            return;
         lock (Gate)
         {
             EraseText();
@@ -123,7 +136,8 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
 
     private void EraseText()
     {
-        if (textShown) Stderr.Write("\r\e[K");
+        if (textShown)
+            Stderr.Write("\r\e[K");
         textShown = false;
     }
 }
@@ -135,25 +149,40 @@ internal sealed class JsonLog(string verb, TextWriter stderr, bool quiet) : Log(
 
     public override void Warn(string message) => Write("warning", json => json.WriteString("message", message));
 
-    public override void Progress(string stage, long done, long total) => Write("progress", json =>
-    {
-        json.WriteString("stage", stage);
-        json.WriteNumber("done", done);
-        json.WriteNumber("total", total);
-    });
+    public override void Progress(string stage, long done, long total) =>
+        Write(
+            "progress",
+            json =>
+            {
+                json.WriteString("stage", stage);
+                json.WriteNumber("done", done);
+                json.WriteNumber("total", total);
+            }
+        );
 
-    public override void Error(string message, string? hint, int status) => Write("error", json =>
-    {
-        json.WriteString("message", message);
-        if (hint != null) json.WriteString("hint", hint);
-        json.WriteNumber("status", status);
-    });
+    public override void Error(string message, string? hint, int status) =>
+        Write(
+            "error",
+            json =>
+            {
+                json.WriteString("message", message);
+                if (hint != null)
+                    json.WriteString("hint", hint);
+                json.WriteNumber("status", status);
+            }
+        );
 
     private void Write(string kind, Action<Utf8JsonWriter> fields)
     {
-        if (IsQuiet && kind != "error") return;
+        if (IsQuiet && kind != "error")
+            return;
         using var buffer = new MemoryStream();
-        using (var json = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        using (
+            var json = new Utf8JsonWriter(
+                buffer,
+                new JsonWriterOptions { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping }
+            )
+        )
         {
             json.WriteStartObject();
             json.WriteString("event", kind);
@@ -161,7 +190,8 @@ internal sealed class JsonLog(string verb, TextWriter stderr, bool quiet) : Log(
             fields(json);
             json.WriteEndObject();
         }
-        lock (Gate) Stderr.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
+        lock (Gate)
+            Stderr.WriteLine(Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length));
     }
 
     public override void Dispose() { }

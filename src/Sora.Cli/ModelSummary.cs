@@ -13,27 +13,46 @@ internal static class ModelSummary
     public static void WriteText(VideoModel model, TextWriter to)
     {
         to.WriteLine($"{model.Name}: {(model.PipelineClass == "" ? "single files" : model.PipelineClass)} in {model.Path}");
-        if (model.Known is { } known) ClipSummary.Row(to, "checkpoint", known.Licence is null ? known.Name : $"{known.Name}; licence: {known.Licence}");
+        if (model.Known is { } known)
+            ClipSummary.Row(to, "checkpoint", known.Licence is null ? known.Name : $"{known.Name}; licence: {known.Licence}");
         ClipSummary.Row(to, "fingerprint", model.Fingerprint());
         ClipSummary.Row(to, "VAE", model.VaeFingerprint());
         foreach (var part in ModelFolder.AllParts.Where(model.Has))
         {
             var config = model.ReadConfig(part);
-            ClipSummary.Row(to, part, $"{ClassOf(config)}{(ModelFolder.PartsWithWeights.Contains(part) ? $", {WeightsOf(model, part)}" : "")}");
+            ClipSummary.Row(
+                to,
+                part,
+                $"{ClassOf(config)}{(ModelFolder.PartsWithWeights.Contains(part) ? $", {WeightsOf(model, part)}" : "")}"
+            );
         }
         ClipSummary.Row(to, "sizes", model.Sizes);
         var defaults = ModelDefaults.Of(model).Settings;
-        ClipSummary.Row(to, "schedule", $"shift {Text(defaults.Shift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep per token" : "")}");
-        ClipSummary.Row(to, "defaults", string.Create(CultureInfo.InvariantCulture,
-            $"{new FrameSize(defaults.Width, defaults.Height)}, {defaults.Frames} frames at {defaults.Fps} per second, {defaults.Steps} steps, guidance {defaults.Guidance}{(defaults.Guidance2 is { } second ? $" and {second}" : "")}"));
-        if (defaults.Negative != "") ClipSummary.Row(to, "negative", defaults.Negative);
+        ClipSummary.Row(
+            to,
+            "schedule",
+            $"shift {Text(defaults.Shift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep per token" : "")}"
+        );
+        ClipSummary.Row(
+            to,
+            "defaults",
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{new FrameSize(defaults.Width, defaults.Height)}, {defaults.Frames} frames at {defaults.Fps} per second, {defaults.Steps} steps, guidance {defaults.Guidance}{(defaults.Guidance2 is { } second ? $" and {second}" : "")}"
+            )
+        );
+        if (defaults.Negative != "")
+            ClipSummary.Row(to, "negative", defaults.Negative);
         foreach (var support in Enum.GetValues<Support>())
         {
             var able = Enum.GetValues<Ability>().Where(ability => model.Supports(ability) == support).ToList();
-            if (able.Count > 0) ClipSummary.Row(to, Word(support), string.Join(", ", able.Select(ability => ability.Name())));
-            foreach (var note in able.Select(ability => model.Note(ability)).OfType<string>().Distinct()) ClipSummary.Row(to, "", note);
+            if (able.Count > 0)
+                ClipSummary.Row(to, Word(support), string.Join(", ", able.Select(ability => ability.Name())));
+            foreach (var note in able.Select(ability => model.Note(ability)).OfType<string>().Distinct())
+                ClipSummary.Row(to, "", note);
         }
-        if (model.Card is not { } card) return;
+        if (model.Card is not { } card)
+            return;
         to.WriteLine();
         to.Write(File.ReadAllText(card));
     }
@@ -50,8 +69,10 @@ internal static class ModelSummary
         json.WriteString("fingerprint", model.Fingerprint());
         json.WriteString("vae", model.VaeFingerprint());
         json.WriteNumber("flow_shift", ModelDefaults.Of(model).Scheduler.Shift);
-        if (model.BoundaryRatio is { } boundary) json.WriteNumber("boundary_ratio", boundary);
-        else json.WriteNull("boundary_ratio");
+        if (model.BoundaryRatio is { } boundary)
+            json.WriteNumber("boundary_ratio", boundary);
+        else
+            json.WriteNull("boundary_ratio");
         json.WriteBoolean("expand_timesteps", model.ExpandTimesteps);
         json.WriteNumber("spatial_factor", model.Geometry.SpatialFactor);
         json.WriteNumber("temporal_factor", model.Geometry.TemporalFactor);
@@ -71,7 +92,8 @@ internal static class ModelSummary
             evaluation.WriteTo(json);
         }
         json.WriteStartObject("parts");
-        foreach (var part in ModelFolder.AllParts.Where(model.Has)) WritePart(model, part, json);
+        foreach (var part in ModelFolder.AllParts.Where(model.Has))
+            WritePart(model, part, json);
         json.WriteEndObject();
         json.WriteEndObject();
     }
@@ -79,7 +101,8 @@ internal static class ModelSummary
     public static void WriteText(TensorSource weights, TextWriter to)
     {
         to.WriteLine($"{weights.Origin}: weights, {Describe(weights)}");
-        foreach (var tensor in weights.Tensors.Values) ClipSummary.Row(to, tensor.Name, ClipSummary.Describe(tensor));
+        foreach (var tensor in weights.Tensors.Values)
+            ClipSummary.Row(to, tensor.Name, ClipSummary.Describe(tensor));
     }
 
     public static void WriteJson(TensorSource weights, Utf8JsonWriter json)
@@ -89,10 +112,12 @@ internal static class ModelSummary
         json.WriteString("file", weights.Origin);
         json.WriteNumber("parameters", Parameters(weights));
         json.WriteStartArray("tensors");
-        foreach (var tensor in weights.Tensors.Values) ClipSummary.Write(json, tensor);
+        foreach (var tensor in weights.Tensors.Values)
+            ClipSummary.Write(json, tensor);
         json.WriteEndArray();
         json.WriteStartObject("metadata");
-        foreach (var (key, value) in weights.Metadata) json.WriteString(key, value);
+        foreach (var (key, value) in weights.Metadata)
+            json.WriteString(key, value);
         json.WriteEndObject();
         json.WriteEndObject();
     }
@@ -105,7 +130,8 @@ internal static class ModelSummary
         json.WriteNumber("fps", settings.Fps);
         json.WriteNumber("steps", settings.Steps);
         json.WriteNumber("guidance", settings.Guidance);
-        if (settings.Guidance2 is { } second) json.WriteNumber("guidance_2", second);
+        if (settings.Guidance2 is { } second)
+            json.WriteNumber("guidance_2", second);
         json.WriteNumber("shift", settings.Shift);
         json.WriteString("negative", settings.Negative);
         json.WriteEndObject();
@@ -122,7 +148,8 @@ internal static class ModelSummary
             json.WriteNumber("parameters", Parameters(weights));
             json.WriteNumber("bytes", weights.Tensors.Values.Sum(tensor => tensor.Bytes));
             json.WriteStartArray("dtypes");
-            foreach (var type in Types(weights)) json.WriteStringValue(type);
+            foreach (var type in Types(weights))
+                json.WriteStringValue(type);
             json.WriteEndArray();
         }
         // A tokenizer's lists its whole vocabulary of special tokens.
@@ -152,7 +179,11 @@ internal static class ModelSummary
         weights.Tensors.Values.Select(tensor => tensor.DType.Name()).Distinct().Order(StringComparer.Ordinal);
 
     private static string ClassOf(JsonObject? config) =>
-        ((string[])["_class_name", "tokenizer_class", "image_processor_type"]).Select(field => config?[field]).OfType<JsonNode>().FirstOrDefault()?.ToString()
+        ((string[])["_class_name", "tokenizer_class", "image_processor_type"])
+            .Select(field => config?[field])
+            .OfType<JsonNode>()
+            .FirstOrDefault()
+            ?.ToString()
         ?? (config?["architectures"] as JsonArray)?.FirstOrDefault()?.ToString()
         ?? config?["model_type"]?.ToString()
         ?? "";

@@ -11,7 +11,8 @@ internal sealed class Pipelines(SamplingArgs args, Run run) : IDisposable
     /// <summary>The pipeline of a model, in the precision that the options name.</summary>
     public VideoPipeline For(VideoModel model)
     {
-        if (last is { } kept && kept.Path == model.Path) return kept.Pipeline;
+        if (last is { } kept && kept.Path == model.Path)
+            return kept.Pipeline;
         Dispose();
         last = (model.Path, new VideoPipeline(model, args.Precision(), run.Reporter, run.Cancel));
         return last.Value.Pipeline;

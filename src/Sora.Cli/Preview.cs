@@ -27,14 +27,17 @@ internal sealed class Preview(string path, double fps, Run run) : IDisposable
     /// <summary>Draws raw latents [1, C, T, h, w] of a model, if it is time for that.</summary>
     public void Show(VideoModel model, torch.Tensor latents)
     {
-        if (spent > Stopwatch.GetElapsedTime(began) * Share) return;
+        if (spent > Stopwatch.GetElapsedTime(began) * Share)
+            return;
         var start = Stopwatch.GetTimestamp();
         codec ??= FrameCodec.Open(model);
         var host = TensorIO.ToHost(latents);
         var count = model.Geometry.VideoFrames(host.Shape[2]);
         var frames = codec.Decode(host, LatentSpace.Raw, run.Cancel);
-        if (VideoWriter.HoldsStills(format)) FrameSheet.Row(frames, count).Save(path, run.Cancel);
-        else WriteVideo(frames, count);
+        if (VideoWriter.HoldsStills(format))
+            FrameSheet.Row(frames, count).Save(path, run.Cancel);
+        else
+            WriteVideo(frames, count);
         spent += Stopwatch.GetElapsedTime(start);
     }
 
@@ -48,7 +51,17 @@ internal sealed class Preview(string path, double fps, Run run) : IDisposable
         {
             foreach (var frame in frames)
             {
-                writer ??= VideoWriter.Create(path, new VideoWriterOptions { Width = frame.Width, Height = frame.Height, Fps = fps, Frames = count }, run.Cancel);
+                writer ??= VideoWriter.Create(
+                    path,
+                    new VideoWriterOptions
+                    {
+                        Width = frame.Width,
+                        Height = frame.Height,
+                        Fps = fps,
+                        Frames = count,
+                    },
+                    run.Cancel
+                );
                 writer.Write(frame);
             }
             writer?.Complete();

@@ -41,7 +41,8 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     /// <summary>Shows the bar, or erases it when all is done.</summary>
     public void Report(string stage, long done, long total)
     {
-        if (Kind(stage) != Kind(this.stage) || done < this.done) (began, doneAtFirst, drawn) = (Stopwatch.GetTimestamp(), done, 0);
+        if (Kind(stage) != Kind(this.stage) || done < this.done)
+            (began, doneAtFirst, drawn) = (Stopwatch.GetTimestamp(), done, 0);
         (this.stage, this.done, this.total) = (stage, done, total);
         if (done >= total)
         {
@@ -50,20 +51,23 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
         }
         // Between two reports of slow work the clock goes on.
         clock ??= new Timer(_ => Tick(), null, ClockEvery, ClockEvery);
-        if (Stopwatch.GetElapsedTime(drawn) >= DrawEvery) Draw();
+        if (Stopwatch.GetElapsedTime(drawn) >= DrawEvery)
+            Draw();
     }
 
     /// <summary>Removes the line, so that another can be written in its place.</summary>
     public void Erase()
     {
-        if (shown) terminal.Write("\r\e[K");
+        if (shown)
+            terminal.Write("\r\e[K");
         shown = false;
     }
 
     /// <summary>Shows the line again after <see cref="Erase"/>, unless all is done.</summary>
     public void Restore()
     {
-        if (this.done < this.total) Draw();
+        if (this.done < this.total)
+            Draw();
     }
 
     /// <summary>Removes the line for good.</summary>
@@ -80,7 +84,8 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
         {
             try
             {
-                if (shown) Restore();
+                if (shown)
+                    Restore();
             }
             catch (SoraException)
             {
@@ -95,7 +100,8 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
         var columns = (StandardStream.ErrorColumns() ?? ColumnsUnknown) - 1;
         using var line = new StringWriter();
         var writer = new AnsiWriter(line, capabilities);
-        foreach (var segment in Segment.Truncate(Segments(columns), columns)) writer.Write(segment.Text, segment.Style);
+        foreach (var segment in Segment.Truncate(Segments(columns), columns))
+            writer.Write(segment.Text, segment.Style);
         terminal.Write($"\r{line}\e[K");
         (shown, drawn) = (true, Stopwatch.GetTimestamp());
     }
@@ -112,7 +118,9 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     {
         var options = new RenderOptions(capabilities, new Size(width, 1));
         var progress = new ProgressTask(0, this.stage, this.total, autoStart: false) { Value = this.done };
-        return new ProgressBarColumn { Width = width }.Render(options, progress, TimeSpan.Zero).Render(options, width);
+        return new ProgressBarColumn { Width = width }
+            .Render(options, progress, TimeSpan.Zero)
+            .Render(options, width);
     }
 
     /// <summary>What was done before the first report, an earlier run's steps say, tells nothing of how long the rest takes.</summary>
@@ -124,14 +132,21 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     }
 
     private static string Clock(TimeSpan time) =>
-        time.ToString(time.TotalHours < 1 ? @"m\:ss" : time.TotalDays < 1 ? @"h\:mm\:ss" : @"d\d\ hh\:mm\:ss", CultureInfo.InvariantCulture);
+        time.ToString(
+            time.TotalHours < 1 ? @"m\:ss"
+                : time.TotalDays < 1 ? @"h\:mm\:ss"
+                : @"d\d\ hh\:mm\:ss",
+            CultureInfo.InvariantCulture
+        );
 
     /// <summary>What stays the same of a stage: numbers that change as it goes on follow a comma.</summary>
     private static string Kind(string stage) => stage.Split(',')[0];
 
     private static bool IsUnicode()
     {
-        var locale = new[] { "LC_ALL", "LC_CTYPE", "LANG" }.Select(Environment.GetEnvironmentVariable).FirstOrDefault(value => !string.IsNullOrEmpty(value));
+        var locale = new[] { "LC_ALL", "LC_CTYPE", "LANG" }
+            .Select(Environment.GetEnvironmentVariable)
+            .FirstOrDefault(value => !string.IsNullOrEmpty(value));
         return locale != null && locale.Contains("utf", StringComparison.OrdinalIgnoreCase);
     }
 }

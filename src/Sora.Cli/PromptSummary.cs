@@ -17,7 +17,10 @@ internal sealed record PromptSummary(string Cleaned, int[] Ids, string[] Tokens,
         var found = ModelLocator.Find(model);
         var inside = Path.Combine(found, "tokenizer");
         var isWhole = File.Exists(found) || ModelLocator.IsModel(found);
-        var tokenizer = Directory.Exists(inside) ? Tokenizer.Load(inside) : isWhole ? VideoModel.Open(model).OpenTokenizer() : Tokenizer.Load(found);
+        var tokenizer =
+            Directory.Exists(inside) ? Tokenizer.Load(inside)
+            : isWhole ? VideoModel.Open(model).OpenTokenizer()
+            : Tokenizer.Load(found);
         var ids = tokenizer.Encode(text);
         return new PromptSummary(text, ids, tokenizer.Tokens(ids), tokenizer.UnknownWords(text));
     }
@@ -35,7 +38,8 @@ internal sealed record PromptSummary(string Cleaned, int[] Ids, string[] Tokens,
         json.WriteStartObject();
         json.WriteString("cleaned", Cleaned);
         json.WriteStartArray("ids");
-        foreach (var id in Ids) json.WriteNumberValue(id);
+        foreach (var id in Ids)
+            json.WriteNumberValue(id);
         json.WriteEndArray();
         WriteStrings(json, "tokens", Tokens);
         WriteStrings(json, "unknown", Unknown);
@@ -45,7 +49,8 @@ internal sealed record PromptSummary(string Cleaned, int[] Ids, string[] Tokens,
     private static void WriteStrings(Utf8JsonWriter json, string name, IEnumerable<string> values)
     {
         json.WriteStartArray(name);
-        foreach (var value in values) json.WriteStringValue(value);
+        foreach (var value in values)
+            json.WriteStringValue(value);
         json.WriteEndArray();
     }
 }

@@ -24,11 +24,14 @@ internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, Can
     /// <summary>Opens what a CLIP argument names; <c>-</c> is standard input.</summary>
     public Stream OpenInput(string name)
     {
-        if (name != "-") return OpenFile(name);
-        if (Console.IsInputRedirected) return StandardStream.OpenInput(Cancel);
+        if (name != "-")
+            return OpenFile(name);
+        if (Console.IsInputRedirected)
+            return StandardStream.OpenInput(Cancel);
         throw SoraException.Usage(
             "nothing to read: standard input is a terminal",
-            $"pass a file (sora {verb} clip.latent) or pipe a clip in (sora generate \"a red ball\" | sora {verb})");
+            $"pass a file (sora {verb} clip.latent) or pipe a clip in (sora generate \"a red ball\" | sora {verb})"
+        );
     }
 
     /// <summary>
@@ -44,7 +47,8 @@ internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, Can
                 "refusing to write binary data to a terminal",
                 fileName.EndsWith(".latent", StringComparison.Ordinal)
                     ? $"{line} -o {fileName}, or {line} | sora decode -o video.mp4"
-                    : $"{line} -o {fileName}");
+                    : $"{line} -o {fileName}"
+            );
         }
         StandardStream.WatchReader(StopForReader, Cancel);
         return StandardStream.OpenOutput();
@@ -58,7 +62,8 @@ internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, Can
 
     private static FileStream OpenFile(string name)
     {
-        if (Directory.Exists(name)) throw SoraException.Failed($"{name} is a folder, not a file");
+        if (Directory.Exists(name))
+            throw SoraException.Failed($"{name} is a folder, not a file");
         try
         {
             return new FileStream(name, FileMode.Open, FileAccess.Read, FileShare.Read);

@@ -14,11 +14,34 @@ namespace Sora.Cli;
 
 /// <summary>What the command line says of <see cref="SamplingOptions"/>, and the settings that it makes of a model's defaults.</summary>
 internal sealed record SamplingArgs(
-    string? Model, PartPaths Parts, LoraOption[] Loras,
-    string? Negative, double? Guidance, double? Guidance2, double? Boundary, int? TextLength, int? Steps,
-    double? Shift, string? Sampler, int? Order, bool OriginalSchedule, double[] Sigmas, double? Cache,
-    long? Seed, string? Noise, int? Window, int? Overlap, (ClipTime At, string Prompt)[] PromptAt, string? Device, string? Type,
-    Offload? Offload, bool DryRun, DType? Store, string? Preview, string? Checkpoint)
+    string? Model,
+    PartPaths Parts,
+    LoraOption[] Loras,
+    string? Negative,
+    double? Guidance,
+    double? Guidance2,
+    double? Boundary,
+    int? TextLength,
+    int? Steps,
+    double? Shift,
+    string? Sampler,
+    int? Order,
+    bool OriginalSchedule,
+    double[] Sigmas,
+    double? Cache,
+    long? Seed,
+    string? Noise,
+    int? Window,
+    int? Overlap,
+    (ClipTime At, string Prompt)[] PromptAt,
+    string? Device,
+    string? Type,
+    Offload? Offload,
+    bool DryRun,
+    DType? Store,
+    string? Preview,
+    string? Checkpoint
+)
 {
     private static readonly Option[] OfExperts = [SamplingOptions.Guidance2, SamplingOptions.Boundary];
 
@@ -47,35 +70,39 @@ internal sealed record SamplingArgs(
     }
 
     /// <summary>A model's defaults, with what was given in their place.</summary>
-    public SamplingSettings Settings(SamplingSettings defaults) => defaults with
-    {
-        Negative = Negative ?? defaults.Negative,
-        Guidance = Guidance ?? defaults.Guidance,
-        Guidance2 = Guidance2 ?? (Guidance is null ? defaults.Guidance2 : null),
-        Boundary = Boundary ?? defaults.Boundary,
-        TextLength = TextLength ?? defaults.TextLength,
-        Steps = Sigmas.Length > 0 ? Sigmas.Length : Steps ?? defaults.Steps,
-        Shift = Shift ?? defaults.Shift,
-        Sampler = Sampler ?? defaults.Sampler,
-        Order = Order ?? defaults.Order,
-        Window = Window ?? defaults.Window,
-        Overlap = Overlap ?? Math.Min(defaults.Overlap, ((Window ?? defaults.Window) - 1) / 2),
-        Cache = Cache ?? defaults.Cache,
-        OriginalSchedule = OriginalSchedule,
-        Sigmas = Sigmas.Length > 0 ? Sigmas : defaults.Sigmas,
-    };
+    public SamplingSettings Settings(SamplingSettings defaults) =>
+        defaults with
+        {
+            Negative = Negative ?? defaults.Negative,
+            Guidance = Guidance ?? defaults.Guidance,
+            Guidance2 = Guidance2 ?? (Guidance is null ? defaults.Guidance2 : null),
+            Boundary = Boundary ?? defaults.Boundary,
+            TextLength = TextLength ?? defaults.TextLength,
+            Steps = Sigmas.Length > 0 ? Sigmas.Length : Steps ?? defaults.Steps,
+            Shift = Shift ?? defaults.Shift,
+            Sampler = Sampler ?? defaults.Sampler,
+            Order = Order ?? defaults.Order,
+            Window = Window ?? defaults.Window,
+            Overlap = Overlap ?? Math.Min(defaults.Overlap, ((Window ?? defaults.Window) - 1) / 2),
+            Cache = Cache ?? defaults.Cache,
+            OriginalSchedule = OriginalSchedule,
+            Sigmas = Sigmas.Length > 0 ? Sigmas : defaults.Sigmas,
+        };
 
     /// <summary>The prompts of <c>--prompt-at</c>, in the order of time.</summary>
     /// <exception cref="SoraException">Two are for the same frame.</exception>
     public IReadOnlyList<TimedPrompt> Later(double fps)
     {
         List<TimedPrompt> later =
-            [.. PromptAt.Select(prompt => new TimedPrompt(prompt.At.FrameCount(fps), prompt.Prompt)).OrderBy(prompt => prompt.Frame)];
+        [
+            .. PromptAt.Select(prompt => new TimedPrompt(prompt.At.FrameCount(fps), prompt.Prompt)).OrderBy(prompt => prompt.Frame),
+        ];
         foreach (var (one, next) in later.Zip(later.Skip(1)).Where(pair => pair.First.Frame == pair.Second.Frame))
         {
             throw SoraException.Usage(
                 $"--prompt-at: two prompts for frame {one.Frame}, '{one.Prompt}' and '{next.Prompt}'",
-                "keep one of them, or change its time");
+                "keep one of them, or change its time"
+            );
         }
         return later;
     }
@@ -98,23 +125,28 @@ internal sealed record SamplingArgs(
         {
             throw SoraException.Failed(
                 $"{clip.Origin}: latents with {shape[1]} channels, but those of {model.Name} have {model.Geometry.Channels}",
-                "pass the clip's model with --model");
+                "pass the clip's model with --model"
+            );
         }
         var size = model.Geometry.PixelSize(shape[3], shape[4]);
-        return (model, settings with
-        {
-            Width = size.Width,
-            Height = size.Height,
-            Frames = model.Geometry.VideoFrames(shape[2]),
-            Fps = fps,
-            Later = Later(fps),
-        });
+        return (
+            model,
+            settings with
+            {
+                Width = size.Width,
+                Height = size.Height,
+                Frames = model.Geometry.VideoFrames(shape[2]),
+                Fps = fps,
+                Later = Later(fps),
+            }
+        );
     }
 
     /// <summary>Noise of another run, or of another tool, where the command line names some.</summary>
     public HostTensor? ReadNoise()
     {
-        if (Noise is null) return null;
+        if (Noise is null)
+            return null;
         using var file = SafeTensorsFile.Open(Noise);
         var name = file.Tensors.ContainsKey("latent_tensor") ? "latent_tensor" : "noise";
         return file.Tensors.ContainsKey(name)
@@ -134,13 +166,21 @@ internal sealed record SamplingArgs(
         var precision = Planned();
         MemoryPlan Of(SamplingSettings other, bool streamed = false) =>
             MemoryPlan.Of(
-            model, request with { Settings = other }, calls, streamed ? precision with { Offload = Nn.Offload.Sequential } : precision);
+                model,
+                request with
+                {
+                    Settings = other,
+                },
+                calls,
+                streamed ? precision with { Offload = Nn.Offload.Sequential } : precision
+            );
         var longest = Math.Min(settings.Frames, VideoSize.WholeFrames(model, settings.Window));
         var plan = Of(settings with { Frames = longest });
         model.Check();
         if (DryRun)
         {
-            foreach (var line in plan.Lines()) run.Out.WriteLine(line);
+            foreach (var line in plan.Lines())
+                run.Out.WriteLine(line);
             return false;
         }
         // Of the clips of a pipe the first one asks: those behind it find the weights that it left, and take them.
@@ -164,26 +204,34 @@ internal sealed record SamplingArgs(
     public void WriteEach<T>(Run run, string output, Func<IEnumerable<T>> read, Func<T, Pipelines, Clip?> make)
     {
         using var pipelines = new Pipelines(this, run);
-        Write(run, output, writer =>
-        {
-            foreach (var clip in read())
+        Write(
+            run,
+            output,
+            writer =>
             {
-                if (make(clip, pipelines) is { } made) writer.Write(made);
+                foreach (var clip in read())
+                {
+                    if (make(clip, pipelines) is { } made)
+                        writer.Write(made);
+                }
             }
-        });
+        );
         RemoveCheckpoint();
     }
 
     /// <summary>What keeps the state of a run in the file that <c>--checkpoint</c> names.</summary>
     /// <param name="entry">The verb, for the history of the clip that comes of it; null: that is in there already.</param>
-    public Action<Clip>? Keep(HistoryEntry? entry) => Checkpoint is { } path
-        ? clip => AtomicFile.Write(path, stream => new ClipWriter(stream, isSingle: true).Write(entry is null ? clip : clip.After(entry)))
-        : null;
+    public Action<Clip>? Keep(HistoryEntry? entry) =>
+        Checkpoint is { } path
+            ? clip =>
+                AtomicFile.Write(path, stream => new ClipWriter(stream, isSingle: true).Write(entry is null ? clip : clip.After(entry)))
+            : null;
 
     /// <summary>Removes the state of a run that has come to its end; a plan alone is none.</summary>
     public void RemoveCheckpoint()
     {
-        if (Checkpoint is not null && !DryRun) File.Delete(Checkpoint);
+        if (Checkpoint is not null && !DryRun)
+            File.Delete(Checkpoint);
     }
 
     /// <summary>
@@ -196,9 +244,12 @@ internal sealed record SamplingArgs(
         var words = new List<string>();
         for (var i = 0; i < Called.Arguments.Count; i++)
         {
-            if (dropped.Contains(Called.Arguments[i])) i++;
-            else if (Called.Arguments[i] == clip) clip = null;
-            else words.Add(Called.Arguments[i]);
+            if (dropped.Contains(Called.Arguments[i]))
+                i++;
+            else if (Called.Arguments[i] == clip)
+                clip = null;
+            else
+                words.Add(Called.Arguments[i]);
         }
         return Called with { Arguments = [.. words, SamplingOptions.Seed.Name, seed.ToString(CultureInfo.InvariantCulture)] };
     }

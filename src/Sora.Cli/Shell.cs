@@ -40,10 +40,14 @@ internal static class Shell
 
     private static void Run(ParseResult parse, string[] words, Run run)
     {
-        if (words.Length == 0 || Given(parse, Options.Help)) Help.Write(parse.CommandResult.Command, run.Out);
-        else if (Given(parse, Options.Version)) run.Out.WriteLine($"sora {Version}");
-        else if (Usage.Mistake(parse, words) is { } mistake) throw mistake;
-        else ((Verb)parse.CommandResult.Command).Body(parse, run);
+        if (words.Length == 0 || Given(parse, Options.Help))
+            Help.Write(parse.CommandResult.Command, run.Out);
+        else if (Given(parse, Options.Version))
+            run.Out.WriteLine($"sora {Version}");
+        else if (Usage.Mistake(parse, words) is { } mistake)
+            throw mistake;
+        else
+            ((Verb)parse.CommandResult.Command).Body(parse, run);
     }
 
     private static Command Root(IReadOnlyList<Verb> verbs)
@@ -55,7 +59,8 @@ internal static class Shell
         root.Add(Options.Version);
         root.Add(Options.Quiet);
         root.Add(Options.Log);
-        foreach (var verb in verbs) root.Add(verb);
+        foreach (var verb in verbs)
+            root.Add(verb);
         return root;
     }
 
@@ -68,7 +73,8 @@ internal static class Shell
         long first = 0;
         return signal =>
         {
-            if (first == 0) first = Stopwatch.GetTimestamp();
+            if (first == 0)
+                first = Stopwatch.GetTimestamp();
             signal.Cancel = Stopwatch.GetElapsedTime(first) < TimeSpan.FromSeconds(3);
             stop.Cancel();
         };
@@ -77,22 +83,28 @@ internal static class Shell
     private static int Report(Exception error, Run run, Log log)
     {
         var (kind, message, hint) = Describe(error, run);
-        if (kind != ErrorKind.BrokenPipe) log.Error(message, hint, (int)kind);
-        if (Environment.GetEnvironmentVariable("SORA_TRACE") == "1") log.Trace(error);
+        if (kind != ErrorKind.BrokenPipe)
+            log.Error(message, hint, (int)kind);
+        if (Environment.GetEnvironmentVariable("SORA_TRACE") == "1")
+            log.Trace(error);
         return (int)kind;
     }
 
-    private static (ErrorKind Kind, string Message, string? Hint) Describe(Exception error, Run run) => error switch
-    {
-        // What fails once the run is stopped, fails because of that: a Ctrl-C also ends the programs that it started.
-        _ when run.ReaderGone => (ErrorKind.BrokenPipe, "", null),
-        _ when run.Cancel.IsCancellationRequested => (ErrorKind.Interrupted, "interrupted", null),
-        SoraException ours => (ours.Kind, ours.Message, ours.Hint),
-        IOException or UnauthorizedAccessException => (ErrorKind.Failure, OneLine(error.Message), null),
-        OutOfMemoryException or ExternalException when IsOutOfMemory(error) =>
-            (ErrorKind.Failure, "out of memory", "a smaller --size or a shorter --duration needs less memory"),
-        _ => (ErrorKind.Failure, $"internal error: {error.GetType().Name}: {OneLine(error.Message)}", "SORA_TRACE=1 shows where"),
-    };
+    private static (ErrorKind Kind, string Message, string? Hint) Describe(Exception error, Run run) =>
+        error switch
+        {
+            // What fails once the run is stopped, fails because of that: a Ctrl-C also ends the programs that it started.
+            _ when run.ReaderGone => (ErrorKind.BrokenPipe, "", null),
+            _ when run.Cancel.IsCancellationRequested => (ErrorKind.Interrupted, "interrupted", null),
+            SoraException ours => (ours.Kind, ours.Message, ours.Hint),
+            IOException or UnauthorizedAccessException => (ErrorKind.Failure, OneLine(error.Message), null),
+            OutOfMemoryException or ExternalException when IsOutOfMemory(error) => (
+                ErrorKind.Failure,
+                "out of memory",
+                "a smaller --size or a shorter --duration needs less memory"
+            ),
+            _ => (ErrorKind.Failure, $"internal error: {error.GetType().Name}: {OneLine(error.Message)}", "SORA_TRACE=1 shows where"),
+        };
 
     private static bool IsOutOfMemory(Exception error) =>
         error is OutOfMemoryException

@@ -22,9 +22,10 @@ internal sealed record SystemSummary
         Libtorch.Start();
         var precision = Precision.Default();
         var memory = FreeMemory.Of(new Device(DeviceType.CPU)).Bytes;
-        var devices = cuda.is_available() ? $"cpu, {string.Join(", ", Enumerable.Range(0, cuda.device_count()).Select(i => $"cuda:{i}"))}" : "cpu";
-        return new(
-        [
+        var devices = cuda.is_available()
+            ? $"cpu, {string.Join(", ", Enumerable.Range(0, cuda.device_count()).Select(i => $"cuda:{i}"))}"
+            : "cpu";
+        return new([
             ("sora", Shell.Version),
             ("runtime", $"{RuntimeInformation.FrameworkDescription} on {RuntimeInformation.RuntimeIdentifier}"),
             ("libtorch", $"{Libtorch.Version} ({(Libtorch.HasCuda ? "CUDA" : "CPU")} build)"),
@@ -41,14 +42,16 @@ internal sealed record SystemSummary
 
     public void WriteText(TextWriter to)
     {
-        foreach (var (key, value) in facts) ClipSummary.Row(to, key, value);
+        foreach (var (key, value) in facts)
+            ClipSummary.Row(to, key, value);
     }
 
     public void WriteJson(Utf8JsonWriter json)
     {
         json.WriteStartObject();
         json.WriteString("kind", "system");
-        foreach (var (key, value) in facts) json.WriteString(key, value);
+        foreach (var (key, value) in facts)
+            json.WriteString(key, value);
         json.WriteEndObject();
     }
 }

@@ -10,7 +10,8 @@ internal static class Usage
     public static SoraException? Mistake(ParseResult parse, IReadOnlyList<string> words)
     {
         var command = parse.CommandResult.Command;
-        if (command is not Verb verb) return NoSuchVerb(parse.RootCommandResult.Command, words);
+        if (command is not Verb verb)
+            return NoSuchVerb(parse.RootCommandResult.Command, words);
         if (UnknownOption(verb, words.Skip(1)) is { } unknown)
         {
             var names = Known(verb).SelectMany(option => option.Aliases.Append(option.Name));
@@ -26,17 +27,20 @@ internal static class Usage
             ? SoraException.Usage($"option {word} needs a verb before it", "sora --help")
             : SoraException.Usage(
                 $"unknown verb '{word}'",
-                Hint(Nearest(word, root.Subcommands.Where(verb => !verb.Hidden).Select(verb => verb.Name)), "sora --help"));
+                Hint(Nearest(word, root.Subcommands.Where(verb => !verb.Hidden).Select(verb => verb.Name)), "sora --help")
+            );
     }
 
     private static string? UnknownOption(Verb verb, IEnumerable<string> words)
     {
-        var options = Known(verb).SelectMany(option => option.Aliases.Append(option.Name).Select(name => (name, option)))
+        var options = Known(verb)
+            .SelectMany(option => option.Aliases.Append(option.Name).Select(name => (name, option)))
             .ToDictionary(pair => pair.name, pair => pair.option);
         var isValue = false;
         foreach (var word in words)
         {
-            if (word == "--") return null;
+            if (word == "--")
+                return null;
             var name = word.Split('=', ':')[0];
             if (options.TryGetValue(name, out var option))
             {
@@ -45,7 +49,8 @@ internal static class Usage
             }
             var isLong = word.StartsWith("--", StringComparison.Ordinal);
             var isShort = !isLong && !isValue && word.Length > 1 && word[0] == '-' && char.IsAsciiLetter(word[1]);
-            if (isLong || (isShort && !options.ContainsKey(word[..2]))) return name;
+            if (isLong || (isShort && !options.ContainsKey(word[..2])))
+                return name;
             isValue = false;
         }
         return null;
@@ -67,11 +72,14 @@ internal static class Usage
             ArgumentResult argument => (argument.Argument.Name, argument.Argument.ValueType),
             _ => ("", typeof(string)),
         };
-        if (name != "" && error.Message.StartsWith($"{name}: ", StringComparison.Ordinal)) return error.Message;
-        if (error.SymbolResult is OptionResult { IdentifierTokenCount: > 1 }) return $"{name} may be given only once";
+        if (name != "" && error.Message.StartsWith($"{name}: ", StringComparison.Ordinal))
+            return error.Message;
+        if (error.SymbolResult is OptionResult { IdentifierTokenCount: > 1 })
+            return $"{name} may be given only once";
         if (name == "")
             return parse.UnmatchedTokens.Count > 0 ? $"unexpected argument '{parse.UnmatchedTokens[0]}'" : error.Message;
-        if (error.SymbolResult!.Tokens.Count == 0) return error.SymbolResult is OptionResult ? $"{name} needs a value" : $"{name} is missing";
+        if (error.SymbolResult!.Tokens.Count == 0)
+            return error.SymbolResult is OptionResult ? $"{name} needs a value" : $"{name} is missing";
         var kind = (Nullable.GetUnderlyingType(type) ?? type) == typeof(double) ? "a number" : "a whole number";
         return $"{name}: '{error.SymbolResult.Tokens[^1].Value}' is not {kind}";
     }
@@ -79,10 +87,13 @@ internal static class Usage
     private static string Hint(string? nearest, string help) => nearest == null ? help : $"did you mean {nearest}? ({help})";
 
     private static string? Nearest(string word, IEnumerable<string> names) =>
-        names.Select(name => (name, distance: IsBeginning(word, name) ? 0 : Distance(word, name)))
+        names
+            .Select(name => (name, distance: IsBeginning(word, name) ? 0 : Distance(word, name)))
             .Where(pair => pair.name.Length > 2 && pair.distance <= Math.Max(1, Math.Min(3, pair.name.Length / 2)))
-            .OrderBy(pair => pair.distance).ThenBy(pair => pair.name, StringComparer.Ordinal)
-            .Select(pair => pair.name).FirstOrDefault();
+            .OrderBy(pair => pair.distance)
+            .ThenBy(pair => pair.name, StringComparer.Ordinal)
+            .Select(pair => pair.name)
+            .FirstOrDefault();
 
     private static bool IsBeginning(string word, string name) =>
         word.Trim('-').Length > 1 && name.StartsWith(word, StringComparison.Ordinal);
@@ -91,8 +102,10 @@ internal static class Usage
     private static int Distance(string a, string b)
     {
         var d = new int[a.Length + 1, b.Length + 1];
-        for (var i = 0; i <= a.Length; i++) d[i, 0] = i;
-        for (var j = 0; j <= b.Length; j++) d[0, j] = j;
+        for (var i = 0; i <= a.Length; i++)
+            d[i, 0] = i;
+        for (var j = 0; j <= b.Length; j++)
+            d[0, j] = j;
         for (var i = 1; i <= a.Length; i++)
         {
             for (var j = 1; j <= b.Length; j++)

@@ -23,8 +23,10 @@ internal sealed class Verb(string name, string description, Action<ParseResult, 
     {
         foreach (var symbol in symbols)
         {
-            if (symbol is Argument argument) Add(argument);
-            else Add((Option)symbol);
+            if (symbol is Argument argument)
+                Add(argument);
+            else
+                Add((Option)symbol);
         }
         return this;
     }

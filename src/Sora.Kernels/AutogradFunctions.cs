@@ -15,10 +15,12 @@ internal static class Gradients
     /// <summary>Runs a backward pass, whose temporary tensors are freed.</summary>
     public static List<Tensor?> Of(Tensor grad, autograd.AutogradContext context, Func<List<Tensor>, List<Tensor?>> backward)
     {
-        foreach (var tensor in last ?? []) tensor?.Dispose();
+        foreach (var tensor in last ?? [])
+            tensor?.Dispose();
         using var scope = NewDisposeScope();
         last = backward(context.get_saved_variables());
-        foreach (var tensor in last) tensor?.DetachFromDisposeScope();
+        foreach (var tensor in last)
+            tensor?.DetachFromDisposeScope();
         grad.Dispose();
         return last;
     }
@@ -37,11 +39,23 @@ internal sealed class AttentionFunction : autograd.SingleTensorFunction<Attentio
         return result;
     }
 
-    public override List<Tensor?> backward(autograd.AutogradContext context, Tensor grad) => Gradients.Of(grad, context, saved =>
-    {
-        var (q, k, v) = KernelLibrary.AttentionBackward(saved[0], saved[1], saved[2], saved[3], saved[4], Functional.WithDenseRows(grad));
-        return [q, k, v];
-    });
+    public override List<Tensor?> backward(autograd.AutogradContext context, Tensor grad) =>
+        Gradients.Of(
+            grad,
+            context,
+            saved =>
+            {
+                var (q, k, v) = KernelLibrary.AttentionBackward(
+                    saved[0],
+                    saved[1],
+                    saved[2],
+                    saved[3],
+                    saved[4],
+                    Functional.WithDenseRows(grad)
+                );
+                return [q, k, v];
+            }
+        );
 }
 
 /// <summary>Convolution with its gradient; the arguments are input, weight, bias or null, and padding.</summary>
@@ -58,19 +72,24 @@ internal sealed class ConvolutionFunction : autograd.SingleTensorFunction<Convol
         return KernelLibrary.Convolution(input.contiguous(), weight.contiguous(), bias?.contiguous(), padding);
     }
 
-    public override List<Tensor?> backward(autograd.AutogradContext context, Tensor grad) => Gradients.Of(grad, context, saved =>
-    {
-        var (input, weight, dense) = (saved[0], saved[1].contiguous(), grad.contiguous());
-        var padding = (long[])context.get_data("padding");
-        var (wantsInput, wantsWeight, wantsBias) = ((bool, bool, bool))context.get_data("wanted");
-        return
-        [
-            wantsInput ? KernelLibrary.ConvolutionInputGradient(dense, weight, input.shape, padding) : null,
-            wantsWeight ? KernelLibrary.ConvolutionWeightGradient(input.contiguous(), dense, weight.shape, padding) : null,
-            wantsBias ? dense.flatten(2).sum([0, 2]) : null,
-            null,
-        ];
-    });
+    public override List<Tensor?> backward(autograd.AutogradContext context, Tensor grad) =>
+        Gradients.Of(
+            grad,
+            context,
+            saved =>
+            {
+                var (input, weight, dense) = (saved[0], saved[1].contiguous(), grad.contiguous());
+                var padding = (long[])context.get_data("padding");
+                var (wantsInput, wantsWeight, wantsBias) = ((bool, bool, bool))context.get_data("wanted");
+                return
+                [
+                    wantsInput ? KernelLibrary.ConvolutionInputGradient(dense, weight, input.shape, padding) : null,
+                    wantsWeight ? KernelLibrary.ConvolutionWeightGradient(input.contiguous(), dense, weight.shape, padding) : null,
+                    wantsBias ? dense.flatten(2).sum([0, 2]) : null,
+                    null,
+                ];
+            }
+        );
 }
 
 /// <summary>x w' + b with its gradient; the arguments are x, w and b or null.</summary>
@@ -86,18 +105,23 @@ internal sealed class LinearFunction : autograd.SingleTensorFunction<LinearFunct
         return Libtorch.LinearPointwise(x, weight, bias, gelu: false);
     }
 
-    public override List<Tensor?> backward(autograd.AutogradContext context, Tensor grad) => Gradients.Of(grad, context, saved =>
-    {
-        var (x, weight) = (saved[0], saved[1]);
-        var (wantsX, wantsWeight, wantsBias) = ((bool, bool, bool))context.get_data("wanted");
-        var rows = grad.reshape(-1, weight.size(0)); // [N, out]
-        return
-        [
-            wantsX ? Product(grad, weight.t()) : null,
-            wantsWeight ? Product(rows.t(), x.reshape(-1, weight.size(1)).t()) : null,
-            wantsBias ? rows.sum([0]) : null,
-        ];
-    });
+    public override List<Tensor?> backward(autograd.AutogradContext context, Tensor grad) =>
+        Gradients.Of(
+            grad,
+            context,
+            saved =>
+            {
+                var (x, weight) = (saved[0], saved[1]);
+                var (wantsX, wantsWeight, wantsBias) = ((bool, bool, bool))context.get_data("wanted");
+                var rows = grad.reshape(-1, weight.size(0)); // [N, out]
+                return
+                [
+                    wantsX ? Product(grad, weight.t()) : null,
+                    wantsWeight ? Product(rows.t(), x.reshape(-1, weight.size(1)).t()) : null,
+                    wantsBias ? rows.sum([0]) : null,
+                ];
+            }
+        );
 
     private static Tensor Product(Tensor x, Tensor w) => Libtorch.LinearPointwise(x, w, null, gelu: false);
 }

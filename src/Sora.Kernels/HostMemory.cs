@@ -20,7 +20,8 @@ public static unsafe partial class HostMemory
     /// </summary>
     internal static void KeepPages()
     {
-        if (!HasGlibc) return;
+        if (!HasGlibc)
+            return;
         _ = SetOption(MostMappings, 0);
         _ = SetOption(TrimThreshold, -1); // never
         _ = SetOption(TopPad, 64 << 20);
@@ -28,7 +29,8 @@ public static unsafe partial class HostMemory
         // libtorch asks for them for large tensors only.
         const nuint heap = 1 << 30;
         var block = Allocate(HugePage, heap);
-        if (block is null) return;
+        if (block is null)
+            return;
         _ = Advise(block, heap, HugePages);
         NativeMemory.Free(block);
     }
@@ -41,7 +43,8 @@ public static unsafe partial class HostMemory
     public static void RestartWithOneHeap()
     {
         const string variable = "MALLOC_ARENA_MAX";
-        if (!HasGlibc || Environment.GetEnvironmentVariable(variable) is not null) return;
+        if (!HasGlibc || Environment.GetEnvironmentVariable(variable) is not null)
+            return;
         var words = File.ReadAllBytes("/proc/self/cmdline");
         var count = words.AsSpan().Count((byte)0);
         var pointers = stackalloc byte*[count + 1];
@@ -62,7 +65,8 @@ public static unsafe partial class HostMemory
     /// <summary>Gives memory that is free back to the system: between stages whose needs differ.</summary>
     public static void Trim()
     {
-        if (HasGlibc) _ = GiveBack(0);
+        if (HasGlibc)
+            _ = GiveBack(0);
     }
 
     private static bool HasGlibc => NativeLibrary.TryLoad("libc.so.6", out var libc) && NativeLibrary.TryGetExport(libc, "mallopt", out _);

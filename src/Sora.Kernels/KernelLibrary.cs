@@ -17,20 +17,24 @@ public static unsafe partial class KernelLibrary
     public static bool IsUsed => Missing.Value is null;
 
     /// <summary>What is in use, for people: <c>AVX-512</c>, or why there are none.</summary>
-    public static string Description => Missing.Value ?? sora_kernels_instructions() switch
-    {
-        2 => "AVX-512",
-        1 => "AVX2",
-        _ => "portable",
-    };
+    public static string Description =>
+        Missing.Value
+        ?? sora_kernels_instructions() switch
+        {
+            2 => "AVX-512",
+            1 => "AVX2",
+            _ => "portable",
+        };
 
     /// <summary>Which library within libtorch multiplies float32 matrices on the CPU.</summary>
     public static string ProductsDescription => Products.UsesOneDnn ? "oneDNN" : "MKL";
 
     private static string? Start()
     {
-        if (Environment.GetEnvironmentVariable("SORA_KERNELS") == "off") return "off (SORA_KERNELS=off)";
-        if (!NativeLibrary.TryLoad(Library, typeof(KernelLibrary).Assembly, null, out _)) return "not built (no C++ compiler)";
+        if (Environment.GetEnvironmentVariable("SORA_KERNELS") == "off")
+            return "off (SORA_KERNELS=off)";
+        if (!NativeLibrary.TryLoad(Library, typeof(KernelLibrary).Assembly, null, out _))
+            return "not built (no C++ compiler)";
         var threads = new Threads
         {
             Parallel = Libtorch.Function("GOMP_parallel"),
@@ -57,7 +61,8 @@ public static unsafe partial class KernelLibrary
         /// <summary>Restores the mode of before.</summary>
         public void Dispose()
         {
-            if (before is { } mode) sora_set_mode(mode);
+            if (before is { } mode)
+                sora_set_mode(mode);
         }
     }
 
@@ -66,7 +71,10 @@ public static unsafe partial class KernelLibrary
     {
         var result = ResultOf(q, v);
         var logSum = empty([q.size(0), q.size(1), q.size(2)]);
-        View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), outView = Libtorch.ViewOf(result);
+        View qView = Libtorch.ViewOf(q),
+            kView = Libtorch.ViewOf(k),
+            vView = Libtorch.ViewOf(v),
+            outView = Libtorch.ViewOf(result);
         Check(sora_attention(&qView, &kView, &vView, &outView, Libtorch.ViewOf(logSum).Data));
         KeepAlive(q, k, v);
         return (result, logSum);
@@ -75,7 +83,8 @@ public static unsafe partial class KernelLibrary
     /// <summary>Whether <see cref="HalfAttention"/> can take these: bfloat16, and the processor multiplies it.</summary>
     internal static bool TakesHalf(Tensor q, Tensor k, Tensor v)
     {
-        if (!IsUsed || q.dtype != bfloat16 || k.dtype != bfloat16 || v.dtype != bfloat16 || sora_attention_bf16_works() == 0) return false;
+        if (!IsUsed || q.dtype != bfloat16 || k.dtype != bfloat16 || v.dtype != bfloat16 || sora_attention_bf16_works() == 0)
+            return false;
         return q.size(3) % 2 == 0 && v.size(3) % 2 == 0 && q.stride(2) % 2 == 0 && k.stride(2) % 2 == 0 && v.stride(2) % 2 == 0;
     }
 
@@ -83,24 +92,55 @@ public static unsafe partial class KernelLibrary
     internal static Tensor HalfAttention(Tensor q, Tensor k, Tensor v)
     {
         var result = ResultOf(q, v);
-        View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), resultView = Libtorch.ViewOf(result);
+        View qView = Libtorch.ViewOf(q),
+            kView = Libtorch.ViewOf(k),
+            vView = Libtorch.ViewOf(v),
+            resultView = Libtorch.ViewOf(result);
         Check(sora_attention_bf16(&qView, &kView, &vView, &resultView));
         KeepAlive(q, k, v);
         return result;
     }
 
     /// <summary>In memory a result is ordered as the queries are: heads that were split off a row are rows again at no cost.</summary>
-    private static Tensor ResultOf(Tensor q, Tensor v) => q.stride(1) < q.stride(2)
-        ? empty([q.size(0), q.size(2), q.size(1), v.size(3)], q.dtype).transpose_(1, 2)
-        : empty([q.size(0), q.size(1), q.size(2), v.size(3)], q.dtype);
+    private static Tensor ResultOf(Tensor q, Tensor v) =>
+        q.stride(1) < q.stride(2)
+            ? empty([q.size(0), q.size(2), q.size(1), v.size(3)], q.dtype).transpose_(1, 2)
+            : empty([q.size(0), q.size(1), q.size(2), v.size(3)], q.dtype);
 
     /// <summary>The gradients of <see cref="Attention"/>.</summary>
-    internal static (Tensor Q, Tensor K, Tensor V) AttentionBackward(Tensor q, Tensor k, Tensor v, Tensor result, Tensor logSum, Tensor grad)
+    internal static (Tensor Q, Tensor K, Tensor V) AttentionBackward(
+        Tensor q,
+        Tensor k,
+        Tensor v,
+        Tensor result,
+        Tensor logSum,
+        Tensor grad
+    )
     {
-        Tensor qGrad = empty(q.shape), kGrad = empty(k.shape), vGrad = empty(v.shape);
-        View qView = Libtorch.ViewOf(q), kView = Libtorch.ViewOf(k), vView = Libtorch.ViewOf(v), outView = Libtorch.ViewOf(result);
-        View gradView = Libtorch.ViewOf(grad), qGradView = Libtorch.ViewOf(qGrad), kGradView = Libtorch.ViewOf(kGrad), vGradView = Libtorch.ViewOf(vGrad);
-        Check(sora_attention_backward(&qView, &kView, &vView, &outView, Libtorch.ViewOf(logSum).Data, &gradView, &qGradView, &kGradView, &vGradView));
+        Tensor qGrad = empty(q.shape),
+            kGrad = empty(k.shape),
+            vGrad = empty(v.shape);
+        View qView = Libtorch.ViewOf(q),
+            kView = Libtorch.ViewOf(k),
+            vView = Libtorch.ViewOf(v),
+            outView = Libtorch.ViewOf(result);
+        View gradView = Libtorch.ViewOf(grad),
+            qGradView = Libtorch.ViewOf(qGrad),
+            kGradView = Libtorch.ViewOf(kGrad),
+            vGradView = Libtorch.ViewOf(vGrad);
+        Check(
+            sora_attention_backward(
+                &qView,
+                &kView,
+                &vView,
+                &outView,
+                Libtorch.ViewOf(logSum).Data,
+                &gradView,
+                &qGradView,
+                &kGradView,
+                &vGradView
+            )
+        );
         KeepAlive(q, k, v, result, logSum, grad);
         return (qGrad, kGrad, vGrad);
     }
@@ -109,7 +149,8 @@ public static unsafe partial class KernelLibrary
     internal static bool ConvolutionPays(Tensor input, Tensor weight, ReadOnlySpan<long> padding, bool trains)
     {
         fixed (long* around = padding)
-            return sora_convolution_pays(Libtorch.ViewOf(input).Sizes, Libtorch.ViewOf(weight).Sizes, around, input.dim(), trains ? 1 : 0) != 0;
+            return sora_convolution_pays(Libtorch.ViewOf(input).Sizes, Libtorch.ViewOf(weight).Sizes, around, input.dim(), trains ? 1 : 0)
+                != 0;
     }
 
     /// <summary>Convolution of contiguous tensors, <c>[B, C, (T,) H, W]</c>, with unit strides.</summary>
@@ -117,11 +158,14 @@ public static unsafe partial class KernelLibrary
     {
         var shape = input.shape;
         shape[1] = weight.size(0);
-        for (var i = 2; i < shape.Length; i++) shape[i] += 2 * padding[i - 2] - weight.size(i) + 1;
+        for (var i = 2; i < shape.Length; i++)
+            shape[i] += 2 * padding[i - 2] - weight.size(i) + 1;
         var result = empty(shape);
-        View inputView = Libtorch.ViewOf(input), weightView = Libtorch.ViewOf(weight);
+        View inputView = Libtorch.ViewOf(input),
+            weightView = Libtorch.ViewOf(weight);
         var biasData = bias is null ? null : Libtorch.ViewOf(bias).Data;
-        fixed (long* around = padding) Check(sora_convolution(&inputView, &weightView, biasData, around, Libtorch.ViewOf(result).Data));
+        fixed (long* around = padding)
+            Check(sora_convolution(&inputView, &weightView, biasData, around, Libtorch.ViewOf(result).Data));
         KeepAlive(input, weight, bias);
         return result;
     }
@@ -130,8 +174,10 @@ public static unsafe partial class KernelLibrary
     internal static Tensor ConvolutionInputGradient(Tensor grad, Tensor weight, ReadOnlySpan<long> shape, ReadOnlySpan<long> padding)
     {
         var result = empty(shape);
-        View gradView = Libtorch.ViewOf(grad), weightView = Libtorch.ViewOf(weight);
-        fixed (long* around = padding) Check(sora_convolution_input_gradient(&gradView, &weightView, around, Libtorch.ViewOf(result).Data));
+        View gradView = Libtorch.ViewOf(grad),
+            weightView = Libtorch.ViewOf(weight);
+        fixed (long* around = padding)
+            Check(sora_convolution_input_gradient(&gradView, &weightView, around, Libtorch.ViewOf(result).Data));
         KeepAlive(grad, weight);
         return result;
     }
@@ -140,8 +186,11 @@ public static unsafe partial class KernelLibrary
     internal static Tensor ConvolutionWeightGradient(Tensor input, Tensor grad, ReadOnlySpan<long> shape, ReadOnlySpan<long> padding)
     {
         var result = empty(shape);
-        View inputView = Libtorch.ViewOf(input), gradView = Libtorch.ViewOf(grad), resultView = Libtorch.ViewOf(result);
-        fixed (long* around = padding) Check(sora_convolution_weight_gradient(&inputView, &gradView, &resultView, around));
+        View inputView = Libtorch.ViewOf(input),
+            gradView = Libtorch.ViewOf(grad),
+            resultView = Libtorch.ViewOf(result);
+        fixed (long* around = padding)
+            Check(sora_convolution_weight_gradient(&inputView, &gradView, &resultView, around));
         KeepAlive(input, grad);
         return result;
     }
@@ -149,7 +198,8 @@ public static unsafe partial class KernelLibrary
     /// <summary>SiLU of a norm over channels, of <c>[B, C, T, H, W]</c> tensors whose planes are dense, with a gain <c>[C]</c>.</summary>
     internal static void NormSilu(Tensor input, Tensor gain, Tensor target)
     {
-        View inputView = Libtorch.ViewOf(input), targetView = Libtorch.ViewOf(target);
+        View inputView = Libtorch.ViewOf(input),
+            targetView = Libtorch.ViewOf(target);
         sora_norm_silu(&inputView, Libtorch.ViewOf(gain).Data, &targetView);
         KeepAlive(input, gain, target);
     }
@@ -157,12 +207,14 @@ public static unsafe partial class KernelLibrary
     /// <summary>Native code has pointers only: without this, tensors of no dispose scope could be freed while it computes.</summary>
     private static void KeepAlive(params ReadOnlySpan<Tensor?> tensors)
     {
-        foreach (var tensor in tensors) GC.KeepAlive(tensor);
+        foreach (var tensor in tensors)
+            GC.KeepAlive(tensor);
     }
 
     private static void Check(int result)
     {
-        if (result != 0) throw new InsufficientMemoryException("there is not enough memory for a kernel's workspace");
+        if (result != 0)
+            throw new InsufficientMemoryException("there is not enough memory for a kernel's workspace");
     }
 
     /// <summary>Functions of the OpenMP runtime, as Native/cpu.h declares them.</summary>
@@ -197,7 +249,17 @@ public static unsafe partial class KernelLibrary
     private static partial int sora_attention_bf16(View* q, View* k, View* v, View* result);
 
     [LibraryImport(Library)]
-    private static partial int sora_attention_backward(View* q, View* k, View* v, View* result, float* logSum, View* grad, View* qGrad, View* kGrad, View* vGrad);
+    private static partial int sora_attention_backward(
+        View* q,
+        View* k,
+        View* v,
+        View* result,
+        float* logSum,
+        View* grad,
+        View* qGrad,
+        View* kGrad,
+        View* vGrad
+    );
 
     [LibraryImport(Library)]
     private static partial void sora_norm_silu(View* input, float* gain, View* target);

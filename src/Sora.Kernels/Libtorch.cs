@@ -20,7 +20,8 @@ public static unsafe partial class Libtorch
     /// </summary>
     public static void Prepare()
     {
-        if (!OperatingSystem.IsLinux()) return;
+        if (!OperatingSystem.IsLinux())
+            return;
         // Idle OpenMP threads otherwise spin and take processor time from the other threads at work, ffmpeg's among them.
         SetEnvironment("OMP_WAIT_POLICY", "passive", 0);
         // Large tensors in huge pages: a fresh page of 4 kB costs more time than computing what is stored in it.
@@ -52,7 +53,13 @@ public static unsafe partial class Libtorch
         Check(DataOf(tensor.Handle, out var data));
         Check(SizesOf(tensor.Handle, out var sizes));
         Check(StridesOf(tensor.Handle, out var strides));
-        return new View { Data = (float*)data, Sizes = sizes, Strides = strides, Dims = tensor.dim() };
+        return new View
+        {
+            Data = (float*)data,
+            Sizes = sizes,
+            Strides = strides,
+            Dims = tensor.dim(),
+        };
     }
 
     /// <summary>oneDNN's product x w' + b, with GELU by its tanh form on top if asked for; no gradient is recorded.</summary>
@@ -60,7 +67,11 @@ public static unsafe partial class Libtorch
     {
         var handle = b?.Handle ?? 0;
         var bias = b is null ? null : &handle;
-        fixed (byte* tanh = "tanh\0"u8, none = "\0"u8, activation = gelu ? "gelu\0"u8 : "none\0"u8)
+        fixed (
+            byte* tanh = "tanh\0"u8,
+                none = "\0"u8,
+                activation = gelu ? "gelu\0"u8 : "none\0"u8
+        )
         {
             var algorithm = gelu ? tanh : none;
             Check(LinearPointwise(x.Handle, w.Handle, bias, activation, null, 0, &algorithm, out var result));
@@ -73,7 +84,8 @@ public static unsafe partial class Libtorch
 
     private static void Check(int error)
     {
-        if (error != 0) throw new InvalidOperationException("libtorch failed; its message is above");
+        if (error != 0)
+            throw new InvalidOperationException("libtorch failed; its message is above");
     }
 
     private static nint Load()
@@ -84,7 +96,8 @@ public static unsafe partial class Libtorch
         if (!NativeLibrary.TryLoad(Library, typeof(Libtorch).Assembly, null, out var library))
             throw new DllNotFoundException("libtorch_cpu can't be loaded: reinstall sora");
         // libtorch's own guess at the processors is 1 in many containers and virtual machines.
-        if (Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null) torch.set_num_threads(Environment.ProcessorCount);
+        if (Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null)
+            torch.set_num_threads(Environment.ProcessorCount);
         // It is used for few convolutions, and complains on standard error where the processor is none that it knows.
         EnableNnpack(GlobalContext(), false);
         return library;
@@ -103,7 +116,16 @@ public static unsafe partial class Libtorch
     private static partial int StridesOf(nint tensor, out long* strides);
 
     [LibraryImport(Library, EntryPoint = "aoti_torch_cpu__linear_pointwise")]
-    private static partial int LinearPointwise(nint x, nint w, nint* b, byte* activation, void* scalars, long scalarCount, byte** algorithm, out nint result);
+    private static partial int LinearPointwise(
+        nint x,
+        nint w,
+        nint* b,
+        byte* activation,
+        void* scalars,
+        long scalarCount,
+        byte** algorithm,
+        out nint result
+    );
 
     // Methods of at::Context, which have no C interface.
     [LibraryImport(Library, EntryPoint = "_ZN2at13globalContextEv")]

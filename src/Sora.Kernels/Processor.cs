@@ -14,7 +14,8 @@ public static class Processor
 
     private static bool FindBfloat16()
     {
-        if (!Avx512F.IsSupported || X86Base.CpuId(0, 0).Eax < Features) return false;
+        if (!Avx512F.IsSupported || X86Base.CpuId(0, 0).Eax < Features)
+            return false;
         return (X86Base.CpuId(Features, 0).Edx & Bf16OfAmx) != 0 || (X86Base.CpuId(Features, 1).Eax & Bf16OfAvx512) != 0;
     }
 }

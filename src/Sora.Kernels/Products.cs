@@ -26,7 +26,8 @@ internal static class Products
     {
         try
         {
-            if (File.Exists(path)) return File.ReadAllText(path).Trim() != "mkl";
+            if (File.Exists(path))
+                return File.ReadAllText(path).Trim() != "mkl";
             var usesOneDnn = Measure();
             Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!);
             var temporary = $"{path}.{Environment.ProcessId}";
@@ -45,8 +46,10 @@ internal static class Products
     {
         using var gradients = no_grad();
         using var scope = NewDisposeScope();
-        Tensor x = ones(512, 1536), w = ones(1536, 1536);
-        double oneDnn = double.MaxValue, mkl = double.MaxValue;
+        Tensor x = ones(512, 1536),
+            w = ones(1536, 1536);
+        double oneDnn = double.MaxValue,
+            mkl = double.MaxValue;
         // The first run of each makes its code.
         for (var i = 0; i < 4; i++)
         {
@@ -74,7 +77,8 @@ internal static class Products
 
     private static string Vendor()
     {
-        if (!X86Base.IsSupported) return "";
+        if (!X86Base.IsSupported)
+            return "";
         var (_, b, c, d) = X86Base.CpuId(0, 0);
         return Text([b, d, c]);
     }
@@ -82,7 +86,8 @@ internal static class Products
     private static string Brand()
     {
         const int First = unchecked((int)0x80000002);
-        if (!X86Base.IsSupported) return "";
+        if (!X86Base.IsSupported)
+            return "";
         var words = new List<int>();
         for (var leaf = First; leaf < First + 3; leaf++)
         {

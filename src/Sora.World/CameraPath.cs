@@ -15,8 +15,7 @@ public readonly record struct CameraPose(Point Eye, Point Right, Point Up, Point
     {
         var offset = point - Eye;
         var depth = Point.Dot(offset, Forward);
-        return (
-            Point.Dot(offset, Right) / (depth * HalfHeight * aspect), Point.Dot(offset, Up) / (depth * HalfHeight), depth);
+        return (Point.Dot(offset, Right) / (depth * HalfHeight * aspect), Point.Dot(offset, Up) / (depth * HalfHeight), depth);
     }
 }
 
@@ -53,19 +52,40 @@ public sealed record CameraPath
     public CameraPose At(double seconds)
     {
         var u = Duration > 0 ? seconds / Duration - 0.5 : 0;
-        double yaw = 0, pitch = 0, orbit = 0, half = HalfHeight;
+        double yaw = 0,
+            pitch = 0,
+            orbit = 0,
+            half = HalfHeight;
         switch (Move)
         {
-            case CameraMove.PanLeft: yaw = Amount * u; break;
-            case CameraMove.PanRight: yaw = -Amount * u; break;
-            case CameraMove.TiltUp: pitch = Amount * u; break;
-            case CameraMove.TiltDown: pitch = -Amount * u; break;
-            case CameraMove.ZoomIn: half *= Math.Pow(Amount, -u); break;
-            case CameraMove.ZoomOut: half *= Math.Pow(Amount, u); break;
-            case CameraMove.OrbitLeft: orbit = -Amount * u; break;
-            case CameraMove.OrbitRight: orbit = Amount * u; break;
-            case CameraMove.Static: break;
-            default: throw new ArgumentOutOfRangeException(nameof(seconds), Move, "unknown camera move");
+            case CameraMove.PanLeft:
+                yaw = Amount * u;
+                break;
+            case CameraMove.PanRight:
+                yaw = -Amount * u;
+                break;
+            case CameraMove.TiltUp:
+                pitch = Amount * u;
+                break;
+            case CameraMove.TiltDown:
+                pitch = -Amount * u;
+                break;
+            case CameraMove.ZoomIn:
+                half *= Math.Pow(Amount, -u);
+                break;
+            case CameraMove.ZoomOut:
+                half *= Math.Pow(Amount, u);
+                break;
+            case CameraMove.OrbitLeft:
+                orbit = -Amount * u;
+                break;
+            case CameraMove.OrbitRight:
+                orbit = Amount * u;
+                break;
+            case CameraMove.Static:
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(seconds), Move, "unknown camera move");
         }
         var eye = new Point(Distance * Math.Sin(orbit), Height, Distance * Math.Cos(orbit));
         pitch += Math.Atan2(TargetHeight - Height, Distance);

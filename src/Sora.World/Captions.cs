@@ -36,8 +36,12 @@ public static class Captions
         if (style == CaptionStyle.Mixed)
         {
             var mood = rng.Uniform();
-            style = mood < 0.12 ? CaptionStyle.Sparse : mood < 0.34 ? CaptionStyle.Canonical : CaptionStyle.Full;
-            if (mood > 0.8) return new Writer(scene, rng, style, 0.3).Sentence();
+            style =
+                mood < 0.12 ? CaptionStyle.Sparse
+                : mood < 0.34 ? CaptionStyle.Canonical
+                : CaptionStyle.Full;
+            if (mood > 0.8)
+                return new Writer(scene, rng, style, 0.3).Sentence();
         }
         var writer = new Writer(scene, rng, style, 0);
         return style == CaptionStyle.Sparse ? writer.Fragment() : writer.Sentence();
@@ -47,8 +51,15 @@ public static class Captions
     {
         string[][][] tables =
         [
-            Words.Shapes, Words.Colours, Words.Sizes, Words.Grounds, Words.Skies, Words.Cameras, Words.Motions,
-            Words.FollowUps, Words.Relations,
+            Words.Shapes,
+            Words.Colours,
+            Words.Sizes,
+            Words.Grounds,
+            Words.Skies,
+            Words.Cameras,
+            Words.Motions,
+            Words.FollowUps,
+            Words.Relations,
             [Words.Beside, Words.Collides, Words.Passes, Words.Circles, Words.Openings, Words.Joints],
         ];
         var phrases = tables.SelectMany(table => table).SelectMany(list => list);
@@ -74,8 +85,10 @@ public static class Captions
             var sky = Says() ? Choose(Words.Skies[(int)scene.Sky]) : "";
             var quiet = still || !Says() || (scene.Camera.Move == CameraMove.Static && !plain && rng.Chance(0.4));
             var camera = quiet ? "" : Choose(Words.Cameras[(int)scene.Camera.Move]);
-            if (!plain && camera.StartsWith(The, StringComparison.Ordinal) && rng.Chance(0.2)) camera = camera[The.Length..];
-            if (!plain && rng.Chance(0.06)) subject = Join(" ", rng.Pick(Words.Openings), subject);
+            if (!plain && camera.StartsWith(The, StringComparison.Ordinal) && rng.Chance(0.2))
+                camera = camera[The.Length..];
+            if (!plain && rng.Chance(0.06))
+                subject = Join(" ", rng.Pick(Words.Openings), subject);
 
             var order = plain ? 0 : rng.Below(6);
             var place = order is 1 or 4 && ground.Length > 0 && sky.Length > 0 ? Join(" ", sky, ground) : Join(" ", ground, sky);
@@ -119,7 +132,8 @@ public static class Captions
         private string Subject()
         {
             var first = scene.Objects[0];
-            if (scene.Objects.Count == 1) return Join(" ", Named(0), still || !Says() ? "" : Action(first));
+            if (scene.Objects.Count == 1)
+                return Join(" ", Named(0), still || !Says() ? "" : Action(first));
 
             var text = scene.Interaction switch
             {
@@ -128,7 +142,8 @@ public static class Captions
                 Interaction.Circle => Join(" ", Named(0), Choose(Words.Circles), Named(1)),
                 _ => Pair(first, scene.Objects[1]),
             };
-            if (scene.Objects.Count < 3) return text;
+            if (scene.Objects.Count < 3)
+                return text;
             var third = scene.Objects[2];
             var doing = third.Motion == Motion.Still || still ? "" : Verb(third);
             return Join(" ", text, "and", Named(2), Join(" ", doing, Placed(2, 0)));
@@ -149,7 +164,8 @@ public static class Captions
         {
             foreach (var r in scene.Relations)
             {
-                if (r.Subject != subject || r.Reference != reference) continue;
+                if (r.Subject != subject || r.Reference != reference)
+                    continue;
                 var sideways = r.Relation is Relation.LeftOf or Relation.RightOf;
                 var word = sideways && !plain && rng.Chance(0.25) ? rng.Pick(Words.Beside) : Choose(Words.Relations[(int)r.Relation]);
                 return word + " " + (reference == 0 && subject == 2 ? "the " + Bare(0) : Named(reference));
@@ -159,8 +175,12 @@ public static class Captions
 
         private string Action(SceneObject o)
         {
-            if (o.Motion == Motion.Still && !plain && rng.Chance(0.3)) return "";
-            var then = o.Then == FollowUp.None ? "" : rng.Chance(0.5) || plain ? "then" : "and then";
+            if (o.Motion == Motion.Still && !plain && rng.Chance(0.3))
+                return "";
+            var then =
+                o.Then == FollowUp.None ? ""
+                : rng.Chance(0.5) || plain ? "then"
+                : "and then";
             return o.Then == FollowUp.None ? Verb(o) : Join(" ", Verb(o), then, Choose(Words.FollowUps[(int)o.Then]));
         }
 
@@ -188,7 +208,6 @@ public static class Captions
 
         private static string Article(string noun) => ("aeiou".Contains(noun[0]) ? "an " : "a ") + noun;
 
-        private static string Join(string separator, params string[] parts) =>
-            string.Join(separator, parts.Where(p => p.Length > 0));
+        private static string Join(string separator, params string[] parts) => string.Join(separator, parts.Where(p => p.Length > 0));
     }
 }

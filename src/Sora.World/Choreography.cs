@@ -16,12 +16,13 @@ internal static class Choreography
     public static Scene Place(ref Rng rng, SceneSampler.Draft draft, SceneOptions options)
     {
         var camera = PlaceCamera(ref rng, draft, options);
-        var stage = new Stage(
-            2 * camera.HalfHeight * Distance * options.Aspect, options.Duration, draft.Interaction, draft.Objects.Count);
+        var stage = new Stage(2 * camera.HalfHeight * Distance * options.Aspect, options.Duration, draft.Interaction, draft.Objects.Count);
         var spots = Spots(ref rng, stage, draft);
         var objects = new SceneObject[draft.Objects.Count];
-        for (var i = 0; i < objects.Length; i++) objects[i] = PlaceObject(ref rng, stage, draft.Objects[i], spots[i]);
-        if (draft.Interaction != Interaction.None) Interact(ref rng, stage, objects);
+        for (var i = 0; i < objects.Length; i++)
+            objects[i] = PlaceObject(ref rng, stage, draft.Objects[i], spots[i]);
+        if (draft.Interaction != Interaction.None)
+            Interact(ref rng, stage, objects);
         return new Scene
         {
             Objects = objects,
@@ -52,8 +53,7 @@ internal static class Choreography
         var view = 2 * Math.Atan(half);
         var amount = move switch
         {
-            CameraMove.PanLeft or CameraMove.PanRight =>
-                2 * Math.Atan(half * options.Aspect) * rng.Uniform(0.34, Lerp(0.44, 0.6, length)),
+            CameraMove.PanLeft or CameraMove.PanRight => 2 * Math.Atan(half * options.Aspect) * rng.Uniform(0.34, Lerp(0.44, 0.6, length)),
             CameraMove.TiltUp or CameraMove.TiltDown => view * rng.Uniform(0.34, 0.46),
             CameraMove.ZoomIn or CameraMove.ZoomOut => rng.Uniform(1.4, Lerp(1.6, 1.8, length)),
             CameraMove.OrbitLeft or CameraMove.OrbitRight => rng.Uniform(0.36, Lerp(0.46, 0.66, length)),
@@ -80,8 +80,12 @@ internal static class Choreography
         var deep = objects.Any(o => o.Motion.Travels() && !o.Motion.Sideways());
         return move switch
         {
-            CameraMove.PanLeft => left ? 0.4 : right ? 0.7 : 1,
-            CameraMove.PanRight => right ? 0.4 : left ? 0.7 : 1,
+            CameraMove.PanLeft => left ? 0.4
+            : right ? 0.7
+            : 1,
+            CameraMove.PanRight => right ? 0.4
+            : left ? 0.7
+            : 1,
             CameraMove.OrbitLeft or CameraMove.OrbitRight => left || right ? 0.75 : 1,
             CameraMove.ZoomIn or CameraMove.ZoomOut => deep ? 0.85 : 1, // of a ratio: 1.5 becomes 1.28
             _ => 1,
@@ -125,8 +129,7 @@ internal static class Choreography
         return spots;
     }
 
-    private static SceneObject PlaceObject(
-        ref Rng rng, Stage stage, SceneSampler.DraftObject labels, (double X, double Z) at)
+    private static SceneObject PlaceObject(ref Rng rng, Stage stage, SceneSampler.DraftObject labels, (double X, double Z) at)
     {
         var lying = labels.Shape == Shape.Cylinder && labels.Motion.Rolls(); // as large to the eye as a standing one
         var placed = new SceneObject
@@ -155,11 +158,12 @@ internal static class Choreography
     }
 
     /// <summary>Turned so that edges and faces are seen, and both tones of what has two halves.</summary>
-    private static double RestingYaw(ref Rng rng, Shape shape) => shape switch
-    {
-        Shape.Cube or Shape.Pyramid => rng.Sign() * rng.Uniform(0.3, 0.62),
-        _ => rng.Uniform(-0.6, 0.6) + (shape != Shape.Ring && rng.Chance(0.5) ? Math.PI : 0),
-    };
+    private static double RestingYaw(ref Rng rng, Shape shape) =>
+        shape switch
+        {
+            Shape.Cube or Shape.Pyramid => rng.Sign() * rng.Uniform(0.3, 0.62),
+            _ => rng.Uniform(-0.6, 0.6) + (shape != Shape.Ring && rng.Chance(0.5) ? Math.PI : 0),
+        };
 
     private static double SpinRate(ref Rng rng, Stage stage) =>
         rng.Sign() * rng.Uniform(Lerp(4.8, 1.8, stage.Length), Lerp(7.2, 2.8, stage.Length));
@@ -211,17 +215,20 @@ internal static class Choreography
             _ => rng.Uniform(-0.12, 0.12),
         };
         var depth = !placed.Motion.Sideways();
-        var heading = wobble + placed.Motion switch
-        {
-            Motion.RollRight or Motion.SlideRight => 0,
-            Motion.RollLeft or Motion.SlideLeft => Math.PI,
-            Motion.RollToward or Motion.SlideToward => -Math.PI / 2,
-            _ => Math.PI / 2,
-        };
+        var heading =
+            wobble
+            + placed.Motion switch
+            {
+                Motion.RollRight or Motion.SlideRight => 0,
+                Motion.RollLeft or Motion.SlideLeft => Math.PI,
+                Motion.RollToward or Motion.SlideToward => -Math.PI / 2,
+                _ => Math.PI / 2,
+            };
         var way = new Point(Math.Cos(heading), 0, -Math.Sin(heading));
         var distance = Reach(ref rng, stage) * (depth ? Math.Max(2.7, 1.4 * stage.Width) : stage.Width);
         var seconds = placed.Then == FollowUp.None ? stage.Duration : rng.Uniform(0.32, 0.5) * stage.Duration;
-        if (placed.Then != FollowUp.None) distance *= 0.8;
+        if (placed.Then != FollowUp.None)
+            distance *= 0.8;
         var speed = distance / Math.Max(seconds + (placed.Then == FollowUp.None ? 0 : 0.15), 0.01);
         var middle = depth ? placed.Start with { Z = -0.4 } : placed.Start;
         return placed with

@@ -7,16 +7,21 @@ namespace Sora.World;
 internal static class Composition
 {
     /// <summary>Least and greatest height of an object at the start, as a part of the frame's.</summary>
-    private const double Smallest = 1.0 / 6.2, Largest = 0.52;
+    private const double Smallest = 1.0 / 6.2,
+        Largest = 0.52;
 
     /// <summary>Judges a scene by its simulation.</summary>
     public static bool Accepts(Scene scene, SceneOptions options)
     {
-        if (!StartsWell(scene, options.Aspect)) return false;
+        if (!StartsWell(scene, options.Aspect))
+            return false;
         var simulation = Simulation.Run(scene, options.Frames, options.Fps);
-        if (!StaysInView(scene, simulation, options)) return false;
-        if (scene.Interaction == Interaction.Collide) return MeetsInTime(scene, simulation);
-        if (!StayApart(scene, simulation)) return false;
+        if (!StaysInView(scene, simulation, options))
+            return false;
+        if (scene.Interaction == Interaction.Collide)
+            return MeetsInTime(scene, simulation);
+        if (!StayApart(scene, simulation))
+            return false;
         return scene.Interaction != Interaction.PassBehind || IsHidden(scene, simulation, options);
     }
 
@@ -27,7 +32,8 @@ internal static class Composition
         for (var i = 1; i < scene.Objects.Count; i++)
         {
             var (subject, reference) = i == 1 ? (0, 1) : (2, 0);
-            if (Relate(scene, subject, reference) is { } relation) found.Add(new Relationship(subject, relation, reference));
+            if (Relate(scene, subject, reference) is { } relation)
+                found.Add(new Relationship(subject, relation, reference));
         }
         return found;
     }
@@ -62,16 +68,20 @@ internal static class Composition
         for (var i = 0; i < circles.Length; i++)
         {
             var (x, y, radius) = circles[i];
-            if (radius < Smallest * Math.Min(1, aspect / 0.8) || radius > Largest) return false;
-            if (Math.Abs(x) + 0.55 * radius > aspect || Math.Abs(y) + 0.55 * radius > 1) return false;
+            if (radius < Smallest * Math.Min(1, aspect / 0.8) || radius > Largest)
+                return false;
+            if (Math.Abs(x) + 0.55 * radius > aspect || Math.Abs(y) + 0.55 * radius > 1)
+                return false;
             for (var j = 0; j < i; j++)
             {
                 var (a, b) = (scene.Objects[i], scene.Objects[j]);
                 var apart = ((a.Start - b.Start) with { Y = 0 }).Length;
-                if (scene.Interaction != Interaction.Collide && apart < a.Solid.MaxReach + b.Solid.MaxReach) return false;
+                if (scene.Interaction != Interaction.Collide && apart < a.Solid.MaxReach + b.Solid.MaxReach)
+                    return false;
                 var (dx, dy) = (x - circles[j].X, y - circles[j].Y);
                 var limit = scene.Interaction == Interaction.Circle ? 0.3 : 0.85;
-                if (Math.Sqrt(dx * dx + dy * dy) < limit * (radius + circles[j].Radius)) return false;
+                if (Math.Sqrt(dx * dx + dy * dy) < limit * (radius + circles[j].Radius))
+                    return false;
             }
         }
         return true;
@@ -88,10 +98,13 @@ internal static class Composition
             {
                 var camera = scene.Camera.At(frame / options.Fps);
                 var (x, y, depth) = camera.Project(simulation.At(frame, i).Position, options.Aspect);
-                if (depth < 1) return false;
-                if (Math.Abs(x) < 0.97 && Math.Abs(y) < 1) seen++;
+                if (depth < 1)
+                    return false;
+                if (Math.Abs(x) < 0.97 && Math.Abs(y) < 1)
+                    seen++;
             }
-            if (seen < needed * simulation.Frames) return false;
+            if (seen < needed * simulation.Frames)
+                return false;
         }
         return true;
     }
@@ -104,14 +117,16 @@ internal static class Composition
 
     private static bool StayApart(Scene scene, Simulation simulation)
     {
-        if (simulation.Contacts.Count > 0) return false;
+        if (simulation.Contacts.Count > 0)
+            return false;
         for (var frame = 0; frame < simulation.Frames; frame++)
-            for (var i = 1; i < scene.Objects.Count; i++)
-                for (var j = 0; j < i; j++)
-                {
-                    var between = (simulation.At(frame, i).Position - simulation.At(frame, j).Position) with { Y = 0 };
-                    if (between.Length < scene.Objects[i].Solid.MaxReach + scene.Objects[j].Solid.MaxReach) return false;
-                }
+        for (var i = 1; i < scene.Objects.Count; i++)
+        for (var j = 0; j < i; j++)
+        {
+            var between = (simulation.At(frame, i).Position - simulation.At(frame, j).Position) with { Y = 0 };
+            if (between.Length < scene.Objects[i].Solid.MaxReach + scene.Objects[j].Solid.MaxReach)
+                return false;
+        }
         return true;
     }
 
@@ -129,9 +144,13 @@ internal static class Composition
         for (var frame = 0; frame <= last; frame++)
         {
             var camera = scene.Camera.At(frame / options.Fps);
-            var (a, b) = (Width(camera, scene.Objects[0], simulation.At(frame, 0)), Width(camera, scene.Objects[1], simulation.At(frame, 1)));
+            var (a, b) = (
+                Width(camera, scene.Objects[0], simulation.At(frame, 0)),
+                Width(camera, scene.Objects[1], simulation.At(frame, 1))
+            );
             var apart = Math.Abs(a.X - b.X);
-            if ((frame == 0 || frame == last) && (apart < a.Half + b.Half || Math.Abs(a.X) + (0.8 * a.Half) > options.Aspect)) return false;
+            if ((frame == 0 || frame == last) && (apart < a.Half + b.Half || Math.Abs(a.X) + (0.8 * a.Half) > options.Aspect))
+                return false;
             hidden |= apart < 0.5 * b.Half;
         }
         return hidden;

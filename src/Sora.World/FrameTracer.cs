@@ -29,9 +29,20 @@ internal sealed class FrameTracer
     private readonly Body[] bodies;
     private readonly Scene scene;
     private readonly SkyModel sky;
-    private readonly Arrow eye, right, up, forward, light;
-    private readonly float seconds, pixel, hand, _acrossX, _acrossZ, _alongX, alongZ;
-    private readonly Rgb lit, bounce;
+    private readonly Arrow eye,
+        right,
+        up,
+        forward,
+        light;
+    private readonly float seconds,
+        pixel,
+        hand,
+        _acrossX,
+        _acrossZ,
+        _alongX,
+        alongZ;
+    private readonly Rgb lit,
+        bounce;
 
     public FrameTracer(Scene scene, Pose[] poses, double seconds, double aspect, int height)
     {
@@ -74,7 +85,8 @@ internal sealed class FrameTracer
 
         var colour = default(V3);
         var kind = V.Zero;
-        if (Any(Vector256.Equals(depth, Infinity))) colour = FarColour(unit);
+        if (Any(Vector256.Equals(depth, Infinity)))
+            colour = FarColour(unit);
         if (Any(onGround))
         {
             var point = eye + d * floor;
@@ -85,7 +97,8 @@ internal sealed class FrameTracer
         for (var i = 0; i < bodies.Length; i++)
         {
             var mine = Vector256.Equals(number, All(i + 1f));
-            if (!Any(mine)) continue;
+            if (!Any(mine))
+                continue;
             var point = eye + d * depth;
             var lit = Lit(point, i, mine);
             colour = V3.Select(mine, BodyColour(bodies[i], point, unit, lit), colour);
@@ -106,13 +119,19 @@ internal sealed class FrameTracer
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private (V Depth, V Number, V There) Nearest(V x, V y, V3 d)
     {
-        V depth = Infinity, number = V.Zero, there = V.Zero;
+        V depth = Infinity,
+            number = V.Zero,
+            there = V.Zero;
         for (var i = 0; i < bodies.Length; i++)
         {
             var body = bodies[i];
-            var near = Vector256.GreaterThan(x, All(body.Left)) & Vector256.LessThan(x, All(body.Right))
-                & Vector256.GreaterThan(y, All(body.Low)) & Vector256.LessThan(y, All(body.High));
-            if (!Any(near)) continue;
+            var near =
+                Vector256.GreaterThan(x, All(body.Left))
+                & Vector256.LessThan(x, All(body.Right))
+                & Vector256.GreaterThan(y, All(body.Low))
+                & Vector256.LessThan(y, All(body.High));
+            if (!Any(near))
+                continue;
             var t = body.Hit(All(this.eye), d);
             var closer = Vector256.LessThan(t, depth);
             depth = Select(closer, t, depth);
@@ -140,15 +159,19 @@ internal sealed class FrameTracer
         var across = distance * All(pixel);
         var along = across / Max(-unit.Y, All(0.02f));
         var points = new GroundPoints(
-            point.X * All(hand), point.Z,
+            point.X * All(hand),
+            point.Z,
             across * All(_acrossX) + along * All(_alongX),
-            across * All(_acrossZ) + along * All(alongZ));
+            across * All(_acrossZ) + along * All(alongZ)
+        );
         var surface = Grounds.Surface(this.scene.Ground, points, this.seconds, this.scene.TextureSeed);
         var sun = lit * All(this.light.Y);
         var ambient = One;
-        foreach (var body in bodies) ambient *= One - All(0.8f) * body.Cover(point);
+        foreach (var body in bodies)
+            ambient *= One - All(0.8f) * body.Cover(point);
         var colour = surface.Albedo * (All(this.sky.Ambient) * ambient + All(this.sky.Sun) * sun);
-        if (this.scene.Ground == Ground.Water) colour = Mirror(colour, surface, point, unit);
+        if (this.scene.Ground == Ground.Water)
+            colour = Mirror(colour, surface, point, unit);
         var clear = One / (One + distance * distance * All(1 / (FogDistance * FogDistance)));
         return V3.Lerp(Haze(unit), colour, clear);
     }
@@ -165,7 +188,8 @@ internal sealed class FrameTracer
         var seen = this.sky.Gradient(reflected, All(this.light));
         foreach (var body in bodies)
         {
-            if (!Any(body.Meets(point, reflected))) continue;
+            if (!Any(body.Meets(point, reflected)))
+                continue;
             var hit = Vector256.LessThan(body.Hit(point, reflected), Infinity);
             seen = V3.Select(hit, All(body.Reflection(this.sky)), seen);
         }
@@ -200,9 +224,11 @@ internal sealed class FrameTracer
         var light = All(this.light);
         for (var i = 0; i < bodies.Length; i++)
         {
-            if (i == self) continue;
+            if (i == self)
+                continue;
             var body = bodies[i];
-            if (!Any(body.Meets(point, light) & wanted)) continue;
+            if (!Any(body.Meets(point, light) & wanted))
+                continue;
             var t = body.Hit(point, light);
             lit = Select(Vector256.LessThan(t, Infinity), V.Zero, lit);
         }
@@ -212,8 +238,11 @@ internal sealed class FrameTracer
     /// <summary>An object at this moment: its axes, its colours, and the rectangle of the picture that it can cover.</summary>
     private sealed class Body
     {
-        private readonly Arrow _x, _y, z;
-        private readonly float bound, cover;
+        private readonly Arrow _x,
+            _y,
+            z;
+        private readonly float bound,
+            cover;
 
         public Body(SceneObject source, Pose pose, CameraPose camera, double aspect)
         {
@@ -259,8 +288,7 @@ internal sealed class FrameTracer
             var offset = All(Centre) - origin;
             var along = V3.Dot(offset, direction);
             var square = V3.Dot(offset, offset) - along * along;
-            return Vector256.LessThan(square, All(bound * bound))
-                & Vector256.GreaterThan(along, All(-bound));
+            return Vector256.LessThan(square, All(bound * bound)) & Vector256.GreaterThan(along, All(-bound));
         }
 
         /// <summary>The part of the sky above a point of the ground that the object hides, as a ball of its size would.</summary>
@@ -288,7 +316,8 @@ internal sealed class FrameTracer
         private (float Low, float High) Extent(double offset, double depth, double half)
         {
             var r = Solid.Bound * 1.001;
-            if (depth <= r) return (float.NegativeInfinity, float.PositiveInfinity);
+            if (depth <= r)
+                return (float.NegativeInfinity, float.PositiveInfinity);
             var root = r * Math.Sqrt(offset * offset + depth * depth - r * r);
             var square = (depth * depth - r * r) * half;
             return ((float)((offset * depth - root) / square), (float)((offset * depth + root) / square));

@@ -23,16 +23,17 @@ internal readonly record struct GroundSurface(V3 Albedo, V SlopeX, V SlopeZ, V M
 internal static class Grounds
 {
     /// <summary>The mean colour, which light reflected from below takes on.</summary>
-    public static Rgb Mean(Ground ground) => ground switch
-    {
-        Ground.Sand => Rgb.Shown(0.85, 0.71, 0.47),
-        Ground.Grass => Rgb.Shown(0.29, 0.54, 0.16),
-        Ground.Snow => Rgb.Shown(0.88, 0.90, 0.93),
-        Ground.Water => Rgb.Shown(0.14, 0.42, 0.58),
-        Ground.Wood => Rgb.Shown(0.60, 0.38, 0.21),
-        Ground.Stone => Rgb.Shown(0.52, 0.53, 0.55),
-        _ => Rgb.Shown(0.62, 0.61, 0.60),
-    };
+    public static Rgb Mean(Ground ground) =>
+        ground switch
+        {
+            Ground.Sand => Rgb.Shown(0.85, 0.71, 0.47),
+            Ground.Grass => Rgb.Shown(0.29, 0.54, 0.16),
+            Ground.Snow => Rgb.Shown(0.88, 0.90, 0.93),
+            Ground.Water => Rgb.Shown(0.14, 0.42, 0.58),
+            Ground.Wood => Rgb.Shown(0.60, 0.38, 0.21),
+            Ground.Stone => Rgb.Shown(0.52, 0.53, 0.55),
+            _ => Rgb.Shown(0.62, 0.61, 0.60),
+        };
 
     /// <summary>The surface at eight points.</summary>
     public static GroundSurface Surface(Ground ground, GroundPoints p, float seconds, uint seed)
@@ -43,16 +44,17 @@ internal static class Grounds
         return surface with { Albedo = surface.Albedo * (One - All(0.38f) * shade) };
     }
 
-    private static GroundSurface Texture(Ground ground, GroundPoints p, float seconds, uint seed) => ground switch
-    {
-        Ground.Sand => Sand(p, seed),
-        Ground.Grass => Grass(p, seed),
-        Ground.Snow => Snow(p, seed),
-        Ground.Water => Water(p, seconds, seed),
-        Ground.Wood => Wood(p, seed),
-        Ground.Stone => Stone(p, seed),
-        _ => Checker(p),
-    };
+    private static GroundSurface Texture(Ground ground, GroundPoints p, float seconds, uint seed) =>
+        ground switch
+        {
+            Ground.Sand => Sand(p, seed),
+            Ground.Grass => Grass(p, seed),
+            Ground.Snow => Snow(p, seed),
+            Ground.Water => Water(p, seconds, seed),
+            Ground.Wood => Wood(p, seed),
+            Ground.Stone => Stone(p, seed),
+            _ => Checker(p),
+        };
 
     private static GroundSurface Sand(GroundPoints p, uint seed)
     {
@@ -87,7 +89,8 @@ internal static class Grounds
     {
         // Two trains of waves that move through each other; their slopes tilt the mirror.
         var shift = All(0.55f * seconds);
-        V slow = Fade(p.WidthZ, 2.2f), fast = Fade(p.WidthZ, 4.6f);
+        V slow = Fade(p.WidthZ, 2.2f),
+            fast = Fade(p.WidthZ, 4.6f);
         var first = (Noise(p.X * All(1.6f) + shift, p.Z * All(2.9f) + shift, Shared) - All(0.5f)) * slow;
         var second = (Noise(p.X * All(3.1f) - shift, p.Z * All(5.3f) + shift, seed ^ 11) - All(0.5f)) * fast;
         var height = first + All(0.6f) * second;
@@ -113,10 +116,13 @@ internal static class Grounds
     private static GroundSurface Stone(GroundPoints p, uint seed)
     {
         const float tile = 0.6f;
-        V row = p.Z * All(1 / tile), rowIndex = Vector256.Floor(row);
+        V row = p.Z * All(1 / tile),
+            rowIndex = Vector256.Floor(row);
         var shift = All(0.5f) * (rowIndex - All(2) * Vector256.Floor(rowIndex * All(0.5f)));
-        V column = p.X * All(1 / tile) + shift, columnIndex = Vector256.Floor(column);
-        V wide = p.WidthX * All(1 / tile), deep = p.WidthZ * All(1 / tile);
+        V column = p.X * All(1 / tile) + shift,
+            columnIndex = Vector256.Floor(column);
+        V wide = p.WidthX * All(1 / tile),
+            deep = p.WidthZ * All(1 / tile);
         var own = (Hash(columnIndex, rowIndex, Shared) - All(0.5f)) * Fade(p.WidthZ, 1.4f);
         var rough = (Noise(p.X * All(7), p.Z * All(7), seed ^ 19) - All(0.5f)) * Fade(Mean(p), 7);
         var joint = Max(Line(column, wide, 0.09f), Line(row, deep, 0.09f));

@@ -13,7 +13,8 @@ public static class HeldOut
     /// </summary>
     public static bool Contains(Scene scene)
     {
-        if (Contains(scene.Ground, scene.Sky, scene.Camera.Move)) return true;
+        if (Contains(scene.Ground, scene.Sky, scene.Camera.Move))
+            return true;
         foreach (var o in scene.Objects)
             if (Contains(o.Colour, o.Shape) || Contains(o.Shape, o.Motion, scene.Ground))
                 return true;
@@ -30,8 +31,7 @@ public static class HeldOut
         ((int)shape + 3 * Undirected(motion) + 7 * (int)ground) % 10 == 6;
 
     /// <summary>One combination of ten, spread evenly over each label.</summary>
-    internal static bool Contains(Ground ground, Sky sky, CameraMove move) =>
-        ((int)ground + 3 * (int)sky + 7 * Undirected(move)) % 10 == 6;
+    internal static bool Contains(Ground ground, Sky sky, CameraMove move) => ((int)ground + 3 * (int)sky + 7 * Undirected(move)) % 10 == 6;
 
     private static int Undirected(Motion motion) => Math.Min((int)motion, (int)motion.Mirror());
 

@@ -17,39 +17,59 @@ public static class PromptSuite
     /// Prompts whose motions, skies, camera moves and numbers of objects (six of ten one, three two, one three) come in
     /// turn, as the first object's colours do, and whose other attributes are drawn.
     /// </summary>
-    public static IReadOnlyList<SuitePrompt> HeldOut(int count = 140, int frames = 9) => Build(1, count, i => new SceneOptions
-    {
-        Frames = frames,
-        Motion = (Motion)(i % 14),
-        Then = FollowUp.None,
-        Colour = (Colour)((i + i / 10) % 10),
-        Sky = (Sky)((i + i / 14) % 5),
-        Camera = (CameraMove)((i + i / 14) % 9),
-        Count = (i * 3 % 10) switch { < 6 => 1, < 9 => 2, _ => 3 },
-        Interaction = Interaction.None,
-    });
+    public static IReadOnlyList<SuitePrompt> HeldOut(int count = 140, int frames = 9) =>
+        Build(
+            1,
+            count,
+            i => new SceneOptions
+            {
+                Frames = frames,
+                Motion = (Motion)(i % 14),
+                Then = FollowUp.None,
+                Colour = (Colour)((i + i / 10) % 10),
+                Sky = (Sky)((i + i / 14) % 5),
+                Camera = (CameraMove)((i + i / 14) % 9),
+                Count = (i * 3 % 10) switch
+                {
+                    < 6 => 1,
+                    < 9 => 2,
+                    _ => 3,
+                },
+                Interaction = Interaction.None,
+            }
+        );
 
     /// <summary>An object goes by behind a larger one and comes out on the other side; the camera stands still.</summary>
-    public static IReadOnlyList<SuitePrompt> Occlusion(int count = 20, int frames = 33) => Build(2, count, _ => new SceneOptions
-    {
-        Frames = frames,
-        Camera = CameraMove.Static,
-        Count = 2,
-        Interaction = Interaction.PassBehind,
-    });
+    public static IReadOnlyList<SuitePrompt> Occlusion(int count = 20, int frames = 33) =>
+        Build(
+            2,
+            count,
+            _ => new SceneOptions
+            {
+                Frames = frames,
+                Camera = CameraMove.Static,
+                Count = 2,
+                Interaction = Interaction.PassBehind,
+            }
+        );
 
     /// <summary>
     /// A ball falls; the camera stands still. Until it lands its centre's height is Start.Y - g t²/2, which
     /// <see cref="Simulation"/> gives for every frame.
     /// </summary>
-    public static IReadOnlyList<SuitePrompt> Falling(int count = 20, int frames = 17) => Build(3, count, _ => new SceneOptions
-    {
-        Frames = frames,
-        Camera = CameraMove.Static,
-        Count = 1,
-        Shape = Shape.Ball,
-        Motion = Motion.Fall,
-    });
+    public static IReadOnlyList<SuitePrompt> Falling(int count = 20, int frames = 17) =>
+        Build(
+            3,
+            count,
+            _ => new SceneOptions
+            {
+                Frames = frames,
+                Camera = CameraMove.Static,
+                Count = 1,
+                Shape = Shape.Ball,
+                Motion = Motion.Fall,
+            }
+        );
 
     private static SuitePrompt[] Build(ulong suite, int count, Func<int, SceneOptions> options)
     {

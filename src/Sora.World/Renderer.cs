@@ -54,11 +54,18 @@ public static class Renderer
     /// Renders only some frames of a clip, in the order given: frame number n shows the scene after n / fps seconds, as
     /// it would in the whole clip.
     /// </summary>
-    public static RenderedClip RenderSome(Scene scene, int width, int height, IReadOnlyList<int> frames, double fps = SceneOptions.DefaultFps)
+    public static RenderedClip RenderSome(
+        Scene scene,
+        int width,
+        int height,
+        IReadOnlyList<int> frames,
+        double fps = SceneOptions.DefaultFps
+    )
     {
         var clip = RenderedClip.Allocate(width, height, frames.Count);
         var simulation = Simulation.Run(scene, frames.Max() + 1, fps);
-        for (var slot = 0; slot < frames.Count; slot++) RenderFrame(scene, simulation, clip, (slot, frames[slot]), fps);
+        for (var slot = 0; slot < frames.Count; slot++)
+            RenderFrame(scene, simulation, clip, (slot, frames[slot]), fps);
         return clip;
     }
 
@@ -71,7 +78,8 @@ public static class Renderer
         var simulation = Simulation.Run(scene, clip.Frames, fps);
         if (threads == 1)
         {
-            for (var frame = 0; frame < clip.Frames; frame++) RenderFrame(scene, simulation, clip, (frame, frame), fps);
+            for (var frame = 0; frame < clip.Frames; frame++)
+                RenderFrame(scene, simulation, clip, (frame, frame), fps);
             return;
         }
         var options = new ParallelOptions { MaxDegreeOfParallelism = threads };
@@ -82,9 +90,17 @@ public static class Renderer
     /// Which objects some frames of a clip show, as <see cref="RenderSome"/> has them, without a picture: for each pixel of
     /// <c>[F, H, W]</c> the one that is seen, 0 for none, and a bit for each one that is there, seen or hidden.
     /// </summary>
-    internal static (byte[] Seen, byte[] There) Find(Scene scene, Simulation simulation, int width, int height, IReadOnlyList<int> frames, double fps)
+    internal static (byte[] Seen, byte[] There) Find(
+        Scene scene,
+        Simulation simulation,
+        int width,
+        int height,
+        IReadOnlyList<int> frames,
+        double fps
+    )
     {
-        if (scene.Objects.Count > 8) throw new ArgumentException("a byte has eight bits", nameof(scene));
+        if (scene.Objects.Count > 8)
+            throw new ArgumentException("a byte has eight bits", nameof(scene));
         var (seen, there) = (new byte[width * height * frames.Count], new byte[width * height * frames.Count]);
         var tracers = frames.Select(frame => TracerOf(scene, simulation, frame, fps, (width, height))).ToArray();
         for (var line = 0; line < height * frames.Count; line++)
@@ -96,7 +112,10 @@ public static class Renderer
                 var found = tracer.Find((Ramp + All(column)) * All(2f / width) - One, All(1 - (2 * row + 1f) / height));
                 for (var lane = 0; lane < Math.Min(Lanes, width - column); lane++)
                 {
-                    (seen[line * width + column + lane], there[line * width + column + lane]) = ((byte)found.Seen[lane], (byte)found.There[lane]);
+                    (seen[line * width + column + lane], there[line * width + column + lane]) = (
+                        (byte)found.Seen[lane],
+                        (byte)found.There[lane]
+                    );
                 }
             }
         }
@@ -106,7 +125,8 @@ public static class Renderer
     private static FrameTracer TracerOf(Scene scene, Simulation simulation, int frame, double fps, (int Width, int Height) size)
     {
         var poses = new Pose[scene.Objects.Count];
-        for (var i = 0; i < poses.Length; i++) poses[i] = simulation.At(frame, i);
+        for (var i = 0; i < poses.Length; i++)
+            poses[i] = simulation.At(frame, i);
         return new FrameTracer(scene, poses, frame / fps, (double)size.Width / size.Height, size.Height);
     }
 
@@ -114,7 +134,9 @@ public static class Renderer
     private static void RenderFrame(Scene scene, Simulation simulation, RenderedClip clip, (int Slot, int Frame) place, double fps)
     {
         var (slot, frame) = place;
-        int width = clip.Width, height = clip.Height, pixels = width * height;
+        int width = clip.Width,
+            height = clip.Height,
+            pixels = width * height;
         var tracer = TracerOf(scene, simulation, frame, fps, (width, height));
         var rgb = clip.Rgb.AsSpan(3 * pixels * slot, 3 * pixels);
         var depth = clip.Depth.AsSpan(pixels * slot, pixels);
@@ -124,14 +146,14 @@ public static class Renderer
         Cast(tracer, width, height, packed, depth);
         Refine(tracer, width, height, packed);
         for (var row = 0; row < height; row++)
-            for (var column = 0; column < width; column++)
-            {
-                var (seen, at) = (packed[row * stride + column], row * width + column);
-                rgb[3 * at] = (byte)seen;
-                rgb[3 * at + 1] = (byte)(seen >> 8);
-                rgb[3 * at + 2] = (byte)(seen >> 16);
-                objects[at] = (byte)(Math.Max(seen >> 25, 1) - 1);
-            }
+        for (var column = 0; column < width; column++)
+        {
+            var (seen, at) = (packed[row * stride + column], row * width + column);
+            rgb[3 * at] = (byte)seen;
+            rgb[3 * at + 1] = (byte)(seen >> 8);
+            rgb[3 * at + 2] = (byte)(seen >> 16);
+            objects[at] = (byte)(Math.Max(seen >> 25, 1) - 1);
+        }
         ArrayPool<uint>.Shared.Return(packed);
         Blur(rgb, 3, height, 3 * width);
         Blur(rgb, 3 * width, 1, 3 * pixels);
@@ -155,7 +177,9 @@ public static class Renderer
             values.CopyTo(before.AsSpan(step));
             values[..step].CopyTo(before);
             values[^step..].CopyTo(before.AsSpan(step + length));
-            ReadOnlySpan<byte> left = before.AsSpan(0, length), middle = before.AsSpan(step, length), right = before.AsSpan(2 * step, length);
+            ReadOnlySpan<byte> left = before.AsSpan(0, length),
+                middle = before.AsSpan(step, length),
+                right = before.AsSpan(2 * step, length);
             for (var i = 0; i < values.Length; i++)
                 values[i] = (byte)((LensSide * (left[i] + right[i]) + (256 - 2 * LensSide) * middle[i] + 128) >> 8);
         }
@@ -178,9 +202,11 @@ public static class Renderer
                 var kind = Vector256.ConvertToInt32(seen.Kind).AsUInt32() << 24;
                 (Pack(seen.Colour) | kind).CopyTo(packed[at..]);
                 var pixel = row * width + column;
-                if (column + Lanes <= width) seen.Depth.CopyTo(depth[pixel..]);
+                if (column + Lanes <= width)
+                    seen.Depth.CopyTo(depth[pixel..]);
                 else
-                    for (var lane = 0; lane < width - column; lane++) depth[pixel + lane] = seen.Depth[lane];
+                    for (var lane = 0; lane < width - column; lane++)
+                        depth[pixel + lane] = seen.Depth[lane];
             }
         }
     }
@@ -189,10 +215,12 @@ public static class Renderer
     private static void Refine(FrameTracer tracer, int width, int height, Span<uint> packed)
     {
         var stride = (width + Lanes - 1) / Lanes * Lanes;
-        Span<float> xs = stackalloc float[Lanes], ys = stackalloc float[Lanes];
+        Span<float> xs = stackalloc float[Lanes],
+            ys = stackalloc float[Lanes];
         var waiting = ArrayPool<int>.Shared.Rent(stride * height + 1);
         var count = Edges(width, height, packed, waiting);
-        if ((count & 1) == 1) waiting[count] = waiting[count - 1];
+        if ((count & 1) == 1)
+            waiting[count] = waiting[count - 1];
         for (var next = 0; next < count; next += 2)
         {
             for (var lane = 0; lane < Lanes; lane++)
@@ -222,12 +250,14 @@ public static class Renderer
         var marks = ArrayPool<byte>.Shared.Rent(stride * (height + 1) + 1);
         Array.Clear(marks);
         for (var row = 0; row < height; row++)
-            for (var column = 0; column < width; column++)
-            {
-                var at = row * stride + column;
-                if (column + 1 < width && Differ(packed[at], packed[at + 1])) marks[at] = marks[at + 1] = 1;
-                if (row + 1 < height && Differ(packed[at], packed[at + stride])) marks[at] = marks[at + stride] = 1;
-            }
+        for (var column = 0; column < width; column++)
+        {
+            var at = row * stride + column;
+            if (column + 1 < width && Differ(packed[at], packed[at + 1]))
+                marks[at] = marks[at + 1] = 1;
+            if (row + 1 < height && Differ(packed[at], packed[at + stride]))
+                marks[at] = marks[at + stride] = 1;
+        }
         var count = 0;
         for (var at = 0; at < stride * height; at++)
             if (marks[at] != 0)
@@ -238,19 +268,19 @@ public static class Renderer
 
     private static bool Differ(uint a, uint b)
     {
-        if (a >> 24 != b >> 24) return true;
-        if (a >> 24 < Seen.FirstObject || a == b) return false;
+        if (a >> 24 != b >> 24)
+            return true;
+        if (a >> 24 < Seen.FirstObject || a == b)
+            return false;
         return Apart(a, b) || Apart(a >> 8, b >> 8) || Apart(a >> 16, b >> 16);
     }
 
     private static bool Apart(uint a, uint b) => Math.Abs((int)(a & 255) - (int)(b & 255)) > EdgeContrast;
 
     /// <summary>Linear light to what is shown, a byte for each channel.</summary>
-    private static Vector256<uint> Pack(V3 linear) =>
-        Shown(linear.X) | (Shown(linear.Y) << 8) | (Shown(linear.Z) << 16);
+    private static Vector256<uint> Pack(V3 linear) => Shown(linear.X) | (Shown(linear.Y) << 8) | (Shown(linear.Z) << 16);
 
-    private static Vector256<uint> Shown(V linear) =>
-        Vector256.ConvertToInt32(Vector256.Sqrt(linear) * All(255) + All(0.5f)).AsUInt32();
+    private static Vector256<uint> Shown(V linear) => Vector256.ConvertToInt32(Vector256.Sqrt(linear) * All(255) + All(0.5f)).AsUInt32();
 
     /// <summary>The mean of the first four lanes and of the last four, in all of them.</summary>
     private static V MeanOfFour(V value)

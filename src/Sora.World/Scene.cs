@@ -16,8 +16,7 @@ public readonly record struct Point(double X, double Y, double Z)
     public static double Dot(Point a, Point b) => a.X * b.X + a.Y * b.Y + a.Z * b.Z;
 
     /// <summary>The vector product.</summary>
-    public static Point Cross(Point a, Point b) =>
-        new(a.Y * b.Z - a.Z * b.Y, a.Z * b.X - a.X * b.Z, a.X * b.Y - a.Y * b.X);
+    public static Point Cross(Point a, Point b) => new(a.Y * b.Z - a.Z * b.Y, a.Z * b.X - a.X * b.Z, a.X * b.Y - a.Y * b.X);
 
     /// <summary>The length.</summary>
     public double Length => Math.Sqrt(Dot(this, this));
@@ -93,7 +92,8 @@ public sealed record SceneObject
         get
         {
             var (along, away) = (Math.Abs(Math.Cos(Yaw)), Math.Abs(Math.Sin(Yaw)));
-            if (Lying) return (Solid.Radius * along) + (Solid.HalfHeight * away);
+            if (Lying)
+                return (Solid.Radius * along) + (Solid.HalfHeight * away);
             return SpinRate == 0 && Shape is Shape.Cube or Shape.Pyramid ? Solid.Radius * (along + away) : Solid.MaxReach;
         }
     }
@@ -104,16 +104,17 @@ public sealed record SceneObject
     /// <summary>Height of its centre when it rests on the ground, in metres.</summary>
     internal double RestHeight => Lying ? Solid.Radius : Solid.HalfHeight;
 
-    internal SceneObject Mirror() => this with
-    {
-        Motion = Motion.Mirror(),
-        Start = Start.Mirrored,
-        Velocity = Velocity.Mirrored,
-        Yaw = -Yaw,
-        SpinRate = -SpinRate,
-        OrbitCentre = OrbitCentre.Mirrored,
-        OrbitRate = -OrbitRate,
-    };
+    internal SceneObject Mirror() =>
+        this with
+        {
+            Motion = Motion.Mirror(),
+            Start = Start.Mirrored,
+            Velocity = Velocity.Mirrored,
+            Yaw = -Yaw,
+            SpinRate = -SpinRate,
+            OrbitCentre = OrbitCentre.Mirrored,
+            OrbitRate = -OrbitRate,
+        };
 }
 
 /// <summary>Object <paramref name="Subject"/> is in this relation to object <paramref name="Reference"/> (indices).</summary>
@@ -156,21 +157,21 @@ public sealed record Scene
     public bool Mirrored { get; init; }
 
     /// <summary>The same scene with left and right swapped, labels included; its picture is the mirror image.</summary>
-    public Scene Mirror() => this with
-    {
-        Objects = [.. Objects.Select(o => o.Mirror())],
-        Camera = Camera.Mirror(),
-        Relations = [.. Relations.Select(r => r with { Relation = r.Relation.Mirror() })],
-        Light = Light.Mirrored,
-        Mirrored = !Mirrored,
-    };
+    public Scene Mirror() =>
+        this with
+        {
+            Objects = [.. Objects.Select(o => o.Mirror())],
+            Camera = Camera.Mirror(),
+            Relations = [.. Relations.Select(r => r with { Relation = r.Relation.Mirror() })],
+            Light = Light.Mirrored,
+            Mirrored = !Mirrored,
+        };
 }
 
 /// <summary>What labels say about directions.</summary>
 internal static class LabelExtensions
 {
-    public static bool Rolls(this Motion motion) =>
-        motion is Motion.RollLeft or Motion.RollRight or Motion.RollToward or Motion.RollAway;
+    public static bool Rolls(this Motion motion) => motion is Motion.RollLeft or Motion.RollRight or Motion.RollToward or Motion.RollAway;
 
     public static bool Slides(this Motion motion) =>
         motion is Motion.SlideLeft or Motion.SlideRight or Motion.SlideToward or Motion.SlideAway;
@@ -180,28 +181,31 @@ internal static class LabelExtensions
     public static bool Sideways(this Motion motion) =>
         motion is Motion.RollLeft or Motion.RollRight or Motion.SlideLeft or Motion.SlideRight;
 
-    public static Motion Mirror(this Motion motion) => motion switch
-    {
-        Motion.RollLeft => Motion.RollRight,
-        Motion.RollRight => Motion.RollLeft,
-        Motion.SlideLeft => Motion.SlideRight,
-        Motion.SlideRight => Motion.SlideLeft,
-        _ => motion,
-    };
+    public static Motion Mirror(this Motion motion) =>
+        motion switch
+        {
+            Motion.RollLeft => Motion.RollRight,
+            Motion.RollRight => Motion.RollLeft,
+            Motion.SlideLeft => Motion.SlideRight,
+            Motion.SlideRight => Motion.SlideLeft,
+            _ => motion,
+        };
 
-    public static CameraMove Mirror(this CameraMove move) => move switch
-    {
-        CameraMove.PanLeft => CameraMove.PanRight,
-        CameraMove.PanRight => CameraMove.PanLeft,
-        CameraMove.OrbitLeft => CameraMove.OrbitRight,
-        CameraMove.OrbitRight => CameraMove.OrbitLeft,
-        _ => move,
-    };
+    public static CameraMove Mirror(this CameraMove move) =>
+        move switch
+        {
+            CameraMove.PanLeft => CameraMove.PanRight,
+            CameraMove.PanRight => CameraMove.PanLeft,
+            CameraMove.OrbitLeft => CameraMove.OrbitRight,
+            CameraMove.OrbitRight => CameraMove.OrbitLeft,
+            _ => move,
+        };
 
-    public static Relation Mirror(this Relation relation) => relation switch
-    {
-        Relation.LeftOf => Relation.RightOf,
-        Relation.RightOf => Relation.LeftOf,
-        _ => relation,
-    };
+    public static Relation Mirror(this Relation relation) =>
+        relation switch
+        {
+            Relation.LeftOf => Relation.RightOf,
+            Relation.RightOf => Relation.LeftOf,
+            _ => relation,
+        };
 }

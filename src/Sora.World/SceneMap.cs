@@ -17,8 +17,17 @@ internal static class SceneMap
 {
     /// <summary>Samples of a place along each side.</summary>
     private const int Side = 4;
-    private const float OutlineScale = 5, CameraScale = 4, Part = 1f / (Side * Side);
-    private const float ObjectScale = 40 * Part, ColourScale = 4 * Part, ShapeScale = 4 * Part, SizeScale = 4 * Part, MotionScale = 4 * Part, ExtentScale = 4 * Part, WayScale = 4, TurnScale = 4 * Part;
+    private const float OutlineScale = 5,
+        CameraScale = 4,
+        Part = 1f / (Side * Side);
+    private const float ObjectScale = 40 * Part,
+        ColourScale = 4 * Part,
+        ShapeScale = 4 * Part,
+        SizeScale = 4 * Part,
+        MotionScale = 4 * Part,
+        ExtentScale = 4 * Part,
+        WayScale = 4,
+        TurnScale = 4 * Part;
 
     private static readonly int Shapes = Side * Side;
     private static readonly int Colours = Shapes + Enum.GetValues<Shape>().Length;
@@ -59,28 +68,38 @@ internal static class SceneMap
         var turns = frames.Select((frame, t) => Turn.Of(scene, simulation, frame, cameras[t])).ToArray();
         for (var sample = 0; sample < seen.Length; sample++)
         {
-            if (there[sample] == 0) continue;
+            if (there[sample] == 0)
+                continue;
             var (line, x) = Math.DivRem(sample, grid.Columns * Side);
             var at = (line / Side * grid.Columns) + (x / Side);
             for (var i = 0; i < scene.Objects.Count; i++)
             {
-                if ((there[sample] >> i & 1) == 1 && seen[sample] != i + 1) map[((Hidden + i) * grid.Places) + at] += ObjectScale;
+                if ((there[sample] >> i & 1) == 1 && seen[sample] != i + 1)
+                    map[((Hidden + i) * grid.Places) + at] += ObjectScale;
             }
-            if (seen[sample] == 0) continue;
+            if (seen[sample] == 0)
+                continue;
             map[((line % Side * Side) + (x % Side)) * grid.Places + at] = OutlineScale;
             map[((Seen + seen[sample] - 1) * grid.Places) + at] += ObjectScale;
-            foreach (var (channel, scale) in attributes[seen[sample] - 1]) map[(channel * grid.Places) + at] += scale;
+            foreach (var (channel, scale) in attributes[seen[sample] - 1])
+                map[(channel * grid.Places) + at] += scale;
             var (frame, row) = Math.DivRem(line / Side, grid.Rows);
             var extent = extents[frame, seen[sample] - 1];
             var step = frame + 1 < grid.Frames && extents[frame + 1, seen[sample] - 1] is { Seen: true } next ? next : extent;
             ReadOnlySpan<float> numbers =
             [
-                extent.Left - (x / Side), extent.Right - (x / Side), extent.Top - row, extent.Bottom - row,
-                step.Left + step.Right - extent.Left - extent.Right, step.Top + step.Bottom - extent.Top - extent.Bottom,
+                extent.Left - (x / Side),
+                extent.Right - (x / Side),
+                extent.Top - row,
+                extent.Bottom - row,
+                step.Left + step.Right - extent.Left - extent.Right,
+                step.Top + step.Bottom - extent.Top - extent.Bottom,
             ];
-            for (var i = 0; i < numbers.Length; i++) map[((Extents + i) * grid.Places) + at] += ExtentScale * numbers[i];
+            for (var i = 0; i < numbers.Length; i++)
+                map[((Extents + i) * grid.Places) + at] += ExtentScale * numbers[i];
             var turn = turns[frame][seen[sample] - 1];
-            for (var i = 0; i < Turn.Numbers; i++) map[((Turns + i) * grid.Places) + at] += TurnScale * turn[i];
+            for (var i = 0; i < Turn.Numbers; i++)
+                map[((Turns + i) * grid.Places) + at] += TurnScale * turn[i];
         }
         map.Slice((Cameras + (int)scene.Camera.Move) * grid.Places, grid.Places).Fill(CameraScale);
         DrawBackdrop(scene.Mirrored, grid, cameras, map.Slice(Backdrops * grid.Places, Backdrop.Numbers * grid.Places));
@@ -94,7 +113,8 @@ internal static class SceneMap
         {
             var own = objects.Slice(i * ObjectNumbers, ObjectNumbers);
             own[0] = 1;
-            foreach (var (channel, _) in Attributes(scene.Objects[i])) own[1 + channel - Shapes] = 1;
+            foreach (var (channel, _) in Attributes(scene.Objects[i]))
+                own[1 + channel - Shapes] = 1;
         }
     }
 
@@ -119,16 +139,19 @@ internal static class SceneMap
                 map[grid.Places + at] = (float)(WayScale * (y - toY) * grid.Rows / 2);
             }
             var numbers = behind.Place(now, mirrored, 2 * now.HalfHeight / grid.Rows);
-            for (var i = 0; i < numbers.Length; i++) map[((Backdrop.WayNumbers + i) * grid.Places) + at] = (float)numbers[i];
+            for (var i = 0; i < numbers.Length; i++)
+                map[((Backdrop.WayNumbers + i) * grid.Places) + at] = (float)numbers[i];
         }
     }
 
     /// <summary>The channels of an object's shape, colour, size and motion, and what a sample of it adds to each.</summary>
     private static Attribute[] Attributes(SceneObject one) =>
-    [
-        new(Shapes + (int)one.Shape, ShapeScale), new(Colours + (int)one.Colour, ColourScale),
-        new(Sizes + (int)one.Size, SizeScale), new(Motions + (int)one.Motion, MotionScale),
-    ];
+        [
+            new(Shapes + (int)one.Shape, ShapeScale),
+            new(Colours + (int)one.Colour, ColourScale),
+            new(Sizes + (int)one.Size, SizeScale),
+            new(Motions + (int)one.Motion, MotionScale),
+        ];
 
     private readonly record struct Attribute(int Channel, float Scale);
 
@@ -138,7 +161,12 @@ internal static class SceneMap
         /// <summary>Its four edges, seen from a place, and twice the way of its middle to the next frame.</summary>
         public const int Numbers = 6;
 
-        private static readonly Extent Nothing = new(float.PositiveInfinity, float.NegativeInfinity, float.PositiveInfinity, float.NegativeInfinity);
+        private static readonly Extent Nothing = new(
+            float.PositiveInfinity,
+            float.NegativeInfinity,
+            float.PositiveInfinity,
+            float.NegativeInfinity
+        );
 
         public bool Seen => Left < Right;
 
@@ -146,15 +174,21 @@ internal static class SceneMap
         public static Extent[,] Of(ReadOnlySpan<byte> seen, LatentGrid grid, int objects)
         {
             var extents = new Extent[grid.Frames, objects];
-            for (var i = 0; i < extents.Length; i++) extents[i / objects, i % objects] = Nothing;
+            for (var i = 0; i < extents.Length; i++)
+                extents[i / objects, i % objects] = Nothing;
             for (var sample = 0; sample < seen.Length; sample++)
             {
-                if (seen[sample] == 0) continue;
+                if (seen[sample] == 0)
+                    continue;
                 var (line, x) = Math.DivRem(sample, grid.Columns * Side);
                 var (frame, y) = Math.DivRem(line, grid.Rows * Side);
                 ref var extent = ref extents[frame, seen[sample] - 1];
-                extent = new(Math.Min(extent.Left, (float)x / Side), Math.Max(extent.Right, (x + 1f) / Side),
-                    Math.Min(extent.Top, (float)y / Side), Math.Max(extent.Bottom, (y + 1f) / Side));
+                extent = new(
+                    Math.Min(extent.Left, (float)x / Side),
+                    Math.Max(extent.Right, (x + 1f) / Side),
+                    Math.Min(extent.Top, (float)y / Side),
+                    Math.Max(extent.Bottom, (y + 1f) / Side)
+                );
             }
             return extents;
         }
@@ -164,14 +198,18 @@ internal static class SceneMap
     private readonly record struct Backdrop(Point Point, Point Ray)
     {
         /// <summary>Of its way, and of that and <see cref="Place"/>.</summary>
-        public const int WayNumbers = 2, Numbers = WayNumbers + 8;
+        public const int WayNumbers = 2,
+            Numbers = WayNumbers + 8;
 
         /// <summary>Metres to what is far away, and from the middle of the world beyond which places on the ground look alike.</summary>
-        private const double Far = 1e4, Reach = 5;
+        private const double Far = 1e4,
+            Reach = 5;
 
         /// <summary>Metres of a wave that tells places on the ground apart, about two tiles or three planks.</summary>
         private const double Wave = 1.24;
-        private const double AngleScale = 8, PlaceScale = 3, WaveScale = 4;
+        private const double AngleScale = 8,
+            PlaceScale = 3,
+            WaveScale = 4;
 
         /// <summary>Looks through a point of the picture.</summary>
         public static Backdrop Through(CameraPose camera, double x, double y, double aspect)
@@ -204,8 +242,14 @@ internal static class SceneMap
             }
             return
             [
-                AngleScale * Math.Atan2(right, -Ray.Z), AngleScale * Math.Atan2(Ray.Y, toSide), PlaceScale * near * x, PlaceScale * near * z,
-                WaveScale * fadeX * sineX.Sin, WaveScale * fadeX * sineX.Cos, WaveScale * fadeZ * sineZ.Sin, WaveScale * fadeZ * sineZ.Cos,
+                AngleScale * Math.Atan2(right, -Ray.Z),
+                AngleScale * Math.Atan2(Ray.Y, toSide),
+                PlaceScale * near * x,
+                PlaceScale * near * z,
+                WaveScale * fadeX * sineX.Sin,
+                WaveScale * fadeX * sineX.Cos,
+                WaveScale * fadeZ * sineZ.Sin,
+                WaveScale * fadeZ * sineZ.Cos,
             ];
         }
     }

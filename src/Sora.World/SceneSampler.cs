@@ -76,15 +76,19 @@ public static class SceneSampler
             var interaction = options.Interaction;
             var count = options.Count ?? 1 + rng.Weighted(Counts.AsSpan(0, Math.Clamp(options.MaxObjects, 1, 3)));
             interaction ??= DrawInteraction(ref rng, count, options);
-            if (interaction != Interaction.None) count = Math.Max(count, 2);
+            if (interaction != Interaction.None)
+                count = Math.Max(count, 2);
             for (var j = 0; j < LabelTries; j++)
             {
                 var draft = Draft.Draw(ref rng, options, count, interaction.Value);
-                if (draft != null && InSplit(draft, options.Split) && Place(ref rng, draft, options) is { } scene) return scene;
+                if (draft != null && InSplit(draft, options.Split) && Place(ref rng, draft, options) is { } scene)
+                    return scene;
             }
         }
         throw SoraException.Failed(
-            $"no scene of the synthetic world fits these options: {options}", "ask for fewer attributes, or another split");
+            $"no scene of the synthetic world fits these options: {options}",
+            "ask for fewer attributes, or another split"
+        );
     }
 
     private static Scene? Place(ref Rng rng, Draft draft, SceneOptions options)
@@ -92,37 +96,39 @@ public static class SceneSampler
         for (var i = 0; i < PlacementTries; i++)
         {
             var scene = Choreography.Place(ref rng, draft, options);
-            if (Composition.Accepts(scene, options)) return scene with { Relations = Composition.Relations(scene) };
+            if (Composition.Accepts(scene, options))
+                return scene with { Relations = Composition.Relations(scene) };
         }
         return null;
     }
 
     private static Interaction DrawInteraction(ref Rng rng, int count, SceneOptions options)
     {
-        if (count != 2 || options.Frames < 9 || !rng.Chance(0.4)) return Interaction.None;
+        if (count != 2 || options.Frames < 9 || !rng.Chance(0.4))
+            return Interaction.None;
         return (Interaction)(1 + rng.Weighted([0.3, 0.55, 0.15]));
     }
 
     /// <summary>Motions that a shape can do.</summary>
-    internal static bool Can(Shape shape, Motion motion) => motion switch
-    {
-        Motion.RollLeft or Motion.RollRight => shape is Shape.Ball or Shape.Ring or Shape.Cylinder,
-        Motion.RollToward or Motion.RollAway => shape is Shape.Ball or Shape.Cylinder, // a ring would be seen edge-on
-        Motion.SlideLeft or Motion.SlideRight or Motion.SlideToward or Motion.SlideAway =>
-            shape is not (Shape.Ball or Shape.Ring),
-        _ => true,
-    };
+    internal static bool Can(Shape shape, Motion motion) =>
+        motion switch
+        {
+            Motion.RollLeft or Motion.RollRight => shape is Shape.Ball or Shape.Ring or Shape.Cylinder,
+            Motion.RollToward or Motion.RollAway => shape is Shape.Ball or Shape.Cylinder, // a ring would be seen edge-on
+            Motion.SlideLeft or Motion.SlideRight or Motion.SlideToward or Motion.SlideAway => shape is not (Shape.Ball or Shape.Ring),
+            _ => true,
+        };
 
-    private static bool InSplit(Draft draft, Split split) => split switch
-    {
-        Split.Train => !draft.HeldOut,
-        Split.HeldOut => draft.HeldOut,
-        _ => true,
-    };
+    private static bool InSplit(Draft draft, Split split) =>
+        split switch
+        {
+            Split.Train => !draft.HeldOut,
+            Split.HeldOut => draft.HeldOut,
+            _ => true,
+        };
 
     /// <summary>A scene's labels, before places and speeds.</summary>
-    internal sealed record Draft(
-        IReadOnlyList<DraftObject> Objects, Ground Ground, Sky Sky, CameraMove Camera, Interaction Interaction)
+    internal sealed record Draft(IReadOnlyList<DraftObject> Objects, Ground Ground, Sky Sky, CameraMove Camera, Interaction Interaction)
     {
         public bool HeldOut =>
             World.HeldOut.Contains(Ground, Sky, Camera)
@@ -134,17 +140,17 @@ public static class SceneSampler
             var objects = new DraftObject[count];
             for (var i = 0; i < count; i++)
             {
-                var drawn = i == 0
-                    ? DrawFirst(ref rng, options, interaction)
-                    : DrawOther(ref rng, objects.AsSpan(0, i), options, interaction);
-                if (drawn == null) return null;
+                var drawn =
+                    i == 0 ? DrawFirst(ref rng, options, interaction) : DrawOther(ref rng, objects.AsSpan(0, i), options, interaction);
+                if (drawn == null)
+                    return null;
                 objects[i] = drawn;
             }
-            if (interaction == Interaction.PassBehind && objects[0].Size >= objects[1].Size) return null;
+            if (interaction == Interaction.PassBehind && objects[0].Size >= objects[1].Size)
+                return null;
 
             var camera = options.Frames == 1 ? CameraMove.Static : options.Camera ?? DrawCamera(ref rng, interaction);
-            return new Draft(
-                objects, options.Ground ?? (Ground)rng.Below(7), options.Sky ?? (Sky)rng.Below(5), camera, interaction);
+            return new Draft(objects, options.Ground ?? (Ground)rng.Below(7), options.Sky ?? (Sky)rng.Below(5), camera, interaction);
         }
 
         private static DraftObject? DrawFirst(ref Rng rng, SceneOptions options, Interaction interaction)
@@ -152,40 +158,45 @@ public static class SceneSampler
             var shape = options.Shape ?? (Shape)rng.Below(6);
             var still = options.Frames == 1;
             var motion = options.Motion ?? (still ? Motion.Still : DrawMotion(ref rng, shape, interaction));
-            if (!Can(shape, motion)) return null;
-            if (interaction is Interaction.Collide or Interaction.PassBehind && !motion.Sideways()) return null;
-            if (interaction == Interaction.Circle && motion != Motion.Orbit) return null;
-            if (interaction == Interaction.Collide && shape is not (Shape.Ball or Shape.Cube or Shape.Cylinder)) return null;
+            if (!Can(shape, motion))
+                return null;
+            if (interaction is Interaction.Collide or Interaction.PassBehind && !motion.Sideways())
+                return null;
+            if (interaction == Interaction.Circle && motion != Motion.Orbit)
+                return null;
+            if (interaction == Interaction.Collide && shape is not (Shape.Ball or Shape.Cube or Shape.Cylinder))
+                return null;
 
             var then = options.Then ?? DrawFollowUp(ref rng, motion, interaction, options.Duration);
-            return new DraftObject(
-                shape, options.Colour ?? (Colour)rng.Below(10), options.Size ?? (ObjectSize)rng.Below(3), motion, then);
+            return new DraftObject(shape, options.Colour ?? (Colour)rng.Below(10), options.Size ?? (ObjectSize)rng.Below(3), motion, then);
         }
 
-        private static DraftObject? DrawOther(
-            ref Rng rng, ReadOnlySpan<DraftObject> others, SceneOptions options, Interaction interaction)
+        private static DraftObject? DrawOther(ref Rng rng, ReadOnlySpan<DraftObject> others, SceneOptions options, Interaction interaction)
         {
             var shape = (Shape)rng.Below(6);
             var colour = (Colour)rng.Below(10);
             foreach (var other in others)
-                if (other.Colour == colour) return null; // captions tell objects apart by colour
+                if (other.Colour == colour)
+                    return null; // captions tell objects apart by colour
             var size = (ObjectSize)rng.Below(3);
-            if (interaction == Interaction.Collide && shape is not (Shape.Ball or Shape.Cube or Shape.Cylinder)) return null;
-            if (interaction == Interaction.PassBehind && shape is Shape.Ring or Shape.Cone or Shape.Pyramid) return null;
-            var motion = interaction != Interaction.None || options.Frames == 1 || rng.Chance(0.55)
-                ? Motion.Still
-                : rng.Pick(InPlace);
+            if (interaction == Interaction.Collide && shape is not (Shape.Ball or Shape.Cube or Shape.Cylinder))
+                return null;
+            if (interaction == Interaction.PassBehind && shape is Shape.Ring or Shape.Cone or Shape.Pyramid)
+                return null;
+            var motion = interaction != Interaction.None || options.Frames == 1 || rng.Chance(0.55) ? Motion.Still : rng.Pick(InPlace);
             return new DraftObject(shape, colour, size, motion, FollowUp.None);
         }
 
         private static Motion DrawMotion(ref Rng rng, Shape shape, Interaction interaction)
         {
-            if (interaction == Interaction.Circle) return Motion.Orbit;
+            if (interaction == Interaction.Circle)
+                return Motion.Orbit;
             var rolls = Can(shape, Motion.RollLeft) && (!Can(shape, Motion.SlideLeft) || rng.Chance(0.4));
             var left = rolls ? Motion.RollLeft : Motion.SlideLeft;
             var toward = rolls ? Motion.RollToward : Motion.SlideToward;
             var side = rng.Below(2);
-            if (interaction != Interaction.None) return left + side;
+            if (interaction != Interaction.None)
+                return left + side;
             return rng.Weighted([0.09, 0.28, 0.20, 0.11, 0.08, 0.08, 0.09, 0.07]) switch
             {
                 0 => Motion.Still,
@@ -208,7 +219,8 @@ public static class SceneSampler
 
         private static CameraMove DrawCamera(ref Rng rng, Interaction interaction)
         {
-            if (interaction == Interaction.PassBehind && rng.Chance(0.6)) return CameraMove.Static;
+            if (interaction == Interaction.PassBehind && rng.Chance(0.6))
+                return CameraMove.Static;
             return (CameraMove)rng.Weighted([0.2, 0.1, 0.1, 0.09, 0.09, 0.12, 0.12, 0.09, 0.09]);
         }
     }

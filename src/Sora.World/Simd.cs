@@ -119,16 +119,20 @@ internal static class Simd
     /// <summary>Smooth noise between 0 and 1 with one feature a unit: random values at integers, blended in between.</summary>
     public static V Noise(V x, V y, uint seed)
     {
-        V cellX = Vector256.Floor(x), cellY = Vector256.Floor(y);
-        V u = x - cellX, v = y - cellY;
+        V cellX = Vector256.Floor(x),
+            cellY = Vector256.Floor(y);
+        V u = x - cellX,
+            v = y - cellY;
         u = u * u * (All(3) - u - u);
         v = v * v * (All(3) - v - v);
         var left = Lattice(cellX) * Vector256.Create(0x8DA6B343u);
         var low = Lattice(cellY) * Vector256.Create(0xD8163841u);
         var right = left + Vector256.Create(0x8DA6B343u);
         var high = low + Vector256.Create(0xD8163841u);
-        V a = Scramble(left + low, seed), b = Scramble(right + low, seed);
-        V c = Scramble(left + high, seed), d = Scramble(right + high, seed);
+        V a = Scramble(left + low, seed),
+            b = Scramble(right + low, seed);
+        V c = Scramble(left + high, seed),
+            d = Scramble(right + high, seed);
         var bottom = a + (b - a) * u;
         var top = c + (d - c) * u;
         return bottom + (top - bottom) * v;

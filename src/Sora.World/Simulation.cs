@@ -66,11 +66,12 @@ public sealed class Simulation
 
     private void Advance(double now, double step)
     {
-        foreach (var body in bodies) body.Advance(now, step);
+        foreach (var body in bodies)
+            body.Advance(now, step);
         for (var i = 0; i < bodies.Length; i++)
-            for (var j = i + 1; j < bodies.Length; j++)
-                if (Collide(bodies[i], bodies[j], step) is { } back)
-                    contacts.Add(new Contact(now + step - back, i, j));
+        for (var j = i + 1; j < bodies.Length; j++)
+            if (Collide(bodies[i], bodies[j], step) is { } back)
+                contacts.Add(new Contact(now + step - back, i, j));
     }
 
     /// <summary>
@@ -80,14 +81,17 @@ public sealed class Simulation
     /// </summary>
     private static double? Collide(Body a, Body b, double step)
     {
-        if (Math.Abs(a.Position.Y - b.Position.Y) > a.Solid.HalfHeight + b.Solid.HalfHeight) return null;
+        if (Math.Abs(a.Position.Y - b.Position.Y) > a.Solid.HalfHeight + b.Solid.HalfHeight)
+            return null;
         var between = (b.Position - a.Position) with { Y = 0 };
         var distance = between.Length;
         var overlap = ContactDistance(a, b) - distance;
-        if (overlap <= 0 || distance == 0) return null;
+        if (overlap <= 0 || distance == 0)
+            return null;
         var normal = between * (1 / distance);
         var closing = Point.Dot(a.Velocity - b.Velocity, normal);
-        if (closing <= 0) return null;
+        if (closing <= 0)
+            return null;
 
         var back = Math.Min(overlap / closing, step); // to where they touched
         a.Shift(-back);
@@ -105,8 +109,10 @@ public sealed class Simulation
     {
         if (a.Shape == Shape.Ball && b.Shape == Shape.Ball) // spheres of two sizes on one plane
             return 2 * Math.Sqrt(a.Solid.Radius * b.Solid.Radius);
-        if (a.Shape == Shape.Ball) return b.Solid.Reach + BallReach(a.Solid.Radius, 2 * b.Solid.HalfHeight);
-        if (b.Shape == Shape.Ball) return a.Solid.Reach + BallReach(b.Solid.Radius, 2 * a.Solid.HalfHeight);
+        if (a.Shape == Shape.Ball)
+            return b.Solid.Reach + BallReach(a.Solid.Radius, 2 * b.Solid.HalfHeight);
+        if (b.Shape == Shape.Ball)
+            return a.Solid.Reach + BallReach(b.Solid.Radius, 2 * a.Solid.HalfHeight);
         return a.Solid.Reach + b.Solid.Reach;
     }
 
@@ -140,7 +146,8 @@ public sealed class Simulation
             orientation = Quaternion.CreateFromAxisAngle(Vector3.UnitY, (float)source.Yaw);
             if (source.Lying) // its axis, along y when it stands, goes to z, across the way it rolls
                 orientation *= Quaternion.CreateFromAxisAngle(Vector3.UnitX, MathF.PI / 2);
-            if (source.Motion == Motion.Orbit) Circle(0);
+            if (source.Motion == Motion.Orbit)
+                Circle(0);
             if (source.Then != FollowUp.None && source.Motion.Travels())
             {
                 var speed = (Velocity with { Y = 0 }).Length;
@@ -184,10 +191,12 @@ public sealed class Simulation
                 return;
             }
             Follow(now);
-            if (Grounded && now >= nextJump) Velocity = Velocity with { Y = Source.JumpSpeed };
+            if (Grounded && now >= nextJump)
+                Velocity = Velocity with { Y = Source.JumpSpeed };
             var start = Position;
             Glide(step);
-            if (!Grounded) Fly(now, step);
+            if (!Grounded)
+                Fly(now, step);
             Turn(start, step);
         }
 
@@ -196,7 +205,8 @@ public sealed class Simulation
         {
             var level = Velocity with { Y = 0 };
             var speed = level.Length;
-            if (speed == 0) return;
+            if (speed == 0)
+                return;
             var drag = Grounded ? this.drag : 0;
             var moving = drag > 0 ? Math.Min(step, speed / drag) : step;
             Position += level * ((speed - 0.5 * drag * moving) / speed * moving);
@@ -208,7 +218,9 @@ public sealed class Simulation
         private void Fly(double now, double step)
         {
             var rest = Source.RestHeight;
-            double y = Position.Y, v = Velocity.Y, left = step;
+            double y = Position.Y,
+                v = Velocity.Y,
+                left = step;
             while (left > 0)
             {
                 // Height rest is reached after `fall` seconds: y + v t - g t²/2 = rest.
@@ -225,7 +237,8 @@ public sealed class Simulation
                 if (v < RestSpeed)
                 {
                     v = 0;
-                    if (!double.IsInfinity(nextJump)) nextJump = now + step + Source.JumpPause;
+                    if (!double.IsInfinity(nextJump))
+                        nextJump = now + step + Source.JumpPause;
                     break;
                 }
             }
@@ -235,12 +248,16 @@ public sealed class Simulation
 
         private void Follow(double now)
         {
-            if (Source.Then == FollowUp.None || now < Source.ThenAt || followed) return;
+            if (Source.Then == FollowUp.None || now < Source.ThenAt || followed)
+                return;
             this.drag = StopDrag;
-            if ((Velocity with { Y = 0 }).Length > 0) return;
+            if ((Velocity with { Y = 0 }).Length > 0)
+                return;
             followed = true;
-            if (Source.Then == FollowUp.StopAndSpin) spin = Source.SpinRate;
-            if (Source.Then == FollowUp.StopAndJump) nextJump = now;
+            if (Source.Then == FollowUp.StopAndSpin)
+                spin = Source.SpinRate;
+            if (Source.Then == FollowUp.StopAndJump)
+                nextJump = now;
         }
 
         /// <summary>Turns by what it rolled since <paramref name="before"/>, and by its own spin.</summary>
@@ -258,7 +275,8 @@ public sealed class Simulation
                 }
             }
             var spins = Source.Motion == Motion.Spin || followed;
-            if (spins && spin != 0) Apply(Vector3.UnitY, spin * step);
+            if (spins && spin != 0)
+                Apply(Vector3.UnitY, spin * step);
         }
 
         private void Apply(Vector3 axis, double angle) =>

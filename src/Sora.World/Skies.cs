@@ -14,33 +14,59 @@ internal sealed record SkyModel
     [
         new()
         {
-            Horizon = Rgb.Shown(0.62, 0.81, 0.97), Mid = Rgb.Shown(0.42, 0.68, 0.96), Zenith = Rgb.Shown(0.22, 0.47, 0.90),
-            Glow = Rgb.Shown(0.25, 0.25, 0.22), Sun = new(0.88f, 0.83f, 0.72f), Ambient = new(0.36f, 0.39f, 0.45f),
-            Clouds = 0.75f, CloudTone = Rgb.Shown(0.98, 0.98, 1.0),
+            Horizon = Rgb.Shown(0.62, 0.81, 0.97),
+            Mid = Rgb.Shown(0.42, 0.68, 0.96),
+            Zenith = Rgb.Shown(0.22, 0.47, 0.90),
+            Glow = Rgb.Shown(0.25, 0.25, 0.22),
+            Sun = new(0.88f, 0.83f, 0.72f),
+            Ambient = new(0.36f, 0.39f, 0.45f),
+            Clouds = 0.75f,
+            CloudTone = Rgb.Shown(0.98, 0.98, 1.0),
         },
         new()
         {
-            Horizon = Rgb.Shown(1.0, 0.76, 0.34), Mid = Rgb.Shown(0.96, 0.47, 0.26), Zenith = Rgb.Shown(0.42, 0.24, 0.42),
-            Glow = Rgb.Shown(0.6, 0.42, 0.15), Sun = new(1.15f, 0.70f, 0.40f), Ambient = new(0.43f, 0.34f, 0.36f),
-            Clouds = 0, CloudTone = default,
+            Horizon = Rgb.Shown(1.0, 0.76, 0.34),
+            Mid = Rgb.Shown(0.96, 0.47, 0.26),
+            Zenith = Rgb.Shown(0.42, 0.24, 0.42),
+            Glow = Rgb.Shown(0.6, 0.42, 0.15),
+            Sun = new(1.15f, 0.70f, 0.40f),
+            Ambient = new(0.43f, 0.34f, 0.36f),
+            Clouds = 0,
+            CloudTone = default,
         },
         new()
         {
-            Horizon = Rgb.Shown(0.17, 0.22, 0.42), Mid = Rgb.Shown(0.08, 0.11, 0.28), Zenith = Rgb.Shown(0.03, 0.04, 0.14),
-            Glow = Rgb.Shown(0.08, 0.10, 0.15), Sun = new(0.52f, 0.53f, 0.62f), Ambient = new(0.19f, 0.21f, 0.28f),
-            Clouds = 0, CloudTone = default, Stars = 1,
+            Horizon = Rgb.Shown(0.17, 0.22, 0.42),
+            Mid = Rgb.Shown(0.08, 0.11, 0.28),
+            Zenith = Rgb.Shown(0.03, 0.04, 0.14),
+            Glow = Rgb.Shown(0.08, 0.10, 0.15),
+            Sun = new(0.52f, 0.53f, 0.62f),
+            Ambient = new(0.19f, 0.21f, 0.28f),
+            Clouds = 0,
+            CloudTone = default,
+            Stars = 1,
         },
         new()
         {
-            Horizon = Rgb.Shown(0.80, 0.81, 0.83), Mid = Rgb.Shown(0.70, 0.72, 0.75), Zenith = Rgb.Shown(0.58, 0.60, 0.64),
-            Glow = default, Sun = new(0.26f, 0.26f, 0.26f), Ambient = new(0.56f, 0.57f, 0.59f),
-            Clouds = 0.8f, CloudTone = Rgb.Shown(0.50, 0.52, 0.56),
+            Horizon = Rgb.Shown(0.80, 0.81, 0.83),
+            Mid = Rgb.Shown(0.70, 0.72, 0.75),
+            Zenith = Rgb.Shown(0.58, 0.60, 0.64),
+            Glow = default,
+            Sun = new(0.26f, 0.26f, 0.26f),
+            Ambient = new(0.56f, 0.57f, 0.59f),
+            Clouds = 0.8f,
+            CloudTone = Rgb.Shown(0.50, 0.52, 0.56),
         },
         new()
         {
-            Horizon = Rgb.Shown(1.0, 0.83, 0.72), Mid = Rgb.Shown(0.96, 0.62, 0.76), Zenith = Rgb.Shown(0.56, 0.50, 0.86),
-            Glow = Rgb.Shown(0.35, 0.28, 0.22), Sun = new(0.82f, 0.62f, 0.56f), Ambient = new(0.40f, 0.37f, 0.45f),
-            Clouds = 0, CloudTone = default,
+            Horizon = Rgb.Shown(1.0, 0.83, 0.72),
+            Mid = Rgb.Shown(0.96, 0.62, 0.76),
+            Zenith = Rgb.Shown(0.56, 0.50, 0.86),
+            Glow = Rgb.Shown(0.35, 0.28, 0.22),
+            Sun = new(0.82f, 0.62f, 0.56f),
+            Ambient = new(0.40f, 0.37f, 0.45f),
+            Clouds = 0,
+            CloudTone = default,
         },
     ];
 
@@ -86,7 +112,8 @@ internal sealed record SkyModel
         {
             // Clouds on a plane above, thinned toward the horizon where they would be too fine to see.
             var depth = One / Max(d.Y + All(0.12f), All(0.02f));
-            V x = d.X * depth * All(0.9f), z = d.Z * depth * All(0.9f);
+            V x = d.X * depth * All(0.9f),
+                z = d.Z * depth * All(0.9f);
             var puffs = Noise(x, z, Shared) * All(0.65f) + Noise(x * All(2.3f), z * All(2.3f), Shared ^ 0x51u) * All(0.35f);
             var cover = Smooth(puffs, 0.48f, 0.72f) * Smooth(d.Y, 0.01f, 0.12f) * All(Clouds);
             tone = V3.Lerp(tone, All(CloudTone), cover);
@@ -99,10 +126,15 @@ internal sealed record SkyModel
     {
         const float cell = 0.055f;
         var ahead = One / Max(-d.Z, All(0.2f));
-        V u = d.X * ahead * All(1 / cell), v = d.Y * ahead * All(1 / cell);
-        V cellU = Vector256.Floor(u), cellV = Vector256.Floor(v);
-        V x = Hash(cellU, cellV, Shared), y = Hash(cellU, cellV, Shared ^ 0xA5u), bright = Hash(cellU, cellV, Shared ^ 0x3Cu);
-        V dx = u - cellU - All(0.2f) - x * All(0.6f), dy = v - cellV - All(0.2f) - y * All(0.6f);
+        V u = d.X * ahead * All(1 / cell),
+            v = d.Y * ahead * All(1 / cell);
+        V cellU = Vector256.Floor(u),
+            cellV = Vector256.Floor(v);
+        V x = Hash(cellU, cellV, Shared),
+            y = Hash(cellU, cellV, Shared ^ 0xA5u),
+            bright = Hash(cellU, cellV, Shared ^ 0x3Cu);
+        V dx = u - cellU - All(0.2f) - x * All(0.6f),
+            dy = v - cellV - All(0.2f) - y * All(0.6f);
         var radius = MathF.Max(0.0045f, 0.75f * pixel) / cell;
         var near = Saturate(One - (dx * dx + dy * dy) * All(1 / (radius * radius)));
         var light = near * near * Smooth(bright, 0.45f, 1f) * Smooth(d.Y, 0.03f, 0.12f);

@@ -11,30 +11,32 @@ namespace Sora.World;
 /// <param name="Bound">Radius of a sphere around the origin that contains the solid.</param>
 internal readonly record struct Solid(Shape Shape, double Radius, double HalfHeight, double Tube, double Bound)
 {
-    public static Solid Of(Shape shape, double scale) => shape switch
-    {
-        Shape.Ball => new(shape, 0.5 * scale, 0.5 * scale, 0, 0.5 * scale),
-        Shape.Cube => Boxed(shape, 0.42 * scale, 0.42 * scale, Math.Sqrt(2)),
-        Shape.Cylinder => Boxed(shape, 0.37 * scale, 0.5 * scale, 1),
-        Shape.Cone => Boxed(shape, 0.45 * scale, 0.54 * scale, 1),
-        Shape.Ring => new(shape, 0.38 * scale, 0.5 * scale, 0.12 * scale, 0.5 * scale),
-        Shape.Pyramid => Boxed(shape, 0.5 * scale, 0.42 * scale, Math.Sqrt(2)),
-        _ => throw new ArgumentOutOfRangeException(nameof(shape)),
-    };
+    public static Solid Of(Shape shape, double scale) =>
+        shape switch
+        {
+            Shape.Ball => new(shape, 0.5 * scale, 0.5 * scale, 0, 0.5 * scale),
+            Shape.Cube => Boxed(shape, 0.42 * scale, 0.42 * scale, Math.Sqrt(2)),
+            Shape.Cylinder => Boxed(shape, 0.37 * scale, 0.5 * scale, 1),
+            Shape.Cone => Boxed(shape, 0.45 * scale, 0.54 * scale, 1),
+            Shape.Ring => new(shape, 0.38 * scale, 0.5 * scale, 0.12 * scale, 0.5 * scale),
+            Shape.Pyramid => Boxed(shape, 0.5 * scale, 0.42 * scale, Math.Sqrt(2)),
+            _ => throw new ArgumentOutOfRangeException(nameof(shape)),
+        };
 
     private static Solid Boxed(Shape shape, double radius, double halfHeight, double corner) =>
         new(shape, radius, halfHeight, 0, Math.Sqrt(radius * corner * radius * corner + halfHeight * halfHeight));
 
     /// <summary>Volume in cubic metres; with a density of one it is the mass.</summary>
-    public double Volume => Shape switch
-    {
-        Shape.Ball => 4.0 / 3 * Math.PI * Radius * Radius * Radius,
-        Shape.Cube => 8 * Radius * Radius * Radius,
-        Shape.Cylinder => Math.PI * Radius * Radius * 2 * HalfHeight,
-        Shape.Cone => Math.PI / 3 * Radius * Radius * 2 * HalfHeight,
-        Shape.Ring => 2 * Math.PI * Math.PI * Radius * Tube * Tube,
-        _ => 8.0 / 3 * Radius * Radius * HalfHeight,
-    };
+    public double Volume =>
+        Shape switch
+        {
+            Shape.Ball => 4.0 / 3 * Math.PI * Radius * Radius * Radius,
+            Shape.Cube => 8 * Radius * Radius * Radius,
+            Shape.Cylinder => Math.PI * Radius * Radius * 2 * HalfHeight,
+            Shape.Cone => Math.PI / 3 * Radius * Radius * 2 * HalfHeight,
+            Shape.Ring => 2 * Math.PI * Math.PI * Radius * Tube * Tube,
+            _ => 8.0 / 3 * Radius * Radius * HalfHeight,
+        };
 
     /// <summary>How far it reaches sideways from its vertical axis when it stands and is not turned, in metres.</summary>
     public double Reach => Shape == Shape.Ring ? Radius + Tube : Radius;

@@ -14,32 +14,36 @@ internal static class Tracer
     private const float Near = 1e-4f;
 
     /// <summary>The nearest intersection in front of each ray's origin.</summary>
-    public static V Hit(in Solid solid, V3 o, V3 d) => solid.Shape switch
-    {
-        Shape.Ball => HitBall((float)solid.Radius, o, d),
-        Shape.Cube => HitBox((float)solid.Radius, o, d),
-        Shape.Cylinder => HitCylinder((float)solid.Radius, (float)solid.HalfHeight, o, d),
-        Shape.Cone => HitCone((float)solid.Radius, (float)solid.HalfHeight, o, d),
-        Shape.Ring => HitRing((float)solid.Radius, (float)solid.Tube, o, d),
-        _ => HitPyramid((float)solid.Radius, (float)solid.HalfHeight, o, d),
-    };
+    public static V Hit(in Solid solid, V3 o, V3 d) =>
+        solid.Shape switch
+        {
+            Shape.Ball => HitBall((float)solid.Radius, o, d),
+            Shape.Cube => HitBox((float)solid.Radius, o, d),
+            Shape.Cylinder => HitCylinder((float)solid.Radius, (float)solid.HalfHeight, o, d),
+            Shape.Cone => HitCone((float)solid.Radius, (float)solid.HalfHeight, o, d),
+            Shape.Ring => HitRing((float)solid.Radius, (float)solid.Tube, o, d),
+            _ => HitPyramid((float)solid.Radius, (float)solid.HalfHeight, o, d),
+        };
 
     /// <summary>The unit normal at a point of the surface.</summary>
     public static V3 Normal(in Solid solid, V3 p)
     {
-        V radius = All((float)solid.Radius), half = All((float)solid.HalfHeight), zero = V.Zero;
+        V radius = All((float)solid.Radius),
+            half = All((float)solid.HalfHeight),
+            zero = V.Zero;
         switch (solid.Shape)
         {
             case Shape.Ball:
                 return p * (One / radius);
             case Shape.Cube:
             {
-                V x = Vector256.Abs(p.X), y = Vector256.Abs(p.Y), z = Vector256.Abs(p.Z);
+                V x = Vector256.Abs(p.X),
+                    y = Vector256.Abs(p.Y),
+                    z = Vector256.Abs(p.Z);
                 var onX = Vector256.GreaterThanOrEqual(x, Max(y, z));
                 var onY = Vector256.AndNot(Vector256.GreaterThanOrEqual(y, z), onX);
                 var onZ = Vector256.AndNot(Vector256<float>.AllBitsSet, onX | onY);
-                return new V3(
-                    Vector256.CopySign(One, p.X) & onX, Vector256.CopySign(One, p.Y) & onY, Vector256.CopySign(One, p.Z) & onZ);
+                return new V3(Vector256.CopySign(One, p.X) & onX, Vector256.CopySign(One, p.Y) & onY, Vector256.CopySign(One, p.Z) & onZ);
             }
             case Shape.Cylinder:
             {
@@ -55,8 +59,7 @@ internal static class Tracer
                 var length = 1 / MathF.Sqrt(1 + slope * slope);
                 var inverse = All(length) / Max(across, All(1e-6f));
                 var cap = Vector256.GreaterThan(-half - p.Y, across - (half - p.Y) * All(slope));
-                return V3.Select(
-                    cap, new V3(zero, -One, zero), new V3(p.X * inverse, All(slope * length), p.Z * inverse));
+                return V3.Select(cap, new V3(zero, -One, zero), new V3(p.X * inverse, All(slope * length), p.Z * inverse));
             }
             case Shape.Ring:
             {
@@ -68,11 +71,14 @@ internal static class Tracer
             {
                 var slope = (float)(solid.Radius / (2 * solid.HalfHeight));
                 var length = 1 / MathF.Sqrt(1 + slope * slope);
-                V x = Vector256.Abs(p.X), z = Vector256.Abs(p.Z);
+                V x = Vector256.Abs(p.X),
+                    z = Vector256.Abs(p.Z);
                 var onX = Vector256.GreaterThan(x, z);
                 var side = new V3(
-                    Vector256.CopySign(All(length), p.X) & onX, All(slope * length),
-                    Vector256.AndNot(Vector256.CopySign(All(length), p.Z), onX));
+                    Vector256.CopySign(All(length), p.X) & onX,
+                    All(slope * length),
+                    Vector256.AndNot(Vector256.CopySign(All(length), p.Z), onX)
+                );
                 var cap = Vector256.GreaterThan(-half - p.Y, Max(x, z) - (half - p.Y) * All(slope));
                 return V3.Select(cap, new V3(zero, -One, zero), side);
             }
@@ -88,7 +94,9 @@ internal static class Tracer
                 return Vector256.LessThan(p.X + All(0.6f) * p.Y + All(0.4f) * p.Z, V.Zero);
             case Shape.Cube: // a frame along the edges
             {
-                V x = Vector256.Abs(p.X), y = Vector256.Abs(p.Y), z = Vector256.Abs(p.Z);
+                V x = Vector256.Abs(p.X),
+                    y = Vector256.Abs(p.Y),
+                    z = Vector256.Abs(p.Z);
                 var middle = Max(Min(x, y), Min(Max(x, y), z));
                 return Vector256.GreaterThan(middle, All(0.76f * (float)solid.Radius));
             }
@@ -104,7 +112,9 @@ internal static class Tracer
 
     private static V HitBall(float radius, V3 o, V3 d)
     {
-        V a = V3.Dot(d, d), b = V3.Dot(o, d), c = V3.Dot(o, o) - All(radius * radius);
+        V a = V3.Dot(d, d),
+            b = V3.Dot(o, d),
+            c = V3.Dot(o, o) - All(radius * radius);
         var discriminant = b * b - a * c;
         var t = (-b - Vector256.Sqrt(Max(discriminant, V.Zero))) / a;
         return Select(Vector256.GreaterThan(discriminant, V.Zero) & Vector256.GreaterThan(t, All(Near)), t, Infinity);
@@ -112,7 +122,8 @@ internal static class Tracer
 
     private static V HitBox(float half, V3 o, V3 d)
     {
-        V near = All(Near), far = Infinity;
+        V near = All(Near),
+            far = Infinity;
         Slab(o.X, d.X, half, ref near, ref far);
         Slab(o.Y, d.Y, half, ref near, ref far);
         Slab(o.Z, d.Z, half, ref near, ref far);
@@ -121,7 +132,8 @@ internal static class Tracer
 
     private static V HitCylinder(float radius, float half, V3 o, V3 d)
     {
-        V near = All(Near), far = Infinity;
+        V near = All(Near),
+            far = Infinity;
         Slab(o.Y, d.Y, half, ref near, ref far);
         var a = d.X * d.X + d.Z * d.Z + All(1e-12f);
         var b = o.X * d.X + o.Z * d.Z;
@@ -137,7 +149,8 @@ internal static class Tracer
     {
         // x² + z² = slope² (half - y)², below the apex and above the base.
         var slope = All(radius * radius / (4 * half * half));
-        V height = All(half), down = height - o.Y;
+        V height = All(half),
+            down = height - o.Y;
         var a = d.X * d.X + d.Z * d.Z - slope * d.Y * d.Y;
         var b = o.X * d.X + o.Z * d.Z + slope * down * d.Y;
         var c = o.X * o.X + o.Z * o.Z - slope * down * down;
@@ -147,7 +160,8 @@ internal static class Tracer
         var first = Between((-b - root) / a, o.Y, d.Y, height, real);
         var second = Between((root - b) / a, o.Y, d.Y, height, real);
         var foot = (-height - o.Y) / d.Y;
-        V x = o.X + d.X * foot, z = o.Z + d.Z * foot;
+        V x = o.X + d.X * foot,
+            z = o.Z + d.Z * foot;
         var onFoot = Vector256.LessThan(x * x + z * z, All(radius * radius)) & Vector256.GreaterThan(foot, All(Near));
         return Min(Min(first, second), Select(onFoot, foot, Infinity));
     }
@@ -162,7 +176,9 @@ internal static class Tracer
     {
         // |x| and |z| up to slope (half - y), above the base.
         var slope = radius / (2 * half);
-        V near = All(Near), far = Infinity, limit = All(slope * half);
+        V near = All(Near),
+            far = Infinity,
+            limit = All(slope * half);
         Plane(o.X + All(slope) * o.Y, d.X + All(slope) * d.Y, limit, ref near, ref far);
         Plane(All(slope) * o.Y - o.X, All(slope) * d.Y - d.X, limit, ref near, ref far);
         Plane(o.Z + All(slope) * o.Y, d.Z + All(slope) * d.Y, limit, ref near, ref far);
@@ -175,20 +191,26 @@ internal static class Tracer
     {
         // March along the distance to the surface from where the ray enters the bounding sphere, then polish by Newton.
         var bound = radius + tube;
-        V a = V3.Dot(d, d), b = V3.Dot(o, d), c = V3.Dot(o, o) - All(bound * bound * 1.0001f);
+        V a = V3.Dot(d, d),
+            b = V3.Dot(o, d),
+            c = V3.Dot(o, o) - All(bound * bound * 1.0001f);
         var discriminant = b * b - a * c;
         var alive = Vector256.GreaterThan(discriminant, V.Zero);
-        if (!Any(alive)) return Infinity;
+        if (!Any(alive))
+            return Infinity;
         var root = Vector256.Sqrt(Max(discriminant, V.Zero));
         var t = Max((-b - root) / a, All(Near));
         var end = (root - b) / a;
         var pace = One / Vector256.Sqrt(a);
-        V ring = All(radius), thick = All(tube), close = All(1e-4f * bound);
+        V ring = All(radius),
+            thick = All(tube),
+            close = All(1e-4f * bound);
         for (var i = 0; i < 40; i++)
         {
             var distance = RingDistance(o + d * t, ring, thick);
             alive &= Vector256.LessThan(t, end) & Vector256.GreaterThan(distance, close);
-            if (!Any(alive)) break;
+            if (!Any(alive))
+                break;
             t += (distance * pace) & alive;
         }
         for (var i = 0; i < 2; i++)
@@ -201,8 +223,11 @@ internal static class Tracer
             t -= RingDistance(p, ring, thick) / descent;
         }
         var rest = Vector256.Abs(RingDistance(o + d * t, ring, thick));
-        var hit = Vector256.LessThan(rest, All(1e-3f * bound)) & Vector256.LessThan(t, end)
-            & Vector256.GreaterThan(t, All(Near)) & Vector256.GreaterThan(discriminant, V.Zero);
+        var hit =
+            Vector256.LessThan(rest, All(1e-3f * bound))
+            & Vector256.LessThan(t, end)
+            & Vector256.GreaterThan(t, All(Near))
+            & Vector256.GreaterThan(discriminant, V.Zero);
         return Select(hit, t, Infinity);
     }
 
@@ -221,7 +246,8 @@ internal static class Tracer
     private static void Slab(V o, V d, float half, ref V near, ref V far)
     {
         var inverse = One / d;
-        V a = (All(-half) - o) * inverse, b = (All(half) - o) * inverse;
+        V a = (All(-half) - o) * inverse,
+            b = (All(half) - o) * inverse;
         near = Max(near, Min(a, b));
         far = Min(far, Max(a, b));
     }

@@ -28,7 +28,8 @@ public sealed record WorldSheet(int Width, int Height, byte[] Rgb, IReadOnlyList
     {
         var (w, h, frames) = format;
         columns = Math.Min(columns, frames);
-        int width = columns * (w + Gap) - Gap, height = scenes.Count * (h + Gap) - Gap;
+        int width = columns * (w + Gap) - Gap,
+            height = scenes.Count * (h + Gap) - Gap;
         var rgb = new byte[3 * width * height];
         rgb.AsSpan().Fill(255);
         for (var row = 0; row < scenes.Count; row++)
@@ -49,7 +50,8 @@ public sealed record WorldSheet(int Width, int Height, byte[] Rgb, IReadOnlyList
     public string Legend()
     {
         var text = new StringBuilder();
-        for (var i = 0; i < Captions.Count; i++) text.Append(i + 1).Append(": ").Append(Captions[i]).Append('\n');
+        for (var i = 0; i < Captions.Count; i++)
+            text.Append(i + 1).Append(": ").Append(Captions[i]).Append('\n');
         return text.ToString();
     }
 }

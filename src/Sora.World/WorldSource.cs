@@ -44,7 +44,8 @@ public sealed class WorldSource : ClipSource
     public override int ThingDescriptors => SceneMap.ObjectNumbers;
 
     /// <inheritdoc/>
-    public override void DescribeThings(ulong seed, ClipShape shape, Span<float> descriptors) => SceneMap.Name(SceneOf(seed, shape), descriptors);
+    public override void DescribeThings(ulong seed, ClipShape shape, Span<float> descriptors) =>
+        SceneMap.Name(SceneOf(seed, shape), descriptors);
 
     private static Scene SceneOf(ulong seed, ClipShape shape) =>
         SceneSampler.Draw(new Rng(seed), new SceneOptions { Frames = shape.Frames, Aspect = shape.Width / (double)shape.Height });

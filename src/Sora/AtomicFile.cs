@@ -10,11 +10,15 @@ public static class AtomicFile
     /// <param name="path">Replaced where it exists; a link is followed.</param>
     /// <param name="write">Writes the content. Where it throws, nothing is left behind.</param>
     /// <exception cref="SoraException">The file cannot be written.</exception>
-    public static void Write(string path, Action<Stream> write) => WriteVia(path, temporary =>
-    {
-        using var stream = Open(temporary, path, temporary == path ? FileMode.Open : FileMode.CreateNew);
-        write(stream);
-    });
+    public static void Write(string path, Action<Stream> write) =>
+        WriteVia(
+            path,
+            temporary =>
+            {
+                using var stream = Open(temporary, path, temporary == path ? FileMode.Open : FileMode.CreateNew);
+                write(stream);
+            }
+        );
 
     /// <summary>Lets a program or library write a file that it opens by name.</summary>
     /// <param name="path">Replaced where it exists; a link is followed.</param>
@@ -41,7 +45,8 @@ public static class AtomicFile
     /// <summary>Flushes a file to disk and gives it a name, under which another one may have been.</summary>
     internal static void MoveWhole(string from, string to)
     {
-        if (!OperatingSystem.IsWindows() && File.Exists(to)) File.SetUnixFileMode(from, File.GetUnixFileMode(to));
+        if (!OperatingSystem.IsWindows() && File.Exists(to))
+            File.SetUnixFileMode(from, File.GetUnixFileMode(to));
         ToDisk(from);
         File.Move(from, to, overwrite: true);
     }
@@ -67,7 +72,8 @@ public static class AtomicFile
         /// <exception cref="SoraException">The disk refuses.</exception>
         public void Commit()
         {
-            if (TemporaryPath == this.target) return;
+            if (TemporaryPath == this.target)
+                return;
             try
             {
                 MoveWhole(TemporaryPath, this.target);
@@ -81,13 +87,15 @@ public static class AtomicFile
         /// <summary>Removes what wasn't committed.</summary>
         public void Dispose()
         {
-            if (TemporaryPath != this.target) File.Delete(TemporaryPath);
+            if (TemporaryPath != this.target)
+                File.Delete(TemporaryPath);
         }
     }
 
     private static string Target(string path)
     {
-        if (Directory.Exists(path)) throw SoraException.Failed($"{path}: a folder, not a file", "give the name of a file in it");
+        if (Directory.Exists(path))
+            throw SoraException.Failed($"{path}: a folder, not a file", "give the name of a file in it");
         var isLink = new FileInfo(path).LinkTarget != null;
         var target = isLink ? File.ResolveLinkTarget(path, returnFinalTarget: true)!.FullName : Path.GetFullPath(path);
         var folder = Path.GetDirectoryName(target)!;
@@ -114,8 +122,9 @@ public static class AtomicFile
         RandomAccess.FlushToDisk(handle);
     }
 
-    internal static SoraException CannotWrite(string path, Exception fault) => fault is UnauthorizedAccessException
-        ? SoraException.Failed($"{path}: no permission to write it", inner: fault)
-        // .NET adds the name of the temporary file.
-        : SoraException.Failed($"{path}: cannot be written: {fault.Message.Split(" : '")[0]}", inner: fault);
+    internal static SoraException CannotWrite(string path, Exception fault) =>
+        fault is UnauthorizedAccessException
+            ? SoraException.Failed($"{path}: no permission to write it", inner: fault)
+            // .NET adds the name of the temporary file.
+            : SoraException.Failed($"{path}: cannot be written: {fault.Message.Split(" : '")[0]}", inner: fault);
 }

@@ -32,8 +32,10 @@ public readonly record struct ClipTime
     /// <exception cref="SoraException">The text is none of these.</exception>
     public static ClipTime Parse(string text)
     {
-        if (text == "end") return End;
-        if (text == "0") return Frames(0);
+        if (text == "end")
+            return End;
+        if (text == "0")
+            return Frames(0);
         var number = text.Length > 1 ? text.AsSpan(0, text.Length - 1) : [];
         const NumberStyles style = NumberStyles.AllowDecimalPoint;
         if (text.EndsWith('f') && long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out var frames))
@@ -47,29 +49,40 @@ public readonly record struct ClipTime
     /// <exception cref="SoraException">It says <c>end</c>, or more than a clip can have.</exception>
     public int FrameCount(double fps)
     {
-        if (IsEnd) throw SoraException.Usage("'end' is not a length", "write 2s or 33f");
+        if (IsEnd)
+            throw SoraException.Usage("'end' is not a length", "write 2s or 33f");
         var frames = this.unit == 'f' ? this.value : Math.Round(this.value * fps, MidpointRounding.AwayFromZero);
-        if (frames > MostFrames) throw SoraException.Usage(string.Create(CultureInfo.InvariantCulture, $"'{this}' is too long"), string.Create(CultureInfo.InvariantCulture, $"at most {MostFrames}f"));
+        if (frames > MostFrames)
+            throw SoraException.Usage(
+                string.Create(CultureInfo.InvariantCulture, $"'{this}' is too long"),
+                string.Create(CultureInfo.InvariantCulture, $"at most {MostFrames}f")
+            );
         return (int)frames;
     }
 
     /// <summary>As <see cref="FrameCount"/>, at least one frame.</summary>
     /// <exception cref="SoraException">It says <c>end</c>, or covers no frame.</exception>
-    public int Length(double fps) => FrameCount(fps) is > 0 and var frames
-        ? frames
-        : throw SoraException.Usage($"'{this}' is shorter than one frame", "write 2s or 33f");
+    public int Length(double fps) =>
+        FrameCount(fps) is > 0 and var frames
+            ? frames
+            : throw SoraException.Usage($"'{this}' is shorter than one frame", "write 2s or 33f");
 
     /// <summary>The index of the frame at this point of a clip of <paramref name="frames"/> frames.</summary>
     /// <exception cref="SoraException">The point lies behind the last frame.</exception>
     public int FrameIndex(double fps, int frames)
     {
-        if (IsEnd) return frames - 1;
+        if (IsEnd)
+            return frames - 1;
         var index = FrameCount(fps);
         return index < frames
             ? index
             : throw SoraException.Usage(
-                string.Create(CultureInfo.InvariantCulture, $"'{this}' is past the end of the clip, which has {frames} frames ({frames / fps:0.##} s)"),
-                "times count from 0; the last frame is 'end'");
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"'{this}' is past the end of the clip, which has {frames} frames ({frames / fps:0.##} s)"
+                ),
+                "times count from 0; the last frame is 'end'"
+            );
     }
 
     /// <inheritdoc/>
@@ -97,7 +110,12 @@ public readonly record struct ClipRange(ClipTime From, ClipTime To)
     {
         var first = From.FrameIndex(fps, frames);
         var behind = To.IsEnd ? frames : Math.Min(To.FrameCount(fps), frames);
-        return first < behind ? (first, behind) : throw SoraException.Usage($"'{this}' is an empty time range", "it starts at the first time and ends before the second: 1s-2s, or 2s-end");
+        return first < behind
+            ? (first, behind)
+            : throw SoraException.Usage(
+                $"'{this}' is an empty time range",
+                "it starts at the first time and ends before the second: 1s-2s, or 2s-end"
+            );
     }
 
     /// <inheritdoc/>

@@ -30,12 +30,19 @@ internal sealed partial class ConfigFile
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw SoraException.Failed($"{path} is missing", "a model folder needs this file; download it again or give another --model", e);
+            throw SoraException.Failed(
+                $"{path} is missing",
+                "a model folder needs this file; download it again or give another --model",
+                e
+            );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw SoraException.Failed($"{path} can't be read: {e.Message}",
-                "a model folder needs this file; download it again or give another --model", e);
+            throw SoraException.Failed(
+                $"{path} can't be read: {e.Message}",
+                "a model folder needs this file; download it again or give another --model",
+                e
+            );
         }
         return Parse(path, text);
     }
@@ -44,7 +51,8 @@ internal sealed partial class ConfigFile
     {
         try
         {
-            if (ParseNode(WithoutPythonsWords(text)) is JsonObject fields) return new ConfigFile(path, fields);
+            if (ParseNode(WithoutPythonsWords(text)) is JsonObject fields)
+                return new ConfigFile(path, fields);
             throw SoraException.Failed($"{path} isn't a JSON object");
         }
         catch (JsonException e)
@@ -64,7 +72,12 @@ internal sealed partial class ConfigFile
 
     /// <summary>How much or how many of something: at least one, and no more than could be looked for in the weights.</summary>
     public int Size(string name, int fallback) =>
-        Value(name, $"a whole number from 1 to {MostSize}", node => node.GetValue<int>() is > 0 and <= MostSize and var size ? size : throw new FormatException(), fallback);
+        Value(
+            name,
+            $"a whole number from 1 to {MostSize}",
+            node => node.GetValue<int>() is > 0 and <= MostSize and var size ? size : throw new FormatException(),
+            fallback
+        );
 
     public int? Size(string name) => fields[name] is null ? null : Size(name, 1);
 
@@ -72,8 +85,7 @@ internal sealed partial class ConfigFile
 
     public bool Flag(string name, bool fallback) => Value(name, "true or false", node => node.GetValue<bool>(), fallback);
 
-    public string? Text(string name, string? fallback) =>
-        Value(name, "a string", node => node.GetValue<string>(), fallback);
+    public string? Text(string name, string? fallback) => Value(name, "a string", node => node.GetValue<string>(), fallback);
 
     public IReadOnlyList<int> Ints(string name, IReadOnlyList<int> fallback) => List(name, "whole numbers", fallback);
 
@@ -92,18 +104,26 @@ internal sealed partial class ConfigFile
     private static string WithoutPythonsWords(string text) =>
         StringOrWord().Replace(text, found => found.Value[0] == '"' ? found.Value : $"\"{found.Value}\"");
 
-    [GeneratedRegex("""
-        "(?:[^"\\]|\\.)*"|-?Infinity|NaN
-        """, RegexOptions.NonBacktracking)]
+    [GeneratedRegex(
+        """
+            "(?:[^"\\]|\\.)*"|-?Infinity|NaN
+            """,
+        RegexOptions.NonBacktracking
+    )]
     private static partial Regex StringOrWord();
 
     private IReadOnlyList<T> List<T>(string name, string what, IReadOnlyList<T> fallback) =>
-        Value(name, $"a list of {what}",
-            node => node.AsArray().Select(item => item is null ? default! : item.GetValue<T>()).ToArray(), fallback);
+        Value(
+            name,
+            $"a list of {what}",
+            node => node.AsArray().Select(item => item is null ? default! : item.GetValue<T>()).ToArray(),
+            fallback
+        );
 
     private T Value<T>(string name, string what, Func<JsonNode, T> read, T fallback)
     {
-        if (fields[name] is not { } node) return fallback;
+        if (fields[name] is not { } node)
+            return fallback;
         try
         {
             return read(node);

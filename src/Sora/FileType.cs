@@ -18,9 +18,11 @@ public static partial class FileType
 
     private static unsafe ushort? TypeOf(string path)
     {
-        if (!OperatingSystem.IsLinux()) return null;
+        if (!OperatingSystem.IsLinux())
+            return null;
         var status = stackalloc byte[StatusBytes];
-        if (Status(CurrentFolder, path, 0, TypeField, status) != 0) return null;
+        if (Status(CurrentFolder, path, 0, TypeField, status) != 0)
+            return null;
         return (ushort)(*(ushort*)(status + ModeOffset) & TypeMask);
     }
 

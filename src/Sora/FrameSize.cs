@@ -26,7 +26,8 @@ public readonly record struct FrameSize(int Width, int Height)
         var whole = this;
         while (whole is not { Width: 1, Height: 1 })
         {
-            for (var part = 15; part >= 1; part--) yield return whole.Part(part);
+            for (var part = 15; part >= 1; part--)
+                yield return whole.Part(part);
             whole = whole.Part(1);
         }
     }

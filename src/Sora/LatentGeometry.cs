@@ -17,7 +17,8 @@ public readonly record struct LatentGeometry(int Channels, int TemporalFactor, i
     public int LatentFrames(int frames) => Math.Max(0, frames - FirstFrames) / TemporalFactor + 1;
 
     /// <summary>Video frames of so many latent frames; 0 of none.</summary>
-    public int VideoFrames(long latentFrames) => latentFrames == 0 ? 0 : (int)Math.Min(int.MaxValue, (latentFrames - 1) * TemporalFactor + FirstFrames);
+    public int VideoFrames(long latentFrames) =>
+        latentFrames == 0 ? 0 : (int)Math.Min(int.MaxValue, (latentFrames - 1) * TemporalFactor + FirstFrames);
 
     /// <summary>The latent frame that a video frame belongs to.</summary>
     public int LatentFrameOf(int frame) => AddedLatentFrames(frame - FirstFrames + 1);
@@ -32,5 +33,6 @@ public readonly record struct LatentGeometry(int Channels, int TemporalFactor, i
     public FrameSize PixelSize(long rows, long columns) => new((int)columns * SpatialFactor, (int)rows * SpatialFactor);
 
     /// <summary>The shape [1, C, T, h, w] of a video's latents.</summary>
-    public long[] Shape(int frames, int height, int width) => [1, Channels, LatentFrames(frames), height / SpatialFactor, width / SpatialFactor];
+    public long[] Shape(int frames, int height, int width) =>
+        [1, Channels, LatentFrames(frames), height / SpatialFactor, width / SpatialFactor];
 }

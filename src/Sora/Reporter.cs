@@ -19,7 +19,8 @@ public abstract class Reporter
     {
         lock (said)
         {
-            if (!said.Add(message)) return;
+            if (!said.Add(message))
+                return;
         }
         Note(message);
     }

@@ -49,15 +49,18 @@ public struct Rng
     public int Weighted(ReadOnlySpan<double> weights)
     {
         double total = 0;
-        foreach (var weight in weights) total += weight;
+        foreach (var weight in weights)
+            total += weight;
         var left = Uniform() * total;
         var last = 0;
         for (var i = 0; i < weights.Length; i++)
         {
-            if (weights[i] <= 0) continue;
+            if (weights[i] <= 0)
+                continue;
             last = i;
             left -= weights[i];
-            if (left < 0) break;
+            if (left < 0)
+                break;
         }
         return last;
     }

@@ -23,8 +23,7 @@ public enum ErrorKind
 /// The one exception that reaches a user: one line that says what and where, and a hint that says what to do.
 /// It is caught once, in Program.cs; verbs never exit by themselves.
 /// </summary>
-public sealed class SoraException(ErrorKind kind, string message, string? hint = null, Exception? inner = null)
-    : Exception(message, inner)
+public sealed class SoraException(ErrorKind kind, string message, string? hint = null, Exception? inner = null) : Exception(message, inner)
 {
     /// <summary>The kind, whose value is the exit status.</summary>
     public ErrorKind Kind { get; } = kind;

@@ -24,7 +24,8 @@ public static partial class StandardStream
     public static Stream OpenError() => new DescriptorStream(Error, default);
 
     /// <summary>The width of the terminal that standard error is; null where it is none, or one that doesn't know.</summary>
-    public static int? ErrorColumns() => GetWindowSize(Error, WindowSizeRequest, out var size) == 0 && size.Columns > 0 ? size.Columns : null;
+    public static int? ErrorColumns() =>
+        GetWindowSize(Error, WindowSizeRequest, out var size) == 0 && size.Columns > 0 ? size.Columns : null;
 
     /// <summary>Calls <paramref name="gone"/> once nobody reads standard output any more, until <paramref name="stop"/>.</summary>
     public static void WatchReader(Action gone, CancellationToken stop)
@@ -33,7 +34,8 @@ public static partial class StandardStream
         {
             while (!stop.IsCancellationRequested)
             {
-                if ((Poll(Output, 0) & PollError) == 0) continue;
+                if ((Poll(Output, 0) & PollError) == 0)
+                    continue;
                 gone();
                 return;
             }
@@ -61,7 +63,8 @@ public static partial class StandardStream
 
         public override unsafe int Read(Span<byte> buffer)
         {
-            if (buffer.IsEmpty) return 0;
+            if (buffer.IsEmpty)
+                return 0;
             do cancel.ThrowIfCancellationRequested();
             while (Poll(descriptor, PollReadable) == 0);
             fixed (byte* at = buffer)
@@ -77,12 +80,15 @@ public static partial class StandardStream
         {
             fixed (byte* start = buffer)
             {
-                for (var done = 0; done < buffer.Length;)
+                for (var done = 0; done < buffer.Length; )
                 {
                     var count = WriteBytes(descriptor, start + done, (nuint)(buffer.Length - done));
-                    if (count >= 0) done += (int)count;
-                    else if (Marshal.GetLastPInvokeError() == TryAgain) Poll(descriptor, PollWritable);
-                    else if (Marshal.GetLastPInvokeError() != Interrupted) throw Failure("standard output can't be written");
+                    if (count >= 0)
+                        done += (int)count;
+                    else if (Marshal.GetLastPInvokeError() == TryAgain)
+                        Poll(descriptor, PollWritable);
+                    else if (Marshal.GetLastPInvokeError() != Interrupted)
+                        throw Failure("standard output can't be written");
                 }
             }
         }

@@ -8,6 +8,10 @@ namespace Sora;
 internal static class Startup
 {
     [ModuleInitializer]
-    [SuppressMessage("Usage", "CA2255", Justification = "Only this runs before libtorch loads, whichever part of the library is first to use it.")]
+    [SuppressMessage(
+        "Usage",
+        "CA2255",
+        Justification = "Only this runs before libtorch loads, whichever part of the library is first to use it."
+    )]
     internal static void Prepare() => Libtorch.Prepare();
 }

@@ -6,9 +6,8 @@ namespace Sora.Cli.Tests;
 internal sealed record Outcome(string Out, string Err, int Status)
 {
     /// <summary>The outcome, if the script succeeded; otherwise a failure that shows it.</summary>
-    public Outcome Succeeded() => Status == 0
-        ? this
-        : throw new Xunit.Sdk.XunitException($"exit status {Status}\nstdout:\n{Out}\nstderr:\n{Err}");
+    public Outcome Succeeded() =>
+        Status == 0 ? this : throw new Xunit.Sdk.XunitException($"exit status {Status}\nstdout:\n{Out}\nstderr:\n{Err}");
 }
 
 /// <summary>Runs bash with the program under test as <c>sora</c>, in a folder of its own.</summary>

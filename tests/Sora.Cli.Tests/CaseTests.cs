@@ -13,7 +13,8 @@ internal static class Cases
     /// <summary>Every second case, from <paramref name="first"/> on: xunit runs the tests of a class one after the other.</summary>
     public static TheoryData<string> Half(int first)
     {
-        var cases = Directory.EnumerateFiles(Folder, "cmd", SearchOption.AllDirectories)
+        var cases = Directory
+            .EnumerateFiles(Folder, "cmd", SearchOption.AllDirectories)
             .Select(path => Path.GetRelativePath(Folder, Path.GetDirectoryName(path)!));
         return [.. cases.Order(StringComparer.Ordinal).Where((_, i) => i % 2 == first)];
     }
@@ -30,13 +31,13 @@ internal static class Cases
 
     private static void Compare(string expectation, string actual)
     {
-        if (Repository.Regold) File.WriteAllText(expectation, actual);
+        if (Repository.Regold)
+            File.WriteAllText(expectation, actual);
         Assert.Equal(File.ReadAllText(expectation), actual);
     }
 
     /// <summary>The text without the names of folders, which differ from machine to machine.</summary>
-    private static string Lasting(string text, string folder) =>
-        text.Replace(folder, "FOLDER").Replace(Repository.Root, "REPOSITORY");
+    private static string Lasting(string text, string folder) => text.Replace(folder, "FOLDER").Replace(Repository.Root, "REPOSITORY");
 }
 
 public class EvenCaseTests

@@ -12,16 +12,18 @@ public class DocsTests
     {
         using var bash = new Bash();
         bash.Run("sora man --write pages").Succeeded();
-        if (Repository.Regold) bash.Run($"rm -f '{Repository.Path("man")}'/*.1; mkdir -p '{Repository.Path("man")}'; cp pages/*.1 '{Repository.Path("man")}'").Succeeded();
+        if (Repository.Regold)
+            bash.Run($"rm -f '{Repository.Path("man")}'/*.1; mkdir -p '{Repository.Path("man")}'; cp pages/*.1 '{Repository.Path("man")}'")
+                .Succeeded();
         var written = Pages(Path.Combine(bash.Folder, "pages"));
         var kept = Pages(Repository.Path("man"));
         Assert.Equal(kept.Keys.Order(), written.Keys.Order());
-        foreach (var (name, page) in kept) Assert.Equal(page, written[name]);
+        foreach (var (name, page) in kept)
+            Assert.Equal(page, written[name]);
     }
 
     [Fact]
-    public void EveryVerbHasAnExample() =>
-        Assert.All(Declared.Visible(Program.Verbs), verb => Assert.NotEmpty(verb.Examples));
+    public void EveryVerbHasAnExample() => Assert.All(Declared.Visible(Program.Verbs), verb => Assert.NotEmpty(verb.Examples));
 
     [Theory]
     [InlineData("sora ", "completions man")]

@@ -70,7 +70,8 @@ public sealed class LogTests : IDisposable
     [Fact]
     public void NothingIsLeftOfABarWhenTheRunEnds()
     {
-        using (var log = new TextLog("encode", written, quiet: false, ProgressDisplay.Bar)) log.Progress("encoding", 3, 4);
+        using (var log = new TextLog("encode", written, quiet: false, ProgressDisplay.Bar))
+            log.Progress("encoding", 3, 4);
         Assert.Equal([""], Shown());
         using (var log = new TextLog("encode", written, quiet: false, ProgressDisplay.Bar))
         {
@@ -89,14 +90,16 @@ public sealed class LogTests : IDisposable
         log.Progress("sampling", 4, 4);
         Assert.Equal(
             "\rsora generate: sampling 1/4, 0 s left\e[K\r\e[Ksora generate: hello\n\rsora generate: sampling 4/4\e[K\r\e[K",
-            written.ToString());
+            written.ToString()
+        );
     }
 
     [Fact]
     public void ElsewhereQuickWorkSaysNothingOfItsProgress()
     {
         using var log = new TextLog("generate", written, quiet: false, ProgressDisplay.Lines);
-        for (var step = 1; step <= 4; step++) log.Progress("sampling", step, 4);
+        for (var step = 1; step <= 4; step++)
+            log.Progress("sampling", step, 4);
         Assert.Empty(written.ToString());
     }
 

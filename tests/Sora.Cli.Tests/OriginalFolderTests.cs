@@ -22,14 +22,16 @@ public sealed class OriginalFolderTests : IDisposable
         var golden = Repository.Path("tests", "golden", "models", "wan21-i2v");
         Publish(golden, Path.Combine(bash.Folder, "Wan2.1-I2V"));
 
-        var outcome = bash.Run("""
+        var outcome = bash.Run(
+            """
             sora info --model Wan2.1-I2V --json | grep -o '"[a-z_]*":{"class"' | cut -d'"' -f2
             ffmpeg -v error -f lavfi -i testsrc2=size=48x32 -frames:v 1 a.png
             run() { sora generate cat --image a.png --size 32x16 --frames 5 --steps 2 --sampler euler --shift 3 --guidance 2 --text-length 16 --seed 1 "$@"; }
             run --model Wan2.1-I2V --dry-run > plan; run --model wan21-i2v --dry-run | cmp plan
             run --model Wan2.1-I2V -o a.latent; run --model wan21-i2v -o b.latent
             rm Wan2.1-I2V/models_clip*; run --model Wan2.1-I2V -o c.latent
-            """);
+            """
+        );
         Assert.Equal("tokenizer\ntext_encoder\nimage_encoder\ntransformer\nvae\n", outcome.Out);
         Assert.Contains("has no image_encoder", outcome.Err);
         Assert.Contains("--image-encoder", outcome.Err);
@@ -56,7 +58,10 @@ public sealed class OriginalFolderTests : IDisposable
             File.WriteAllText(Path.Combine(folder, "diffusion_pytorch_model.safetensors.index.json"), JsonSerializer.Serialize(map));
         }
         var config = JsonDocument.Parse(File.ReadAllText(Path.Combine(model, "transformer", "config.json"))).RootElement;
-        File.WriteAllText(Path.Combine(folder, "config.json"), $$"""{"_class_name": "WanModel", "num_heads": {{config.GetProperty("num_attention_heads")}}}""");
+        File.WriteAllText(
+            Path.Combine(folder, "config.json"),
+            $$"""{"_class_name": "WanModel", "num_heads": {{config.GetProperty("num_attention_heads")}}}"""
+        );
         PutBoth("vae", "diffusion_pytorch_model.safetensors", "Wan2.1_VAE.safetensors");
         PutBoth("text_encoder", "model.safetensors", "models_t5_umt5-xxl-enc-bf16.safetensors");
         Put("tokenizer", "tokenizer.json", Path.Combine("google", "umt5-xxl", "tokenizer.json"));

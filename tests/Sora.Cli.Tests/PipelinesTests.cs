@@ -23,7 +23,8 @@ public sealed class PipelinesTests : IDisposable
     public void GenerateGivesWhatTheReferenceGives(string name)
     {
         using var golden = GoldenCase.Open($"wan/pipeline-{name}");
-        bash.Run($"sora generate {Sampling(golden)} {Video(golden)} {Pictures(golden)} {Control(golden)} -o out.latent -- {Prompt(golden)}").Succeeded();
+        bash.Run($"sora generate {Sampling(golden)} {Video(golden)} {Pictures(golden)} {Control(golden)} -o out.latent -- {Prompt(golden)}")
+            .Succeeded();
         AssertReference(golden);
     }
 
@@ -31,10 +32,15 @@ public sealed class PipelinesTests : IDisposable
     public void TwoExpertsJoinedByAPipeGiveWhatTheReferenceGives()
     {
         using var golden = GoldenCase.Open("wan/pipeline-a14b-t2v");
-        bash.Run($"""
-            set -o pipefail
-            sora generate --experts high {Sampling(golden)} {Video(golden)} -- {Prompt(golden)} | tee high.latent | sora generate --experts low --resume - -o out.latent
-            """).Succeeded();
+        bash.Run(
+                $"""
+                set -o pipefail
+                sora generate --experts high {Sampling(golden)} {Video(golden)} -- {Prompt(
+                    golden
+                )} | tee high.latent | sora generate --experts low --resume - -o out.latent
+                """
+            )
+            .Succeeded();
         using var half = SafeTensorsFile.Open(At("high.latent"));
         Assert.Contains("noise_latents", half.Tensors.Keys);
         AssertReference(golden);
@@ -44,11 +50,14 @@ public sealed class PipelinesTests : IDisposable
     public void EditByStrengthGivesWhatTheReferenceGives()
     {
         using var golden = GoldenCase.Open("wan/pipeline-v2v");
-        bash.Run($"""
-            set -o pipefail
-            sora encode {Written(golden, "video")} --model {Model(golden)} |
-                sora edit --strength {Number(golden, "strength")} {Sampling(golden)} -o out.latent -- - {Prompt(golden)}
-            """).Succeeded();
+        bash.Run(
+                $"""
+                set -o pipefail
+                sora encode {Written(golden, "video")} --model {Model(golden)} |
+                    sora edit --strength {Number(golden, "strength")} {Sampling(golden)} -o out.latent -- - {Prompt(golden)}
+                """
+            )
+            .Succeeded();
         AssertReference(golden);
     }
 
@@ -61,8 +70,10 @@ public sealed class PipelinesTests : IDisposable
             $"--steps {Number(golden, "steps")} --shift {Number(golden, "flow_shift")} --guidance {Number(golden, "guidance_scale")}",
             $"--text-length {Number(golden, "max_sequence_length")}",
         };
-        if (golden.Params.TryGetProperty("guidance_scale_2", out var second)) options.Add($"--guidance-2 {second}");
-        if (golden.Params.TryGetProperty("negative_prompt", out var negative)) options.Add($"--negative {ShellWords.Quote(negative.GetString()!)}");
+        if (golden.Params.TryGetProperty("guidance_scale_2", out var second))
+            options.Add($"--guidance-2 {second}");
+        if (golden.Params.TryGetProperty("negative_prompt", out var negative))
+            options.Add($"--negative {ShellWords.Quote(negative.GetString()!)}");
         return string.Join(' ', options);
     }
 
@@ -72,17 +83,26 @@ public sealed class PipelinesTests : IDisposable
     private string Pictures(GoldenCase golden)
     {
         var options = new List<string>();
-        if (golden.Inputs.Contains("image")) options.Add($"--fit stretch --image {Written(golden, "image")}");
-        if (golden.Inputs.Contains("last_image")) options.Add($"--last-image {Written(golden, "last_image")}");
+        if (golden.Inputs.Contains("image"))
+            options.Add($"--fit stretch --image {Written(golden, "image")}");
+        if (golden.Inputs.Contains("last_image"))
+            options.Add($"--last-image {Written(golden, "last_image")}");
         return string.Join(' ', options);
     }
 
     private string Control(GoldenCase golden)
     {
-        var options = golden.Inputs.Where(name => name.StartsWith("reference")).Order().Select(name => $"--reference {Written(golden, name)}").ToList();
-        if (golden.Inputs.Contains("video")) options.Add($"--control {Written(golden, "video")}");
-        if (golden.Inputs.Contains("mask")) options.Add($"--mask {Written(golden, "mask")}");
-        if (golden.Params.TryGetProperty("conditioning_scale", out var scale)) options.Add($"--control-scale {scale.ToString().Trim('[', ']')}");
+        var options = golden
+            .Inputs.Where(name => name.StartsWith("reference"))
+            .Order()
+            .Select(name => $"--reference {Written(golden, name)}")
+            .ToList();
+        if (golden.Inputs.Contains("video"))
+            options.Add($"--control {Written(golden, "video")}");
+        if (golden.Inputs.Contains("mask"))
+            options.Add($"--mask {Written(golden, "mask")}");
+        if (golden.Params.TryGetProperty("conditioning_scale", out var scale))
+            options.Add($"--control-scale {scale.ToString().Trim('[', ']')}");
         return string.Join(' ', options);
     }
 
@@ -90,7 +110,11 @@ public sealed class PipelinesTests : IDisposable
     private string Noise(GoldenCase golden)
     {
         using var stream = File.Create(At("noise.safetensors"));
-        SafeTensors.Write(stream, new Dictionary<string, string>(), new Dictionary<string, HostTensor> { ["noise"] = golden.File.Copy("in.noise") });
+        SafeTensors.Write(
+            stream,
+            new Dictionary<string, string>(),
+            new Dictionary<string, HostTensor> { ["noise"] = golden.File.Copy("in.noise") }
+        );
         return "noise.safetensors";
     }
 
@@ -105,7 +129,10 @@ public sealed class PipelinesTests : IDisposable
         }
         File.WriteAllBytes(At($"{name}.raw"), tensor.Data);
         var format = tensor.Shape.Length == 4 ? "rgb24" : "gray";
-        bash.Run($"ffmpeg -v error -f rawvideo -pix_fmt {format} -s {tensor.Shape[2]}x{tensor.Shape[1]} -r 16 -i {name}.raw -c:v ffv1 -pix_fmt bgr0 {name}.mkv").Succeeded();
+        bash.Run(
+                $"ffmpeg -v error -f rawvideo -pix_fmt {format} -s {tensor.Shape[2]}x{tensor.Shape[1]} -r 16 -i {name}.raw -c:v ffv1 -pix_fmt bgr0 {name}.mkv"
+            )
+            .Succeeded();
         return $"{name}.mkv";
     }
 
@@ -113,7 +140,8 @@ public sealed class PipelinesTests : IDisposable
 
     private static string Prompt(GoldenCase golden) => ShellWords.Quote(golden.Params.GetProperty("prompt").GetString()!);
 
-    private static string Number(GoldenCase golden, string name) => golden.Params.GetProperty(name).GetDouble().ToString(CultureInfo.InvariantCulture);
+    private static string Number(GoldenCase golden, string name) =>
+        golden.Params.GetProperty(name).GetDouble().ToString(CultureInfo.InvariantCulture);
 
     private void AssertReference(GoldenCase golden)
     {

@@ -12,11 +12,18 @@ internal static partial class Screen
         foreach (var token in Token().Matches(written).Select(match => match.Value))
         {
             var line = lines[^1];
-            if (token == "\n") lines.Add("");
-            else if (token == "\e[K") lines[^1] = line[..column];
-            else if (token[0] >= ' ') lines[^1] = line[..column] + token + line[Math.Min(column + token.Length, line.Length)..];
-            else if (token[0] == '\e' && token[^1] != 'm') throw new ArgumentException($"a code that isn't known: {token[1..]}");
-            column = token[0] >= ' ' ? column + token.Length : token[0] == '\e' ? column : 0;
+            if (token == "\n")
+                lines.Add("");
+            else if (token == "\e[K")
+                lines[^1] = line[..column];
+            else if (token[0] >= ' ')
+                lines[^1] = line[..column] + token + line[Math.Min(column + token.Length, line.Length)..];
+            else if (token[0] == '\e' && token[^1] != 'm')
+                throw new ArgumentException($"a code that isn't known: {token[1..]}");
+            column =
+                token[0] >= ' ' ? column + token.Length
+                : token[0] == '\e' ? column
+                : 0;
         }
         return [.. lines];
     }

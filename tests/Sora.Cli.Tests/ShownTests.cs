@@ -39,14 +39,18 @@ public partial class ShownTests
     {
         using var bash = new Bash();
         bash.Run($"set -e\n{Material}\n'{Repository.Path("examples")}'/{script}").Succeeded();
-        foreach (var file in files.Split(' ')) bash.Run($"ffprobe -v error '{file}'").Succeeded();
+        foreach (var file in files.Split(' '))
+            bash.Run($"ffprobe -v error '{file}'").Succeeded();
     }
 
     [Fact]
     public void EveryScriptOfExamplesIsRun()
     {
-        var run = typeof(ShownTests).GetMethod(nameof(ScriptOfExamplesMakes))!.GetCustomAttributes(typeof(InlineDataAttribute), false)
-            .Cast<InlineDataAttribute>().Select(data => ((string)data.GetData(null!).Single()[0]).Split(' ')[0]);
+        var run = typeof(ShownTests)
+            .GetMethod(nameof(ScriptOfExamplesMakes))!
+            .GetCustomAttributes(typeof(InlineDataAttribute), false)
+            .Cast<InlineDataAttribute>()
+            .Select(data => ((string)data.GetData(null!).Single()[0]).Split(' ')[0]);
         Assert.Equal(Directory.GetFiles(Repository.Path("examples"), "*.sh").Select(path => Path.GetFileName(path)).Order(), run.Order());
     }
 

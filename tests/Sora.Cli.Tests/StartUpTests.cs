@@ -27,7 +27,10 @@ public class StartUpTests
     public void WhatShowsNoBarLoadsNoSpectreConsole()
     {
         using var bash = new Bash();
-        bash.Run("DOTNET_EnableEventPipe=1 DOTNET_EventPipeConfig=Microsoft-Windows-DotNETRuntime:0x8:4 DOTNET_EventPipeOutputPath=loads sora --version").Succeeded();
+        bash.Run(
+                "DOTNET_EnableEventPipe=1 DOTNET_EventPipeConfig=Microsoft-Windows-DotNETRuntime:0x8:4 DOTNET_EventPipeOutputPath=loads sora --version"
+            )
+            .Succeeded();
         var events = File.ReadAllBytes(Path.Combine(bash.Folder, "loads"));
         bool Loads(string name) => events.AsSpan().IndexOf(Encoding.Unicode.GetBytes(name)) >= 0;
         Assert.True(Loads("System.CommandLine"));

@@ -35,7 +35,8 @@ public sealed class TerminalTests : IDisposable
     {
         var written = OnTerminal(
             $"trap : INT; TERM=xterm {Generate} --frames 17 --steps 100000 -o a.latent; echo $?; stty -a > after",
-            "until grep -qs ━ log; do sleep 0.1; done; printf '\\003'");
+            "until grep -qs ━ log; do sleep 0.1; done; printf '\\003'"
+        );
         Assert.DoesNotContain("\e[?25", written);
         Assert.Equal(["sora generate: interrupted", "130", ""], Screen.Lines(written)[^3..]);
         Assert.Matches(" icanon .* echo ", this.bash.Run("cat after").Out.ReplaceLineEndings(" "));

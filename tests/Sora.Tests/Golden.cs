@@ -12,7 +12,8 @@ internal static class Golden
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
         {
             var candidate = System.IO.Path.Combine(folder.FullName, "tests", "golden");
-            if (Directory.Exists(candidate)) return candidate;
+            if (Directory.Exists(candidate))
+                return candidate;
         }
         throw new DirectoryNotFoundException($"no tests/golden above {AppContext.BaseDirectory}");
     }

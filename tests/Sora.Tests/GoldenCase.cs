@@ -53,8 +53,10 @@ internal sealed class GoldenCase : IDisposable
     /// <summary>||a - b|| / ||b||, in double; infinite when something is not finite or the lengths differ.</summary>
     public static double RelativeError(ReadOnlySpan<float> actual, ReadOnlySpan<float> expected)
     {
-        if (actual.Length != expected.Length) return double.PositiveInfinity;
-        double difference = 0, norm = 0;
+        if (actual.Length != expected.Length)
+            return double.PositiveInfinity;
+        double difference = 0,
+            norm = 0;
         for (var i = 0; i < actual.Length; i++)
         {
             var d = (double)actual[i] - expected[i];

@@ -22,17 +22,59 @@ public partial class LayeringTests
         ["Sora.Models.Checkpoints"] = ["Tensors", "Nn", "Models.Text", "Models.Vision", "Models.Wan"],
         ["Sora.Models.Text"] = ["Kernels", "Tensors", "Nn", "Diffusion", "Models.Checkpoints"],
         ["Sora.Models.Vision"] = ["Kernels", "Nn"],
-        ["Sora.Models.Wan"] = ["Kernels", "Media", "Tensors", "Nn", "Diffusion", "Conditions", "Models.Checkpoints", "Models.Text", "Models.Vision"],
+        ["Sora.Models.Wan"] =
+        [
+            "Kernels",
+            "Media",
+            "Tensors",
+            "Nn",
+            "Diffusion",
+            "Conditions",
+            "Models.Checkpoints",
+            "Models.Text",
+            "Models.Vision",
+        ],
         ["Sora.Models.Mini"] = ["Kernels", "Nn", "Diffusion", "Conditions", "Models.Wan"],
         ["Sora.Planning"] = ["Nn", "Diffusion", "Conditions", "Models"],
         ["Sora.Pipelines.Blending"] = ["Media", "Tensors", "Clips", "Conditions", "Models"],
-        ["Sora.Pipelines"] = ["Media", "Tensors", "Clips", "Nn", "Diffusion", "Conditions", "Models", "Models.Checkpoints", "Models.Text", "Pipelines.Blending"],
-        ["Sora.Training"] = ["Kernels", "Media", "Tensors", "Nn", "Diffusion", "Models", "Models.Checkpoints", "Models.Text", "Models.Wan", "Models.Mini"],
+        ["Sora.Pipelines"] =
+        [
+            "Media",
+            "Tensors",
+            "Clips",
+            "Nn",
+            "Diffusion",
+            "Conditions",
+            "Models",
+            "Models.Checkpoints",
+            "Models.Text",
+            "Pipelines.Blending",
+        ],
+        ["Sora.Training"] =
+        [
+            "Kernels",
+            "Media",
+            "Tensors",
+            "Nn",
+            "Diffusion",
+            "Models",
+            "Models.Checkpoints",
+            "Models.Text",
+            "Models.Wan",
+            "Models.Mini",
+        ],
         ["Sora.World"] = ["Training", "World.Simd"],
     };
 
     /// <summary>Where families may be named.</summary>
-    private static readonly string[] FamilyRooms = ["Models/Wan/", "Models/Mini/", "Models/Checkpoints/", "Models/ModelRegistry.cs", "Training/"];
+    private static readonly string[] FamilyRooms =
+    [
+        "Models/Wan/",
+        "Models/Mini/",
+        "Models/Checkpoints/",
+        "Models/ModelRegistry.cs",
+        "Training/",
+    ];
 
     private static string Sources => Path.GetFullPath(Golden.Path("..", "..", "src"));
 
@@ -40,13 +82,20 @@ public partial class LayeringTests
     public void NothingImportsWhatIsAboveIt()
     {
         var faults = new List<string>();
-        var files = Directory.GetFiles(Sources, "*.cs", SearchOption.AllDirectories).Where(file => !IsBuilt().IsMatch(file) && !file.Contains("Sora.Cli")).ToList();
+        var files = Directory
+            .GetFiles(Sources, "*.cs", SearchOption.AllDirectories)
+            .Where(file => !IsBuilt().IsMatch(file) && !file.Contains("Sora.Cli"))
+            .ToList();
         Assert.True(files.Count > 100, $"{files.Count} sources in {Sources}");
         foreach (var file in files)
         {
             var text = File.ReadAllText(file);
-            if (Namespace().Match(text) is not { Success: true } own) continue;
-            Assert.True(Allowed.TryGetValue(own.Groups[1].Value, out var allowed), $"{file}: {own.Groups[1].Value} has no place in the table of layers");
+            if (Namespace().Match(text) is not { Success: true } own)
+                continue;
+            Assert.True(
+                Allowed.TryGetValue(own.Groups[1].Value, out var allowed),
+                $"{file}: {own.Groups[1].Value} has no place in the table of layers"
+            );
             foreach (Match import in Import().Matches(text))
             {
                 var isRegistry = file.EndsWith("ModelRegistry.cs") && import.Groups[1].Value is "Sora.Models.Wan" or "Sora.Models.Mini";
@@ -63,8 +112,10 @@ public partial class LayeringTests
     {
         var library = Path.Combine(Sources, "Sora");
         var files = Directory.GetFiles(library, "*", SearchOption.AllDirectories).Where(file => !IsBuilt().IsMatch(file)).ToList();
-        var named = files.Where(file => Path.GetExtension(file) is ".cs" or ".json" or ".md" && Family().IsMatch(File.ReadAllText(file)))
-            .Select(file => Path.GetRelativePath(library, file)).ToList();
+        var named = files
+            .Where(file => Path.GetExtension(file) is ".cs" or ".json" or ".md" && Family().IsMatch(File.ReadAllText(file)))
+            .Select(file => Path.GetRelativePath(library, file))
+            .ToList();
         Assert.Contains("Models/Wan/WanModel.cs", named);
         Assert.DoesNotContain(named, file => !FamilyRooms.Any(room => file.StartsWith(room, StringComparison.Ordinal)));
     }

@@ -11,7 +11,8 @@ internal static class Meter
     {
         using var scope = NewDisposeScope();
         var product = Works.Product(1024, 1536, 1536);
-        double best = 0, reference = 0;
+        double best = 0,
+            reference = 0;
         for (var i = 0; i < 3; i++)
         {
             best = Math.Max(best, work.Flops / Rate(() => work.Run()));
@@ -32,8 +33,7 @@ internal static class Meter
             work();
             runs++;
             scope.DisposeEverything();
-        }
-        while (clock.Elapsed.TotalSeconds < 0.3);
+        } while (clock.Elapsed.TotalSeconds < 0.3);
         return clock.Elapsed.TotalSeconds / runs;
     }
 }

@@ -1,5 +1,5 @@
-using Sora.Models.Checkpoints;
 using System.Diagnostics;
+using Sora.Models.Checkpoints;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Planning;
@@ -69,15 +69,20 @@ internal static class Models
         // Of a block: queries, keys, values and results of tokens, keys and values of words, the feed-forward layers, attention.
         double products = (6.0 * tokens + 2 * Words) * dim * dim + 2.0 * tokens * dim * config.FfnDim;
         var flops = config.NumLayers * (2 * products + 4.0 * tokens * (tokens + Words) * dim);
-        Measure($"Wan 2.1 1.3B passes {size}, {tokens} tokens", flops, () => transformer.Forward(Input(config, frames, height, width, CPU)));
+        Measure(
+            $"Wan 2.1 1.3B passes {size}, {tokens} tokens",
+            flops,
+            () => transformer.Forward(Input(config, frames, height, width, CPU))
+        );
     }
 
-    private static TransformerInput Input(WanTransformerConfig config, long frames, long height, long width, Device device) => new()
-    {
-        HiddenStates = randn([1, config.InChannels, frames, height, width], device: device),
-        Timestep = tensor([500f], device: device),
-        Text = randn([1, Words, config.TextDim], device: device),
-    };
+    private static TransformerInput Input(WanTransformerConfig config, long frames, long height, long width, Device device) =>
+        new()
+        {
+            HiddenStates = randn([1, config.InChannels, frames, height, width], device: device),
+            Timestep = tensor([500f], device: device),
+            Text = randn([1, Words, config.TextDim], device: device),
+        };
 
     private static void MeasureGpu(string name, Device gpu, Func<Tensor> run)
     {
@@ -99,8 +104,10 @@ internal static class Models
     private static void Measure(string name, double flops, Func<Tensor> run)
     {
         using var scope = NewDisposeScope();
-        Work product = Works.Product(1024, 1536, 1536), convolution = Works.Convolution(96, 96, [6, 128, 128], 1);
-        double matrices = 0, windows = 0;
+        Work product = Works.Product(1024, 1536, 1536),
+            convolution = Works.Convolution(96, 96, [6, 128, 128], 1);
+        double matrices = 0,
+            windows = 0;
         void Reference()
         {
             matrices = Math.Max(matrices, product.Flops / Meter.Rate(() => product.Run()));
@@ -113,10 +120,16 @@ internal static class Models
         var clock = Stopwatch.StartNew();
         run().Dispose();
         var seconds = clock.Elapsed.TotalSeconds;
-        var peak = File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmHWM", StringComparison.Ordinal)).Split(':')[1].Trim().Split(' ')[0];
+        var peak = File.ReadLines("/proc/self/status")
+            .First(line => line.StartsWith("VmHWM", StringComparison.Ordinal))
+            .Split(':')[1]
+            .Trim()
+            .Split(' ')[0];
         Reference();
         var rate = flops / seconds;
-        Console.WriteLine($"{name}: {seconds:f1} s, {rate / 1e9:f0} GFLOP/s, {rate / matrices:f2} of the matrix product's {matrices / 1e9:f0}, "
-            + $"{rate / windows:f2} of the convolution's {windows / 1e9:f0}; peak {double.Parse(peak) / (1 << 20):f1} GB");
+        Console.WriteLine(
+            $"{name}: {seconds:f1} s, {rate / 1e9:f0} GFLOP/s, {rate / matrices:f2} of the matrix product's {matrices / 1e9:f0}, "
+                + $"{rate / windows:f2} of the convolution's {windows / 1e9:f0}; peak {double.Parse(peak) / (1 << 20):f1} GB"
+        );
     }
 }

@@ -27,7 +27,8 @@ if (args is ["memory", var sora, var models, ..])
 var load = Stopwatch.StartNew();
 Libtorch.Start();
 load.Stop();
-if (args.FirstOrDefault(arg => arg is not ("models" or "gpu")) is { } threads) set_num_threads(int.Parse(threads));
+if (args.FirstOrDefault(arg => arg is not ("models" or "gpu")) is { } threads)
+    set_num_threads(int.Parse(threads));
 using var gradients = no_grad();
 Console.WriteLine($"libtorch loads in {load.Elapsed.TotalSeconds:f2} s; {get_num_threads()} threads");
 
@@ -47,7 +48,8 @@ using (var one = zeros(1))
 {
     Meter.Rate(() => one.add_(1));
     var clock = Stopwatch.StartNew();
-    for (var i = 0; i < Calls; i++) one.add_(1);
+    for (var i = 0; i < Calls; i++)
+        one.add_(1);
     Console.WriteLine($"one operator call: {clock.Elapsed.TotalMicroseconds / Calls:f2} us");
 }
 

@@ -29,7 +29,8 @@ internal sealed class Sibling : IDisposable
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             File.Copy(file, target);
         }
-        foreach (var (part, fields) in sizes) Enlarge(Path.Combine(folder, part), part, fields);
+        foreach (var (part, fields) in sizes)
+            Enlarge(Path.Combine(folder, part), part, fields);
         return new Sibling(folder);
     }
 
@@ -39,7 +40,8 @@ internal sealed class Sibling : IDisposable
     {
         var path = Path.Combine(folder, "config.json");
         var config = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
-        foreach (var (key, value) in fields) config[key] = value?.DeepClone();
+        foreach (var (key, value) in fields)
+            config[key] = value?.DeepClone();
         File.WriteAllText(path, config.ToJsonString());
         using var scope = NewDisposeScope();
         using var off = no_grad();
@@ -50,6 +52,7 @@ internal sealed class Sibling : IDisposable
             "vae" => new CausalVae(ModelRegistry.VaeConfig(path), weights),
             _ => new T5Encoder(T5Config.Read(path), weights),
         };
-        foreach (var file in Directory.GetFiles(folder, "*.safetensors")) weights.Save(file, ScalarType.Float16);
+        foreach (var file in Directory.GetFiles(folder, "*.safetensors"))
+            weights.Save(file, ScalarType.Float16);
     }
 }

@@ -15,7 +15,8 @@ internal static class VaeFlops
         {
             long outputs = config.BaseDim * config.DimMult[stages - 1 - stage];
             flops += Residuals(inputs, outputs, config.NumResBlocks + 1, frames, height * width);
-            if (stage == stages - 1) return flops + Causal(outputs, config.OutChannels, frames, height * width);
+            if (stage == stages - 1)
+                return flops + Causal(outputs, config.OutChannels, frames, height * width);
             if (config.TemporalDownsample[stages - 2 - stage])
             {
                 flops += Window(outputs, 2 * outputs, 3, (frames - 1) * height * width);
@@ -37,10 +38,12 @@ internal static class VaeFlops
             long outputs = config.BaseDim * config.DimMult[stage];
             flops += Residuals(inputs, outputs, config.NumResBlocks, frames, height * width);
             inputs = outputs;
-            if (stage == config.DimMult.Count - 1) break;
+            if (stage == config.DimMult.Count - 1)
+                break;
             (height, width) = (height / 2, width / 2);
             flops += Window(outputs, outputs, 9, frames * height * width);
-            if (!config.TemporalDownsample[stage]) continue;
+            if (!config.TemporalDownsample[stage])
+                continue;
             frames = (frames + 1) / 2;
             flops += Window(outputs, outputs, 3, (frames - 1) * height * width);
         }
@@ -54,9 +57,12 @@ internal static class VaeFlops
         Window(inputs, outputs, 9, area) + Window(inputs, outputs, 27, (frames - 1) * area);
 
     private static double Residuals(long inputs, long outputs, int count, long frames, long area) =>
-        Causal(inputs, outputs, frames, area) + (inputs == outputs ? 0 : Window(inputs, outputs, 1, frames * area))
+        Causal(inputs, outputs, frames, area)
+        + (inputs == outputs ? 0 : Window(inputs, outputs, 1, frames * area))
         + (2 * count - 1) * Causal(outputs, outputs, frames, area);
 
     private static double Middle(long channels, long frames, long area) =>
-        Residuals(channels, channels, 2, frames, area) + Window(channels, channels, 4, frames * area) + 4.0 * frames * area * area * channels;
+        Residuals(channels, channels, 2, frames, area)
+        + Window(channels, channels, 4, frames * area)
+        + 4.0 * frames * area * area * channels;
 }

@@ -9,7 +9,8 @@ internal static class Changes
     public static double Between(Image a, Image b)
     {
         long sum = 0;
-        for (var i = 0; i < a.Pixels.Length; i++) sum += Math.Abs(a.Pixels[i] - b.Pixels[i]);
+        for (var i = 0; i < a.Pixels.Length; i++)
+            sum += Math.Abs(a.Pixels[i] - b.Pixels[i]);
         return (double)sum / a.Pixels.Length;
     }
 
@@ -24,8 +25,8 @@ internal static class Changes
     {
         var sums = new int[frames[0].Pixels.Length];
         for (var f = 1; f < frames.Count; f++)
-            for (var i = 0; i < sums.Length; i++)
-                sums[i] += Math.Abs(frames[f].Pixels[i] - frames[f - 1].Pixels[i]);
+        for (var i = 0; i < sums.Length; i++)
+            sums[i] += Math.Abs(frames[f].Pixels[i] - frames[f - 1].Pixels[i]);
         return Median(sums.Select(sum => (double)sum)) / (frames.Count - 1);
     }
 
@@ -36,13 +37,21 @@ internal static class Changes
     /// <param name="frames">The clip.</param>
     /// <param name="join">The first frame behind the join.</param>
     /// <returns>For mean and deviation the change at the join and the mean change elsewhere.</returns>
-    public static (double MeanAt, double MeanInside, double DeviationAt, double DeviationInside) Drift(IReadOnlyList<Image> frames, int join)
+    public static (double MeanAt, double MeanInside, double DeviationAt, double DeviationInside) Drift(
+        IReadOnlyList<Image> frames,
+        int join
+    )
     {
         var colours = frames.Select(Colours).ToList();
         double Change(int frame, int first) =>
             Enumerable.Range(first, Image.Channels).Average(i => Math.Abs(colours[frame][i] - colours[frame - 1][i]));
         var inside = Enumerable.Range(1, frames.Count - 1).Where(frame => frame != join).ToList();
-        return (Change(join, 0), inside.Average(f => Change(f, 0)), Change(join, Image.Channels), inside.Average(f => Change(f, Image.Channels)));
+        return (
+            Change(join, 0),
+            inside.Average(f => Change(f, 0)),
+            Change(join, Image.Channels),
+            inside.Average(f => Change(f, Image.Channels))
+        );
     }
 
     /// <summary>The difference of the last and the first frame over the median difference of neighbours: at most 1 is no seam.</summary>
@@ -67,6 +76,10 @@ internal static class Changes
             squares[i % Image.Channels] += (double)frame.Pixels[i] * frame.Pixels[i];
         }
         double pixels = frame.Width * frame.Height;
-        return [.. sums.Select(sum => sum / pixels), .. sums.Zip(squares, (sum, square) => Math.Sqrt(Math.Max(0, square / pixels - sum / pixels * (sum / pixels))))];
+        return
+        [
+            .. sums.Select(sum => sum / pixels),
+            .. sums.Zip(squares, (sum, square) => Math.Sqrt(Math.Max(0, square / pixels - sum / pixels * (sum / pixels)))),
+        ];
     }
 }

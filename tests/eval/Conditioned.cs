@@ -11,7 +11,8 @@ namespace Sora.Eval;
 /// </summary>
 internal sealed class Conditioned(Workers workers, Judge judge, Report report)
 {
-    private const int Prefix = 17, Last = Judge.ClipFrames - 1;
+    private const int Prefix = 17,
+        Last = Judge.ClipFrames - 1;
 
     /// <summary>A region that fills more of the frame leaves nothing to be kept.</summary>
     private const double LargestRegion = 0.6;
@@ -21,8 +22,20 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
     /// <summary>Scores every task on so many scenes, and loops on <paramref name="loops"/>.</summary>
     public void Score(int count, int loops)
     {
-        Report.Section($"Clips of which a part is known ({count} each)", "known", "PSNR against the VAE's own, dB", "against the original, dB", "the VAE's own, dB",
-            "ground", "sky", "colour", "shape", "size", "motion", "camera");
+        Report.Section(
+            $"Clips of which a part is known ({count} each)",
+            "known",
+            "PSNR against the VAE's own, dB",
+            "against the original, dB",
+            "the VAE's own, dB",
+            "ground",
+            "sky",
+            "colour",
+            "shape",
+            "size",
+            "motion",
+            "camera"
+        );
         var firsts = Row("first frame", "first_frame", count, (subject, prompt, seed) => FromStills(subject, prompt, seed, 0));
         report.Value("first_frame_psnr_judge", firsts.Average(outcome => outcome.Own));
         Row("last frame", "last_frame", count, (subject, prompt, seed) => FromStills(subject, prompt, seed, Last));
@@ -30,7 +43,12 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
         var extended = Row("first 17 frames, extended", "prefix", count, Extend);
         var looped = Row("first 17 frames, closed to a loop", "loop", loops, Loop);
         var regions = Regions().ToList();
-        Row("all but a box, another colour in it", "region", Math.Min(count, regions.Count), (subject, _, seed) => Change(subject, regions[seed * regions.Count / Math.Min(count, regions.Count)], seed));
+        Row(
+            "all but a box, another colour in it",
+            "region",
+            Math.Min(count, regions.Count),
+            (subject, _, seed) => Change(subject, regions[seed * regions.Count / Math.Min(count, regions.Count)], seed)
+        );
         var chained = workers.Each("own clips, extended", count, (subject, i) => Chain(subject, Prompt(i, count), i));
         Report.Section("Joins", "", "model", "wanted");
         WriteDrift($"rendered clips, extended ({count})", "join", [.. extended.Select(outcome => outcome.Frames)], Prefix);
@@ -43,19 +61,36 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
 
     private Outcome[] Row(string name, string key, int count, Func<Subject, SuitePrompt, int, Outcome> work)
     {
-        var outcomes = workers.Each(name, count, (subject, i) =>
-        {
-            var outcome = work(subject, Prompt(i, count), i);
-            return outcome with { Verdict = Verdict.Of(judge, outcome.Frames) };
-        });
+        var outcomes = workers.Each(
+            name,
+            count,
+            (subject, i) =>
+            {
+                var outcome = work(subject, Prompt(i, count), i);
+                return outcome with { Verdict = Verdict.Of(judge, outcome.Frames) };
+            }
+        );
         var tally = outcomes.Aggregate(new Tally(), (all, outcome) => all.Add(outcome.Scene, outcome.Verdict!));
-        var (own, original, vae) = (outcomes.Average(outcome => outcome.Own), outcomes.Average(outcome => outcome.Original), outcomes.Average(outcome => outcome.Vae));
-        Report.Row($"{name} ({count})", [
-            own == Quality.Identical ? "the same" : Report.Number(own, 1), Report.Number(original, 1), Report.Number(vae, 1),
-            .. ((string[])["ground", "sky", "colour", "shape", "size", "motion", "camera"]).Select(question => Report.Percent(tally.Rate(question)))]);
+        var (own, original, vae) = (
+            outcomes.Average(outcome => outcome.Own),
+            outcomes.Average(outcome => outcome.Original),
+            outcomes.Average(outcome => outcome.Vae)
+        );
+        Report.Row(
+            $"{name} ({count})",
+            [
+                own == Quality.Identical ? "the same" : Report.Number(own, 1),
+                Report.Number(original, 1),
+                Report.Number(vae, 1),
+                .. ((string[])["ground", "sky", "colour", "shape", "size", "motion", "camera"]).Select(question =>
+                    Report.Percent(tally.Rate(question))
+                ),
+            ]
+        );
         report.Value($"{key}_psnr", own);
         report.Value($"{key}_psnr_original", original);
-        foreach (var question in (string[])["colour", "shape", "motion"]) report.Value($"{key}_{question}", tally.Rate(question) ?? 0);
+        foreach (var question in (string[])["colour", "shape", "motion"])
+            report.Value($"{key}_{question}", tally.Rate(question) ?? 0);
         return outcomes;
     }
 
@@ -63,9 +98,17 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
     private static Outcome FromStills(Subject subject, SuitePrompt prompt, int seed, params int[] at)
     {
         var rendered = Scenes.Render(prompt.Scene);
-        var frames = subject.Decode(subject.Generate(prompt.Prompt, seed, [.. at.Select(frame => new Still(frame, rendered[frame], Fit.Stretch))]));
+        var frames = subject.Decode(
+            subject.Generate(prompt.Prompt, seed, [.. at.Select(frame => new Still(frame, rendered[frame], Fit.Stretch))])
+        );
         var stills = at.Select(frame => rendered[frame]).ToList();
-        return Compare(prompt.Scene, frames, [.. at.Select(frame => frames[frame])], [.. stills.Select(still => subject.Reconstruct([still])[0])], stills);
+        return Compare(
+            prompt.Scene,
+            frames,
+            [.. at.Select(frame => frames[frame])],
+            [.. stills.Select(still => subject.Reconstruct([still])[0])],
+            stills
+        );
     }
 
     private static Outcome Extend(Subject subject, SuitePrompt prompt, int seed)
@@ -96,12 +139,19 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
         var frames = subject.Decode(made);
         var known = mask.cpu().contiguous().data<float>().ToArray();
         var (rows, columns) = ((int)mask.shape[3], (int)mask.shape[4]);
-        bool Kept(int frame, int y, int x) => known[((frame + 3) / 4 * rows + y * rows / Judge.Side) * columns + x * columns / Judge.Side] > 0.5f;
+        bool Kept(int frame, int y, int x) =>
+            known[((frame + 3) / 4 * rows + y * rows / Judge.Side) * columns + x * columns / Judge.Side] > 0.5f;
         return Compare(region.Changed, frames, frames, subject.Decode(clip), rendered, Kept);
     }
 
-    private static Outcome Compare(Scene scene, Image[] frames, IReadOnlyList<Image> made, IReadOnlyList<Image> vae, IReadOnlyList<Image> original,
-        Func<int, int, int, bool>? counts = null) => new(scene, frames, Quality.Psnr(made, vae, counts), Quality.Psnr(made, original, counts), Quality.Psnr(vae, original, counts));
+    private static Outcome Compare(
+        Scene scene,
+        Image[] frames,
+        IReadOnlyList<Image> made,
+        IReadOnlyList<Image> vae,
+        IReadOnlyList<Image> original,
+        Func<int, int, int, bool>? counts = null
+    ) => new(scene, frames, Quality.Psnr(made, vae, counts), Quality.Psnr(made, original, counts), Quality.Psnr(vae, original, counts));
 
     /// <summary>Scenes of the suite whose first object stays in a box, the box, and the scene with another colour for it.</summary>
     private IEnumerable<(Scene Scene, Scene Changed, Box Box)> Regions()
@@ -112,15 +162,26 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
             var (left, top, right, bottom) = (Judge.Side, Judge.Side, -1, -1);
             for (var i = 0; i < clip.Objects.Length; i++)
             {
-                if (clip.Objects[i] != 1) continue;
+                if (clip.Objects[i] != 1)
+                    continue;
                 var (x, y) = (i % Judge.Side, i / Judge.Side % Judge.Side);
                 (left, top, right, bottom) = (Math.Min(left, x), Math.Min(top, y), Math.Max(right, x), Math.Max(bottom, y));
             }
-            if ((right - left + 1) * (bottom - top + 1) > LargestRegion * Judge.Side * Judge.Side) continue;
+            if ((right - left + 1) * (bottom - top + 1) > LargestRegion * Judge.Side * Judge.Side)
+                continue;
             var taken = scene.Objects.Select(o => o.Colour).ToHashSet();
-            var colour = Enumerable.Range(3, Judge.Colours).Select(step => (Colour)(((int)scene.Objects[0].Colour + step) % Judge.Colours)).First(c => !taken.Contains(c));
-            yield return (scene, scene with { Objects = [scene.Objects[0] with { Colour = colour }, .. scene.Objects.Skip(1)] },
-                new Box(left, top, right - left + 1, bottom - top + 1));
+            var colour = Enumerable
+                .Range(3, Judge.Colours)
+                .Select(step => (Colour)(((int)scene.Objects[0].Colour + step) % Judge.Colours))
+                .First(c => !taken.Contains(c));
+            yield return (
+                scene,
+                scene with
+                {
+                    Objects = [scene.Objects[0] with { Colour = colour }, .. scene.Objects.Skip(1)],
+                },
+                new Box(left, top, right - left + 1, bottom - top + 1)
+            );
         }
     }
 
@@ -137,7 +198,11 @@ internal sealed class Conditioned(Workers workers, Judge judge, Report report)
 
     private void WriteSeams(double[] seams)
     {
-        Report.Row($"last to first frame of a loop, over the median of neighbours ({seams.Length})", Report.Number(seams.Average(), 2), "at most 1");
+        Report.Row(
+            $"last to first frame of a loop, over the median of neighbours ({seams.Length})",
+            Report.Number(seams.Average(), 2),
+            "at most 1"
+        );
         Report.Row("loops without a seam", Report.Percent(seams.Average(seam => seam <= 1 ? 1.0 : 0)), "100 %");
         report.Value("loop_seam", seams.Average());
         report.Value("loop_without_seam", seams.Average(seam => seam <= 1 ? 1.0 : 0));

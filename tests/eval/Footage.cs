@@ -10,17 +10,22 @@ namespace Sora.Eval;
 /// </summary>
 internal sealed class Footage
 {
-    private const int Lines = 256, Multiple = 16;
-    private const ulong WorldSeed = 0x766165, PhotoSeed = 0x70616e, FitSeed = 0x666974;
+    private const int Lines = 256,
+        Multiple = 16;
+    private const ulong WorldSeed = 0x766165,
+        PhotoSeed = 0x70616e,
+        FitSeed = 0x666974;
     private readonly string folder;
-    private readonly Lazy<FolderSource> photos, heldout;
+    private readonly Lazy<FolderSource> photos,
+        heldout;
 
     /// <exception cref="SoraException">The folder isn't what it should be.</exception>
     public Footage(string folder)
     {
         this.folder = folder;
         foreach (var part in (string[])["photos", "heldout", "clips"])
-            if (!Directory.Exists(Path.Combine(folder, part))) throw SoraException.Failed($"{folder} has no folder {part}", "tests/eval/run.sh prepares it");
+            if (!Directory.Exists(Path.Combine(folder, part)))
+                throw SoraException.Failed($"{folder} has no folder {part}", "tests/eval/run.sh prepares it");
         photos = new(() => Read("photos"));
         heldout = new(() => Read("heldout"));
     }
@@ -50,7 +55,8 @@ internal sealed class Footage
         return [.. reader.Frames().Select(frame => Resample.ToSize(frame, width, Lines, Fit.Crop))];
     }
 
-    private FolderSource Read(string part) => new(Path.Combine(folder, part), SceneOptions.DefaultFps, Reporter.Silent, CancellationToken.None);
+    private FolderSource Read(string part) =>
+        new(Path.Combine(folder, part), SceneOptions.DefaultFps, Reporter.Silent, CancellationToken.None);
 
     private static Image[] Draw(ClipSource source, ulong seed, int frames)
     {

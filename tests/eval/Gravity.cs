@@ -16,7 +16,12 @@ internal static class Gravity
     /// <summary>Frames that are compared: all balls of the suite have landed within them.</summary>
     private const int Compared = 13;
 
-    private static readonly int[][] Windows = [[.. Enumerable.Range(0, 9)], [.. Enumerable.Range(8, 9)], [.. Enumerable.Range(24, 9)]];
+    private static readonly int[][] Windows =
+    [
+        [.. Enumerable.Range(0, 9)],
+        [.. Enumerable.Range(8, 9)],
+        [.. Enumerable.Range(24, 9)],
+    ];
 
     /// <summary>Whether the ball fell, and how far on average it is from where it should be, in its diameters.</summary>
     public static (bool Falls, double Error) Measure(Judge judge, Scene scene, IReadOnlyList<Image> frames)
@@ -25,7 +30,11 @@ internal static class Gravity
         var track = Windows.SelectMany(window => Track(judge, frames, window, (int)ball.Colour)).ToList();
         var diameter = 2 * Math.Sqrt(Changes.Median(track.Select(place => place.Area)) / Math.PI);
         var rest = Changes.Median(track.TakeLast(9).Select(place => place.Y));
-        var heights = track.Take(9).Concat(track.Skip(10).Take(Compared - 9)).Select(place => (rest - place.Y) / Math.Max(diameter, 1e-3)).ToList();
+        var heights = track
+            .Take(9)
+            .Concat(track.Skip(10).Take(Compared - 9))
+            .Select(place => (rest - place.Y) / Math.Max(diameter, 1e-3))
+            .ToList();
         var metres = 2 * ball.Solid.Radius;
         var drop = (ball.Start.Y - ball.RestHeight) / metres;
         var falls = heights[0] >= 0.5 * drop;

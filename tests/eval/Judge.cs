@@ -1,5 +1,5 @@
-using Sora.Models.Checkpoints;
 using Sora.Kernels;
+using Sora.Models.Checkpoints;
 using Sora.Nn;
 using Sora.Training;
 using static TorchSharp.torch;
@@ -67,8 +67,21 @@ internal sealed class Judge : IDisposable
     /// <summary>Shapes.</summary>
     public const int Shapes = 6;
 
-    private const int Narrow = 16, Middle = 32, Wide = 64, Slot = 64, Scene = 96, Hidden = 192, Statistics = 7, Grid = 24, Moves = 128;
-    private const int Grounds = 7, Skies = 5, Cameras = 9, Counts = 3, Sizes = 3, Motions = 14;
+    private const int Narrow = 16,
+        Middle = 32,
+        Wide = 64,
+        Slot = 64,
+        Scene = 96,
+        Hidden = 192,
+        Statistics = 7,
+        Grid = 24,
+        Moves = 128;
+    private const int Grounds = 7,
+        Skies = 5,
+        Cameras = 9,
+        Counts = 3,
+        Sizes = 3,
+        Motions = 14;
 
     /// <summary>
     /// The frames that it looks at: more of them at the start, for what falls or jumps does so in the first half second.
@@ -76,10 +89,32 @@ internal sealed class Judge : IDisposable
     public static readonly IReadOnlyList<int> Moments = [0, 2, 4, 7, 10, 14, 20, 26, 32];
 
     private readonly Weights weights;
-    private readonly Stage fine, middle, inner, wide, first, second;
-    private readonly TimeMix middleTime, wideTime;
-    private readonly Stage flow, flowMiddle, flowCoarse;
-    private readonly Linear cover, coverFine, grid, scene, sceneTime, sceneHead, slot, slotHead, clip, clipTime, clipHead, flowGrid, flowAll, flowClip, flowHead;
+    private readonly Stage fine,
+        middle,
+        inner,
+        wide,
+        first,
+        second;
+    private readonly TimeMix middleTime,
+        wideTime;
+    private readonly Stage flow,
+        flowMiddle,
+        flowCoarse;
+    private readonly Linear cover,
+        coverFine,
+        grid,
+        scene,
+        sceneTime,
+        sceneHead,
+        slot,
+        slotHead,
+        clip,
+        clipTime,
+        clipHead,
+        flowGrid,
+        flowAll,
+        flowClip,
+        flowHead;
     private readonly Tensor places;
 
     /// <summary>Builds the network over weights, which it disposes.</summary>
@@ -130,7 +165,8 @@ internal sealed class Judge : IDisposable
         using var scope = NewDisposeScope();
         using var file = TensorFiles.Open(path);
         foreach (var (name, parameter) in Parameters)
-            if (file.Tensors.ContainsKey(name)) parameter.copy_(TensorFiles.Read(file, name, parameter.shape));
+            if (file.Tensors.ContainsKey(name))
+                parameter.copy_(TensorFiles.Read(file, name, parameter.shape));
     }
 
     /// <summary>Writes the weights in half precision.</summary>
@@ -141,30 +177,30 @@ internal sealed class Judge : IDisposable
     public Opinion Look(Tensor frames)
     {
         var (batch, times) = (frames.shape[0], frames.shape[1]);
-        var x = fine.Forward(frames.flatten(0, 1));                                        // [BT, 16, 64, 64]
-        x = middleTime.Forward(middle.Forward(x), times);                                  // [BT, 32, 32, 32]
+        var x = fine.Forward(frames.flatten(0, 1)); // [BT, 16, 64, 64]
+        x = middleTime.Forward(middle.Forward(x), times); // [BT, 32, 32, 32]
         var detail = x + inner.Forward(x);
-        x = wideTime.Forward(wide.Forward(detail), times);                                 // [BT, 64, 16, 16]
+        x = wideTime.Forward(wide.Forward(detail), times); // [BT, 64, 16, 16]
         x = x + first.Forward(x);
         x = x + second.Forward(x);
 
-        var features = x.flatten(2).transpose(1, 2);                                       // [BT, 256, 64]
-        var coarse = cover.Forward(features).transpose(1, 2).unflatten(2, 16, 16);         // [BT, 44, 16, 16]
+        var features = x.flatten(2).transpose(1, 2); // [BT, 256, 64]
+        var coarse = cover.Forward(features).transpose(1, 2).unflatten(2, 16, 16); // [BT, 44, 16, 16]
         var sharp = coverFine.Forward(detail.flatten(2).transpose(1, 2)).transpose(1, 2).unflatten(2, Cells, Cells);
-        var map = functional.pixel_shuffle(coarse, 2) + sharp;                             // [BT, 11, 32, 32]
+        var map = functional.pixel_shuffle(coarse, 2) + sharp; // [BT, 11, 32, 32]
         var part = map.softmax(1);
-        var (pooled, statistics) = Pool(part, features);                                   // [BT, 11, 64], [BT, 10, 7]
+        var (pooled, statistics) = Pool(part, features); // [BT, 11, 64], [BT, 10, 7]
 
         var cells = functional.avg_pool2d(grid.Forward(features).relu().transpose(1, 2).unflatten(2, 16, 16), 4).flatten(1);
         var whole = scene.Forward(cat([cells, pooled.select(1, 0), statistics.flatten(1)], 1)).relu();
-        var context = sceneTime.Forward(whole.view(batch, -1)).relu();                     // [B, 192]
+        var context = sceneTime.Forward(whole.view(batch, -1)).relu(); // [B, 192]
         var scenes = sceneHead.Forward(context).split([Grounds, Skies, Cameras, Counts], 1);
 
         var slots = slot.Forward(cat([pooled.narrow(1, 1, Colours), statistics], 2)).relu(); // [BT, 10, 64]
         var frame = slotHead.Forward(slots).view(batch, times, Colours, 1 + Shapes);
-        var over = slots.view(batch, times, Colours, Slot).transpose(1, 2).flatten(2);     // [B, 10, T 64]
+        var over = slots.view(batch, times, Colours, Slot).transpose(1, 2).flatten(2); // [B, 10, T 64]
         over = cat([over, context.unsqueeze(1).expand(batch, Colours, Hidden)], 2);
-        var moving = Flow(frames);                                                         // [B, 128]
+        var moving = Flow(frames); // [B, 128]
         over = (clip.Forward(over) + flowClip.Forward(moving).unsqueeze(1)).relu();
         var heads = clipHead.Forward(clipTime.Forward(over).relu()).split([1, Shapes, Sizes, Motions], 2);
         return new Opinion
@@ -196,8 +232,8 @@ internal sealed class Judge : IDisposable
         var (batch, times) = (frames.shape[0], frames.shape[1]);
         var small = functional.avg_pool2d(frames.flatten(0, 1), 2).view(batch, times, 3, Side / 2, Side / 2);
         var changes = (small.narrow(1, 1, times - 1) - small.narrow(1, 0, times - 1)) * 4;
-        var x = flow.Forward(cat([small.mean([1]), changes.flatten(1, 2)], 1));            // [B, 64, 32, 32]
-        x = flowCoarse.Forward(flowMiddle.Forward(x));                                     // [B, 64, 8, 8]
+        var x = flow.Forward(cat([small.mean([1]), changes.flatten(1, 2)], 1)); // [B, 64, 32, 32]
+        x = flowCoarse.Forward(flowMiddle.Forward(x)); // [B, 64, 8, 8]
         x = flowGrid.Forward(x.flatten(2).transpose(1, 2)).relu().transpose(1, 2).unflatten(2, 8, 8);
         return flowAll.Forward(functional.avg_pool2d(x, 2).flatten(1)).relu();
     }
@@ -205,18 +241,24 @@ internal sealed class Judge : IDisposable
     /// <summary>For each part of the map the mean of the features under it, and for each colour its area, place and extent.</summary>
     private (Tensor Features, Tensor Statistics) Pool(Tensor part, Tensor features)
     {
-        var weight = functional.avg_pool2d(part, 2).flatten(2);                            // [BT, 11, 256]
+        var weight = functional.avg_pool2d(part, 2).flatten(2); // [BT, 11, 256]
         var mean = Functional.BatchedProduct(weight, features) / (weight.sum(2, keepdim: true) + 1e-2);
         var moments = part.narrow(1, 1, Colours).flatten(2).matmul(places) / (Cells * Cells); // [BT, 10, 6]
         var area = moments.narrow(2, 0, 1) + 1e-5;
         var m = moments / area;
         var (x, y) = (m.narrow(2, 1, 1), m.narrow(2, 2, 1));
         var statistics = cat(
-        [
-            area.log() * 0.2, area.sqrt() * 3, x, y,
-            (m.narrow(2, 3, 1) - x * x).clamp_min(1e-5).sqrt() * 3, (m.narrow(2, 4, 1) - y * y).clamp_min(1e-5).sqrt() * 3,
-            (m.narrow(2, 5, 1) - x * y) * 10,
-        ], 2);
+            [
+                area.log() * 0.2,
+                area.sqrt() * 3,
+                x,
+                y,
+                (m.narrow(2, 3, 1) - x * x).clamp_min(1e-5).sqrt() * 3,
+                (m.narrow(2, 4, 1) - y * y).clamp_min(1e-5).sqrt() * 3,
+                (m.narrow(2, 5, 1) - x * y) * 10,
+            ],
+            2
+        );
         return (mean, statistics);
     }
 
@@ -247,7 +289,7 @@ internal sealed class Judge : IDisposable
 
         public Tensor Forward(Tensor x, long times)
         {
-            var clips = x.unflatten(0, x.shape[0] / times, times);                         // [B, T, C, H, W]
+            var clips = x.unflatten(0, x.shape[0] / times, times); // [B, T, C, H, W]
             var before = cat([clips.narrow(1, 0, 1), clips.narrow(1, 0, times - 1)], 1);
             var after = cat([clips.narrow(1, 1, times - 1), clips.narrow(1, times - 1, 1)], 1);
             return x + Functional.Conv2d(cat([before - clips, clips, after - clips], 2).flatten(0, 1), weight).relu();

@@ -25,8 +25,13 @@ internal sealed record JudgeBatch
     public required int Count { get; init; }
 
     /// <summary>The frames [B, T, 3, H, W] in [-1, 1].</summary>
-    public Tensor Frames() => tensor(Rgb, [Count, Judge.Moments.Count, Judge.Side, Judge.Side, 3], dtype: ScalarType.Byte)
-        .to(float32).permute(0, 1, 4, 2, 3).contiguous().div_(127.5).sub_(1);
+    public Tensor Frames() =>
+        tensor(Rgb, [Count, Judge.Moments.Count, Judge.Side, Judge.Side, 3], dtype: ScalarType.Byte)
+            .to(float32)
+            .permute(0, 1, 4, 2, 3)
+            .contiguous()
+            .div_(127.5)
+            .sub_(1);
 }
 
 /// <summary>Draws scenes for the judge and renders the frames that it looks at.</summary>
@@ -38,18 +43,24 @@ internal static class JudgeClips
     /// <summary>Pixels of an object without which a frame doesn't show what it is.</summary>
     private const int Visible = 40;
 
-    private static readonly double[] Counts = [0.5, 0.35, 0.15], Kinds = [0.65, 0.15, 0.2];
+    private static readonly double[] Counts = [0.5, 0.35, 0.15],
+        Kinds = [0.65, 0.15, 0.2];
 
     /// <summary>Draws clips of a split; the same seed gives the same clips.</summary>
     public static JudgeBatch Draw(ulong seed, int count, Split split, int threads)
     {
         var scenes = new Scene[count];
         var clips = new RenderedClip[count];
-        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = threads }, i =>
-        {
-            scenes[i] = DrawScene(new Rng(seed, (ulong)i), split);
-            clips[i] = Renderer.RenderSome(scenes[i], Judge.Side, Judge.Side, Judge.Moments);
-        });
+        Parallel.For(
+            0,
+            count,
+            new ParallelOptions { MaxDegreeOfParallelism = threads },
+            i =>
+            {
+                scenes[i] = DrawScene(new Rng(seed, (ulong)i), split);
+                clips[i] = Renderer.RenderSome(scenes[i], Judge.Side, Judge.Side, Judge.Moments);
+            }
+        );
         return Of(scenes, clips);
     }
 
@@ -71,7 +82,15 @@ internal static class JudgeClips
         };
         var any = new SceneOptions { Frames = Judge.ClipFrames, Split = split };
         var hidden = any with { Camera = CameraMove.Static, Count = 2, Interaction = Interaction.PassBehind };
-        return SceneSampler.Draw(rng, rng.Weighted(Kinds) switch { 0 => plain, 1 => hidden, _ => any });
+        return SceneSampler.Draw(
+            rng,
+            rng.Weighted(Kinds) switch
+            {
+                0 => plain,
+                1 => hidden,
+                _ => any,
+            }
+        );
     }
 
     private static JudgeBatch Of(Scene[] scenes, RenderedClip[] clips)
@@ -93,7 +112,10 @@ internal static class JudgeClips
             {
                 var at = b * times + t;
                 var pixels = clips[b].Objects.AsSpan(t * Judge.Side * Judge.Side, Judge.Side * Judge.Side);
-                var cover = batch.Cover.AsSpan(at * (1 + Judge.Colours) * Judge.Cells * Judge.Cells, (1 + Judge.Colours) * Judge.Cells * Judge.Cells);
+                var cover = batch.Cover.AsSpan(
+                    at * (1 + Judge.Colours) * Judge.Cells * Judge.Cells,
+                    (1 + Judge.Colours) * Judge.Cells * Judge.Cells
+                );
                 Cover(scenes[b], pixels, cover, batch.Shown.AsSpan(at * Judge.Colours, Judge.Colours));
             }
         }
@@ -113,7 +135,8 @@ internal static class JudgeClips
 
     private static void Cover(Scene scene, ReadOnlySpan<byte> pixels, Span<float> cover, Span<long> shown)
     {
-        const int cell = Judge.Side / Judge.Cells, plane = Judge.Cells * Judge.Cells;
+        const int cell = Judge.Side / Judge.Cells,
+            plane = Judge.Cells * Judge.Cells;
         var seen = new int[4];
         for (var y = 0; y < Judge.Side; y++)
         {
@@ -126,6 +149,7 @@ internal static class JudgeClips
             }
         }
         foreach (var (i, o) in scene.Objects.Index())
-            if (seen[i + 1] >= Visible) shown[(int)o.Colour] = (long)o.Shape;
+            if (seen[i + 1] >= Visible)
+                shown[(int)o.Colour] = (long)o.Shape;
     }
 }

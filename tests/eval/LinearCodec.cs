@@ -15,9 +15,11 @@ internal sealed record LinearCodecSize(int Side, int Frames, int Components);
 internal sealed class LinearCodec
 {
     private readonly LinearCodecSize size;
-    private readonly (Tensor Mean, Tensor Directions) first, rest;
+    private readonly (Tensor Mean, Tensor Directions) first,
+        rest;
 
-    private LinearCodec(LinearCodecSize size, (Tensor, Tensor) first, (Tensor, Tensor) rest) => (this.size, this.first, this.rest) = (size, first, rest);
+    private LinearCodec(LinearCodecSize size, (Tensor, Tensor) first, (Tensor, Tensor) rest) =>
+        (this.size, this.first, this.rest) = (size, first, rest);
 
     /// <summary>Fits the components to videos [1, 3, 1 + k Frames, H, W] in [-1, 1], whose sides Side divides.</summary>
     public static LinearCodec Fit(IEnumerable<Tensor> videos, LinearCodecSize size)
@@ -28,7 +30,8 @@ internal sealed class LinearCodec
         {
             using var inner = NewDisposeScope();
             first.Add(Blocks(video.narrow(2, 0, 1), size.Side, 1));
-            if (video.shape[2] > 1) rest.Add(Blocks(video.narrow(2, 1, video.shape[2] - 1), size.Side, size.Frames));
+            if (video.shape[2] > 1)
+                rest.Add(Blocks(video.narrow(2, 1, video.shape[2] - 1), size.Side, size.Frames));
         }
         return new LinearCodec(size, first.Components(size.Components), rest.Components(size.Components));
     }
@@ -55,7 +58,10 @@ internal sealed class LinearCodec
     private static Tensor Blocks(Tensor video, int side, int frames)
     {
         var (groups, height, width) = (video.shape[2] / frames, video.shape[3] / side, video.shape[4] / side);
-        return video.reshape(3, groups, frames, height, side, width, side).permute(1, 3, 5, 0, 2, 4, 6).reshape(groups * height * width, -1);
+        return video
+            .reshape(3, groups, frames, height, side, width, side)
+            .permute(1, 3, 5, 0, 2, 4, 6)
+            .reshape(groups * height * width, -1);
     }
 
     /// <summary>Sums of blocks and of their products.</summary>
@@ -77,7 +83,7 @@ internal sealed class LinearCodec
         {
             var mean = sum / count;
             var covariance = products / count - mean.unsqueeze(1) * mean.unsqueeze(0);
-            var (_, vectors) = linalg.eigh(covariance);                                   // ascending
+            var (_, vectors) = linalg.eigh(covariance); // ascending
             var directions = vectors.narrow(1, dimensions - number, number).to(float32).contiguous();
             return (mean.to(float32).DetachFromDisposeScope(), directions.DetachFromDisposeScope());
         }

@@ -11,7 +11,8 @@ namespace Sora.Eval;
 internal static class Permanence
 {
     /// <summary>Places in <see cref="Judge.Moments"/> before and after passing: frames 0, 2 and 4, and 26 and 32.</summary>
-    private static readonly int[] Before = [0, 1, 2], After = [7, 8];
+    private static readonly int[] Before = [0, 1, 2],
+        After = [7, 8];
 
     /// <summary>Whether the scene's first object is there before and after.</summary>
     public static bool Holds(Scene scene, Verdict verdict) => IsThere(scene, verdict, Before) && IsThere(scene, verdict, After);
@@ -20,8 +21,12 @@ internal static class Permanence
     {
         var wanted = scene.Objects[0];
         var slot = (int)wanted.Colour;
-        if (!moments.Any(moment => verdict.Seen[moment][slot])) return false;
-        var likeness = Enumerable.Range(0, Judge.Shapes).Select(shape => moments.Sum(moment => verdict.Likeness[moment][slot][shape])).ToList();
+        if (!moments.Any(moment => verdict.Seen[moment][slot]))
+            return false;
+        var likeness = Enumerable
+            .Range(0, Judge.Shapes)
+            .Select(shape => moments.Sum(moment => verdict.Likeness[moment][slot][shape]))
+            .ToList();
         return likeness.IndexOf(likeness.Max()) == (int)wanted.Shape;
     }
 }

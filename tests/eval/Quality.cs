@@ -9,7 +9,9 @@ internal static class Quality
     public const double Identical = 100;
 
     private const int Window = 11;
-    private const double Sigma = 1.5, C1 = 0.01 * 255 * (0.01 * 255), C2 = 0.03 * 255 * (0.03 * 255);
+    private const double Sigma = 1.5,
+        C1 = 0.01 * 255 * (0.01 * 255),
+        C2 = 0.03 * 255 * (0.03 * 255);
 
     /// <summary>Peak signal-to-noise ratio of 8-bit RGB in dB, of the mean error over all frames.</summary>
     /// <param name="a">Frames.</param>
@@ -24,7 +26,8 @@ internal static class Quality
             for (var at = 0; at < a[f].Pixels.Length; at++)
             {
                 var pixel = at / Image.Channels;
-                if (counts is not null && !counts(f, pixel / a[f].Width, pixel % a[f].Width)) continue;
+                if (counts is not null && !counts(f, pixel / a[f].Width, pixel % a[f].Width))
+                    continue;
                 double error = a[f].Pixels[at] - b[f].Pixels[at];
                 sum += error * error;
                 number++;
@@ -48,7 +51,11 @@ internal static class Quality
 
     /// <summary>The luma of a picture, [H W].</summary>
     internal static double[] Luma(Image image) =>
-        [.. Enumerable.Range(0, image.Width * image.Height).Select(i => 0.299 * image.Pixels[3 * i] + 0.587 * image.Pixels[3 * i + 1] + 0.114 * image.Pixels[3 * i + 2])];
+        [
+            .. Enumerable
+                .Range(0, image.Width * image.Height)
+                .Select(i => 0.299 * image.Pixels[3 * i] + 0.587 * image.Pixels[3 * i + 1] + 0.114 * image.Pixels[3 * i + 2]),
+        ];
 
     private static double Ssim(Image first, Image second)
     {
@@ -73,14 +80,14 @@ internal static class Quality
         var (across, down) = (width - Window + 1, height - Window + 1);
         var rows = new double[height * across];
         for (var y = 0; y < height; y++)
-            for (var x = 0; x < across; x++)
-                for (var k = 0; k < Window; k++)
-                    rows[y * across + x] += kernel[k] * value(y * width + x + k);
+        for (var x = 0; x < across; x++)
+        for (var k = 0; k < Window; k++)
+            rows[y * across + x] += kernel[k] * value(y * width + x + k);
         var result = new double[down * across];
         for (var y = 0; y < down; y++)
-            for (var x = 0; x < across; x++)
-                for (var k = 0; k < Window; k++)
-                    result[y * across + x] += kernel[k] * rows[(y + k) * across + x];
+        for (var x = 0; x < across; x++)
+        for (var k = 0; k < Window; k++)
+            result[y * across + x] += kernel[k] * rows[(y + k) * across + x];
         return result;
     }
 }

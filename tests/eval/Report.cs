@@ -18,7 +18,8 @@ internal sealed class Report
     }
 
     /// <summary>A row of the table.</summary>
-    public static void Row(string name, params IReadOnlyList<string> cells) => Console.WriteLine($"| {name} | {string.Join(" | ", cells)} |");
+    public static void Row(string name, params IReadOnlyList<string> cells) =>
+        Console.WriteLine($"| {name} | {string.Join(" | ", cells)} |");
 
     /// <summary>A number for the file.</summary>
     public void Value(string key, double value) => values[key] = value;
@@ -26,13 +27,20 @@ internal sealed class Report
     /// <summary>Writes the numbers as JSON, whole or not at all; where there is none, null.</summary>
     public void Save(string path)
     {
-        var json = new JsonObject(values.Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)(double.IsFinite(pair.Value) ? Math.Round(pair.Value, Decimals) : null))));
+        var json = new JsonObject(
+            values.Select(pair =>
+                KeyValuePair.Create(pair.Key, (JsonNode?)(double.IsFinite(pair.Value) ? Math.Round(pair.Value, Decimals) : null))
+            )
+        );
         var text = json.ToJsonString(new JsonSerializerOptions { WriteIndented = true });
-        AtomicFile.Write(path, stream =>
-        {
-            using var writer = new StreamWriter(stream, leaveOpen: true);
-            writer.WriteLine(text);
-        });
+        AtomicFile.Write(
+            path,
+            stream =>
+            {
+                using var writer = new StreamWriter(stream, leaveOpen: true);
+                writer.WriteLine(text);
+            }
+        );
     }
 
     /// <summary>A fraction as a table shows it.</summary>

@@ -41,17 +41,25 @@ internal sealed class Subject : IDisposable
 
     /// <summary>A clip from a prompt and what is known of it.</summary>
     public Clip Generate(string prompt, int seed, params IReadOnlyList<Still> stills) =>
-        generator.Generate(new GenerationRequest(settings with { Prompt = prompt, Seed = seed })
-        {
-            Conditioning = new Conditioning { Stills = stills },
-        });
+        generator.Generate(
+            new GenerationRequest(settings with { Prompt = prompt, Seed = seed }) { Conditioning = new Conditioning { Stills = stills } }
+        );
 
     /// <summary>A clip of frames.</summary>
-    public Clip Encode(IReadOnlyList<Image> frames) => new()
-    {
-        Latents = codec.Encode(frames, CancellationToken.None).Latents,
-        Info = new ClipInfo { Model = model.Reference, Vae = fingerprint, Width = Judge.Side, Height = Judge.Side, Frames = frames.Count, Fps = SceneOptions.DefaultFps },
-    };
+    public Clip Encode(IReadOnlyList<Image> frames) =>
+        new()
+        {
+            Latents = codec.Encode(frames, CancellationToken.None).Latents,
+            Info = new ClipInfo
+            {
+                Model = model.Reference,
+                Vae = fingerprint,
+                Width = Judge.Side,
+                Height = Judge.Side,
+                Frames = frames.Count,
+                Fps = SceneOptions.DefaultFps,
+            },
+        };
 
     /// <summary>The frames of a clip.</summary>
     public Image[] Decode(Clip clip) => [.. codec.Decode(clip.FinishedLatents, clip.Info.Space, CancellationToken.None)];

@@ -7,7 +7,17 @@ internal sealed class Tally
 {
     /// <summary>What a clip with one object is asked, and what every clip is asked, in the order of tables.</summary>
     public static readonly IReadOnlyList<string> Questions =
-        ["ground", "sky", "colour", "shape", "size", "count", "motion", "camera", "two_objects"];
+    [
+        "ground",
+        "sky",
+        "colour",
+        "shape",
+        "size",
+        "count",
+        "motion",
+        "camera",
+        "two_objects",
+    ];
 
     private readonly Dictionary<string, (int Right, int Asked)> counts = [];
 
@@ -22,7 +32,8 @@ internal sealed class Tally
         void Ask(string what, bool right)
         {
             Count(what, right);
-            if (one) Count(what + ".one", right);
+            if (one)
+                Count(what + ".one", right);
         }
         Ask("ground", verdict.Ground == scene.Ground);
         Ask("sky", verdict.Sky == scene.Sky);

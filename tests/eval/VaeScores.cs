@@ -23,8 +23,14 @@ internal sealed class VaeScores(CausalVae vae, Footage footage, Report report)
         {
             var name = Path.GetFileName(path);
             var isTest = name == "vtest.avi";
-            Row($"{name}, 256 lines{(isTest ? "" : " (in training)")}", $"vae_{Path.GetFileNameWithoutExtension(name).ToLowerInvariant()}",
-                [Footage.Clip(path)], linear, isTest ? "24" : "", isTest ? "27" : "");
+            Row(
+                $"{name}, 256 lines{(isTest ? "" : " (in training)")}",
+                $"vae_{Path.GetFileNameWithoutExtension(name).ToLowerInvariant()}",
+                [Footage.Clip(path)],
+                linear,
+                isTest ? "24" : "",
+                isTest ? "27" : ""
+            );
         }
     }
 
@@ -45,7 +51,16 @@ internal sealed class VaeScores(CausalVae vae, Footage footage, Report report)
             Add(vae.Decode(vae.Encode(video)), psnr, ssim);
             Add(linear.Reconstruct(video), linearPsnr, linearSsim);
         }
-        Report.Row(name, [Report.Number(psnr.Average(), 2), Report.Number(ssim.Average(), 3), Report.Number(linearPsnr.Average(), 2), Report.Number(linearSsim.Average(), 3), .. goals]);
+        Report.Row(
+            name,
+            [
+                Report.Number(psnr.Average(), 2),
+                Report.Number(ssim.Average(), 3),
+                Report.Number(linearPsnr.Average(), 2),
+                Report.Number(linearSsim.Average(), 3),
+                .. goals,
+            ]
+        );
         report.Value($"{key}_psnr", psnr.Average());
         report.Value($"{key}_ssim", ssim.Average());
         report.Value($"{key}_psnr_linear", linearPsnr.Average());

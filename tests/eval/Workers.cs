@@ -39,6 +39,7 @@ internal sealed class Workers : IDisposable
     /// <summary>Frees the models.</summary>
     public void Dispose()
     {
-        foreach (var subject in subjects) subject.Dispose();
+        foreach (var subject in subjects)
+            subject.Dispose();
     }
 }

@@ -63,7 +63,8 @@ internal static class Completions
         foreach (var verb in verbs)
         {
             text.Append($"        {verb.Name})\n            _arguments -s \\\n");
-            foreach (var option in Declared.Options(verb)) text.Append($"                {ZshOption(option)} \\\n");
+            foreach (var option in Declared.Options(verb))
+                text.Append($"                {ZshOption(option)} \\\n");
             text.Append("                '*:file:_files'\n            ;;\n");
         }
         return $$"""
@@ -98,29 +99,35 @@ internal static class Completions
             foreach (var option in Declared.Options(verb))
             {
                 text.Append($"complete -c sora -n '__fish_seen_subcommand_from {verb.Name}'");
-                foreach (var name in Declared.Names(option)) text.Append(name.StartsWith("--", StringComparison.Ordinal) ? $" -l {name[2..]}" : $" -s {name[1..]}");
+                foreach (var name in Declared.Names(option))
+                    text.Append(name.StartsWith("--", StringComparison.Ordinal) ? $" -l {name[2..]}" : $" -s {name[1..]}");
                 text.Append($"{FishValue(option)} -d {Single(option.Description!)}\n");
             }
         }
         return text.ToString();
     }
 
-    private static Value ValueOf(Option option) => Declared.ValueName(option) switch
-    {
-        _ when Declared.IsFlag(option) => Value.Nothing,
-        _ when Declared.Words(option).Length > 0 => Value.Words,
-        "MODEL" => Value.Model,
-        var name when new[] { "FILE", "FOLDER", "DIR", "CLIP", "IMAGE", "VIDEO", "MEDIA" }.Any(kind => name.EndsWith(kind, StringComparison.Ordinal)) => Value.File,
-        _ => Value.Free,
-    };
+    private static Value ValueOf(Option option) =>
+        Declared.ValueName(option) switch
+        {
+            _ when Declared.IsFlag(option) => Value.Nothing,
+            _ when Declared.Words(option).Length > 0 => Value.Words,
+            "MODEL" => Value.Model,
+            var name
+                when new[] { "FILE", "FOLDER", "DIR", "CLIP", "IMAGE", "VIDEO", "MEDIA" }.Any(kind =>
+                    name.EndsWith(kind, StringComparison.Ordinal)
+                ) => Value.File,
+            _ => Value.Free,
+        };
 
-    private static string BashValue(Option option) => ValueOf(option) switch
-    {
-        Value.Words => $"_sora_words \"{string.Join(' ', Declared.Words(option))}\"",
-        Value.Model => $"_sora_words \"{Models}\"",
-        Value.File => "_sora_files",
-        _ => ":",
-    };
+    private static string BashValue(Option option) =>
+        ValueOf(option) switch
+        {
+            Value.Words => $"_sora_words \"{string.Join(' ', Declared.Words(option))}\"",
+            Value.Model => $"_sora_words \"{Models}\"",
+            Value.File => "_sora_files",
+            _ => ":",
+        };
 
     private static string ZshOption(Option option)
     {
@@ -138,14 +145,15 @@ internal static class Completions
         return string.Join(' ', Declared.Names(option).Select(name => Quoted($"*{name}[{help}]{value}")));
     }
 
-    private static string FishValue(Option option) => ValueOf(option) switch
-    {
-        Value.Nothing => "",
-        Value.Words => $" -x -a {Single(string.Join(' ', Declared.Words(option)))}",
-        Value.Model => " -x -a '(sora completions models 2>/dev/null)'",
-        Value.File => " -r -F",
-        _ => " -x",
-    };
+    private static string FishValue(Option option) =>
+        ValueOf(option) switch
+        {
+            Value.Nothing => "",
+            Value.Words => $" -x -a {Single(string.Join(' ', Declared.Words(option)))}",
+            Value.Model => " -x -a '(sora completions models 2>/dev/null)'",
+            Value.File => " -r -F",
+            _ => " -x",
+        };
 
     private static string Single(string text) => $"'{text.Replace("'", "'\\''")}'";
 }

@@ -17,8 +17,7 @@ internal static class Declared
     public static bool IsFlag(Option option) => option.ValueType == typeof(bool);
 
     /// <summary>An option as typed: <c>-o, --output FILE</c>.</summary>
-    public static string Spelling(Option option) =>
-        string.Join(", ", Names(option)) + (IsFlag(option) ? "" : $" {ValueName(option)}");
+    public static string Spelling(Option option) => string.Join(", ", Names(option)) + (IsFlag(option) ? "" : $" {ValueName(option)}");
 
     public static string ValueName(Option option) => option.HelpName ?? option.Name.TrimStart('-').ToUpperInvariant();
 
@@ -28,13 +27,16 @@ internal static class Declared
     /// <summary>The one line of how a verb is called.</summary>
     public static string Synopsis(Verb verb)
     {
-        var arguments = verb.Arguments.Where(argument => !argument.Hidden).Select(argument =>
-        {
-            // A name with a form of its own, for arguments of which the first may be left out.
-            if (argument.Name.Contains('[')) return argument.Name;
-            var name = argument.Arity.MaximumNumberOfValues > 1 ? $"{argument.Name}..." : argument.Name;
-            return argument.Arity.MinimumNumberOfValues == 0 ? $"[{name}]" : name;
-        });
+        var arguments = verb
+            .Arguments.Where(argument => !argument.Hidden)
+            .Select(argument =>
+            {
+                // A name with a form of its own, for arguments of which the first may be left out.
+                if (argument.Name.Contains('['))
+                    return argument.Name;
+                var name = argument.Arity.MaximumNumberOfValues > 1 ? $"{argument.Name}..." : argument.Name;
+                return argument.Arity.MinimumNumberOfValues == 0 ? $"[{name}]" : name;
+            });
         return string.Join(' ', new[] { "sora", verb.Name, "[OPTIONS]" }.Concat(arguments));
     }
 }

@@ -25,13 +25,19 @@ internal static class ManPage
 
     private static readonly (string Term, string Means)[] Conventions =
     [
-        ("Clips", "A clip is a safetensors file (.latent) with a video's latents, metadata and history. "
-            + "Verbs read clips from standard input and write them to standard output unless told otherwise; - means either one. "
-            + "Several clips may follow one another in a pipe, and every verb maps over them. "
-            + "Tensors are never written to a terminal."),
+        (
+            "Clips",
+            "A clip is a safetensors file (.latent) with a video's latents, metadata and history. "
+                + "Verbs read clips from standard input and write them to standard output unless told otherwise; - means either one. "
+                + "Several clips may follow one another in a pipe, and every verb maps over them. "
+                + "Tensors are never written to a terminal."
+        ),
         ("Times", "2s and 1.5s are seconds, 33f are frames, end is the last frame, 1s-2s is a time range."),
-        ("Messages", "Messages and progress go to standard error: bars on a terminal, an occasional plain line elsewhere, "
-            + "one JSON object per event with --log json, only errors with --quiet."),
+        (
+            "Messages",
+            "Messages and progress go to standard error: bars on a terminal, an occasional plain line elsewhere, "
+                + "one JSON object per event with --log json, only errors with --quiet."
+        ),
         ("Files", "The file given with --output appears whole or not at all."),
     ];
 
@@ -42,9 +48,11 @@ internal static class ManPage
         Section(page, "SYNOPSIS");
         page.Append(".B sora\n.I VERB\n.RI [ OPTIONS ]\n.RI [ ARGUMENTS ]\n");
         Section(page, "VERBS");
-        foreach (var verb in verbs) Item(page, $"\\fBsora\\-{Escape(verb.Name)}\\fR(1)", verb.Description + ".");
+        foreach (var verb in verbs)
+            Item(page, $"\\fBsora\\-{Escape(verb.Name)}\\fR(1)", verb.Description + ".");
         Section(page, "CONVENTIONS");
-        foreach (var (term, means) in Conventions) Item(page, $"\\fB{term}\\fR", means);
+        foreach (var (term, means) in Conventions)
+            Item(page, $"\\fB{term}\\fR", means);
         End(page, verbs.Select(verb => $"sora\\-{Escape(verb.Name)}"));
         return page.ToString();
     }
@@ -55,22 +63,30 @@ internal static class ManPage
         var page = Begin($"sora-{verb.Name}", verb.Description!);
         Section(page, "SYNOPSIS");
         page.Append($"{Escape(Declared.Synopsis(verb))}\n");
-        if (verb.Details.Length > 0) Section(page, "DESCRIPTION");
-        foreach (var paragraph in verb.Details) page.Append($".PP\n{Escape(paragraph)}\n");
-        if (verb.Arguments.Count > 0) Section(page, "ARGUMENTS");
+        if (verb.Details.Length > 0)
+            Section(page, "DESCRIPTION");
+        foreach (var paragraph in verb.Details)
+            page.Append($".PP\n{Escape(paragraph)}\n");
+        if (verb.Arguments.Count > 0)
+            Section(page, "ARGUMENTS");
         foreach (var argument in verb.Arguments.Where(argument => !argument.Hidden))
             Item(page, $"\\fI{Escape(argument.Name)}\\fR", argument.Description + ".");
         Section(page, "OPTIONS");
-        foreach (var option in Declared.Options(verb)) Item(page, Term(option), option.Description + ".");
-        if (verb.Examples.Length > 0) Section(page, "EXAMPLES");
-        foreach (var example in verb.Examples) page.Append($".PP\n{Escape(example.Does)}:\n.PP\n.nf\n.RS\n{Escape(example.Line)}\n.RE\n.fi\n");
+        foreach (var option in Declared.Options(verb))
+            Item(page, Term(option), option.Description + ".");
+        if (verb.Examples.Length > 0)
+            Section(page, "EXAMPLES");
+        foreach (var example in verb.Examples)
+            page.Append($".PP\n{Escape(example.Does)}:\n.PP\n.nf\n.RS\n{Escape(example.Line)}\n.RE\n.fi\n");
         End(page, ["sora"]);
         return page.ToString();
     }
 
     private static StringBuilder Begin(string name, string description)
     {
-        var page = new StringBuilder($".\\\" Written by `sora man --write`; don't edit.\n.TH {name.ToUpperInvariant()} 1 \"\" \"sora {Shell.Version}\"\n");
+        var page = new StringBuilder(
+            $".\\\" Written by `sora man --write`; don't edit.\n.TH {name.ToUpperInvariant()} 1 \"\" \"sora {Shell.Version}\"\n"
+        );
         Section(page, "NAME");
         return page.Append($"{Escape(name)} \\- {Escape(description)}\n");
     }
@@ -78,9 +94,11 @@ internal static class ManPage
     private static void End(StringBuilder page, IEnumerable<string> seeAlso)
     {
         Section(page, "EXIT STATUS");
-        foreach (var (status, means) in Statuses) Item(page, status, means);
+        foreach (var (status, means) in Statuses)
+            Item(page, status, means);
         Section(page, "ENVIRONMENT");
-        foreach (var (name, means) in Variables) Item(page, $"\\fB{name}\\fR", means);
+        foreach (var (name, means) in Variables)
+            Item(page, $"\\fB{name}\\fR", means);
         Section(page, "SEE ALSO");
         page.AppendJoin(",\n", seeAlso.Select(name => $"\\fB{name}\\fR(1)")).Append('\n');
     }

@@ -12,19 +12,28 @@ internal static class Completions
         {
             Description = "bash, zsh or fish for that shell's script, or models for the names of the installed models",
         };
-        return new Verb("completions", "Prints shell completions", (args, run) =>
-        {
-            run.Out.Write(args.GetValue(kind) switch
+        return new Verb(
+            "completions",
+            "Prints shell completions",
+            (args, run) =>
             {
-                "bash" => Docs.Completions.Bash(verbs),
-                "zsh" => Docs.Completions.Zsh(verbs),
-                "fish" => Docs.Completions.Fish(verbs),
-                "models" => string.Concat(ModelLocator.Installed().Select(name => $"{name}\n")),
-                var other => throw SoraException.Usage($"no completions for '{other}'", "use bash, zsh, fish or models"),
-            });
-        })
+                run.Out.Write(
+                    args.GetValue(kind) switch
+                    {
+                        "bash" => Docs.Completions.Bash(verbs),
+                        "zsh" => Docs.Completions.Zsh(verbs),
+                        "fish" => Docs.Completions.Fish(verbs),
+                        "models" => string.Concat(ModelLocator.Installed().Select(name => $"{name}\n")),
+                        var other => throw SoraException.Usage($"no completions for '{other}'", "use bash, zsh, fish or models"),
+                    }
+                );
+            }
+        )
         {
-            Examples = [new("sora completions bash > sora.bash", "Write completions for bash, to source or to put in its completions folder")],
+            Examples =
+            [
+                new("sora completions bash > sora.bash", "Write completions for bash, to source or to put in its completions folder"),
+            ],
         }.With(kind);
     }
 }

@@ -11,51 +11,82 @@ namespace Sora.Cli.Verbs;
 internal static class Decode
 {
     private static readonly Argument<string> ClipName = Options.Clip();
-    private static readonly Option<string> Output = Options.Output("Video, picture or numbered pictures (frames/%04d.png, from 0001) to write");
+    private static readonly Option<string> Output = Options.Output(
+        "Video, picture or numbered pictures (frames/%04d.png, from 0001) to write"
+    );
     private static readonly Option<string?> Model = Options.Model("Model whose VAE decodes; by default the one that made the clip");
     private static readonly Option<string?> Format = new("--format")
     {
-        Description = "mp4, webm, mkv (lossless), gif, webp, y4m, png or jpg; by default from the file's extension, or y4m for standard output",
+        Description =
+            "mp4, webm, mkv (lossless), gif, webp, y4m, png or jpg; by default from the file's extension, or y4m for standard output",
         HelpName = "FORMAT",
     };
 
-    private static readonly Option<int?> Crf = Options.Value<int>("--crf", "N", "Quality: lower is better and makes a larger file (mp4: 0 to 51, 18 by default; webm: 0 to 63, 24 by default)", text =>
-        int.TryParse(text, out var crf) && crf >= 0 ? crf : throw SoraException.Usage($"'{text}' is not a whole number (0 or greater)"));
+    private static readonly Option<int?> Crf = Options.Value<int>(
+        "--crf",
+        "N",
+        "Quality: lower is better and makes a larger file (mp4: 0 to 51, 18 by default; webm: 0 to 63, 24 by default)",
+        text =>
+            int.TryParse(text, out var crf) && crf >= 0 ? crf : throw SoraException.Usage($"'{text}' is not a whole number (0 or greater)")
+    );
 
     private static readonly Option<double?> Fps = Options.Fps("Frames per second; by default the clip's rate, or else the model's");
-    private static readonly Option<string> Space = Options.Choice("--space", "How to read latents from other programs: as the VAE outputs them, or normalised as in diffusers", "raw", "normalised");
+    private static readonly Option<string> Space = Options.Choice(
+        "--space",
+        "How to read latents from other programs: as the VAE outputs them, or normalised as in diffusers",
+        "raw",
+        "normalised"
+    );
 
-    public static Verb Create() => new Verb("decode", "Turns a clip into a video or pictures", (parse, run) => Parse(parse).Execute(run))
-    {
-        Details =
-        [
-            "Frames are written as they are decoded: memory doesn't grow with the duration.",
-            "An unfinished clip (sora generate --until) is decoded to its current estimate.",
-            "Several clips from a pipe need a number pattern in the output's name, which numbers the clips: out-%d.mp4, or clip-%d/%04d.png.",
-            "Clips of one frame each can also become numbered pictures: still-%d.png.",
-            "mp4 takes only even sizes: for an odd one the last column or row is repeated.",
-        ],
-        Examples =
-        [
-            new("sora decode ball.latent -o ball.mp4", "Write a video"),
-            new("sora decode ball.latent -o frames/%04d.png", "Write each frame as a picture"),
-            new("sora decode ball.latent | ffmpeg -v error -i - -y ball.avi", "Hand the frames to another program"),
-        ],
-    }.With(ClipName, Output, Model, ModelOptions.Vae, Format, Crf, Fps, Space, SamplingOptions.DryRun);
+    public static Verb Create() =>
+        new Verb("decode", "Turns a clip into a video or pictures", (parse, run) => Parse(parse).Execute(run))
+        {
+            Details =
+            [
+                "Frames are written as they are decoded: memory doesn't grow with the duration.",
+                "An unfinished clip (sora generate --until) is decoded to its current estimate.",
+                "Several clips from a pipe need a number pattern in the output's name, which numbers the clips: out-%d.mp4, or clip-%d/%04d.png.",
+                "Clips of one frame each can also become numbered pictures: still-%d.png.",
+                "mp4 takes only even sizes: for an odd one the last column or row is repeated.",
+            ],
+            Examples =
+            [
+                new("sora decode ball.latent -o ball.mp4", "Write a video"),
+                new("sora decode ball.latent -o frames/%04d.png", "Write each frame as a picture"),
+                new("sora decode ball.latent | ffmpeg -v error -i - -y ball.avi", "Hand the frames to another program"),
+            ],
+        }.With(ClipName, Output, Model, ModelOptions.Vae, Format, Crf, Fps, Space, SamplingOptions.DryRun);
 
-    private static Args Parse(ParseResult parse) => new(
-        parse.GetValue(ClipName)!, parse.GetValue(Output)!, parse.GetValue(Model), ModelOptions.Paths(parse), parse.GetValue(Format),
-        parse.GetValue(Crf), parse.GetValue(Fps), Enum.Parse<LatentSpace>(parse.GetValue(Space)!, ignoreCase: true),
-        parse.GetValue(SamplingOptions.DryRun));
+    private static Args Parse(ParseResult parse) =>
+        new(
+            parse.GetValue(ClipName)!,
+            parse.GetValue(Output)!,
+            parse.GetValue(Model),
+            ModelOptions.Paths(parse),
+            parse.GetValue(Format),
+            parse.GetValue(Crf),
+            parse.GetValue(Fps),
+            Enum.Parse<LatentSpace>(parse.GetValue(Space)!, ignoreCase: true),
+            parse.GetValue(SamplingOptions.DryRun)
+        );
 
     /// <summary>What the command line says.</summary>
     private sealed record Args(
-        string ClipName, string Output, string? Model, PartPaths Parts, string? Format, int? Crf, double? Fps,
-        LatentSpace Space, bool DryRun)
+        string ClipName,
+        string Output,
+        string? Model,
+        PartPaths Parts,
+        string? Format,
+        int? Crf,
+        double? Fps,
+        LatentSpace Space,
+        bool DryRun
+    )
     {
         public void Execute(Run run)
         {
-            var format = Format is not null ? VideoWriter.ParseFormat(Format)
+            var format =
+                Format is not null ? VideoWriter.ParseFormat(Format)
                 : Output == "-" ? VideoFormat.Y4m
                 : VideoWriter.FormatOf(Output);
             // Refuses a terminal before anything is read.
@@ -70,7 +101,8 @@ internal static class Decode
                 areStills &= latents.Shape[2] == 1;
                 // The pictures of several clips go on in one sequence only where each clip is one of them.
                 var goesOn = number > 1 && file == FileOf(Output, format, 1);
-                if (goesOn && !(areStills && VideoWriter.NumbersFrames(file, format))) throw OneClipOnly(Output, format);
+                if (goesOn && !(areStills && VideoWriter.NumbersFrames(file, format)))
+                    throw OneClipOnly(Output, format);
                 var model = ClipModel.Of(clip, Model, Parts);
                 if (clip.IsUnfinished)
                 {
@@ -96,9 +128,8 @@ internal static class Decode
                 }
                 free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
                 free.Require(plan, () => "decode it on a machine with more memory: a clip is a small file");
-                using var writer = stream == null
-                    ? VideoWriter.Create(file, options, run.Cancel)
-                    : VideoWriter.Create(stream, options, run.Cancel);
+                using var writer =
+                    stream == null ? VideoWriter.Create(file, options, run.Cancel) : VideoWriter.Create(stream, options, run.Cancel);
                 var done = 0;
                 foreach (var frame in codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel))
                 {
@@ -124,7 +155,9 @@ internal static class Decode
     {
         var (name, extension) = output == "-" ? ("standard output", ".mp4") : (output, Path.GetExtension(output));
         return SoraException.Usage(
-            $"{name} holds one clip, but there are more", $"number them: -o {(VideoWriter.HoldsStills(format) ? "clip-%d/%04d" : "out-%d")}{extension}");
+            $"{name} holds one clip, but there are more",
+            $"number them: -o {(VideoWriter.HoldsStills(format) ? "clip-%d/%04d" : "out-%d")}{extension}"
+        );
     }
 
     /// <summary>The VAE of the last model, for clips of a pipe mostly are of one.</summary>
@@ -134,7 +167,8 @@ internal static class Decode
 
         public FrameCodec For(VideoModel model)
         {
-            if (_last is { } last && last.Path == model.Path) return last.Codec;
+            if (_last is { } last && last.Path == model.Path)
+                return last.Codec;
             Dispose();
             _last = (model.Path, FrameCodec.Open(model));
             return _last.Value.Codec;

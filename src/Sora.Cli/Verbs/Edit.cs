@@ -13,40 +13,110 @@ namespace Sora.Cli.Verbs;
 /// <summary>Makes a clip, or a part of it, again from another prompt.</summary>
 internal static class Edit
 {
-    private static readonly Argument<string[]> Words = new("[CLIP] PROMPT") { Description = "Clip to change (standard input when left out or -), and what it should show", Arity = new ArgumentArity(1, 2) };
-    private static readonly Option<string> Output = Options.Output("Clip to write");
-    private static readonly Option<double?> Strength = Options.Value("--strength", "X", "How much changes, from 0 to 1; 0.6 by default, and 1 inside a region", ParseStrength);
-    private static readonly Option<string?> Mask = SamplingOptions.Text("--mask", "FILE", "Picture or video, white where the clip is regenerated; stretched to the clip's size and matched frame by frame");
-    private static readonly Option<Box?> Box = Options.Value("--box", "X,Y,W,H", "Part of the picture to regenerate, in pixels", Conditions.Box.Parse);
-    private static readonly Option<KeyColour?> Colour = Options.Value("--colour", "COLOUR[:X]", "Regenerate whatever has this colour in the clip: red, #e51a17, or with a tolerance red:0.4", KeyColour.Parse);
-    private static readonly Option<ClipRange?> Time = Options.Value("--time", "FROM-TO", "Time range to regenerate: 1s-2s, 0-9f, 2s-end", ClipRange.Parse);
-    private static readonly Option<bool> Invert = new("--invert") { Description = "Keep what the mask, the colour and the box select, and regenerate the rest" };
-    private static readonly Option<int?> Feather = Options.Positive("--feather", "PIXELS", "Also regenerate this many pixels around the region, so that it blends in");
-
-    public static Verb Create() => new Verb(
-        "edit", "Regenerates a clip, or a part of it, from another prompt", (parse, run) => Parse(parse).Execute(run))
+    private static readonly Argument<string[]> Words = new("[CLIP] PROMPT")
     {
-        Details =
-        [
-            "Without a region the clip is noised part of the way and sampled again from there: the higher the strength, the less of the clip is left.",
-            "With --mask, --colour, --box or --time only what lies in them changes; everything else is kept bit for bit. The region grows to whole tokens.",
-        ],
-        Examples =
-        [
-            new("sora edit clip.latent \"the same at night\" --strength 0.6 -o night.latent", "Change the light"),
-            new("sora generate \"a red ball on grass\" --size 96x96 --frames 1 --seed 1 | sora edit \"a yellow ball on grass\" --colour red:0.4 -o yellow.latent", "Change what is red"),
-            new("sora edit clip.latent \"a yellow ball\" --box 0,0,64,128 -o yellow.latent", "Change the left half"),
-        ],
-    }.With([Words, Output, Strength, Mask, Colour, Box, Time, Invert, Feather, SamplingOptions.Checkpoint, SamplingOptions.Noise, .. SamplingOptions.All]);
+        Description = "Clip to change (standard input when left out or -), and what it should show",
+        Arity = new ArgumentArity(1, 2),
+    };
+    private static readonly Option<string> Output = Options.Output("Clip to write");
+    private static readonly Option<double?> Strength = Options.Value(
+        "--strength",
+        "X",
+        "How much changes, from 0 to 1; 0.6 by default, and 1 inside a region",
+        ParseStrength
+    );
+    private static readonly Option<string?> Mask = SamplingOptions.Text(
+        "--mask",
+        "FILE",
+        "Picture or video, white where the clip is regenerated; stretched to the clip's size and matched frame by frame"
+    );
+    private static readonly Option<Box?> Box = Options.Value(
+        "--box",
+        "X,Y,W,H",
+        "Part of the picture to regenerate, in pixels",
+        Conditions.Box.Parse
+    );
+    private static readonly Option<KeyColour?> Colour = Options.Value(
+        "--colour",
+        "COLOUR[:X]",
+        "Regenerate whatever has this colour in the clip: red, #e51a17, or with a tolerance red:0.4",
+        KeyColour.Parse
+    );
+    private static readonly Option<ClipRange?> Time = Options.Value(
+        "--time",
+        "FROM-TO",
+        "Time range to regenerate: 1s-2s, 0-9f, 2s-end",
+        ClipRange.Parse
+    );
+    private static readonly Option<bool> Invert = new("--invert")
+    {
+        Description = "Keep what the mask, the colour and the box select, and regenerate the rest",
+    };
+    private static readonly Option<int?> Feather = Options.Positive(
+        "--feather",
+        "PIXELS",
+        "Also regenerate this many pixels around the region, so that it blends in"
+    );
 
-    private static Args Parse(ParseResult parse) => new(
-        SamplingOptions.Parse(parse), parse.GetValue(Words)!, parse.GetValue(Output)!, parse.GetValue(Strength), parse.GetValue(Mask),
-        parse.GetValue(Box), parse.GetValue(Colour), parse.GetValue(Time), parse.GetValue(Invert), parse.GetValue(Feather));
+    public static Verb Create() =>
+        new Verb("edit", "Regenerates a clip, or a part of it, from another prompt", (parse, run) => Parse(parse).Execute(run))
+        {
+            Details =
+            [
+                "Without a region the clip is noised part of the way and sampled again from there: the higher the strength, the less of the clip is left.",
+                "With --mask, --colour, --box or --time only what lies in them changes; everything else is kept bit for bit. The region grows to whole tokens.",
+            ],
+            Examples =
+            [
+                new("sora edit clip.latent \"the same at night\" --strength 0.6 -o night.latent", "Change the light"),
+                new(
+                    "sora generate \"a red ball on grass\" --size 96x96 --frames 1 --seed 1 | sora edit \"a yellow ball on grass\" --colour red:0.4 -o yellow.latent",
+                    "Change what is red"
+                ),
+                new("sora edit clip.latent \"a yellow ball\" --box 0,0,64,128 -o yellow.latent", "Change the left half"),
+            ],
+        }.With([
+            Words,
+            Output,
+            Strength,
+            Mask,
+            Colour,
+            Box,
+            Time,
+            Invert,
+            Feather,
+            SamplingOptions.Checkpoint,
+            SamplingOptions.Noise,
+            .. SamplingOptions.All,
+        ]);
+
+    private static Args Parse(ParseResult parse) =>
+        new(
+            SamplingOptions.Parse(parse),
+            parse.GetValue(Words)!,
+            parse.GetValue(Output)!,
+            parse.GetValue(Strength),
+            parse.GetValue(Mask),
+            parse.GetValue(Box),
+            parse.GetValue(Colour),
+            parse.GetValue(Time),
+            parse.GetValue(Invert),
+            parse.GetValue(Feather)
+        );
 
     /// <summary>What the command line says.</summary>
     private sealed record Args(
-        SamplingArgs Sampling, string[] Words, string Output, double? Strength, string? Mask,
-        Box? Box, KeyColour? Colour, ClipRange? Time, bool Invert, int? Feather)
+        SamplingArgs Sampling,
+        string[] Words,
+        string Output,
+        double? Strength,
+        string? Mask,
+        Box? Box,
+        KeyColour? Colour,
+        ClipRange? Time,
+        bool Invert,
+        int? Feather
+    )
     {
         private string Name => Words.Length == 2 ? Words[0] : "-";
 
@@ -57,7 +127,9 @@ internal static class Edit
             if (Words is [var word] && ClipPipe.IsClip(word))
             {
                 throw SoraException.Usage(
-                    $"no prompt: {word} is a clip; add what it should show", $"sora edit {ShellWords.Quote(word)} \"the same at night\"");
+                    $"no prompt: {word} is a clip; add what it should show",
+                    $"sora edit {ShellWords.Quote(word)} \"the same at night\""
+                );
             }
             if (Invert && Mask is null && Box is null && Colour is null)
                 throw SoraException.Usage("--invert needs a mask, a colour or a box", "add --mask, --colour or --box");
@@ -84,7 +156,8 @@ internal static class Edit
                 Noise = Sampling.ReadNoise(),
                 Run = new RunOptions { Checkpoint = Sampling.Keep(entry), Carrier = carrier },
             };
-            if (!Sampling.Plan(run, model, request)) return null;
+            if (!Sampling.Plan(run, model, request))
+                return null;
             SamplingArgs.WarnOfLate(run, settings, settings.Frames);
             return new VideoGenerator(pipelines.For(model)).Generate(request).After(entry);
         }
@@ -109,13 +182,22 @@ internal static class Edit
             }
             if (Colour is { } colour)
             {
-                if (masks.Count > 0) throw SoraException.Usage("--mask and --colour both select the region", "use only one of them");
+                if (masks.Count > 0)
+                    throw SoraException.Usage("--mask and --colour both select the region", "use only one of them");
                 var pictures = frames();
                 var range = (time?.First ?? 0)..(time?.Behind ?? pictures.Count);
-                if (!Invert) colour.Require(pictures[range].Select(picture => Inside(picture, Box)));
+                if (!Invert)
+                    colour.Require(pictures[range].Select(picture => Inside(picture, Box)));
                 masks.AddRange(pictures.Select(colour.Mask));
             }
-            return new Region { Masks = masks, Box = Box, Time = time, Invert = Invert, Grow = Feather ?? 0 };
+            return new Region
+            {
+                Masks = masks,
+                Box = Box,
+                Time = time,
+                Invert = Invert,
+                Grow = Feather ?? 0,
+            };
         }
     }
 
@@ -126,9 +208,10 @@ internal static class Edit
     }
 
     /// <summary>The part of a picture that a box takes; all of it where there is none.</summary>
-    private static Image Inside(Image picture, Box? box) => box is { } part
-        ? picture.Crop(part.X, part.Y, Math.Min(part.Width, picture.Width - part.X), Math.Min(part.Height, picture.Height - part.Y))
-        : picture;
+    private static Image Inside(Image picture, Box? box) =>
+        box is { } part
+            ? picture.Crop(part.X, part.Y, Math.Min(part.Width, picture.Width - part.X), Math.Min(part.Height, picture.Height - part.Y))
+            : picture;
 
     private static double ParseStrength(string text) =>
         double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value is >= 0 and <= 1

@@ -29,7 +29,8 @@ public sealed class OldLibstdcxx : Microsoft.Build.Utilities.Task
     public override bool Execute()
     {
         var bytes = File.ReadAllBytes(Source);
-        if (!SystemHas(NewFunction)) Rewrite(bytes);
+        if (!SystemHas(NewFunction))
+            Rewrite(bytes);
         Directory.CreateDirectory(Path.GetDirectoryName(Target));
         File.WriteAllBytes(Target, bytes);
         return true;
@@ -45,12 +46,15 @@ public sealed class OldLibstdcxx : Microsoft.Build.Utilities.Task
     /// <summary>Rewrites a 64-bit little-endian ELF library, if it imports the new function.</summary>
     private static void Rewrite(byte[] elf)
     {
-        int symbols = Section(elf, ".dynsym", out var symbolBytes), names = Section(elf, ".dynstr", out _);
-        int versions = Section(elf, ".gnu.version", out _), needs = Section(elf, ".gnu.version_r", out _);
+        int symbols = Section(elf, ".dynsym", out var symbolBytes),
+            names = Section(elf, ".dynstr", out _);
+        int versions = Section(elf, ".gnu.version", out _),
+            needs = Section(elf, ".gnu.version_r", out _);
         for (var i = 0; i < symbolBytes / 24; i++)
         {
             var name = names + Int32(elf, symbols + 24 * i);
-            if (Text(elf, name) != NewFunction) continue;
+            if (Text(elf, name) != NewFunction)
+                continue;
             var old = Need(elf, needs, names, OldVersion);
             var latest = Need(elf, needs, names, NewVersion);
             // An entry is: hash, flags, index, name, distance to the next. Flag 2 is VER_FLG_WEAK.
@@ -67,12 +71,15 @@ public sealed class OldLibstdcxx : Microsoft.Build.Utilities.Task
     /// <summary>The offset of a section, found by name.</summary>
     private static int Section(byte[] elf, string wanted, out int size)
     {
-        int headers = (int)BitConverter.ToInt64(elf, 40), entry = BitConverter.ToUInt16(elf, 58), count = BitConverter.ToUInt16(elf, 60);
+        int headers = (int)BitConverter.ToInt64(elf, 40),
+            entry = BitConverter.ToUInt16(elf, 58),
+            count = BitConverter.ToUInt16(elf, 60);
         var names = (int)BitConverter.ToInt64(elf, headers + entry * BitConverter.ToUInt16(elf, 62) + 24);
         for (var i = 0; i < count; i++)
         {
             var header = headers + entry * i;
-            if (Text(elf, names + Int32(elf, header)) != wanted) continue;
+            if (Text(elf, names + Int32(elf, header)) != wanted)
+                continue;
             size = (int)BitConverter.ToInt64(elf, header + 32);
             return (int)BitConverter.ToInt64(elf, header + 24);
         }
@@ -85,9 +92,11 @@ public sealed class OldLibstdcxx : Microsoft.Build.Utilities.Task
         for (int library = needs, next = -1; next != 0; library += next)
         {
             next = Int32(elf, library + 12);
-            int count = BitConverter.ToUInt16(elf, library + 2), entry = library + Int32(elf, library + 8);
+            int count = BitConverter.ToUInt16(elf, library + 2),
+                entry = library + Int32(elf, library + 8);
             for (var i = 0; i < count; i++, entry += Int32(elf, entry + 12))
-                if (Text(elf, names + Int32(elf, entry + 8)) == version) return entry;
+                if (Text(elf, names + Int32(elf, entry + 8)) == version)
+                    return entry;
         }
         throw new InvalidDataException("the library needs no version " + version);
     }

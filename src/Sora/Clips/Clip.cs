@@ -84,8 +84,8 @@ public sealed record Clip
 
     /// <summary>The latents of a finished clip.</summary>
     /// <exception cref="SoraException">It is unfinished.</exception>
-    public HostTensor FinishedLatents => Latents ?? throw SoraException.Failed(
-        $"{Origin}: an unfinished clip", "finish it with sora generate --resume");
+    public HostTensor FinishedLatents =>
+        Latents ?? throw SoraException.Failed($"{Origin}: an unfinished clip", "finish it with sora generate --resume");
 
     /// <summary>The latents of a finished clip, or what an unfinished one looks like so far.</summary>
     /// <exception cref="SoraException">It is unfinished, and has no estimate yet.</exception>
@@ -96,15 +96,22 @@ public sealed record Clip
 
     /// <summary>The same clip with a tensor added or replaced.</summary>
     public Clip With(string name, HostTensor tensor) =>
-        this with { Tensors = new Dictionary<string, HostTensor>(Tensors) { [name] = tensor } };
+        this with
+        {
+            Tensors = new Dictionary<string, HostTensor>(Tensors) { [name] = tensor },
+        };
 
     /// <summary>The same clip with an entry of <see cref="Metadata"/> added or replaced.</summary>
     public Clip WithMetadata(string key, string value) =>
-        this with { Metadata = new Dictionary<string, string>(Metadata) { [key] = value } };
+        this with
+        {
+            Metadata = new Dictionary<string, string>(Metadata) { [key] = value },
+        };
 
     /// <summary>The same clip without the state of a sampling.</summary>
-    public Clip WithoutNoise() => this with
-    {
-        Tensors = Tensors.Where(entry => !entry.Key.StartsWith(NoisePrefix, StringComparison.Ordinal)).ToDictionary(),
-    };
+    public Clip WithoutNoise() =>
+        this with
+        {
+            Tensors = Tensors.Where(entry => !entry.Key.StartsWith(NoisePrefix, StringComparison.Ordinal)).ToDictionary(),
+        };
 }

@@ -35,7 +35,10 @@ internal static class ClipFormat
         ["frames"] = (info => Text(info.Frames), (info, text) => info with { Frames = Positive(text) }),
         ["frame_grid"] = (info => info.FrameGrid, (info, text) => info with { FrameGrid = text }),
         ["fps"] = (info => Text(info.Fps), (info, text) => info with { Fps = Rate(text) }),
-        ["latent_space"] = (info => info.Space == LatentSpace.Raw ? "raw" : "normalised", (info, text) => info with { Space = Space(text) }),
+        ["latent_space"] = (
+            info => info.Space == LatentSpace.Raw ? "raw" : "normalised",
+            (info, text) => info with { Space = Space(text) }
+        ),
         ["seed"] = (info => Text(info.Seed), (info, text) => info with { Seed = long.Parse(text, CultureInfo.InvariantCulture) }),
         ["prompt"] = (info => info.Prompt, (info, text) => info with { Prompt = text }),
     };
@@ -45,9 +48,11 @@ internal static class ClipFormat
         var metadata = new Dictionary<string, string> { [VersionKey] = Text(Version)! };
         foreach (var (key, field) in Fields)
         {
-            if (field.Write(clip.Info) is { } text) metadata[key] = text;
+            if (field.Write(clip.Info) is { } text)
+                metadata[key] = text;
         }
-        foreach (var (key, value) in clip.Metadata) metadata.TryAdd(key, value);
+        foreach (var (key, value) in clip.Metadata)
+            metadata.TryAdd(key, value);
         metadata[HistoryKey] = History.ToJson(clip.History);
         return metadata;
     }
@@ -60,7 +65,8 @@ internal static class ClipFormat
             tensors[LatentName] = storage is { } type ? latents.To(type) : latents;
             tensors[ComfyMarker] = HostTensor.FromFloats([], [0]);
         }
-        foreach (var (name, tensor) in clip.Tensors) tensors[name] = tensor;
+        foreach (var (name, tensor) in clip.Tensors)
+            tensors[name] = tensor;
         return tensors;
     }
 
@@ -75,12 +81,17 @@ internal static class ClipFormat
     {
         var ours = document.Metadata.TryGetValue(VersionKey, out var version);
         if (ours && version != Text(Version))
-            throw SoraException.Failed($"{document.Origin}: clip format {version}, but this version of sora reads {Version}", "update sora");
+            throw SoraException.Failed(
+                $"{document.Origin}: clip format {version}, but this version of sora reads {Version}",
+                "update sora"
+            );
         var latentName = LatentNameIn(document);
         if (latentName == null && !HoldsNoise(document))
         {
             throw SoraException.Failed(
-                $"{document.Origin}: not a clip: none of its {document.Tensors.Count} tensors is {LatentName}", "sora info shows what the file contains");
+                $"{document.Origin}: not a clip: none of its {document.Tensors.Count} tensors is {LatentName}",
+                "sora info shows what the file contains"
+            );
         }
         var (info, others) = ours ? ReadInfo(document) : (new ClipInfo { Space = space }, Foreign(document.Metadata));
         return new ClipHeader
@@ -122,7 +133,8 @@ internal static class ClipFormat
         var others = new Dictionary<string, string>();
         foreach (var (key, text) in document.Metadata)
         {
-            if (key is VersionKey or HistoryKey) continue;
+            if (key is VersionKey or HistoryKey)
+                continue;
             if (!Fields.TryGetValue(key, out var field))
             {
                 others[key] = text;
@@ -134,31 +146,44 @@ internal static class ClipFormat
             }
             catch (Exception fault) when (fault is FormatException or OverflowException)
             {
-                throw SoraException.Failed($"{document.Origin}: metadata '{key}' is '{text}'", "the clip was changed by another program; correct or remove the entry", fault);
+                throw SoraException.Failed(
+                    $"{document.Origin}: metadata '{key}' is '{text}'",
+                    "the clip was changed by another program; correct or remove the entry",
+                    fault
+                );
             }
         }
         return (info, others);
     }
 
-    private static Dictionary<string, string> Foreign(IReadOnlyDictionary<string, string> metadata) => metadata.ToDictionary(
-        entry => Fields.ContainsKey(entry.Key) || entry.Key == HistoryKey ? ForeignPrefix + entry.Key : entry.Key, entry => entry.Value);
+    private static Dictionary<string, string> Foreign(IReadOnlyDictionary<string, string> metadata) =>
+        metadata.ToDictionary(
+            entry => Fields.ContainsKey(entry.Key) || entry.Key == HistoryKey ? ForeignPrefix + entry.Key : entry.Key,
+            entry => entry.Value
+        );
 
     private static IReadOnlyList<HistoryEntry> ReadHistory(TensorSource document)
     {
-        if (!document.Metadata.TryGetValue(HistoryKey, out var text)) return [];
+        if (!document.Metadata.TryGetValue(HistoryKey, out var text))
+            return [];
         try
         {
             return History.Parse(text);
         }
         catch (JsonException fault)
         {
-            throw SoraException.Failed($"{document.Origin}: the clip's history is not valid: {fault.Message.ReplaceLineEndings(" ")}", "the clip was changed by another program; remove the entry", fault);
+            throw SoraException.Failed(
+                $"{document.Origin}: the clip's history is not valid: {fault.Message.ReplaceLineEndings(" ")}",
+                "the clip was changed by another program; remove the entry",
+                fault
+            );
         }
     }
 
     private static string? LatentNameIn(TensorSource document)
     {
-        if (LatentAliases.FirstOrDefault(document.Tensors.ContainsKey) is { } known) return known;
+        if (LatentAliases.FirstOrDefault(document.Tensors.ContainsKey) is { } known)
+            return known;
         var only = document.Tensors.Count == 1 ? document.Tensors.Values.First() : null;
         return only is { Shape.Length: 5 } && !HoldsNoise(document) ? only.Name : null;
     }
@@ -170,9 +195,13 @@ internal static class ClipFormat
     {
         var info = document.Info(name);
         var what = $"{document.Origin}: '{name}' is {info.DType.Name()} {Shapes.Text(info.Shape)}";
-        if (!info.DType.IsFloat()) throw SoraException.Failed($"{what}, not floating point", "latents are F32, F16 or BF16");
+        if (!info.DType.IsFloat())
+            throw SoraException.Failed($"{what}, not floating point", "latents are F32, F16 or BF16");
         if (info.Shape.Length == 4)
-            throw SoraException.Failed($"{what}: latents of a still-image model, not of a video model", "a clip's latents are [1, channels, frames, height, width]");
+            throw SoraException.Failed(
+                $"{what}: latents of a still-image model, not of a video model",
+                "a clip's latents are [1, channels, frames, height, width]"
+            );
         if (info.Shape.Length != 5 || info.Shape.Any(size => size < 1))
             throw SoraException.Failed($"{what}, not the latents of a video", "a clip's latents are [1, channels, frames, height, width]");
         if (info.Shape[0] != 1)
@@ -182,10 +211,13 @@ internal static class ClipFormat
 
     private static Clip Rescaled(Clip clip, Reporter reporter)
     {
-        reporter.Note($"{clip.Origin}: no {ComfyMarker}, so its latents are multiplied by 1/{ComfyOldScale}, as ComfyUI does with its oldest files");
+        reporter.Note(
+            $"{clip.Origin}: no {ComfyMarker}, so its latents are multiplied by 1/{ComfyOldScale}, as ComfyUI does with its oldest files"
+        );
         var latents = clip.FinishedLatents;
         var values = latents.ToFloats();
-        for (var i = 0; i < values.Length; i++) values[i] *= 1 / ComfyOldScale;
+        for (var i = 0; i < values.Length; i++)
+            values[i] *= 1 / ComfyOldScale;
         return clip with { Latents = HostTensor.FromFloats(values, latents.Shape) };
     }
 
@@ -201,10 +233,11 @@ internal static class ClipFormat
     private static double Rate(string text) =>
         double.Parse(text, CultureInfo.InvariantCulture) is > 0 and <= 1000 and var value ? value : throw new FormatException(text);
 
-    private static LatentSpace Space(string text) => text switch
-    {
-        "raw" => LatentSpace.Raw,
-        "normalised" => LatentSpace.Normalised,
-        _ => throw new FormatException(text),
-    };
+    private static LatentSpace Space(string text) =>
+        text switch
+        {
+            "raw" => LatentSpace.Raw,
+            "normalised" => LatentSpace.Normalised,
+            _ => throw new FormatException(text),
+        };
 }

@@ -19,7 +19,12 @@ public sealed class ClipReader
         {
             using var pipe = File.OpenRead(path);
             var clips = ReadAll(pipe, path, cancel).Take(2).ToList();
-            return clips.Count == 1 ? clips[0] : throw SoraException.Failed($"{path}: {(clips.Count == 0 ? "no clip" : "more than one clip")}", "exactly one clip is needed here");
+            return clips.Count == 1
+                ? clips[0]
+                : throw SoraException.Failed(
+                    $"{path}: {(clips.Count == 0 ? "no clip" : "more than one clip")}",
+                    "exactly one clip is needed here"
+                );
         }
         using var file = SafeTensorsFile.Open(path);
         return ClipFormat.Read(file, Space, Reporter);
@@ -46,9 +51,15 @@ public sealed class ClipReader
         for (var number = 1; ; number++)
         {
             var name = number == 1 ? origin : $"{origin} (clip {number})";
-            if (SafeTensors.Read(stream, name, cancel) is { } document) yield return document;
-            else if (number > 1) yield break;
-            else throw SoraException.Failed($"{origin}: no clip arrived", "the program before this one in the pipe failed, or wrote nothing");
+            if (SafeTensors.Read(stream, name, cancel) is { } document)
+                yield return document;
+            else if (number > 1)
+                yield break;
+            else
+                throw SoraException.Failed(
+                    $"{origin}: no clip arrived",
+                    "the program before this one in the pipe failed, or wrote nothing"
+                );
         }
     }
 }

@@ -40,7 +40,8 @@ public static class History
             json.WriteStartObject();
             json.WriteString("verb", entry.Verb);
             json.WriteStartArray("arguments");
-            foreach (var argument in entry.Arguments) json.WriteStringValue(argument);
+            foreach (var argument in entry.Arguments)
+                json.WriteStringValue(argument);
             json.WriteEndArray();
             json.WriteString("version", entry.Version);
             if (entry.Clips.Count > 0)
@@ -68,33 +69,45 @@ public static class History
 
     private static IReadOnlyList<HistoryEntry> Parse(JsonElement array)
     {
-        if (array.ValueKind != JsonValueKind.Array) throw new JsonException("it is not an array");
+        if (array.ValueKind != JsonValueKind.Array)
+            throw new JsonException("it is not an array");
         return [.. array.EnumerateArray().Select(ParseEntry)];
     }
 
     private static HistoryEntry ParseEntry(JsonElement entry)
     {
-        if (entry.ValueKind != JsonValueKind.Object) throw new JsonException("an entry is not an object");
-        var arguments = Field(entry, "arguments", JsonValueKind.Array).EnumerateArray()
-            .Select(word => word.ValueKind == JsonValueKind.String ? word.GetString()! : throw new JsonException("an argument is not text"));
+        if (entry.ValueKind != JsonValueKind.Object)
+            throw new JsonException("an entry is not an object");
+        var arguments = Field(entry, "arguments", JsonValueKind.Array)
+            .EnumerateArray()
+            .Select(word =>
+                word.ValueKind == JsonValueKind.String ? word.GetString()! : throw new JsonException("an argument is not text")
+            );
         var parsed = new HistoryEntry(
-            Field(entry, "verb", JsonValueKind.String).GetString()!, [.. arguments], Field(entry, "version", JsonValueKind.String).GetString()!);
+            Field(entry, "verb", JsonValueKind.String).GetString()!,
+            [.. arguments],
+            Field(entry, "version", JsonValueKind.String).GetString()!
+        );
         return entry.TryGetProperty("clips", out var clips) && clips.ValueKind == JsonValueKind.Object
-            ? parsed with { Clips = clips.EnumerateObject().ToDictionary(clip => clip.Name, clip => Parse(clip.Value)) }
+            ? parsed with
+            {
+                Clips = clips.EnumerateObject().ToDictionary(clip => clip.Name, clip => Parse(clip.Value)),
+            }
             : parsed;
     }
 
     private static JsonElement Field(JsonElement entry, string name, JsonValueKind kind) =>
-        entry.TryGetProperty(name, out var value) && value.ValueKind == kind
-            ? value
-            : throw new JsonException($"an entry has no {name}");
+        entry.TryGetProperty(name, out var value) && value.ValueKind == kind ? value : throw new JsonException($"an entry has no {name}");
 
     /// <summary>
     /// The pipeline that makes the clip again, for a POSIX shell; where further clips took part, for bash, as
     /// <c>&lt;(…)</c>. Empty for a clip without history.
     /// </summary>
-    public static string Command(IReadOnlyList<HistoryEntry> history) => string.Join(" | ", history.Select(entry =>
-        string.Join(' ', entry.Arguments.Select(word => Word(entry, word)).Prepend(entry.Verb).Prepend("sora"))));
+    public static string Command(IReadOnlyList<HistoryEntry> history) =>
+        string.Join(
+            " | ",
+            history.Select(entry => string.Join(' ', entry.Arguments.Select(word => Word(entry, word)).Prepend(entry.Verb).Prepend("sora")))
+        );
 
     private static string Word(HistoryEntry entry, string word) =>
         entry.Clips.TryGetValue(word, out var clip) && clip.Count > 0 ? $"<({Command(clip)})" : ShellWords.Quote(word);

@@ -61,8 +61,14 @@ public sealed record Control
     internal void RequireLength(int frames)
     {
         if (Video.Count > 0 && Video.Count < frames)
-            throw SoraException.Usage($"the control video has {Video.Count} frames, but {frames} are to be generated", $"--frames {Video.Count}");
+            throw SoraException.Usage(
+                $"the control video has {Video.Count} frames, but {frames} are to be generated",
+                $"--frames {Video.Count}"
+            );
         if (Mask.Count > 1 && Mask.Count < frames)
-            throw SoraException.Usage($"the mask has {Mask.Count} frames, but {frames} are to be generated", "a mask is one picture, or as long as the video");
+            throw SoraException.Usage(
+                $"the mask has {Mask.Count} frames, but {frames} are to be generated",
+                "a mask is one picture, or as long as the video"
+            );
     }
 }

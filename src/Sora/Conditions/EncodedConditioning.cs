@@ -68,9 +68,11 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
         (string, Tensor?)[] own = [("known", Known), ("mask", Mask), ("exact", Exact), ("hints", Hints), ("start", Noise)];
         foreach (var (name, tensor) in own)
         {
-            if (tensor is not null) yield return (name, tensor);
+            if (tensor is not null)
+                yield return (name, tensor);
         }
-        foreach (var (name, tensor) in Inputs) yield return (name, tensor);
+        foreach (var (name, tensor) in Inputs)
+            yield return (name, tensor);
     }
 
     /// <summary>The same with these tensors in place of its own.</summary>
@@ -95,7 +97,8 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// </summary>
     public (Tensor Latents, Tensor? Clean) Held(Tensor latents, NoiseLevel level)
     {
-        if (MaskAt(level) is not { } mask || Known is not { } known) return (latents, null);
+        if (MaskAt(level) is not { } mask || Known is not { } known)
+            return (latents, null);
         switch (Mode)
         {
             case ConditioningMode.TokenTimesteps:
@@ -111,7 +114,8 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// <summary>The model's answer, where hints hold replaced by the velocity that leads to them.</summary>
     public Tensor Answer(Tensor velocity, Tensor state, NoiseLevel level)
     {
-        if (!HoldsHints(level)) return velocity;
+        if (!HoldsHints(level))
+            return velocity;
         var video = where(Hints! > 0.5, (Video(state) - Known!) / level.Sigma, Video(velocity));
         return AuxiliaryChannels > 0 ? cat([video, Auxiliary(velocity)], 1) : video;
     }
@@ -144,7 +148,9 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     {
         var (frames, rows, columns) = (mask.shape[2], mask.shape[3] / Patch.Rows, mask.shape[4] / Patch.Columns);
         // Not repeat_interleave: it asks the device how long its result is.
-        return tokens.view(1, 1, frames, rows, 1, columns, 1).expand(-1, -1, -1, -1, Patch.Rows, -1, Patch.Columns)
+        return tokens
+            .view(1, 1, frames, rows, 1, columns, 1)
+            .expand(-1, -1, -1, -1, Patch.Rows, -1, Patch.Columns)
             .reshape(1, 1, frames, rows * Patch.Rows, columns * Patch.Columns);
     }
 }

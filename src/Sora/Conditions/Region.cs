@@ -26,8 +26,12 @@ public readonly record struct Box(int X, int Y, int Width, int Height)
     /// <exception cref="SoraException">It lies beside it.</exception>
     public void RequireIn(FrameSize size)
     {
-        if (X < size.Width && Y < size.Height) return;
-        throw SoraException.Usage($"the box {X},{Y},{Width},{Height} is outside the picture, which is {size}", "X and Y count from its upper left corner");
+        if (X < size.Width && Y < size.Height)
+            return;
+        throw SoraException.Usage(
+            $"the box {X},{Y},{Width},{Height} is outside the picture, which is {size}",
+            "X and Y count from its upper left corner"
+        );
     }
 }
 
@@ -76,40 +80,52 @@ public sealed record Region
     internal Tensor Known(int frames, FrameSize size, LatentGeometry geometry, (int Rows, int Columns) unit)
     {
         if (Masks.Count > 1 && Masks.Count < frames)
-            throw SoraException.Usage($"the mask has {Masks.Count} frames, but the clip has {frames}", "a mask is one picture, or as long as the clip");
+            throw SoraException.Usage(
+                $"the mask has {Masks.Count} frames, but the clip has {frames}",
+                "a mask is one picture, or as long as the clip"
+            );
         var masks = Masks.Select(mask => Resample.ToSize(mask, size.Width, size.Height, Fit.Stretch)).ToList();
         var cell = geometry.SpatialFactor;
-        int rows = size.Height / cell, columns = size.Width / cell, latents = geometry.LatentFrames(frames);
+        int rows = size.Height / cell,
+            columns = size.Width / cell,
+            latents = geometry.LatentFrames(frames);
         var known = Enumerable.Repeat(1f, latents * rows * columns).ToArray();
         var (first, behind) = Time ?? (0, frames);
         for (var frame = first; frame < behind; frame++)
         {
             var latent = geometry.LatentFrameOf(frame);
-            if (latent >= latents) break;
+            if (latent >= latents)
+                break;
             for (var top = 0; top < size.Height; top += unit.Rows)
             {
                 for (var left = 0; left < size.Width; left += unit.Columns)
                 {
-                    if (!Touches(masks, frame, size, new Box(left, top, unit.Columns, unit.Rows))) continue;
+                    if (!Touches(masks, frame, size, new Box(left, top, unit.Columns, unit.Rows)))
+                        continue;
                     for (var y = top / cell; y < (top + unit.Rows) / cell; y++)
                         known.AsSpan((latent * rows + y) * columns + left / cell, unit.Columns / cell).Clear();
                 }
             }
         }
         return known.All(value => value == 1)
-            ? throw SoraException.Usage("nothing in the clip is in the region", "masks are white where the clip is regenerated, and --invert swaps that; with several of --mask or --colour, --box and --time, the region is what lies in all of them")
+            ? throw SoraException.Usage(
+                "nothing in the clip is in the region",
+                "masks are white where the clip is regenerated, and --invert swaps that; with several of --mask or --colour, --box and --time, the region is what lies in all of them"
+            )
             : tensor(known, [1, 1, latents, rows, columns]);
     }
 
     /// <summary>Whether a pixel of a token, or so near to it that the region grows there, is in the region.</summary>
     private bool Touches(List<Image> masks, int frame, FrameSize size, Box token)
     {
-        int bottom = Math.Min(size.Height, token.Y + token.Height + Grow), right = Math.Min(size.Width, token.X + token.Width + Grow);
+        int bottom = Math.Min(size.Height, token.Y + token.Height + Grow),
+            right = Math.Min(size.Width, token.X + token.Width + Grow);
         for (var y = Math.Max(0, token.Y - Grow); y < bottom; y++)
         {
             for (var x = Math.Max(0, token.X - Grow); x < right; x++)
             {
-                if (Holds(masks, frame, x, y) != Invert) return true;
+                if (Holds(masks, frame, x, y) != Invert)
+                    return true;
             }
         }
         return false;
@@ -117,8 +133,10 @@ public sealed record Region
 
     private bool Holds(List<Image> masks, int frame, int x, int y)
     {
-        if (Box is { } box && (x < box.X || y < box.Y || x >= box.X + box.Width || y >= box.Y + box.Height)) return false;
-        if (masks.Count == 0) return true;
+        if (Box is { } box && (x < box.X || y < box.Y || x >= box.X + box.Width || y >= box.Y + box.Height))
+            return false;
+        if (masks.Count == 0)
+            return true;
         return masks[masks.Count == 1 ? 0 : frame].Row(y)[x * Image.Channels] > 127;
     }
 }

@@ -18,21 +18,25 @@ public static class Noise
     {
         var (channels, frames, rows, columns) = shape;
         var values = new float[checked(channels * frames * rows * columns)];
-        Parallel.For(0, channels * frames, plane =>
-        {
-            var (channel, frame) = Math.DivRem(plane, frames);
-            var target = values.AsSpan(plane * rows * columns, rows * columns);
-            Span<float> four = stackalloc float[4];
-            for (var row = 0; row < rows; row++)
+        Parallel.For(
+            0,
+            channels * frames,
+            plane =>
             {
-                for (var column = 0; column < columns; column += 4)
+                var (channel, frame) = Math.DivRem(plane, frames);
+                var target = values.AsSpan(plane * rows * columns, rows * columns);
+                Span<float> four = stackalloc float[4];
+                for (var row = 0; row < rows; row++)
                 {
-                    var counter = (((uint)row << 16) | (uint)(column >> 2), (uint)channel, (uint)(frame + firstFrame), stream);
-                    BoxMuller(Philox(counter, ((uint)seed, (uint)(seed >> 32))), four);
-                    four[..Math.Min(4, columns - column)].CopyTo(target[(row * columns + column)..]);
+                    for (var column = 0; column < columns; column += 4)
+                    {
+                        var counter = (((uint)row << 16) | (uint)(column >> 2), (uint)channel, (uint)(frame + firstFrame), stream);
+                        BoxMuller(Philox(counter, ((uint)seed, (uint)(seed >> 32))), four);
+                        four[..Math.Min(4, columns - column)].CopyTo(target[(row * columns + column)..]);
+                    }
                 }
             }
-        });
+        );
         return values;
     }
 

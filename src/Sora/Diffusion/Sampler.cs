@@ -20,7 +20,8 @@ public sealed record Sampler(string Name, Spacing Spacing, SamplerStep Step)
     {
         var own = config.For(name);
         name ??= config.Sampler;
-        if (order is < 1 or > 3) throw SoraException.Usage($"--order {order}: orders are 1, 2 and 3");
+        if (order is < 1 or > 3)
+            throw SoraException.Usage($"--order {order}: orders are 1, 2 and 3");
         if (order is not null && name is "euler" or "heun" or "lcm")
             throw SoraException.Usage($"{name} has no --order", "unipc and dpm++ have orders 1 to 3");
         var steps = order ?? own.Order;
@@ -31,7 +32,11 @@ public sealed record Sampler(string Name, Spacing Spacing, SamplerStep Step)
             "heun" => new(name, Spacing.FlowPairs, Samplers.Heun),
             "lcm" => new(name, Spacing.Flow, Samplers.Lcm),
             "unipc" => new(name, Spacing.UniPc, Samplers.UniPc(new UniPcOptions(steps, own.Bh1, own.Uncorrected))),
-            "dpm++" => new(name, Spacing.Dpm, Samplers.DpmPlusPlus(new DpmOptions(steps, own.HeunKind, own.Stochastic, own.LowerOrderFinal))),
+            "dpm++" => new(
+                name,
+                Spacing.Dpm,
+                Samplers.DpmPlusPlus(new DpmOptions(steps, own.HeunKind, own.Stochastic, own.LowerOrderFinal))
+            ),
             "dpm++-sde" => new(name, Spacing.Dpm, Samplers.DpmPlusPlus(new DpmOptions(steps, own.HeunKind, true, own.LowerOrderFinal))),
             _ => throw SoraException.Usage($"unknown sampler '{name}'", $"samplers are {string.Join(", ", SchedulerConfig.Samplers)}"),
         };

@@ -40,7 +40,8 @@ public sealed record SamplerRun(Schedule Schedule, SamplerStep Step, Denoiser De
             var next = Advance(state);
             foreach (var tensor in state.Tensors())
             {
-                if (!next.Holds(tensor) && !start.Holds(tensor)) tensor.Dispose();
+                if (!next.Holds(tensor) && !start.Holds(tensor))
+                    tensor.Dispose();
             }
             state = next;
             after?.Invoke(state);
@@ -55,7 +56,8 @@ public sealed record SamplerRun(Schedule Schedule, SamplerStep Step, Denoiser De
         var next = Step(state, Denoiser(state.Latents, level), Schedule, Noise);
         foreach (var tensor in next.Tensors())
         {
-            if (!state.Holds(tensor)) tensor.MoveToOuterDisposeScope();
+            if (!state.Holds(tensor))
+                tensor.MoveToOuterDisposeScope();
         }
         return next;
     }

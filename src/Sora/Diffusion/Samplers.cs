@@ -43,7 +43,8 @@ public static class Samplers
     /// </param>
     public static Tensor Guided(Tensor without, Tensor with, double scale, int scene = 0)
     {
-        if (scene == 0) return without + (with - without) * scale;
+        if (scene == 0)
+            return without + (with - without) * scale;
         var latents = with.shape[1] - scene;
         Tensor Part(long start, long count, double of) => Guided(without.narrow(1, start, count), with.narrow(1, start, count), of);
         return cat([Part(0, latents, Math.Sqrt(scale)), Part(latents, scene, scale)], 1);
@@ -61,7 +62,12 @@ public static class Samplers
             var trial = s.Latents + v * Difference(schedule, s.Call);
             return s.Call + 1 == schedule.Calls
                 ? new(s.Call + 1, trial) { Estimate = X0(s, v, schedule) }
-                : new(s.Call + 1, trial) { Previous = s.Latents, Predictions = [v], Estimate = X0(s, v, schedule) };
+                : new(s.Call + 1, trial)
+                {
+                    Previous = s.Latents,
+                    Predictions = [v],
+                    Estimate = X0(s, v, schedule),
+                };
         }
         var x = s.Previous + (s.Predictions[0] + v) * (0.5 * Difference(schedule, s.Call - 1));
         return new(s.Call + 1, x) { Estimate = X0(s, v, schedule) };
@@ -79,44 +85,54 @@ public static class Samplers
     /// UniPC (arXiv:2302.04867), predicting x0: corrects the latents that the model saw with what it answered,
     /// then predicts the next ones. The latents of the state are not yet corrected.
     /// </summary>
-    public static SamplerStep UniPc(UniPcOptions options) => (s, v, schedule, _) =>
-    {
-        var i = s.Call;
-        var x0 = X0(s, v, schedule);
-        var corrects = s.Previous is not null && options.Uncorrected?.Contains(i - 1) != true;
-        var x = corrects ? UniPcStep(new(schedule, i - 1, s.Order), s.Previous!, s.Predictions, x0, options.Bh1) : s.Latents;
-        Tensor[] m = [x0, .. s.Predictions.Take(options.Order - 1)];
-        var order = Math.Min(schedule.Calls - i, m.Length);
-        var next = UniPcStep(new(schedule, i, order), x, m, null, options.Bh1);
-        return new(i + 1, next) { Predictions = m, Previous = x, Order = order, Estimate = x0 };
-    };
+    public static SamplerStep UniPc(UniPcOptions options) =>
+        (s, v, schedule, _) =>
+        {
+            var i = s.Call;
+            var x0 = X0(s, v, schedule);
+            var corrects = s.Previous is not null && options.Uncorrected?.Contains(i - 1) != true;
+            var x = corrects ? UniPcStep(new(schedule, i - 1, s.Order), s.Previous!, s.Predictions, x0, options.Bh1) : s.Latents;
+            Tensor[] m = [x0, .. s.Predictions.Take(options.Order - 1)];
+            var order = Math.Min(schedule.Calls - i, m.Length);
+            var next = UniPcStep(new(schedule, i, order), x, m, null, options.Bh1);
+            return new(i + 1, next)
+            {
+                Predictions = m,
+                Previous = x,
+                Order = order,
+                Estimate = x0,
+            };
+        };
 
     /// <summary>DPM-Solver++ (arXiv:2211.01095), multistep, predicting x0.</summary>
-    public static SamplerStep DpmPlusPlus(DpmOptions options) => (s, v, schedule, noise) =>
-    {
-        var x0 = X0(s, v, schedule);
-        Tensor[] m = [x0, .. s.Predictions.Take(options.Order - 1)];
-        var step = new Step(schedule, s.Call, DpmOrder(options, schedule, s.Call, m.Length));
-        // The stochastic solver runs the same formulas over twice the step.
-        var z = options.Stochastic ? -2 * step.H : -step.H;
-        var phi = Math.Exp(z) - 1;
-        var x = s.Latents * (step.SigmaRatio * (options.Stochastic ? Math.Exp(-step.H) : 1)) - m[0] * (step.Alpha * phi);
-        if (options.Stochastic && step.Sigma > 0) x += noise(s.Call) * (step.Sigma * Math.Sqrt(-phi));
-        if (step.Order == 2)
+    public static SamplerStep DpmPlusPlus(DpmOptions options) =>
+        (s, v, schedule, noise) =>
         {
-            x += (m[0] - m[1]) * (step.Alpha / -step.Ratio(1) * (options.HeunKind ? 1 - phi / z : -0.5 * phi));
-        }
-        else if (step.Order == 3)
-        {
-            double r0 = -step.Ratio(1), r1 = step.Ratio(1) - step.Ratio(2);
-            var d0 = (m[0] - m[1]) / r0;
-            var change = d0 - (m[1] - m[2]) / r1;
-            // diffusers has this sign of the half in its stochastic solver, which is kept for equal results.
-            var curvature = (phi - z) / (z * z) + (options.Stochastic ? 0.5 : -0.5);
-            x += (d0 + change * (r0 / (r0 + r1))) * (step.Alpha * (1 - phi / z)) - change * (step.Alpha * curvature / (r0 + r1));
-        }
-        return new(s.Call + 1, x) { Predictions = m, Estimate = x0 };
-    };
+            var x0 = X0(s, v, schedule);
+            Tensor[] m = [x0, .. s.Predictions.Take(options.Order - 1)];
+            var step = new Step(schedule, s.Call, DpmOrder(options, schedule, s.Call, m.Length));
+            // The stochastic solver runs the same formulas over twice the step.
+            var z = options.Stochastic ? -2 * step.H : -step.H;
+            var phi = Math.Exp(z) - 1;
+            var x = s.Latents * (step.SigmaRatio * (options.Stochastic ? Math.Exp(-step.H) : 1)) - m[0] * (step.Alpha * phi);
+            if (options.Stochastic && step.Sigma > 0)
+                x += noise(s.Call) * (step.Sigma * Math.Sqrt(-phi));
+            if (step.Order == 2)
+            {
+                x += (m[0] - m[1]) * (step.Alpha / -step.Ratio(1) * (options.HeunKind ? 1 - phi / z : -0.5 * phi));
+            }
+            else if (step.Order == 3)
+            {
+                double r0 = -step.Ratio(1),
+                    r1 = step.Ratio(1) - step.Ratio(2);
+                var d0 = (m[0] - m[1]) / r0;
+                var change = d0 - (m[1] - m[2]) / r1;
+                // diffusers has this sign of the half in its stochastic solver, which is kept for equal results.
+                var curvature = (phi - z) / (z * z) + (options.Stochastic ? 0.5 : -0.5);
+                x += (d0 + change * (r0 / (r0 + r1))) * (step.Alpha * (1 - phi / z)) - change * (step.Alpha * curvature / (r0 + r1));
+            }
+            return new(s.Call + 1, x) { Predictions = m, Estimate = x0 };
+        };
 
     /// <summary>The clean latents that a velocity points to.</summary>
     private static Tensor X0(SamplerState s, Tensor v, Schedule schedule) => s.Latents - v * schedule.Sigmas[s.Call];
@@ -127,7 +143,8 @@ public static class Samplers
     private static int DpmOrder(DpmOptions options, Schedule schedule, int call, int predictions)
     {
         var lower = options.LowerOrderFinal && schedule.Calls < 15;
-        if (call == schedule.Calls - 1 && (lower || schedule.Sigmas[^1] == 0)) return 1;
+        if (call == schedule.Calls - 1 && (lower || schedule.Sigmas[^1] == 0))
+            return 1;
         return call == schedule.Calls - 2 && lower ? Math.Min(predictions, 2) : predictions;
     }
 
@@ -137,10 +154,13 @@ public static class Samplers
     /// </summary>
     private static Tensor UniPcStep(Step step, Tensor x, IReadOnlyList<Tensor> m, Tensor? arrived, bool bh1)
     {
-        double hh = -step.H, phi = Math.Exp(hh) - 1, b = bh1 ? hh : phi;
+        double hh = -step.H,
+            phi = Math.Exp(hh) - 1,
+            b = bh1 ? hh : phi;
         var next = x * step.SigmaRatio - m[0] * (step.Alpha * phi);
         var rho = UniPcWeights(step, (hh, phi, b), arrived is not null);
-        for (var k = 1; k < step.Order; k++) next -= (m[k] - m[0]) * (step.Alpha * b * rho[k - 1] / step.Ratio(k));
+        for (var k = 1; k < step.Order; k++)
+            next -= (m[k] - m[0]) * (step.Alpha * b * rho[k - 1] / step.Ratio(k));
         return arrived is null ? next : next - (arrived - m[0]) * (step.Alpha * b * rho[step.Order - 1]);
     }
 
@@ -148,14 +168,18 @@ public static class Samplers
     private static double[] UniPcWeights(Step step, (double Hh, double Phi, double B) at, bool corrects)
     {
         var n = corrects ? step.Order : step.Order - 1;
-        if (n == 0) return [];
+        if (n == 0)
+            return [];
         // The paper's choice where one weight is all there is, instead of the solution.
-        if (n == 1) return [0.5];
+        if (n == 1)
+            return [0.5];
         var rows = new double[n, n + 1];
-        double g = at.Phi / at.Hh - 1, factorial = 1;
+        double g = at.Phi / at.Hh - 1,
+            factorial = 1;
         for (var j = 0; j < n; j++)
         {
-            for (var k = 0; k < n; k++) rows[j, k] = Math.Pow(k == step.Order - 1 ? 1 : step.Ratio(k + 1), j);
+            for (var k = 0; k < n; k++)
+                rows[j, k] = Math.Pow(k == step.Order - 1 ? 1 : step.Ratio(k + 1), j);
             rows[j, n] = g * factorial / at.B;
             factorial *= j + 2;
             g = g / at.Hh - 1 / factorial;
@@ -171,9 +195,11 @@ public static class Samplers
         {
             for (var row = 0; row < n; row++)
             {
-                if (row == pivot) continue;
+                if (row == pivot)
+                    continue;
                 var factor = rows[row, pivot] / rows[pivot, pivot];
-                for (var column = pivot; column <= n; column++) rows[row, column] -= factor * rows[pivot, column];
+                for (var column = pivot; column <= n; column++)
+                    rows[row, column] -= factor * rows[pivot, column];
             }
         }
         return [.. Enumerable.Range(0, n).Select(row => rows[row, n] / rows[row, row])];

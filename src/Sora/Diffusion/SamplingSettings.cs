@@ -102,17 +102,22 @@ public sealed record SamplingSettings
     {
         var (spacing, own) = (ChooseSampler(config).Spacing, config.For(Sampler));
         if (OriginalSchedule && spacing != Spacing.UniPc)
-            throw SoraException.Usage($"the original schedule is for unipc, not for {Sampler ?? config.Sampler}", "leave --schedule out, or choose --sampler unipc");
-        return Schedule.Create(new ScheduleOptions
-        {
-            Spacing = OriginalSchedule ? Spacing.Original : spacing,
-            Steps = Steps,
-            Shift = Shift,
-            Sigmas = Sigmas,
-            Terminal = own.Terminal,
-            Respacing = own.Respacing,
-            EndAtSigmaMin = own.EndAtSigmaMin,
-        });
+            throw SoraException.Usage(
+                $"the original schedule is for unipc, not for {Sampler ?? config.Sampler}",
+                "leave --schedule out, or choose --sampler unipc"
+            );
+        return Schedule.Create(
+            new ScheduleOptions
+            {
+                Spacing = OriginalSchedule ? Spacing.Original : spacing,
+                Steps = Steps,
+                Shift = Shift,
+                Sigmas = Sigmas,
+                Terminal = own.Terminal,
+                Respacing = own.Respacing,
+                EndAtSigmaMin = own.EndAtSigmaMin,
+            }
+        );
     }
 
     /// <summary>As JSON.</summary>
@@ -128,7 +133,11 @@ public sealed record SamplingSettings
         }
         catch (JsonException fault)
         {
-            throw SoraException.Failed($"{origin}: the sampling settings can't be read", "it was made by another version; start over", fault);
+            throw SoraException.Failed(
+                $"{origin}: the sampling settings can't be read",
+                "it was made by another version; start over",
+                fault
+            );
         }
     }
 }

@@ -126,14 +126,17 @@ public sealed record Schedule(IReadOnlyList<float> Sigmas, IReadOnlyList<float> 
             throw SoraException.Usage($"{options.Steps} sampling steps: there must be at least one");
         if (!(options.Shift > 0) || double.IsInfinity(options.Shift))
             throw SoraException.Usage($"a shift of {options.Shift}: it must be above zero");
-        if (options.Sigmas is not { } sigmas) return;
-        if (sigmas.Count == 0) throw SoraException.Usage("no noise levels given");
+        if (options.Sigmas is not { } sigmas)
+            return;
+        if (sigmas.Count == 0)
+            throw SoraException.Usage("no noise levels given");
         for (var i = 0; i < sigmas.Count; i++)
         {
             if (!(sigmas[i] > 0 && sigmas[i] <= 1) || (i > 0 && sigmas[i] >= sigmas[i - 1]))
                 throw SoraException.Usage(
                     $"noise level {i + 1} is {sigmas[i]}",
-                    "levels must fall from at most 1 and stay above 0; the final 0 is added automatically");
+                    "levels must fall from at most 1 and stay above 0; the final 0 is added automatically"
+                );
         }
     }
 
@@ -147,14 +150,14 @@ public sealed record Schedule(IReadOnlyList<float> Sigmas, IReadOnlyList<float> 
             var even = options.Spacing == Spacing.UniPc ? Even(1, 0.001, n + 1, i) : 1 - Even(1, 0.001, n + 1, n - i);
             sigmas[i] = Shifted(options, options.Sigmas?[i] ?? even);
         }
-        if (options.Terminal is { } terminal) Stretch(sigmas, terminal);
+        if (options.Terminal is { } terminal)
+            Stretch(sigmas, terminal);
         // At level 1 the logarithmic signal-to-noise ratio would be infinite.
-        if (options.Spacing != Spacing.Dpm && Math.Abs(sigmas[0] - 1) < 1e-6) sigmas[0] -= 1e-6;
+        if (options.Spacing != Spacing.Dpm && Math.Abs(sigmas[0] - 1) < 1e-6)
+            sigmas[0] -= 1e-6;
         var timesteps = Array.ConvertAll(sigmas, sigma => (float)Math.Truncate(sigma * TrainSteps));
         var minimum = options.Spacing == Spacing.Dpm ? DpmSigmaMin : (float)sigmas[^1];
-        return new(
-            [.. sigmas.Select(sigma => (float)sigma), options.EndAtSigmaMin ? minimum : 0],
-            timesteps);
+        return new([.. sigmas.Select(sigma => (float)sigma), options.EndAtSigmaMin ? minimum : 0], timesteps);
     }
 
     /// <summary>The tables of the flow-matching Euler, Heun and LCM samplers, which shift the ends and then every level.</summary>
@@ -162,16 +165,16 @@ public sealed record Schedule(IReadOnlyList<float> Sigmas, IReadOnlyList<float> 
     {
         var given = options.Sigmas ?? options.Timesteps;
         var sigmas = given is null ? FlowRange(options) : GivenLevels(options);
-        if (options.Terminal is { } terminal) Stretch(sigmas, terminal);
+        if (options.Terminal is { } terminal)
+            Stretch(sigmas, terminal);
         Respace(sigmas, options.Respacing);
         var levels = Array.ConvertAll(sigmas, sigma => (float)sigma);
         var timesteps = options.Timesteps is { } own
             ? own.Select(t => (float)t).ToArray()
             : Array.ConvertAll(levels, level => level * TrainSteps);
-        if (options.Spacing == Spacing.Flow) return new([.. levels, 0], timesteps);
-        return new(
-            [levels[0], .. levels.Skip(1).SelectMany(Twice), 0],
-            [timesteps[0], .. timesteps.Skip(1).SelectMany(Twice)]);
+        if (options.Spacing == Spacing.Flow)
+            return new([.. levels, 0], timesteps);
+        return new([levels[0], .. levels.Skip(1).SelectMany(Twice), 0], [timesteps[0], .. timesteps.Skip(1).SelectMany(Twice)]);
     }
 
     private static IEnumerable<float> Twice(float value) => [value, value];
@@ -179,7 +182,8 @@ public sealed record Schedule(IReadOnlyList<float> Sigmas, IReadOnlyList<float> 
     private static double[] FlowRange(ScheduleOptions options)
     {
         var rangeShift = options.Curve == ShiftCurve.Fixed ? options.RangeShift ?? options.Shift : 1;
-        double high = FixedShift((float)rangeShift, 1f), low = FixedShift((float)rangeShift, 0.001f);
+        double high = FixedShift((float)rangeShift, 1f),
+            low = FixedShift((float)rangeShift, 0.001f);
         var sigmas = new double[options.Steps];
         for (var i = 0; i < sigmas.Length; i++)
             sigmas[i] = Shifted(options, Even(high * TrainSteps, low * TrainSteps, sigmas.Length, i) / TrainSteps);
@@ -192,40 +196,50 @@ public sealed record Schedule(IReadOnlyList<float> Sigmas, IReadOnlyList<float> 
         var levels = options.Sigmas is { } sigmas
             ? sigmas.Select(sigma => (float)sigma)
             : options.Timesteps!.Select(t => (float)t / TrainSteps);
-        return [.. levels.Select(level => options.Curve == ShiftCurve.Fixed
-            ? FixedShift((float)options.Shift, level)
-            : Shifted(options, level))];
+        return
+        [
+            .. levels.Select(level =>
+                options.Curve == ShiftCurve.Fixed ? FixedShift((float)options.Shift, level) : Shifted(options, level)
+            ),
+        ];
     }
 
     private static float FixedShift(float shift, float sigma) => shift * sigma / (1 + (shift - 1) * sigma);
 
-    private static double Shifted(ScheduleOptions options, double sigma) => options.Curve switch
-    {
-        ShiftCurve.Exponential => Math.Exp(options.Mu) / (Math.Exp(options.Mu) + (1 / sigma - 1)),
-        ShiftCurve.Linear => options.Mu / (options.Mu + (1 / sigma - 1)),
-        _ => options.Shift * sigma / (1 + (options.Shift - 1) * sigma),
-    };
+    private static double Shifted(ScheduleOptions options, double sigma) =>
+        options.Curve switch
+        {
+            ShiftCurve.Exponential => Math.Exp(options.Mu) / (Math.Exp(options.Mu) + (1 / sigma - 1)),
+            ShiftCurve.Linear => options.Mu / (options.Mu + (1 / sigma - 1)),
+            _ => options.Shift * sigma / (1 + (options.Shift - 1) * sigma),
+        };
 
     private static void Stretch(double[] sigmas, double terminal)
     {
         var scale = (1 - sigmas[^1]) / (1 - terminal);
-        for (var i = 0; i < sigmas.Length; i++) sigmas[i] = 1 - (1 - sigmas[i]) / scale;
+        for (var i = 0; i < sigmas.Length; i++)
+            sigmas[i] = 1 - (1 - sigmas[i]) / scale;
     }
 
     private static void Respace(double[] sigmas, Respacing respacing)
     {
-        if (respacing == Respacing.None) return;
+        if (respacing == Respacing.None)
+            return;
         const double Rho = 7;
-        double first = sigmas[0], last = sigmas[^1];
+        double first = sigmas[0],
+            last = sigmas[^1];
         for (var i = 0; i < sigmas.Length; i++)
         {
-            sigmas[i] = respacing == Respacing.Karras
-                ? Math.Pow(Even(Math.Pow(first, 1 / Rho), Math.Pow(last, 1 / Rho), sigmas.Length, i), Rho)
-                : Math.Exp(Even(Math.Log(first), Math.Log(last), sigmas.Length, i));
+            sigmas[i] =
+                respacing == Respacing.Karras
+                    ? Math.Pow(Even(Math.Pow(first, 1 / Rho), Math.Pow(last, 1 / Rho), sigmas.Length, i), Rho)
+                    : Math.Exp(Even(Math.Log(first), Math.Log(last), sigmas.Length, i));
         }
     }
 
     /// <summary>The i-th of n even points, computed as numpy's linspace does.</summary>
     private static double Even(double start, double stop, int n, int i) =>
-        n == 1 ? start : i == n - 1 ? stop : start + i * ((stop - start) / (n - 1));
+        n == 1 ? start
+        : i == n - 1 ? stop
+        : start + i * ((stop - start) / (n - 1));
 }

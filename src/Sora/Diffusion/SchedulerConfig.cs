@@ -1,4 +1,3 @@
-
 namespace Sora.Diffusion;
 
 /// <summary>A model's <c>scheduler/scheduler_config.json</c>: the sampler and the shift that it was made for.</summary>
@@ -66,7 +65,10 @@ public sealed record SchedulerConfig
         if (prediction is not (Flow or Preconditioned))
             throw SoraException.Failed($"{file.Path}: a scheduler for {prediction} models", "only flow-matching models are supported");
         if (file.Size("num_train_timesteps", Schedule.TrainSteps) is not Schedule.TrainSteps and var steps)
-            throw SoraException.Failed($"{file.Path}: num_train_timesteps {steps}", $"only models of {Schedule.TrainSteps} timesteps are supported");
+            throw SoraException.Failed(
+                $"{file.Path}: num_train_timesteps {steps}",
+                $"only models of {Schedule.TrainSteps} timesteps are supported"
+            );
         var read = file.ClassName switch
         {
             null or "UniPCMultistepScheduler" => UniPc(file),
@@ -91,76 +93,114 @@ public sealed record SchedulerConfig
     /// <exception cref="SoraException">The own sampler is asked for, and can't be had.</exception>
     internal SchedulerConfig For(string? sampler)
     {
-        if (sampler is not null && !sampler.StartsWith(Sampler, StringComparison.Ordinal)) return new SchedulerConfig();
-        if (Refusal is not { } refusal) return this;
-        throw SoraException.Failed(refusal, $"choose another sampler with --sampler: {string.Join(", ", Samplers.Where(name => !name.StartsWith(Sampler, StringComparison.Ordinal)))}");
+        if (sampler is not null && !sampler.StartsWith(Sampler, StringComparison.Ordinal))
+            return new SchedulerConfig();
+        if (Refusal is not { } refusal)
+            return this;
+        throw SoraException.Failed(
+            refusal,
+            $"choose another sampler with --sampler: {string.Join(", ", Samplers.Where(name => !name.StartsWith(Sampler, StringComparison.Ordinal)))}"
+        );
     }
 
-    private static SchedulerConfig UniPc(ConfigFile file) => new()
-    {
-        Sampler = "unipc",
-        Shift = file.Number("flow_shift", 1),
-        Order = file.Size("solver_order", 2),
-        Bh1 = file.Text("solver_type", null) == "bh1",
-        Uncorrected = file.Ints("disable_corrector", []),
-        LowerOrderFinal = file.Flag("lower_order_final", true),
-        EndAtSigmaMin = file.Text("final_sigmas_type", null) == "sigma_min",
-        Terminal = TerminalOf(file),
-    };
+    private static SchedulerConfig UniPc(ConfigFile file) =>
+        new()
+        {
+            Sampler = "unipc",
+            Shift = file.Number("flow_shift", 1),
+            Order = file.Size("solver_order", 2),
+            Bh1 = file.Text("solver_type", null) == "bh1",
+            Uncorrected = file.Ints("disable_corrector", []),
+            LowerOrderFinal = file.Flag("lower_order_final", true),
+            EndAtSigmaMin = file.Text("final_sigmas_type", null) == "sigma_min",
+            Terminal = TerminalOf(file),
+        };
 
-    private static SchedulerConfig Dpm(ConfigFile file) => new()
-    {
-        Sampler = "dpm++",
-        Shift = file.Number("flow_shift", 1),
-        Order = file.Size("solver_order", 2),
-        HeunKind = file.Text("solver_type", null) == "heun",
-        Stochastic = file.Text("algorithm_type", null) == "sde-dpmsolver++",
-        LowerOrderFinal = file.Flag("lower_order_final", true),
-        EndAtSigmaMin = file.Text("final_sigmas_type", null) == "sigma_min",
-    };
+    private static SchedulerConfig Dpm(ConfigFile file) =>
+        new()
+        {
+            Sampler = "dpm++",
+            Shift = file.Number("flow_shift", 1),
+            Order = file.Size("solver_order", 2),
+            HeunKind = file.Text("solver_type", null) == "heun",
+            Stochastic = file.Text("algorithm_type", null) == "sde-dpmsolver++",
+            LowerOrderFinal = file.Flag("lower_order_final", true),
+            EndAtSigmaMin = file.Text("final_sigmas_type", null) == "sigma_min",
+        };
 
     /// <summary>The samplers that shift every level and then may respace them.</summary>
-    private static SchedulerConfig OfLevels(ConfigFile file, string sampler) => new()
-    {
-        Sampler = sampler,
-        Shift = file.Number("shift", 1),
-        Terminal = TerminalOf(file),
-        Respacing = file.Flag("use_karras_sigmas", false) ? Respacing.Karras
-            : file.Flag("use_exponential_sigmas", false) ? Respacing.Exponential : Respacing.None,
-    };
+    private static SchedulerConfig OfLevels(ConfigFile file, string sampler) =>
+        new()
+        {
+            Sampler = sampler,
+            Shift = file.Number("shift", 1),
+            Terminal = TerminalOf(file),
+            Respacing =
+                file.Flag("use_karras_sigmas", false) ? Respacing.Karras
+                : file.Flag("use_exponential_sigmas", false) ? Respacing.Exponential
+                : Respacing.None,
+        };
 
     /// <summary>diffusers takes a level of 0 for none.</summary>
-    private static double? TerminalOf(ConfigFile file) => file.Number("shift_terminal", 0) switch
-    {
-        0 => null,
-        var level and > 0 and < 1 => level,
-        var level => throw SoraException.Failed($"{file.Path}: shift_terminal {level}", "it must be a noise level from 0 to 1"),
-    };
+    private static double? TerminalOf(ConfigFile file) =>
+        file.Number("shift_terminal", 0) switch
+        {
+            0 => null,
+            var level and > 0 and < 1 => level,
+            var level => throw SoraException.Failed($"{file.Path}: shift_terminal {level}", "it must be a noise level from 0 to 1"),
+        };
 
     /// <summary>The first field that would change what the sampler does and that it has no equal of, or null.</summary>
     private static string? Unsupported(ConfigFile file, SchedulerConfig read)
     {
-        if (read.Sampler == "heun") return null;
+        if (read.Sampler == "heun")
+            return null;
         string? Is(string field, bool value, bool fallback = false) =>
             file.Flag(field, fallback) == value ? $"{field} {(value ? "true" : "false")} isn't supported for {file.ClassName}" : null;
         string? IsNot(string field, string fallback, params string[] values) =>
-            file.Text(field, fallback) is var text && !values.Contains(text) ? $"{field} '{text}' isn't supported for {file.ClassName}" : null;
+            file.Text(field, fallback) is var text && !values.Contains(text)
+                ? $"{field} '{text}' isn't supported for {file.ClassName}"
+                : null;
         string? Has(string field) => file.Has(field) ? $"{field} isn't supported for {file.ClassName}" : null;
         if (read.Sampler is "euler" or "lcm")
         {
             // A mu, which a dynamic shift needs, comes from no video pipeline.
-            return Is("use_dynamic_shifting", true) ?? Is("use_beta_sigmas", true) ?? Is("invert_sigmas", true) ?? Has("scale_factors")
+            return Is("use_dynamic_shifting", true)
+                ?? Is("use_beta_sigmas", true)
+                ?? Is("invert_sigmas", true)
+                ?? Has("scale_factors")
                 ?? (file.Flag("use_karras_sigmas", false) ? Is("use_exponential_sigmas", true) : null);
         }
-        if (read.Order > 3) return $"solver_order {read.Order} isn't supported: orders are 1, 2 and 3";
-        var both = Is("use_flow_sigmas", false, true) ?? Is("use_karras_sigmas", true) ?? Is("use_exponential_sigmas", true) ?? Is("use_beta_sigmas", true)
-            ?? Is("thresholding", true) ?? IsNot("solver_type", "bh2", "bh1", "bh2", "midpoint", "heun", "logrho") ?? IsNot("final_sigmas_type", "zero", "zero", "sigma_min");
+        if (read.Order > 3)
+            return $"solver_order {read.Order} isn't supported: orders are 1, 2 and 3";
+        var both =
+            Is("use_flow_sigmas", false, true)
+            ?? Is("use_karras_sigmas", true)
+            ?? Is("use_exponential_sigmas", true)
+            ?? Is("use_beta_sigmas", true)
+            ?? Is("thresholding", true)
+            ?? IsNot("solver_type", "bh2", "bh1", "bh2", "midpoint", "heun", "logrho")
+            ?? IsNot("final_sigmas_type", "zero", "zero", "sigma_min");
         if (read.Sampler == "unipc")
-            return both ?? Is("use_dynamic_shifting", true) ?? Is("predict_x0", false, true) ?? Is("lower_order_final", false, true) ?? Has("solver_p");
+            return both
+                ?? Is("use_dynamic_shifting", true)
+                ?? Is("predict_x0", false, true)
+                ?? Is("lower_order_final", false, true)
+                ?? Has("solver_p");
         both ??= Is("use_lu_lambdas", true) ?? IsNot("algorithm_type", "dpmsolver++", "dpmsolver++", "sde-dpmsolver++", "deis");
         // Where it ends then is the first level of these betas, which flow has none of.
-        return both ?? (!read.EndAtSigmaMin ? null : Is("euler_at_final", true) ?? Has("trained_betas")
-            ?? (file.Number("beta_start", FirstBeta) != FirstBeta ? $"beta_start {file.Number("beta_start", FirstBeta)} isn't supported for {file.ClassName}" : null)
-            ?? IsNot("beta_schedule", "linear", "linear", "scaled_linear"));
+        return both
+            ?? (
+                !read.EndAtSigmaMin
+                    ? null
+                    : Is("euler_at_final", true)
+                        ?? Has("trained_betas")
+                        ?? (
+                            file.Number("beta_start", FirstBeta) != FirstBeta
+                                ? $"beta_start {file.Number("beta_start", FirstBeta)} isn't supported for {file.ClassName}"
+                                : null
+                        )
+                        ?? IsNot("beta_schedule", "linear", "linear", "scaled_linear")
+            );
     }
 }

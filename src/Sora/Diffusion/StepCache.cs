@@ -35,7 +35,8 @@ public sealed class StepCache : IDisposable
     private const double Start = 0.1;
 
     private readonly double threshold;
-    private readonly int first, last;
+    private readonly int first,
+        last;
 
     /// <summary>A cache for a run.</summary>
     /// <param name="threshold">Relative change of an answer from which on the network is asked.</param>
@@ -62,7 +63,10 @@ public sealed class StepCache : IDisposable
             if (change < threshold)
             {
                 var so = before.Progress;
-                State = before with { Progress = so with { Skipped = so.Skipped + 1, Change = so.Change + change, Largest = Math.Max(so.Largest, change) } };
+                State = before with
+                {
+                    Progress = so with { Skipped = so.Skipped + 1, Change = so.Change + change, Largest = Math.Max(so.Largest, change) },
+                };
                 return before.Answer.alias();
             }
         }
@@ -76,8 +80,11 @@ public sealed class StepCache : IDisposable
     }
 
     /// <summary>What it did in a run that has made so many calls.</summary>
-    public string Report(int calls) => string.Create(CultureInfo.InvariantCulture,
-        $"the cache replaced {State?.Progress.Skipped ?? 0} of {calls} model calls; estimated relative change {State?.Progress.Change ?? 0:0.###} in all, at most {State?.Progress.Largest ?? 0:0.###} in one call");
+    public string Report(int calls) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"the cache replaced {State?.Progress.Skipped ?? 0} of {calls} model calls; estimated relative change {State?.Progress.Change ?? 0:0.###} in all, at most {State?.Progress.Largest ?? 0:0.###} in one call"
+        );
 
     /// <summary>Frees what it knows.</summary>
     public void Dispose()

@@ -18,14 +18,16 @@ public static class ContactSheet
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(columns, 1);
         var rows = clips.Where(clip => clip.Count > 0).Select(clip => Spread(clip, columns)).ToList();
-        if (rows.Count == 0) throw new ArgumentException("a contact sheet of no frames", nameof(clips));
+        if (rows.Count == 0)
+            throw new ArgumentException("a contact sheet of no frames", nameof(clips));
         var cell = rows.Max(row => row.Max(frame => frame.Width)) + Gap;
         var sheet = new Image(rows.Max(row => row.Count) * cell + Gap, rows.Sum(Height) + Gap);
         Array.Fill(sheet.Pixels, Background);
         var top = Gap;
         foreach (var row in rows)
         {
-            for (var i = 0; i < row.Count; i++) sheet.Paste(row[i], Gap + i * cell, top);
+            for (var i = 0; i < row.Count; i++)
+                sheet.Paste(row[i], Gap + i * cell, top);
             top += Height(row);
         }
         return sheet;
@@ -37,8 +39,10 @@ public static class ContactSheet
 
     private static List<Image> Spread(IReadOnlyList<Image> clip, int columns)
     {
-        if (clip.Count <= columns) return [.. clip];
-        if (columns == 1) return [clip[0]];
+        if (clip.Count <= columns)
+            return [.. clip];
+        if (columns == 1)
+            return [clip[0]];
         return [.. Enumerable.Range(0, columns).Select(i => clip[(int)Math.Round((double)i * (clip.Count - 1) / (columns - 1))])];
     }
 

@@ -78,7 +78,9 @@ public sealed partial class FfmpegRun : IDisposable
     {
         try
         {
-            using var ffmpeg = Process.Start(new ProcessStartInfo(GlobalFFOptions.GetFFMpegBinaryPath(), "-version") { RedirectStandardOutput = true })!;
+            using var ffmpeg = Process.Start(
+                new ProcessStartInfo(GlobalFFOptions.GetFFMpegBinaryPath(), "-version") { RedirectStandardOutput = true }
+            )!;
             var line = ffmpeg.StandardOutput.ReadLine();
             ffmpeg.StandardOutput.ReadToEnd();
             return line?.Split(' ').ElementAtOrDefault(2);
@@ -102,8 +104,7 @@ public sealed partial class FfmpegRun : IDisposable
     }
 
     /// <summary>A path as FFMpegCore can put it between double quotes: absolute, so that it is neither an option nor a protocol.</summary>
-    public static string Quotable(string path) =>
-        BackslashesBeforeQuote().Replace(Path.GetFullPath(path), "$1$1").Replace("\"", "\\\"");
+    public static string Quotable(string path) => BackslashesBeforeQuote().Replace(Path.GetFullPath(path), "$1$1").Replace("\"", "\\\"");
 
     [GeneratedRegex("""(\\+)(?="|$)""")]
     private static partial Regex BackslashesBeforeQuote();
@@ -116,6 +117,7 @@ public sealed partial class FfmpegRun : IDisposable
     {
         line = Speaker().Replace(line, "").Trim();
         // This line follows the one that says why.
-        if (line.Length > 0 && line != "Conversion failed!") lastLine = line;
+        if (line.Length > 0 && line != "Conversion failed!")
+            lastLine = line;
     }
 }

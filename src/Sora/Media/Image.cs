@@ -12,12 +12,14 @@ public sealed record Image(int Width, int Height, byte[] Pixels)
     public const int Channels = 3;
 
     /// <summary>The bytes; their number always fits the size.</summary>
-    public byte[] Pixels { get; } = Pixels.Length == (long)Width * Height * Channels
-        ? Pixels
-        : throw new ArgumentException($"{Pixels.Length} bytes are not {Width}x{Height} RGB pixels", nameof(Pixels));
+    public byte[] Pixels { get; } =
+        Pixels.Length == (long)Width * Height * Channels
+            ? Pixels
+            : throw new ArgumentException($"{Pixels.Length} bytes are not {Width}x{Height} RGB pixels", nameof(Pixels));
 
     /// <summary>A black picture.</summary>
-    public Image(int width, int height) : this(width, height, new byte[(long)width * height * Channels]) { }
+    public Image(int width, int height)
+        : this(width, height, new byte[(long)width * height * Channels]) { }
 
     /// <summary>Row <paramref name="y"/>, <c>[W, 3]</c>.</summary>
     public Span<byte> Row(int y) => Pixels.AsSpan(y * Width * Channels, Width * Channels);
@@ -28,9 +30,11 @@ public sealed record Image(int Width, int Height, byte[] Pixels)
     {
         if (left < 0 || top < 0 || width < 1 || height < 1 || left > Width - width || top > Height - height)
             throw new ArgumentOutOfRangeException(nameof(width), $"{width}x{height}+{left}+{top} isn't inside {Width}x{Height}");
-        if (width == Width && height == Height) return this;
+        if (width == Width && height == Height)
+            return this;
         var part = new Image(width, height);
-        for (var y = 0; y < height; y++) Row(top + y).Slice(left * Channels, width * Channels).CopyTo(part.Row(y));
+        for (var y = 0; y < height; y++)
+            Row(top + y).Slice(left * Channels, width * Channels).CopyTo(part.Row(y));
         return part;
     }
 
@@ -40,7 +44,8 @@ public sealed record Image(int Width, int Height, byte[] Pixels)
     {
         if (left < 0 || top < 0 || left > Width - part.Width || top > Height - part.Height)
             throw new ArgumentOutOfRangeException(nameof(part), $"{part.Width}x{part.Height}+{left}+{top} isn't inside {Width}x{Height}");
-        for (var y = 0; y < part.Height; y++) part.Row(y).CopyTo(Row(top + y)[(left * Channels)..]);
+        for (var y = 0; y < part.Height; y++)
+            part.Row(y).CopyTo(Row(top + y)[(left * Channels)..]);
     }
 
     /// <summary>Reads a picture, or the first frame of a video. Transparency is dropped, not blended.</summary>
@@ -59,7 +64,16 @@ public sealed record Image(int Width, int Height, byte[] Pixels)
     /// <exception cref="SoraException">The format isn't one for stills, or the file can't be written.</exception>
     public void Save(string path, CancellationToken cancel = default)
     {
-        using var writer = VideoWriter.Create(path, new VideoWriterOptions { Width = Width, Height = Height, Frames = 1 }, cancel);
+        using var writer = VideoWriter.Create(
+            path,
+            new VideoWriterOptions
+            {
+                Width = Width,
+                Height = Height,
+                Frames = 1,
+            },
+            cancel
+        );
         writer.Write(this);
         writer.Complete();
     }

@@ -13,8 +13,16 @@ public readonly record struct KeyColour
 
     private static readonly Dictionary<string, int> Names = new()
     {
-        ["red"] = 0xE51A17, ["orange"] = 0xFF780A, ["yellow"] = 0xFADB14, ["green"] = 0x17A82E, ["cyan"] = 0x1AD6E0,
-        ["blue"] = 0x1A42EB, ["purple"] = 0x8A26C7, ["pink"] = 0xFF7AB8, ["white"] = 0xF7F7F7, ["black"] = 0x121214,
+        ["red"] = 0xE51A17,
+        ["orange"] = 0xFF780A,
+        ["yellow"] = 0xFADB14,
+        ["green"] = 0x17A82E,
+        ["cyan"] = 0x1AD6E0,
+        ["blue"] = 0x1A42EB,
+        ["purple"] = 0x8A26C7,
+        ["pink"] = 0xFF7AB8,
+        ["white"] = 0xF7F7F7,
+        ["black"] = 0x121214,
     };
 
     /// <summary>Part of the pictures that a tolerance takes when it is proposed.</summary>
@@ -35,13 +43,21 @@ public readonly record struct KeyColour
     {
         var (name, rest) = text.Split(':', 2) is [var first, var second] ? (first, second) : (text, null);
         var tolerance = DefaultTolerance;
-        var isColour = Names.TryGetValue(name, out var rgb)
-            || (name.TrimStart('#') is { Length: 6 } digits && int.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out rgb));
-        var isTolerance = rest is null
+        var isColour =
+            Names.TryGetValue(name, out var rgb)
+            || (
+                name.TrimStart('#') is { Length: 6 } digits
+                && int.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out rgb)
+            );
+        var isTolerance =
+            rest is null
             || (double.TryParse(rest, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out tolerance) && tolerance > 0);
         return isColour && isTolerance
             ? new KeyColour(name, rgb, tolerance)
-            : throw SoraException.Usage($"'{text}' is not a colour", $"write #e51a17 or one of {string.Join(", ", Names.Keys)}, optionally with a tolerance: red:0.4");
+            : throw SoraException.Usage(
+                $"'{text}' is not a colour",
+                $"write #e51a17 or one of {string.Join(", ", Names.Keys)}, optionally with a tolerance: red:0.4"
+            );
     }
 
     /// <summary>A picture that is white where another one has the colour, and black elsewhere.</summary>
@@ -50,7 +66,8 @@ public readonly record struct KeyColour
         var mask = new Image(picture.Width, picture.Height);
         for (var i = 0; i < picture.Pixels.Length; i += Image.Channels)
         {
-            if (Has(picture.Pixels.AsSpan(i, Image.Channels))) mask.Pixels.AsSpan(i, Image.Channels).Fill(255);
+            if (Has(picture.Pixels.AsSpan(i, Image.Channels)))
+                mask.Pixels.AsSpan(i, Image.Channels).Fill(255);
         }
         return mask;
     }
@@ -66,19 +83,27 @@ public readonly record struct KeyColour
             for (var i = 0; i < picture.Pixels.Length; i += Image.Channels)
             {
                 var pixel = picture.Pixels.AsSpan(i, Image.Channels);
-                if (Has(pixel)) return;
+                if (Has(pixel))
+                    return;
                 within[Math.Min(within.Length - 1, (int)Math.Ceiling(Distance(rgb, pixel) * Steps))]++;
                 named[Nearest(pixel)]++;
                 pixels++;
             }
         }
         var (needed, taken) = (0, within[0]);
-        while (taken < Proposed * pixels) taken += within[++needed];
-        var colours = named.Where(colour => colour.Value >= Notable * pixels).OrderByDescending(colour => colour.Value)
+        while (taken < Proposed * pixels)
+            taken += within[++needed];
+        var colours = named
+            .Where(colour => colour.Value >= Notable * pixels)
+            .OrderByDescending(colour => colour.Value)
             .Select(colour => $"{colour.Key} {100 * colour.Value / pixels} %");
         throw SoraException.Usage(
             string.Create(CultureInfo.InvariantCulture, $"nothing in the clip is {name} within a tolerance of {tolerance}"),
-            string.Create(CultureInfo.InvariantCulture, $"{name}:{(double)needed / Steps} takes the nearest; its colours by name are {string.Join(", ", colours)}"));
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{name}:{(double)needed / Steps} takes the nearest; its colours by name are {string.Join(", ", colours)}"
+            )
+        );
     }
 
     private static string Nearest(ReadOnlySpan<byte> pixel)
@@ -86,7 +111,8 @@ public readonly record struct KeyColour
         var (nearest, least) = ("", double.PositiveInfinity);
         foreach (var (name, rgb) in Names)
         {
-            if (Distance(rgb, pixel) is var distance && distance < least) (nearest, least) = (name, distance);
+            if (Distance(rgb, pixel) is var distance && distance < least)
+                (nearest, least) = (name, distance);
         }
         return nearest;
     }
@@ -95,10 +121,15 @@ public readonly record struct KeyColour
 
     private static double Distance(int rgb, ReadOnlySpan<byte> pixel)
     {
-        double r = rgb >> 16, g = (rgb >> 8) & 255, b = rgb & 255;
+        double r = rgb >> 16,
+            g = (rgb >> 8) & 255,
+            b = rgb & 255;
         // The constant keeps black's hue from meaning anything.
-        double own = r + g + b + 32, other = pixel[0] + pixel[1] + pixel[2] + 32;
-        double red = pixel[0] / other - r / own, green = pixel[1] / other - g / own, blue = pixel[2] / other - b / own;
+        double own = r + g + b + 32,
+            other = pixel[0] + pixel[1] + pixel[2] + 32;
+        double red = pixel[0] / other - r / own,
+            green = pixel[1] / other - g / own,
+            blue = pixel[2] / other - b / own;
         var light = BrightnessWeight * (other - own) / 765;
         return Math.Sqrt(red * red + green * green + blue * blue + light * light);
     }

@@ -43,19 +43,24 @@ internal sealed partial class MediaInput : IDisposable
 
     public void Dispose()
     {
-        if (this.temporary != null) File.Delete(this.temporary);
+        if (this.temporary != null)
+            File.Delete(this.temporary);
     }
 
     /// <summary>Opens a file, a numbered sequence (<c>frames/%04d.png</c>), or a named pipe.</summary>
     public static MediaInput Open(string path, double stillsRate, CancellationToken cancel)
     {
         FfmpegRun.Require();
-        if (FileType.IsPipe(path)) return FromStream(File.OpenRead(path), path, stillsRate, cancel);
-        if (NumberPattern().IsMatch(Path.GetFileName(path))) return FromSequence(path, stillsRate);
+        if (FileType.IsPipe(path))
+            return FromStream(File.OpenRead(path), path, stillsRate, cancel);
+        if (NumberPattern().IsMatch(Path.GetFileName(path)))
+            return FromSequence(path, stillsRate);
         if (Directory.Exists(path))
             throw SoraException.Failed($"{path} is a folder", $"give a pattern for its pictures: {Path.Combine(path, "%04d.png")}");
-        if (!File.Exists(path)) throw SoraException.Failed($"{path}: no such file");
-        return path.Contains('"') ? FromTemporary(path, link => File.CreateSymbolicLink(link, Path.GetFullPath(path)), stillsRate, cancel)
+        if (!File.Exists(path))
+            throw SoraException.Failed($"{path}: no such file");
+        return path.Contains('"')
+            ? FromTemporary(path, link => File.CreateSymbolicLink(link, Path.GetFullPath(path)), stillsRate, cancel)
             : FromFile(path, path, null, stillsRate, cancel);
     }
 
@@ -65,29 +70,52 @@ internal sealed partial class MediaInput : IDisposable
         var number = NumberPattern().Match(pattern);
         var names = new Regex($"^{Regex.Escape(pattern[..number.Index])}(\\d+){Regex.Escape(pattern[(number.Index + number.Length)..])}$");
         var found = Directory.Exists(folder) ? Directory.EnumerateFiles(folder).Select(Path.GetFileName) : [];
-        var numbers = found.Select(name => names.Match(name!)).Where(match => match.Success && int.TryParse(match.Groups[1].Value, out _))
-            .Select(match => int.Parse(match.Groups[1].Value)).ToList();
-        if (numbers.Count == 0) throw SoraException.Failed($"{path}: no such files", "the pattern matches numbers: %04d is 0001, 0002, …");
+        var numbers = found
+            .Select(name => names.Match(name!))
+            .Where(match => match.Success && int.TryParse(match.Groups[1].Value, out _))
+            .Select(match => int.Parse(match.Groups[1].Value))
+            .ToList();
+        if (numbers.Count == 0)
+            throw SoraException.Failed($"{path}: no such files", "the pattern matches numbers: %04d is 0001, 0002, …");
 
         // Elsewhere in the path a percent sign is only a character, which ffmpeg wants doubled.
         var file = FfmpegRun.Quotable(Path.Combine(folder.Replace("%", "%%"), pattern));
-        return new MediaInput(path, stillsRate, options => FFMpegArguments.FromFileInput(file, false, o =>
+        return new MediaInput(
+            path,
+            stillsRate,
+            options =>
+                FFMpegArguments.FromFileInput(
+                    file,
+                    false,
+                    o =>
+                    {
+                        options(o.ForceFormat("image2").WithCustomArgument($"-framerate {stillsRate:R}").WithStartNumber(numbers.Min()));
+                    }
+                ),
+            null
+        )
         {
-            options(o.ForceFormat("image2").WithCustomArgument($"-framerate {stillsRate:R}").WithStartNumber(numbers.Min()));
-        }), null) { duration = TimeSpan.FromSeconds(numbers.Count / stillsRate) };
+            duration = TimeSpan.FromSeconds(numbers.Count / stillsRate),
+        };
     }
 
     private static MediaInput FromFile(string name, string path, string? temporary, double stillsRate, CancellationToken cancel)
     {
         var analysis = Analyse(name, path, cancel);
-        var video = analysis.VideoStreams.OrderBy(stream => stream.Index)
-            .FirstOrDefault(stream => stream.Disposition?.GetValueOrDefault("attached_pic") != true)
+        var video =
+            analysis
+                .VideoStreams.OrderBy(stream => stream.Index)
+                .FirstOrDefault(stream => stream.Disposition?.GetValueOrDefault("attached_pic") != true)
             ?? throw SoraException.Failed($"{name} has no video stream");
         // ffmpeg's demuxers of stills; a still has no rate.
         var still = analysis.Format.FormatName is var format && (format == "image2" || format.EndsWith("_pipe", StringComparison.Ordinal));
         var file = FfmpegRun.Quotable(path);
         return new MediaInput(
-            name, still ? stillsRate : Rate(video), options => FFMpegArguments.FromFileInput(file, false, options), temporary)
+            name,
+            still ? stillsRate : Rate(video),
+            options => FFMpegArguments.FromFileInput(file, false, options),
+            temporary
+        )
         {
             HasTimes = !still,
             Stream = video.Index,
@@ -132,7 +160,8 @@ internal sealed partial class MediaInput : IDisposable
         FfmpegRun.Require();
         var head = new byte[256];
         var count = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
-        if (count == 0) throw SoraException.Failed($"{name} is empty");
+        if (count == 0)
+            throw SoraException.Failed($"{name} is empty");
         if (head.AsSpan(0, count).StartsWith("YUV4MPEG2 "u8))
         {
             var source = new StreamSource(head[..count], stream);
@@ -142,12 +171,17 @@ internal sealed partial class MediaInput : IDisposable
             };
         }
 
-        return FromTemporary(name, file =>
-        {
-            using var copy = new FileStream(file, FileMode.CreateNew, FileAccess.Write);
-            copy.Write(head, 0, count);
-            stream.CopyTo(copy);
-        }, stillsRate, cancel);
+        return FromTemporary(
+            name,
+            file =>
+            {
+                using var copy = new FileStream(file, FileMode.CreateNew, FileAccess.Write);
+                copy.Write(head, 0, count);
+                stream.CopyTo(copy);
+            },
+            stillsRate,
+            cancel
+        );
     }
 
     /// <summary>Reads by way of a temporary file: also what has a double quote in its name, which FFMpegCore can't pass on.</summary>
@@ -188,7 +222,7 @@ internal sealed partial class MediaInput : IDisposable
         public async Task WriteAsync(Stream outputStream, CancellationToken cancellationToken)
         {
             var buffer = new byte[1 << 16];
-            for (var piece = head.AsMemory(); piece.Length > 0;)
+            for (var piece = head.AsMemory(); piece.Length > 0; )
             {
                 try
                 {

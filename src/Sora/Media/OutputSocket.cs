@@ -28,7 +28,8 @@ internal sealed class OutputSocket : IDisposable
         var connected = listener.AcceptAsync(stop.Token).AsTask();
         Task.WaitAny(connected, ended);
         // A connection that was made before the end counts, however short the run was.
-        if (!connected.IsCompleted && !listener.Poll(0, SelectMode.SelectRead)) stop.Cancel();
+        if (!connected.IsCompleted && !listener.Poll(0, SelectMode.SelectRead))
+            stop.Cancel();
         try
         {
             return new NetworkStream(connected.GetAwaiter().GetResult(), ownsSocket: true);

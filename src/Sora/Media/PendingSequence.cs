@@ -25,10 +25,12 @@ internal sealed class PendingSequence : IDisposable
 
     /// <summary>Gives everything its name.</summary>
     /// <exception cref="SoraException">The disk refuses.</exception>
-    public void Commit() => Attempt(() =>
-    {
-        foreach (var file in Directory.GetFiles(temporaryFolder)) AtomicFile.MoveWhole(file, Path.Combine(folder, Path.GetFileName(file)));
-    });
+    public void Commit() =>
+        Attempt(() =>
+        {
+            foreach (var file in Directory.GetFiles(temporaryFolder))
+                AtomicFile.MoveWhole(file, Path.Combine(folder, Path.GetFileName(file)));
+        });
 
     public void Dispose() => Directory.Delete(temporaryFolder, recursive: true);
 

@@ -35,18 +35,23 @@ public static class Plot
     /// <exception cref="SoraException">The file can't be written.</exception>
     public static void Lines(string path, string title, string horizontal, params IReadOnlyList<PlotSeries> series)
     {
-        var curves = series.Select(curve => curve.Points.Where(point => double.IsFinite(point.X) && double.IsFinite(point.Y)).ToList()).ToList();
+        var curves = series
+            .Select(curve => curve.Points.Where(point => double.IsFinite(point.X) && double.IsFinite(point.Y)).ToList())
+            .ToList();
         var values = curves.SelectMany(curve => curve).Select(point => point.Y).DefaultIfEmpty(1).ToList();
         var (low, high) = (values.Min(), values.Max());
         var isLogarithmic = low > 0 && high / low > LogarithmicFrom;
         using var plot = new ScottPlot.Plot();
         foreach (var (curve, points) in series.Zip(curves))
         {
-            var line = plot.Add.ScatterLine(points.Select(point => new Coordinates(point.X, isLogarithmic ? Math.Log10(point.Y) : point.Y)).ToArray());
+            var line = plot.Add.ScatterLine(
+                points.Select(point => new Coordinates(point.X, isLogarithmic ? Math.Log10(point.Y) : point.Y)).ToArray()
+            );
             (line.LegendText, line.LineWidth) = (curve.Name, 1.5f);
         }
         // ScottPlot's axes are linear: curves and ticks are placed by their logarithms.
-        if (isLogarithmic) plot.Axes.Left.TickGenerator = Decades(low, high);
+        if (isLogarithmic)
+            plot.Axes.Left.TickGenerator = Decades(low, high);
         plot.Axes.Margins(0, 0);
         plot.Layout.Fixed(Frame);
         // Without it the text is in whichever font there is.

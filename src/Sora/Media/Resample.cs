@@ -37,7 +37,8 @@ public static class Resample
     /// </summary>
     public static Image ToSize(Image image, int width, int height, Fit fit)
     {
-        if (image.Width == width && image.Height == height) return image;
+        if (image.Width == width && image.Height == height)
+            return image;
         return fit switch
         {
             Fit.Crop => Lanczos(CropToAspect(image, width, height), width, height),
@@ -51,7 +52,8 @@ public static class Resample
     {
         // Compare W/H with width/height as whole numbers, so that equal aspects lose nothing.
         var (tooWide, tooTall) = ((long)image.Width * height, (long)image.Height * width);
-        if (tooWide == tooTall) return image;
+        if (tooWide == tooTall)
+            return image;
         if (tooWide > tooTall)
         {
             var w = Scaled(image.Height, width, height);
@@ -78,8 +80,10 @@ public static class Resample
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
-        if (width != image.Width) image = Horizontal(image, width, Taps.Of(image.Width, width, lobes, kernel));
-        if (height != image.Height) image = Vertical(image, height, Taps.Of(image.Height, height, lobes, kernel));
+        if (width != image.Width)
+            image = Horizontal(image, width, Taps.Of(image.Width, width, lobes, kernel));
+        if (height != image.Height)
+            image = Vertical(image, height, Taps.Of(image.Height, height, lobes, kernel));
         return image;
     }
 
@@ -87,7 +91,8 @@ public static class Resample
 
     private static double Sinc(double x)
     {
-        if (x == 0) return 1;
+        if (x == 0)
+            return 1;
         x *= Math.PI;
         return Math.Sin(x) / x;
     }
@@ -96,7 +101,8 @@ public static class Resample
     {
         const double a = -0.5;
         x = Math.Abs(x);
-        if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+        if (x < 1)
+            return ((a + 2) * x - (a + 3)) * x * x + 1;
         return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
     }
 
@@ -116,7 +122,8 @@ public static class Resample
                 var end = Math.Min(from, (int)(center + support + 0.5));
                 var weights = new double[end - first];
                 // Multiplied by the reciprocal and summed in this order, as Pillow does: the last bit counts.
-                for (var x = 0; x < weights.Length; x++) weights[x] = kernel((x + first - center + 0.5) * (1 / stretch));
+                for (var x = 0; x < weights.Length; x++)
+                    weights[x] = kernel((x + first - center + 0.5) * (1 / stretch));
                 var sum = weights.Sum();
                 taps.First[i] = first;
                 taps.Weights[i] = Array.ConvertAll(weights, w => Fixed(sum != 0 ? w / sum : w));
@@ -131,40 +138,55 @@ public static class Resample
     {
         var output = new Image(width, image.Height);
         // One int per channel and a spare lane, so that a pixel is one vector.
-        Parallel.For(0, image.Height, () => new int[image.Width * 4], (y, _, row) =>
-        {
-            var source = image.Row(y);
-            for (int x = 0, s = 0; x < row.Length; x += 4, s += Image.Channels)
-                (row[x], row[x + 1], row[x + 2]) = (source[s], source[s + 1], source[s + 2]);
-            var target = output.Row(y);
-            for (var i = 0; i < width; i++)
+        Parallel.For(
+            0,
+            image.Height,
+            () => new int[image.Width * 4],
+            (y, _, row) =>
             {
-                var sum = Vector128.Create(1 << (PrecisionBits - 1));
-                var place = taps.First[i] * 4;
-                foreach (var weight in taps.Weights[i])
+                var source = image.Row(y);
+                for (int x = 0, s = 0; x < row.Length; x += 4, s += Image.Channels)
+                    (row[x], row[x + 1], row[x + 2]) = (source[s], source[s + 1], source[s + 2]);
+                var target = output.Row(y);
+                for (var i = 0; i < width; i++)
                 {
-                    sum += Vector128.Create(row, place) * weight;
-                    place += 4;
+                    var sum = Vector128.Create(1 << (PrecisionBits - 1));
+                    var place = taps.First[i] * 4;
+                    foreach (var weight in taps.Weights[i])
+                    {
+                        sum += Vector128.Create(row, place) * weight;
+                        place += 4;
+                    }
+                    for (var c = 0; c < Image.Channels; c++)
+                        target[i * Image.Channels + c] = Clip(sum[c]);
                 }
-                for (var c = 0; c < Image.Channels; c++) target[i * Image.Channels + c] = Clip(sum[c]);
-            }
-            return row;
-        }, _ => { });
+                return row;
+            },
+            _ => { }
+        );
         return output;
     }
 
     private static Image Vertical(Image image, int height, Taps taps)
     {
         var output = new Image(image.Width, height);
-        Parallel.For(0, height, () => new int[image.Width * Image.Channels], (i, _, sums) =>
-        {
-            Array.Fill(sums, 1 << (PrecisionBits - 1));
-            var first = taps.First[i];
-            foreach (var weight in taps.Weights[i]) Accumulate(sums, image.Row(first++), weight);
-            var target = output.Row(i);
-            for (var x = 0; x < sums.Length; x++) target[x] = Clip(sums[x]);
-            return sums;
-        }, _ => { });
+        Parallel.For(
+            0,
+            height,
+            () => new int[image.Width * Image.Channels],
+            (i, _, sums) =>
+            {
+                Array.Fill(sums, 1 << (PrecisionBits - 1));
+                var first = taps.First[i];
+                foreach (var weight in taps.Weights[i])
+                    Accumulate(sums, image.Row(first++), weight);
+                var target = output.Row(i);
+                for (var x = 0; x < sums.Length; x++)
+                    target[x] = Clip(sums[x]);
+                return sums;
+            },
+            _ => { }
+        );
         return output;
     }
 
@@ -181,7 +203,8 @@ public static class Resample
             Add(sums, x + 8, c, weight);
             Add(sums, x + 12, d, weight);
         }
-        for (; x < row.Length; x++) sums[x] += row[x] * weight;
+        for (; x < row.Length; x++)
+            sums[x] += row[x] * weight;
     }
 
     private static void Add(int[] sums, int x, Vector128<uint> values, int weight) =>

@@ -59,57 +59,69 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
     /// <summary>Whether the file can be written without going back in it.</summary>
     public bool Streams { get; init; }
 
-    public static FormatRecipe Of(VideoFormat format) => format switch
-    {
-        VideoFormat.Mp4 => new("mp4", "libx264", ToBt709, "yuv420p")
+    public static FormatRecipe Of(VideoFormat format) =>
+        format switch
         {
-            Options = $"-preset medium {Bt709Tags}", Crf = 18, MaximumCrf = 51, EvenSizes = true,
-        },
-        VideoFormat.Webm => new("webm", "libvpx-vp9", ToBt709, "yuv420p")
-        {
-            Options = $"-b:v 0 -deadline good -cpu-used 4 -row-mt 1 {Bt709Tags}", Crf = 24, MaximumCrf = 63, Streams = true,
-        },
-        VideoFormat.Mkv => new("matroska", "ffv1", "null", "bgr0") { Options = "-level 3 -slicecrc 1", Streams = true },
-        // One palette for all frames would need all of them in memory first.
-        VideoFormat.Gif => new("gif", "gif", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1", "pal8")
-        {
-            Options = "-loop 0", Streams = true,
-        },
-        // From RGB libwebp makes its own 4:2:0, as its format defines it.
-        VideoFormat.Webp => new("webp", "libwebp_anim", "null", "bgra") { Options = "-loop 0 -quality 90" },
-        VideoFormat.Y4m => new("yuv4mpegpipe", "wrapped_avframe", $"scale=out_color_matrix=bt601:out_range=tv:{Exact}", "yuv444p")
-        {
-            Streams = true,
-        },
-        VideoFormat.Png => new("image2", "png", "null", "rgb24") { Stills = true },
-        VideoFormat.Jpeg => new("image2", "mjpeg", $"scale=out_color_matrix=bt601:out_range=pc:{Exact}", "yuvj444p")
-        {
-            Options = "-q:v 2", Stills = true,
-        },
-        _ => throw new ArgumentOutOfRangeException(nameof(format)),
-    };
+            VideoFormat.Mp4 => new("mp4", "libx264", ToBt709, "yuv420p")
+            {
+                Options = $"-preset medium {Bt709Tags}",
+                Crf = 18,
+                MaximumCrf = 51,
+                EvenSizes = true,
+            },
+            VideoFormat.Webm => new("webm", "libvpx-vp9", ToBt709, "yuv420p")
+            {
+                Options = $"-b:v 0 -deadline good -cpu-used 4 -row-mt 1 {Bt709Tags}",
+                Crf = 24,
+                MaximumCrf = 63,
+                Streams = true,
+            },
+            VideoFormat.Mkv => new("matroska", "ffv1", "null", "bgr0") { Options = "-level 3 -slicecrc 1", Streams = true },
+            // One palette for all frames would need all of them in memory first.
+            VideoFormat.Gif => new("gif", "gif", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1", "pal8")
+            {
+                Options = "-loop 0",
+                Streams = true,
+            },
+            // From RGB libwebp makes its own 4:2:0, as its format defines it.
+            VideoFormat.Webp => new("webp", "libwebp_anim", "null", "bgra") { Options = "-loop 0 -quality 90" },
+            VideoFormat.Y4m => new("yuv4mpegpipe", "wrapped_avframe", $"scale=out_color_matrix=bt601:out_range=tv:{Exact}", "yuv444p")
+            {
+                Streams = true,
+            },
+            VideoFormat.Png => new("image2", "png", "null", "rgb24") { Stills = true },
+            VideoFormat.Jpeg => new("image2", "mjpeg", $"scale=out_color_matrix=bt601:out_range=pc:{Exact}", "yuvj444p")
+            {
+                Options = "-q:v 2",
+                Stills = true,
+            },
+            _ => throw new ArgumentOutOfRangeException(nameof(format)),
+        };
 
     /// <summary>The format that a name after <c>--format</c> or a file's extension means.</summary>
     /// <exception cref="SoraException">No format has that name.</exception>
-    public static VideoFormat Named(string name) => name.ToLowerInvariant() switch
-    {
-        "mp4" or "m4v" => VideoFormat.Mp4,
-        "webm" => VideoFormat.Webm,
-        "mkv" => VideoFormat.Mkv,
-        "gif" => VideoFormat.Gif,
-        "webp" => VideoFormat.Webp,
-        "y4m" => VideoFormat.Y4m,
-        "png" => VideoFormat.Png,
-        "jpg" or "jpeg" => VideoFormat.Jpeg,
-        _ => throw SoraException.Usage($"'{name}' is not a video format", "formats are mp4, webm, mkv, gif, webp, y4m, png and jpg"),
-    };
+    public static VideoFormat Named(string name) =>
+        name.ToLowerInvariant() switch
+        {
+            "mp4" or "m4v" => VideoFormat.Mp4,
+            "webm" => VideoFormat.Webm,
+            "mkv" => VideoFormat.Mkv,
+            "gif" => VideoFormat.Gif,
+            "webp" => VideoFormat.Webp,
+            "y4m" => VideoFormat.Y4m,
+            "png" => VideoFormat.Png,
+            "jpg" or "jpeg" => VideoFormat.Jpeg,
+            _ => throw SoraException.Usage($"'{name}' is not a video format", "formats are mp4, webm, mkv, gif, webp, y4m, png and jpg"),
+        };
 
     /// <summary>Adds everything between the input and the output's name.</summary>
     public void AddTo(FFMpegOutputOptions options, int? crf)
     {
         options.WithCustomArgument($"-vf \"{Filter}\"").WithVideoCodec(Codec).WithPixelFormat(PixelFormat).WithCustomArgument(Options);
-        if ((crf ?? Crf) is { } quality) options.WithConstantRateFactor(quality);
-        if (Muxer == "mp4") options.WithFastStart();
+        if ((crf ?? Crf) is { } quality)
+            options.WithConstantRateFactor(quality);
+        if (Muxer == "mp4")
+            options.WithFastStart();
         options.ForceFormat(Muxer);
     }
 }

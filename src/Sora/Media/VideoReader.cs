@@ -54,7 +54,11 @@ public sealed class VideoReader : IDisposable
         this.socket = new OutputSocket();
         try
         {
-            this.run = new FfmpegRun(Command(input, options.Start?.FrameCount(Fps) ?? 0, limits.Min()), $"{input.Name} can't be read", cancel);
+            this.run = new FfmpegRun(
+                Command(input, options.Start?.FrameCount(Fps) ?? 0, limits.Min()),
+                $"{input.Name} can't be read",
+                cancel
+            );
             this.frames = Connect(this.socket, this.run);
             this.next = ReadFrame() ?? throw Empty(options);
         }
@@ -147,18 +151,25 @@ public sealed class VideoReader : IDisposable
         // Half a frame early, so that rounded times don't decide.
         TimeSpan? start = firstFrame > 0 ? TimeSpan.FromSeconds((firstFrame - 0.5) / Fps) : null;
         var rate = input.HasTimes ? string.Create(CultureInfo.InvariantCulture, $"fps={Fps:R},") : "";
-        return input.Arguments(o => o.WithStartTime(start)).OutputToUrl(this.socket.Url, o =>
-        {
-            o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"");
-            if (frames is { } limit) o.WithFrameCount(limit);
-            // A stream of PPM pictures says its own size, after rotation and all.
-            o.WithVideoCodec("ppm").ForceFormat("image2pipe");
-        });
+        return input
+            .Arguments(o => o.WithStartTime(start))
+            .OutputToUrl(
+                this.socket.Url,
+                o =>
+                {
+                    o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"");
+                    if (frames is { } limit)
+                        o.WithFrameCount(limit);
+                    // A stream of PPM pictures says its own size, after rotation and all.
+                    o.WithVideoCodec("ppm").ForceFormat("image2pipe");
+                }
+            );
     }
 
     private static Stream Connect(OutputSocket socket, FfmpegRun run)
     {
-        if (socket.Accept(run.Ended) is { } stream) return stream;
+        if (socket.Accept(run.Ended) is { } stream)
+            return stream;
         run.Wait();
         throw run.Failure();
     }
@@ -167,7 +178,9 @@ public sealed class VideoReader : IDisposable
     {
         var isPart = options.Start is not null || options.Duration is not null;
         return SoraException.Failed(
-            $"{this.input.Name} has no frames{(isPart ? " in that range" : "")}{(this.run.Complaint is { } line ? $": {line}" : "")}", isPart ? "check --start and --duration" : null);
+            $"{this.input.Name} has no frames{(isPart ? " in that range" : "")}{(this.run.Complaint is { } line ? $": {line}" : "")}",
+            isPart ? "check --start and --duration" : null
+        );
     }
 
     /// <summary>Reads <c>P6 WIDTH HEIGHT 255</c> and the pixels; null at the end.</summary>
@@ -180,8 +193,12 @@ public sealed class VideoReader : IDisposable
                 this.run.Wait();
                 return null;
             }
-            if (magic != "P6") throw new InvalidDataException($"'{magic}' is not the start of a frame");
-            var (width, height) = (int.Parse(ReadToken()!, CultureInfo.InvariantCulture), int.Parse(ReadToken()!, CultureInfo.InvariantCulture));
+            if (magic != "P6")
+                throw new InvalidDataException($"'{magic}' is not the start of a frame");
+            var (width, height) = (
+                int.Parse(ReadToken()!, CultureInfo.InvariantCulture),
+                int.Parse(ReadToken()!, CultureInfo.InvariantCulture)
+            );
             ReadToken();
             var frame = new Image(width, height);
             this.frames.ReadExactly(frame.Pixels);
@@ -200,7 +217,8 @@ public sealed class VideoReader : IDisposable
         var token = new StringBuilder();
         while (this.frames.ReadByte() is >= 0 and var next)
         {
-            if (char.IsWhiteSpace((char)next)) return token.ToString();
+            if (char.IsWhiteSpace((char)next))
+                return token.ToString();
             token.Append((char)next);
         }
         return token.Length == 0 ? null : throw new EndOfStreamException();

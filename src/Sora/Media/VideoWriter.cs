@@ -72,8 +72,10 @@ public sealed class VideoWriter : IDisposable
                 copy = Task.Run(() => CopyTo(stream), CancellationToken.None);
                 return;
             }
-            if (target.Numbered) sequence = new PendingSequence(name);
-            else this.file = AtomicFile.Begin(name);
+            if (target.Numbered)
+                sequence = new PendingSequence(name);
+            else
+                this.file = AtomicFile.Begin(name);
             var path = sequence?.TemporaryPath ?? this.file!.TemporaryPath;
             run = Start(input.OutputToFile(FfmpegRun.Quotable(path), true, Encoding));
         }
@@ -86,9 +88,10 @@ public sealed class VideoWriter : IDisposable
         FfmpegRun Start(FFMpegArgumentProcessor processor) => new(processor, $"{name} can't be written", cancel);
     }
 
-    private (int Width, int Height) EncodedSize => recipe.EvenSizes
-        ? (this.options.Width + this.options.Width % 2, this.options.Height + this.options.Height % 2)
-        : (this.options.Width, this.options.Height);
+    private (int Width, int Height) EncodedSize =>
+        recipe.EvenSizes
+            ? (this.options.Width + this.options.Width % 2, this.options.Height + this.options.Height % 2)
+            : (this.options.Width, this.options.Height);
 
     /// <summary>Begins a file, or a sequence if the name holds a pattern such as <c>%04d</c>; its folder is made then.</summary>
     /// <exception cref="SoraException">The format isn't known or can't hold the frames, or ffmpeg is missing.</exception>
@@ -97,12 +100,14 @@ public sealed class VideoWriter : IDisposable
         if (FileType.IsDevice(path))
         {
             var device = new FileStream(path, FileMode.Open, FileAccess.Write);
-            return new VideoWriter(path, new Target(options.Format ?? VideoFormat.Y4m) { Stream = device, IsDevice = true }, options, cancel);
+            return new VideoWriter(
+                path,
+                new Target(options.Format ?? VideoFormat.Y4m) { Stream = device, IsDevice = true },
+                options,
+                cancel
+            );
         }
-        var target = new Target(options.Format ?? FormatOf(path))
-        {
-            Numbered = HasNumber(path),
-        };
+        var target = new Target(options.Format ?? FormatOf(path)) { Numbered = HasNumber(path) };
         return new VideoWriter(path, target, options, cancel);
     }
 
@@ -117,7 +122,8 @@ public sealed class VideoWriter : IDisposable
 
     /// <summary>The format that a file's extension means; of a device, YUV4MPEG2.</summary>
     /// <exception cref="SoraException">There is no extension, or no format has it.</exception>
-    public static VideoFormat FormatOf(string path) => FileType.IsDevice(path) ? VideoFormat.Y4m
+    public static VideoFormat FormatOf(string path) =>
+        FileType.IsDevice(path) ? VideoFormat.Y4m
         : Path.GetExtension(path) is { Length: > 1 } extension ? FormatRecipe.Named(extension[1..])
         : throw SoraException.Usage($"{path}: the name doesn't say which format to write", "add an extension such as .mp4, or --format");
 
@@ -136,11 +142,16 @@ public sealed class VideoWriter : IDisposable
     public void Write(Image frame)
     {
         if (frame.Width != this.options.Width || frame.Height != this.options.Height)
-            throw new ArgumentException($"a frame of {frame.Width}x{frame.Height} in a video of {this.options.Width}x{this.options.Height}", nameof(frame));
-        if (single && this.written == 1) throw OneFrameOnly();
+            throw new ArgumentException(
+                $"a frame of {frame.Width}x{frame.Height} in a video of {this.options.Width}x{this.options.Height}",
+                nameof(frame)
+            );
+        if (single && this.written == 1)
+            throw OneFrameOnly();
         this.written++;
         var (width, height) = EncodedSize;
-        if (!this.frames.Add(Extended(frame, width, height), run.Ended, this.cancel)) throw Ended();
+        if (!this.frames.Add(Extended(frame, width, height), run.Ended, this.cancel))
+            throw Ended();
     }
 
     /// <summary>Ends the video and gives it its name.</summary>
@@ -148,7 +159,8 @@ public sealed class VideoWriter : IDisposable
     /// <exception cref="OperationCanceledException">The writing was cancelled.</exception>
     public void Complete()
     {
-        if (this.written == 0) throw SoraException.Failed($"{this.name} can't be written: there are no frames");
+        if (this.written == 0)
+            throw SoraException.Failed($"{this.name} can't be written: there are no frames");
         this.frames.End();
         WaitForEnd();
         this.file?.Commit();
@@ -173,45 +185,55 @@ public sealed class VideoWriter : IDisposable
     /// <summary>Repeats the last column and row until the picture has the size.</summary>
     internal static byte[] Extended(Image frame, int width, int height)
     {
-        if (frame.Width == width && frame.Height == height) return [.. frame.Pixels];
+        if (frame.Width == width && frame.Height == height)
+            return [.. frame.Pixels];
         var larger = new Image(width, height);
         for (var y = 0; y < height; y++)
         {
             var source = frame.Row(Math.Min(y, frame.Height - 1));
             var target = larger.Row(y);
             source.CopyTo(target);
-            for (var x = source.Length; x < target.Length; x++) target[x] = target[x - Image.Channels];
+            for (var x = source.Length; x < target.Length; x++)
+                target[x] = target[x - Image.Channels];
         }
         return larger.Pixels;
     }
-
 
     private void Validate(Target target)
     {
         if (this.options.Crf is { } crf)
         {
-            if (recipe.Crf == null) throw SoraException.Usage($"{this.name}: --crf does not apply to this format");
-            if (crf < 0 || crf > recipe.MaximumCrf) throw SoraException.Usage($"--crf {crf}: not from 0 to {recipe.MaximumCrf}");
+            if (recipe.Crf == null)
+                throw SoraException.Usage($"{this.name}: --crf does not apply to this format");
+            if (crf < 0 || crf > recipe.MaximumCrf)
+                throw SoraException.Usage($"--crf {crf}: not from 0 to {recipe.MaximumCrf}");
         }
         if (target.Stream != null && !recipe.Streams)
         {
             throw SoraException.Usage(
-                $"{target.Format.ToString().ToLowerInvariant()} can't be written to a pipe", "give a file (-o), or --format y4m, webm, mkv or gif");
+                $"{target.Format.ToString().ToLowerInvariant()} can't be written to a pipe",
+                "give a file (-o), or --format y4m, webm, mkv or gif"
+            );
         }
         if (target.Numbered && !recipe.Stills)
             throw SoraException.Usage($"{this.name}: a number pattern is only for pictures", "end the name in .png or .jpg");
-        if (recipe.Stills && !target.Numbered && this.options.Frames > 1) throw OneFrameOnly();
+        if (recipe.Stills && !target.Numbered && this.options.Frames > 1)
+            throw OneFrameOnly();
     }
 
-    private SoraException OneFrameOnly() => SoraException.Usage(
-        $"{this.name} holds one frame, but there are {(this.options.Frames is { } frames ? $"{frames}" : "more")}",
-        $"number the pictures: {Path.Combine(Path.GetDirectoryName(this.name) ?? "", $"%04d{Path.GetExtension(this.name)}")}");
+    private SoraException OneFrameOnly() =>
+        SoraException.Usage(
+            $"{this.name} holds one frame, but there are {(this.options.Frames is { } frames ? $"{frames}" : "more")}",
+            $"number the pictures: {Path.Combine(Path.GetDirectoryName(this.name) ?? "", $"%04d{Path.GetExtension(this.name)}")}"
+        );
 
     private void Encoding(FFMpegOutputOptions options)
     {
         recipe.AddTo(options, this.options.Crf);
-        if (single) options.WithCustomArgument("-update 1");
-        else if (recipe.Stills) options.WithStartNumber(this.options.FirstNumber);
+        if (single)
+            options.WithCustomArgument("-update 1");
+        else if (recipe.Stills)
+            options.WithStartNumber(this.options.FirstNumber);
     }
 
     /// <summary>Why no frame is taken any more.</summary>
@@ -267,7 +289,8 @@ public sealed class VideoWriter : IDisposable
         {
             while (!ended.IsCompleted)
             {
-                if (channel.Writer.TryWrite(frame)) return true;
+                if (channel.Writer.TryWrite(frame))
+                    return true;
                 Task.WaitAny([channel.Writer.WaitToWriteAsync(cancel).AsTask(), ended], CancellationToken.None);
             }
             return false;

@@ -75,9 +75,12 @@ public static class Abilities
     /// <summary>The ability that a run takes.</summary>
     internal static Ability Needed(GenerationRequest request)
     {
-        if (request.Conditioning.Control is not null) return Ability.Control;
-        if (request.KnowsLatents) return Ability.Region;
-        if (request.Edited is not null || request.Conditioning.Known is not null) return Ability.Strength;
+        if (request.Conditioning.Control is not null)
+            return Ability.Control;
+        if (request.KnowsLatents)
+            return Ability.Region;
+        if (request.Edited is not null || request.Conditioning.Known is not null)
+            return Ability.Strength;
         var frames = request.Conditioning.Stills.Select(still => still.Frame).Order().ToList();
         return frames switch
         {
@@ -92,7 +95,8 @@ public static class Abilities
     /// <exception cref="SoraException">It can't; the hint names one that can.</exception>
     internal static void Require(VideoModel model, Ability ability)
     {
-        if (model.Supports(ability) == Support.Refused) throw SoraException.Usage($"{model.Name} can't do this: {ability.Name()}", model.Note(ability));
+        if (model.Supports(ability) == Support.Refused)
+            throw SoraException.Usage($"{model.Name} can't do this: {ability.Name()}", model.Note(ability));
     }
 
     /// <summary>Says once if a model only approximates what it can do.</summary>

@@ -17,7 +17,8 @@ public abstract class DenoisingNetwork : IDisposable
     /// <summary>Takes what is known and the prompts, and computes what is the same in all steps; nothing, where it has them already.</summary>
     public void Condition(EncodedConditioning conditioning, PromptEmbeds prompt)
     {
-        if (ReferenceEquals(Conditioning, conditioning) && ReferenceEquals(Prompt, prompt)) return;
+        if (ReferenceEquals(Conditioning, conditioning) && ReferenceEquals(Prompt, prompt))
+            return;
         (Conditioning, Prompt) = (conditioning, prompt);
         using var noGradient = no_grad();
         Embed(conditioning, prompt);

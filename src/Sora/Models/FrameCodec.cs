@@ -53,11 +53,14 @@ public sealed class FrameCodec : IDisposable
             cancel.ThrowIfCancellationRequested();
             seen++;
             group.Add(frame);
-            if (parts.Count == 0 ? group.Count == Geometry.FirstFrames : group.Count == this.vae.FramesPerPush(frame.Height, frame.Width)) Push();
+            if (parts.Count == 0 ? group.Count == Geometry.FirstFrames : group.Count == this.vae.FramesPerPush(frame.Height, frame.Width))
+                Push();
         }
-        if (parts.Count == 0) throw SoraException.Failed($"{seen} frames, but the model's first latent frame is {Geometry.FirstFrames} of them");
+        if (parts.Count == 0)
+            throw SoraException.Failed($"{seen} frames, but the model's first latent frame is {Geometry.FirstFrames} of them");
         group.RemoveRange(group.Count / Geometry.TemporalFactor * Geometry.TemporalFactor, group.Count % Geometry.TemporalFactor);
-        if (group.Count > 0) Push();
+        if (group.Count > 0)
+            Push();
         return (TensorIO.ToHost(parts.Count == 1 ? parts[0] : cat([.. parts], 2), DType.F32), seen);
 
         void Push()
@@ -76,13 +79,18 @@ public sealed class FrameCodec : IDisposable
     public IEnumerable<Image> Decode(HostTensor latents, LatentSpace space, CancellationToken cancel)
     {
         using var session = this.vae.NewDecoder();
-        var (frames, height, width) = (latents.Shape[2], latents.Shape[3] * Geometry.SpatialFactor, latents.Shape[4] * Geometry.SpatialFactor);
+        var (frames, height, width) = (
+            latents.Shape[2],
+            latents.Shape[3] * Geometry.SpatialFactor,
+            latents.Shape[4] * Geometry.SpatialFactor
+        );
         using var all = TensorIO.ToTensor(latents);
         for (long first = 0, count = 1; first < frames; first += count)
         {
             cancel.ThrowIfCancellationRequested();
             count = first == 0 ? 1 : Math.Min(this.vae.FramesPerPush(height, width) / Geometry.TemporalFactor, frames - first);
-            foreach (var frame in Push(all, first, count)) yield return frame;
+            foreach (var frame in Push(all, first, count))
+                yield return frame;
         }
 
         Image[] Push(Tensor from, long first, long count)
@@ -122,7 +130,8 @@ public sealed class FrameCodec : IDisposable
         RequireGroups();
         using var session = this.vae.NewDecoder();
         session.Push(latents.narrow(2, 0, 1)).Dispose();
-        for (var i = 1; i < latents.shape[2]; i++) yield return session.Push(latents.narrow(2, i, 1));
+        for (var i = 1; i < latents.shape[2]; i++)
+            yield return session.Push(latents.narrow(2, i, 1));
     }
 
     /// <summary>The latent frame of <see cref="LatentGeometry.TemporalFactor"/> frames <c>[1, 3, F, H, W]</c> of a stream, or of its first one, raw.</summary>
@@ -132,14 +141,16 @@ public sealed class FrameCodec : IDisposable
         RequireGroups();
         using var session = this.vae.NewEncoder();
         var first = session.Push(frames.narrow(2, 0, 1));
-        if (frames.shape[2] == 1) return first;
+        if (frames.shape[2] == 1)
+            return first;
         first.Dispose();
         return session.Push(frames);
     }
 
     private void RequireGroups()
     {
-        if (!DecodesGroups) throw new InvalidOperationException("this VAE decodes from the start only");
+        if (!DecodesGroups)
+            throw new InvalidOperationException("this VAE decodes from the start only");
     }
 
     /// <summary>Frees the weights.</summary>

@@ -25,16 +25,20 @@ public sealed record ModelDefaults
     {
         var scheduler = model.SchedulerPath is { } path ? SchedulerConfig.Read(path) : new SchedulerConfig();
         var settings = model.Published;
-        if (model.Known is { IsUsers: false } known) settings = With(settings, known.Defaults, known.Origin);
-        if (model.SchedulerPath is not null) settings = settings with { Shift = scheduler.Shift };
+        if (model.Known is { IsUsers: false } known)
+            settings = With(settings, known.Defaults, known.Origin);
+        if (model.SchedulerPath is not null)
+            settings = settings with { Shift = scheduler.Shift };
         settings = With(settings, model.OwnDefaults.Defaults, model.OwnDefaults.Origin);
-        if (model.Known is { IsUsers: true } own) settings = With(settings, own.Defaults, own.Origin);
+        if (model.Known is { IsUsers: true } own)
+            settings = With(settings, own.Defaults, own.Origin);
         return new ModelDefaults { Settings = settings, Scheduler = scheduler };
     }
 
     private static SamplingSettings With(SamplingSettings settings, JsonObject defaults, string path)
     {
-        foreach (var (key, value) in defaults) settings = With(settings, key, value, path);
+        foreach (var (key, value) in defaults)
+            settings = With(settings, key, value, path);
         return settings;
     }
 
@@ -56,8 +60,11 @@ public sealed record ModelDefaults
                 ("text_length", _) => settings with { TextLength = value.GetValue<int>() },
                 ("negative", _) => settings with { Negative = value.GetValue<string>() },
                 ("sampler", _) => settings with { Sampler = value.GetValue<string>() },
-                ("size", _) when FrameSize.Parse(value.GetValue<string>()) is var size =>
-                    settings with { Width = size.Width, Height = size.Height },
+                ("size", _) when FrameSize.Parse(value.GetValue<string>()) is var size => settings with
+                {
+                    Width = size.Width,
+                    Height = size.Height,
+                },
                 _ => throw SoraException.Failed($"{path}: unknown default '{key}'", "update sora"),
             };
         }

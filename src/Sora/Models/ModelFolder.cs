@@ -22,21 +22,29 @@ public class ModelFolder
         Path = path;
         Name = given is null ? ModelLocator.Builtin : System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(given));
         Reference = Directory.Exists(given) || File.Exists(given) ? System.IO.Path.GetFullPath(given) : given ?? ModelLocator.Builtin;
-        var loose = File.Exists(path) ? path : File.Exists(Inside("model_index.json")) ? null : LooseParts.OriginalTransformer(path);
+        var loose =
+            File.Exists(path) ? path
+            : File.Exists(Inside("model_index.json")) ? null
+            : LooseParts.OriginalTransformer(path);
         isLoose = loose is not null;
         index = isLoose ? ConfigFile.Parse(path, "{}") : ConfigFile.Read(Inside("model_index.json"));
         if (isLoose)
         {
             parts["transformer"] = [loose!];
-            if (LooseParts.LowNoise(loose!) is { } low) parts["transformer_2"] = [low];
+            if (LooseParts.LowNoise(loose!) is { } low)
+                parts["transformer_2"] = [low];
         }
         else
         {
-            foreach (var part in AllParts.Where(part => index.Texts(part, []) is [_, { Length: > 0 }])) parts[part] = [Inside(part)];
+            foreach (var part in AllParts.Where(part => index.Texts(part, []) is [_, { Length: > 0 }]))
+                parts[part] = [Inside(part)];
         }
-        foreach (var (part, file) in named.Named()) parts[part] = [file];
-        if (!isLoose) return;
-        foreach (var (part, files) in LooseParts.Beside(loose!, Config("transformer"))) parts.TryAdd(part, files);
+        foreach (var (part, file) in named.Named())
+            parts[part] = [file];
+        if (!isLoose)
+            return;
+        foreach (var (part, files) in LooseParts.Beside(loose!, Config("transformer")))
+            parts.TryAdd(part, files);
     }
 
     /// <summary>The same files, for a model that knows what is in them.</summary>
@@ -48,10 +56,26 @@ public class ModelFolder
 
     /// <summary>Every part that a model may have, by the names of diffusers.</summary>
     public static readonly IReadOnlyList<string> AllParts =
-        ["tokenizer", "text_encoder", "image_processor", "image_encoder", "transformer", "transformer_2", "vae", "scheduler"];
+    [
+        "tokenizer",
+        "text_encoder",
+        "image_processor",
+        "image_encoder",
+        "transformer",
+        "transformer_2",
+        "vae",
+        "scheduler",
+    ];
 
     /// <summary>Those that have weights.</summary>
-    public static readonly IReadOnlyList<string> PartsWithWeights = ["text_encoder", "image_encoder", "transformer", "transformer_2", "vae"];
+    public static readonly IReadOnlyList<string> PartsWithWeights =
+    [
+        "text_encoder",
+        "image_encoder",
+        "transformer",
+        "transformer_2",
+        "vae",
+    ];
 
     /// <summary>The folder, or the file.</summary>
     public string Path { get; }
@@ -104,9 +128,15 @@ public class ModelFolder
     {
         var option = $"--{part.Replace('_', '-')}";
         if (!parts.TryGetValue(part, out var files))
-            throw SoraException.Failed($"the model {Path} has no {part}", isLoose ? $"pass one with {option}, or put it next to the file" : null);
+            throw SoraException.Failed(
+                $"the model {Path} has no {part}",
+                isLoose ? $"pass one with {option}, or put it next to the file" : null
+            );
         if (files.Count > 1)
-            throw SoraException.Failed($"{Path}: several files next to it could be its {part}: {string.Join(", ", files)}", $"pass one with {option}");
+            throw SoraException.Failed(
+                $"{Path}: several files next to it could be its {part}: {string.Join(", ", files)}",
+                $"pass one with {option}"
+            );
         return Directory.Exists(files[0]) || File.Exists(files[0])
             ? files[0]
             : throw SoraException.Failed($"{files[0]} is missing, but model_index.json refers to it", "the download may be incomplete");
@@ -120,7 +150,12 @@ public class ModelFolder
     /// <exception cref="SoraException">There is none, or it uses something that is not supported.</exception>
     public Tokenizer OpenTokenizer()
     {
-        if (!Has("tokenizer") && Has("text_encoder") && File.Exists(Part("text_encoder")) && CheckpointFile.SentencePiece(Part("text_encoder")) is { } inside)
+        if (
+            !Has("tokenizer")
+            && Has("text_encoder")
+            && File.Exists(Part("text_encoder"))
+            && CheckpointFile.SentencePiece(Part("text_encoder")) is { } inside
+        )
             return Tokenizer.FromSentencePiece(inside, Part("text_encoder"));
         return Tokenizer.Load(Part("tokenizer"));
     }
@@ -138,7 +173,8 @@ public class ModelFolder
     /// <summary>The config of a part as JSON: its file's, or what the shapes of its weights tell; null where it has none.</summary>
     public JsonObject? ReadConfig(string part)
     {
-        if (PartsWithWeights.Contains(part)) return Config(part).ToJson();
+        if (PartsWithWeights.Contains(part))
+            return Config(part).ToJson();
         var names = (string[])["scheduler_config.json", "tokenizer_config.json", "preprocessor_config.json"];
         var path = names.Select(name => System.IO.Path.Combine(Part(part), name)).FirstOrDefault(File.Exists);
         return path is null ? null : ConfigFile.Read(path).ToJson();
@@ -148,25 +184,28 @@ public class ModelFolder
     internal ConfigFile Config(string part)
     {
         var path = Part(part);
-        if (!isLoose && path == Inside(part)) return ConfigFile.Read(Inside(part, "config.json"));
+        if (!isLoose && path == Inside(part))
+            return ConfigFile.Read(Inside(part, "config.json"));
         var folder = Directory.Exists(path) ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
         string[] candidates = [System.IO.Path.ChangeExtension(path, ".json"), System.IO.Path.Combine(folder, "config.json")];
         var configs = candidates.Where(File.Exists).Select(ConfigFile.Read).ToList();
-        if (configs.Find(config => PartKinds.IsConfigOf(part, config)) is { } config) return config;
+        if (configs.Find(config => PartKinds.IsConfigOf(part, config)) is { } config)
+            return config;
         using var weights = Checkpoint.Open(path);
         return InferredConfig.Of(part, weights, configs.Find(PartKinds.IsOriginalTransformer)?.Size("num_heads"));
     }
 
     /// <summary>A file in the folder or, as in the source tree, beside it.</summary>
-    private string? Companion(string name) => !IsTrainedHere ? null
-        : ((string[])[Inside(name), Inside("..", name)]).FirstOrDefault(File.Exists);
+    private string? Companion(string name) =>
+        !IsTrainedHere ? null : ((string[])[Inside(name), Inside("..", name)]).FirstOrDefault(File.Exists);
 
     private string Inside(params ReadOnlySpan<string> names) => System.IO.Path.Combine([Path, .. names]);
 
     private TensorSource Merged(string part, Reporter reporter)
     {
         var weights = Checkpoint.Open(Part(part));
-        if (loras.Count == 0 || part is not ("transformer" or "transformer_2")) return weights;
+        if (loras.Count == 0 || part is not ("transformer" or "transformer_2"))
+            return weights;
         try
         {
             return Lora.Merge(weights, loras, reporter);

@@ -40,21 +40,25 @@ public static class ModelRegistry
         CausalVaeConfig[] kinds = [new(), new BlockVaeConfig()];
         var kind = file.ClassName is not { } name ? kinds[0] : kinds.FirstOrDefault(kind => kind.ClassName == name);
         return kind?.With(file)
-            ?? throw SoraException.Failed($"{file.Path}: unknown VAE class {file.ClassName}", $"{string.Join(" and ", kinds.Select(known => known.ClassName))} are supported");
+            ?? throw SoraException.Failed(
+                $"{file.Path}: unknown VAE class {file.ClassName}",
+                $"{string.Join(" and ", kinds.Select(known => known.ClassName))} are supported"
+            );
     }
 
     /// <summary>A published model that can do what another one can't.</summary>
-    internal static string Able(Ability ability) => ability switch
-    {
-        Ability.Text => "Wan2.1-T2V-1.3B-Diffusers and Wan2.2-TI2V-5B-Diffusers make videos from text",
-        Ability.Still => "Wan2.1-I2V-14B-480P-Diffusers and Wan2.2-TI2V-5B-Diffusers animate a still",
-        Ability.FirstAndLast => "Wan2.1-FLF2V-14B-720P-diffusers takes a first and a last frame",
-        Ability.Keyframes => "Wan2.1-VACE-1.3B-diffusers takes keyframes",
-        Ability.Extend => "Wan2.1-VACE-1.3B-diffusers extends clips",
-        Ability.Loop => "Wan2.1-VACE-1.3B-diffusers closes loops",
-        Ability.Interpolate => "Wan2.1-VACE-1.3B-diffusers joins clips",
-        Ability.Strength => "Wan2.1-T2V-1.3B-Diffusers and Wan2.2-TI2V-5B-Diffusers edit by strength",
-        Ability.Region => "Wan2.1-VACE-1.3B-diffusers edits regions",
-        _ => "Wan2.1-VACE-1.3B-diffusers takes control videos and references",
-    };
+    internal static string Able(Ability ability) =>
+        ability switch
+        {
+            Ability.Text => "Wan2.1-T2V-1.3B-Diffusers and Wan2.2-TI2V-5B-Diffusers make videos from text",
+            Ability.Still => "Wan2.1-I2V-14B-480P-Diffusers and Wan2.2-TI2V-5B-Diffusers animate a still",
+            Ability.FirstAndLast => "Wan2.1-FLF2V-14B-720P-diffusers takes a first and a last frame",
+            Ability.Keyframes => "Wan2.1-VACE-1.3B-diffusers takes keyframes",
+            Ability.Extend => "Wan2.1-VACE-1.3B-diffusers extends clips",
+            Ability.Loop => "Wan2.1-VACE-1.3B-diffusers closes loops",
+            Ability.Interpolate => "Wan2.1-VACE-1.3B-diffusers joins clips",
+            Ability.Strength => "Wan2.1-T2V-1.3B-Diffusers and Wan2.2-TI2V-5B-Diffusers edit by strength",
+            Ability.Region => "Wan2.1-VACE-1.3B-diffusers edits regions",
+            _ => "Wan2.1-VACE-1.3B-diffusers takes control videos and references",
+        };
 }

@@ -24,12 +24,18 @@ public sealed record PartPaths
     {
         (string Part, string? Path)[] all =
         [
-            ("transformer_2", LowNoise), ("vae", Vae), ("text_encoder", TextEncoder), ("tokenizer", Tokenizer ?? (TextEncoder is null ? null : Text.Tokenizer.FileIn(TextEncoder))), ("image_encoder", ImageEncoder),
+            ("transformer_2", LowNoise),
+            ("vae", Vae),
+            ("text_encoder", TextEncoder),
+            ("tokenizer", Tokenizer ?? (TextEncoder is null ? null : Text.Tokenizer.FileIn(TextEncoder))),
+            ("image_encoder", ImageEncoder),
         ];
         foreach (var (part, path) in all)
         {
-            if (path is null) continue;
-            if (!File.Exists(path) && !Directory.Exists(path)) throw SoraException.Failed($"{path}: no such file or folder");
+            if (path is null)
+                continue;
+            if (!File.Exists(path) && !Directory.Exists(path))
+                throw SoraException.Failed($"{path}: no such file or folder");
             yield return (part, path);
         }
     }

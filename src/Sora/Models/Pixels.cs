@@ -20,8 +20,20 @@ public static class Pixels
     {
         using var scope = NewDisposeScope();
         var (frames, height, width) = ((int)video.shape[2], (int)video.shape[3], (int)video.shape[4]);
-        var bytes = video.detach().to(float32).div(2).add(0.5).clamp(0, 1).mul(255).round().to(uint8)
-            .squeeze(0).permute(1, 2, 3, 0).contiguous().cpu().bytes.ToArray(); // [F, H, W, 3]
+        var bytes = video
+            .detach()
+            .to(float32)
+            .div(2)
+            .add(0.5)
+            .clamp(0, 1)
+            .mul(255)
+            .round()
+            .to(uint8)
+            .squeeze(0)
+            .permute(1, 2, 3, 0)
+            .contiguous()
+            .cpu()
+            .bytes.ToArray(); // [F, H, W, 3]
         return [.. bytes.Chunk(height * width * Image.Channels).Select(pixels => new Image(width, height, pixels))];
     }
 }

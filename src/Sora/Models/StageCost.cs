@@ -21,9 +21,11 @@ public sealed record StageCost(string Name, long Weights, long Activations, doub
     public long Streamed { get; init; }
 
     /// <summary>What it needs as a line of text.</summary>
-    public string Line => string.Create(
-        CultureInfo.InvariantCulture,
-        $"{Name,-9} weights {Size(Weights)}{(Streamed > 0 ? $" and {Size(Streamed)} in files" : "")}, peak {Size(Needed)}, {Flops / 1e12:0.###} TFLOP");
+    public string Line =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Name, -9} weights {Size(Weights)}{(Streamed > 0 ? $" and {Size(Streamed)} in files" : "")}, peak {Size(Needed)}, {Flops / 1e12:0.###} TFLOP"
+        );
 
     /// <summary>
     /// Bytes that the C allocator keeps between tensors, on the CPU alone: it gives nothing back, because fresh pages cost more
@@ -36,9 +38,13 @@ public sealed record StageCost(string Name, long Weights, long Activations, doub
     public long Needed => (300L << 20) + Peak + Kept;
 
     /// <summary>The same where <paramref name="device"/> computes.</summary>
-    public StageCost On(Device device) => device.type == DeviceType.CPU && Activations > 0 ? this with { Kept = (256L << 20) + Activations * 2 / 5 } : this;
+    public StageCost On(Device device) =>
+        device.type == DeviceType.CPU && Activations > 0 ? this with { Kept = (256L << 20) + Activations * 2 / 5 } : this;
 
     /// <summary>Bytes as people read them, such as <c>1.5 GB</c>.</summary>
-    internal static string Size(long bytes) => string.Create(
-        CultureInfo.InvariantCulture, $"{(bytes >= 1L << 30 ? bytes / (double)(1L << 30) : bytes / (double)(1L << 20)):0.0} {(bytes >= 1L << 30 ? "GB" : "MB")}");
+    internal static string Size(long bytes) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{(bytes >= 1L << 30 ? bytes / (double)(1L << 30) : bytes / (double)(1L << 20)):0.0} {(bytes >= 1L << 30 ? "GB" : "MB")}"
+        );
 }

@@ -38,7 +38,11 @@ internal static class StillEncoder
         return model.Unconditioned with { Known = known, Mask = mask, Hints = hints, Stills = shown };
     }
 
-    internal static Still Resized(Still still, SamplingSettings settings) => still with { Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit) };
+    internal static Still Resized(Still still, SamplingSettings settings) =>
+        still with
+        {
+            Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit),
+        };
 
     /// <summary>A still of the video's size as one normalised latent frame: behind copies of itself, where it isn't the first.</summary>
     private static Tensor Encode(VideoVae vae, Still still)

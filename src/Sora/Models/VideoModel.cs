@@ -70,12 +70,13 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     protected abstract string Approximation(Ability ability);
 
     /// <summary>What a user should know of an ability: how it is approximated, or which model can what this one can't.</summary>
-    public string? Note(Ability ability) => Supports(ability) switch
-    {
-        Support.Native => null,
-        Support.Refused => ModelRegistry.Able(ability),
-        _ => Approximation(ability),
-    };
+    public string? Note(Ability ability) =>
+        Supports(ability) switch
+        {
+            Support.Native => null,
+            Support.Refused => ModelRegistry.Able(ability),
+            _ => Approximation(ability),
+        };
 
     /// <summary>Normalised latents of raw ones, [B, C, T, h, w]: what network and sampler work on.</summary>
     public abstract Tensor Normalise(Tensor raw);
@@ -112,7 +113,8 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
         var encoded = EncodeConditions(conditioning, settings, noise, precision) with { Exact = conditioning.Exact };
         foreach (var (_, tensor) in encoded.Tensors())
         {
-            if (scope.Contains(tensor)) tensor.MoveToOuterDisposeScope();
+            if (scope.Contains(tensor))
+                tensor.MoveToOuterDisposeScope();
         }
         return encoded;
     }
@@ -153,7 +155,12 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
         Experts > 1 && (settings.Boundary ?? BoundaryRatio) is { } ratio && timestep < ratio * Schedule.TrainSteps ? 1 : 0;
 
     /// <summary>As <see cref="Encode"/>: known latents replace the sampler's, and each still is encoded at its place.</summary>
-    protected virtual EncodedConditioning EncodeConditions(Conditioning conditioning, SamplingSettings settings, Tensor noise, Precision precision)
+    protected virtual EncodedConditioning EncodeConditions(
+        Conditioning conditioning,
+        SamplingSettings settings,
+        Tensor noise,
+        Precision precision
+    )
     {
         var encoded = StillEncoder.Blend(this, conditioning, settings, precision);
         return Mode == ConditioningMode.Renoise ? encoded with { Noise = noise } : encoded;

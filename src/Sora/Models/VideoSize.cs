@@ -14,13 +14,18 @@ public static class VideoSize
     {
         var (rows, columns) = model.TokenSize;
         var whole = Floor(model, size);
-        if (whole == size) return size;
-        if (size.Width % AskedUnit == 0 && size.Height % AskedUnit == 0 && size.Width >= columns && size.Height >= rows) return whole;
-        var near = Candidates(size.Width, columns).SelectMany(w => Candidates(size.Height, rows), (w, h) => new FrameSize(w, h))
-            .OrderBy(candidate => Math.Abs(candidate.Width - size.Width) + Math.Abs(candidate.Height - size.Height)).Take(2);
+        if (whole == size)
+            return size;
+        if (size.Width % AskedUnit == 0 && size.Height % AskedUnit == 0 && size.Width >= columns && size.Height >= rows)
+            return whole;
+        var near = Candidates(size.Width, columns)
+            .SelectMany(w => Candidates(size.Height, rows), (w, h) => new FrameSize(w, h))
+            .OrderBy(candidate => Math.Abs(candidate.Width - size.Width) + Math.Abs(candidate.Height - size.Height))
+            .Take(2);
         throw SoraException.Usage(
             $"{model.Name} can't make {size}: width must be a multiple of {columns}, height of {rows}",
-            $"the nearest sizes are {string.Join(" and ", near)}");
+            $"the nearest sizes are {string.Join(" and ", near)}"
+        );
     }
 
     /// <summary>
@@ -31,7 +36,9 @@ public static class VideoSize
     {
         var geometry = model.Geometry;
         // 12 is nearer to 13 than to 9.
-        return geometry.WholeFrames(frames) == frames ? frames : geometry.VideoFrames(Math.Max(0, frames - geometry.FirstFrames + 1) / geometry.TemporalFactor + 1);
+        return geometry.WholeFrames(frames) == frames
+            ? frames
+            : geometry.VideoFrames(Math.Max(0, frames - geometry.FirstFrames + 1) / geometry.TemporalFactor + 1);
     }
 
     /// <summary>The largest size within another one that divides into tokens, at least one of them.</summary>
@@ -44,6 +51,8 @@ public static class VideoSize
     private static IEnumerable<int> Candidates(int side, int unit)
     {
         var below = side / unit * unit;
-        return below == side ? [side] : below == 0 ? [unit] : [below, below + unit];
+        return below == side ? [side]
+            : below == 0 ? [unit]
+            : [below, below + unit];
     }
 }

@@ -60,7 +60,8 @@ public abstract class VideoVae : IDisposable
     internal int FramesPerPush(long height, long width) => ChunkOf(height * width, Geometry.TemporalFactor);
 
     /// <summary>As <see cref="FramesPerPush"/>, for frames of so many pixels and latent frames of so many frames.</summary>
-    internal static int ChunkOf(long pixels, int temporalFactor) => (int)Math.Max(1, ChunkPixels / (pixels * temporalFactor)) * temporalFactor;
+    internal static int ChunkOf(long pixels, int temporalFactor) =>
+        (int)Math.Max(1, ChunkPixels / (pixels * temporalFactor)) * temporalFactor;
 
     /// <summary>Frees the weights, where they are its own.</summary>
     public abstract void Dispose();

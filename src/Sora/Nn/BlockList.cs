@@ -30,13 +30,15 @@ internal sealed class BlockList<T> : IDisposable
     /// <summary>Reads once what doesn't stay, so that what is missing or broken is known before anything is computed.</summary>
     public void Check()
     {
-        for (var i = kept.Length; i < Count; i++) Read(i).Dispose();
+        for (var i = kept.Length; i < Count; i++)
+            Read(i).Dispose();
     }
 
     /// <summary>What <paramref name="use"/> makes of block <paramref name="index"/>; it must not hold on to the block.</summary>
     public TResult Run<TResult>(int index, Func<T, TResult> use)
     {
-        if (index < kept.Length) return use(kept[index]);
+        if (index < kept.Length)
+            return use(kept[index]);
         using var borrowed = Take(index);
         return use(borrowed.Block);
     }
@@ -59,7 +61,8 @@ internal sealed class BlockList<T> : IDisposable
         }
         var block = begun is null ? Read(index) : begun.Block.GetAwaiter().GetResult();
         var next = index + 1 < Count ? index + 1 : kept.Length;
-        if (next > index || (Repeats && next < index)) ahead = new Ahead(next, Task.Run(() => Read(next)));
+        if (next > index || (Repeats && next < index))
+            ahead = new Ahead(next, Task.Run(() => Read(next)));
         return block;
     }
 
@@ -90,7 +93,8 @@ internal sealed class BlockList<T> : IDisposable
         {
             ((IAsyncResult)Block).AsyncWaitHandle.WaitOne();
             // Nobody asked for it: if it couldn't be read, that is said when somebody does.
-            if (Block.IsCompletedSuccessfully) Block.Result.Dispose();
+            if (Block.IsCompletedSuccessfully)
+                Block.Result.Dispose();
         }
     }
 }

@@ -41,9 +41,15 @@ public readonly record struct Init
         using var generator = new Generator(seed);
         switch (kind)
         {
-            case WeightInit.Constant: tensor.fill_(value); break;
-            case WeightInit.Normal: tensor.normal_(0, value, generator); break;
-            case WeightInit.Uniform: tensor.uniform_(-value, value, generator); break;
+            case WeightInit.Constant:
+                tensor.fill_(value);
+                break;
+            case WeightInit.Normal:
+                tensor.normal_(0, value, generator);
+                break;
+            case WeightInit.Uniform:
+                tensor.uniform_(-value, value, generator);
+                break;
         }
     }
 }

@@ -43,9 +43,11 @@ internal static class Ops
     /// <summary>True if nobody will ask for gradients through these, so that work in place is allowed.</summary>
     public static bool NeedsNoGradient(params ReadOnlySpan<Tensor?> tensors)
     {
-        if (!is_grad_enabled()) return true;
+        if (!is_grad_enabled())
+            return true;
         foreach (var tensor in tensors)
-            if (tensor is { requires_grad: true }) return false;
+            if (tensor is { requires_grad: true })
+                return false;
         return true;
     }
 
@@ -54,7 +56,8 @@ internal static class Ops
     /// </summary>
     public static Tensor AddInto(Tensor x, Tensor y)
     {
-        if (!NeedsNoGradient(x, y)) return x.add(y);
+        if (!NeedsNoGradient(x, y))
+            return x.add(y);
         x.add_(y);
         return x;
     }
@@ -64,7 +67,8 @@ internal static class Ops
     {
         var whole = full(shape, rest, tensor.dtype);
         var part = whole;
-        for (var axis = 0; axis < shape.Length; axis++) part = part.narrow(axis, 0, tensor.shape[axis]);
+        for (var axis = 0; axis < shape.Length; axis++)
+            part = part.narrow(axis, 0, tensor.shape[axis]);
         part.copy_(tensor);
         return whole;
     }
@@ -73,6 +77,5 @@ internal static class Ops
     /// Moves a result out of the current dispose scope, unless it is <paramref name="input"/> itself, overwritten:
     /// that one is in the caller's scope already.
     /// </summary>
-    public static Tensor Leave(Tensor result, Tensor input) =>
-        ReferenceEquals(result, input) ? input : result.MoveToOuterDisposeScope();
+    public static Tensor Leave(Tensor result, Tensor input) => ReferenceEquals(result, input) ? input : result.MoveToOuterDisposeScope();
 }

@@ -25,9 +25,12 @@ public readonly record struct Offload(int? Blocks)
     /// <exception cref="SoraException">It is none of these.</exception>
     public static Offload Parse(string text)
     {
-        if (text == "none") return None;
-        if (text == "sequential") return Sequential;
-        return text.StartsWith(Prefix, StringComparison.Ordinal)
+        if (text == "none")
+            return None;
+        if (text == "sequential")
+            return Sequential;
+        return
+            text.StartsWith(Prefix, StringComparison.Ordinal)
             && int.TryParse(text.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var blocks)
             ? new(blocks)
             : throw SoraException.Usage($"'{text}' is not one of none, sequential, blocks=N", "blocks=10 keeps ten blocks in memory");

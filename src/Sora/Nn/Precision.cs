@@ -16,7 +16,13 @@ public sealed record Precision(Device Device, ScalarType Type)
     public int Bytes => Type == float32 ? sizeof(float) : sizeof(short);
 
     /// <summary>How weights are loaded.</summary>
-    public WeightsOptions Options => new() { Device = Device, DType = Type, Offload = Offload };
+    public WeightsOptions Options =>
+        new()
+        {
+            Device = Device,
+            DType = Type,
+            Offload = Offload,
+        };
 
     /// <summary>The same in float32, for parts that lose too much in half: the VAE.</summary>
     public WeightsOptions Full => new() { Device = Device, DType = float32 };
@@ -27,19 +33,24 @@ public sealed record Precision(Device Device, ScalarType Type)
 
     /// <summary>The same, if it can be had.</summary>
     /// <exception cref="SoraException">There is no such device.</exception>
-    public Precision Required() => Device.type != DeviceType.CUDA || cuda.is_available()
-        ? this
-        : throw SoraException.Failed(
-            Libtorch.HasCuda ? "libtorch finds no NVIDIA GPU or driver" : "this build runs on the CPU only",
-            Libtorch.HasCuda ? "leave --device out to run on the CPU" : "run install.sh where there is an NVIDIA driver, or build with dotnet build -p:Backend=cuda");
+    public Precision Required() =>
+        Device.type != DeviceType.CUDA || cuda.is_available()
+            ? this
+            : throw SoraException.Failed(
+                Libtorch.HasCuda ? "libtorch finds no NVIDIA GPU or driver" : "this build runs on the CPU only",
+                Libtorch.HasCuda
+                    ? "leave --device out to run on the CPU"
+                    : "run install.sh where there is an NVIDIA driver, or build with dotnet build -p:Backend=cuda"
+            );
 
     /// <summary>A type as <c>--dtype</c> names it.</summary>
-    public static string NameOf(ScalarType type) => type switch
-    {
-        ScalarType.BFloat16 => "bf16",
-        ScalarType.Float16 => "f16",
-        _ => "f32",
-    };
+    public static string NameOf(ScalarType type) =>
+        type switch
+        {
+            ScalarType.BFloat16 => "bf16",
+            ScalarType.Float16 => "f16",
+            _ => "f32",
+        };
 
     /// <summary>
     /// The device and the type that a user names, whether they can be had or not.
@@ -62,9 +73,14 @@ public sealed record Precision(Device Device, ScalarType Type)
 
     private static Precision ParseDevice(string device)
     {
-        if (device == "cpu") return new(new Device(DeviceType.CPU), float32);
-        var index = device == "cuda" ? 0 : device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device[5..], out var given) ? given : -1;
-        if (index < 0) throw SoraException.Usage($"unknown device '{device}'", "devices are cpu, cuda and cuda:N");
+        if (device == "cpu")
+            return new(new Device(DeviceType.CPU), float32);
+        var index =
+            device == "cuda" ? 0
+            : device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device[5..], out var given) ? given
+            : -1;
+        if (index < 0)
+            throw SoraException.Usage($"unknown device '{device}'", "devices are cpu, cuda and cuda:N");
         return new(new Device(DeviceType.CUDA, index), bfloat16);
     }
 }

@@ -21,8 +21,10 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
         // to its finaliser.
         lock (tables)
         {
-            if (tables.TryGetValue(key, out var table)) return table;
-            if (tables.Count == MaxTables) tables.Clear();
+            if (tables.TryGetValue(key, out var table))
+                return table;
+            if (tables.Count == MaxTables)
+                tables.Clear();
             return tables[key] = Build(frames, rows, columns, device).DetachFromDisposeScope();
         }
     }
@@ -31,8 +33,7 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
     public static Tensor Turn(Tensor x, Tensor table)
     {
         using var scope = NewDisposeScope();
-        var pairs = (x.dtype == float32 ? x : x.to(float32))
-            .view(x.shape[0], x.shape[1], x.shape[2], x.shape[3] / 2, 2).view_as_complex();
+        var pairs = (x.dtype == float32 ? x : x.to(float32)).view(x.shape[0], x.shape[1], x.shape[2], x.shape[3] / 2, 2).view_as_complex();
         var turned = Ops.NeedsNoGradient(pairs) ? pairs.mul_(table) : pairs.mul(table);
         return turned.view_as_real().flatten(3).to(x.dtype).MoveToOuterDisposeScope();
     }
@@ -44,16 +45,18 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
         var time = headDim - 2 * space;
 
         // Angles in double, as the original: [length, width / 2].
-        Tensor Angles(long length, long width) => outer(
-            arange(length, float64, device),
-            arange(0, width, 2, float64, device).div(width).mul(-Math.Log(theta)).exp());
+        Tensor Angles(long length, long width) =>
+            outer(arange(length, float64, device), arange(0, width, 2, float64, device).div(width).mul(-Math.Log(theta)).exp());
 
         var angles = cat(
-        [
-            Angles(frames, time).view(frames, 1, 1, -1).expand(frames, rows, columns, -1),
-            Angles(rows, space).view(1, rows, 1, -1).expand(frames, rows, columns, -1),
-            Angles(columns, space).view(1, 1, columns, -1).expand(frames, rows, columns, -1),
-        ], 3).reshape(frames * rows * columns, 1, headDim / 2);
+                [
+                    Angles(frames, time).view(frames, 1, 1, -1).expand(frames, rows, columns, -1),
+                    Angles(rows, space).view(1, rows, 1, -1).expand(frames, rows, columns, -1),
+                    Angles(columns, space).view(1, 1, columns, -1).expand(frames, rows, columns, -1),
+                ],
+                3
+            )
+            .reshape(frames * rows * columns, 1, headDim / 2);
         return complex(angles.cos().to(float32), angles.sin().to(float32)).MoveToOuterDisposeScope();
     }
 }

@@ -46,7 +46,8 @@ internal sealed class StreamMemory : IDisposable
     /// <summary>Remembers a copy of <paramref name="frames"/> instead of what was there.</summary>
     public void Keep(object layer, Tensor frames)
     {
-        if (slots.Remove(layer, out var old)) old.Dispose();
+        if (slots.Remove(layer, out var old))
+            old.Dispose();
         // A copy, because a view would hold on to the whole chunk.
         slots[layer] = frames.clone().DetachFromDisposeScope();
     }
@@ -56,7 +57,8 @@ internal sealed class StreamMemory : IDisposable
     {
         var history = Of(layer);
         var missing = 2 - (history?.shape[2] ?? 0);
-        if (missing == 0) return history!;
+        if (missing == 0)
+            return history!;
         var absent = zeros([x.shape[0], x.shape[1], missing, x.shape[3], x.shape[4]], x.dtype, x.device);
         return history is null ? absent : cat([absent, history], 2);
     }
@@ -68,7 +70,8 @@ internal sealed class StreamMemory : IDisposable
 
     public void Dispose()
     {
-        foreach (var frames in slots.Values) frames.Dispose();
+        foreach (var frames in slots.Values)
+            frames.Dispose();
         slots.Clear();
     }
 }

@@ -41,8 +41,7 @@ public sealed class Weights : IDisposable
     private readonly string prefix;
     private readonly bool full;
 
-    private Weights(Store store, string prefix = "", bool full = false) =>
-        (this.store, this.prefix, this.full) = (store, prefix, full);
+    private Weights(Store store, string prefix = "", bool full = false) => (this.store, this.prefix, this.full) = (store, prefix, full);
 
     /// <summary>Where the tensors come from, for messages.</summary>
     public string Source => store.Source;
@@ -62,12 +61,18 @@ public sealed class Weights : IDisposable
     /// <paramref name="seed"/> gives the same numbers, in whatever order they are asked for.
     /// </summary>
     public static Weights Initialise(long seed, Device? device = null) =>
-        new(new NewStore("new weights", device ?? CPU, (name, init, shape) =>
-        {
-            var tensor = empty(shape, float32);
-            init.Fill(tensor, SeedOf(seed, name));
-            return Own(tensor, device ?? CPU).requires_grad_();
-        }));
+        new(
+            new NewStore(
+                "new weights",
+                device ?? CPU,
+                (name, init, shape) =>
+                {
+                    var tensor = empty(shape, float32);
+                    init.Fill(tensor, SeedOf(seed, name));
+                    return Own(tensor, device ?? CPU).requires_grad_();
+                }
+            )
+        );
 
     /// <summary>Tensors with shapes and no data, on the meta device: to count parameters and to check shapes.</summary>
     public static Weights Meta() =>
@@ -77,11 +82,18 @@ public sealed class Weights : IDisposable
     /// Tensors on the meta device with the shapes in a header: a model that is built over them is checked against it, and
     /// nothing is read. The caller keeps <paramref name="source"/>.
     /// </summary>
-    public static Weights Headers(TensorSource source) => new(new NewStore(source.Origin, META, (name, _, shape) =>
-    {
-        RequireShape(source, name, shape);
-        return empty(shape, float32, META).DetachFromDisposeScope();
-    }));
+    public static Weights Headers(TensorSource source) =>
+        new(
+            new NewStore(
+                source.Origin,
+                META,
+                (name, _, shape) =>
+                {
+                    RequireShape(source, name, shape);
+                    return empty(shape, float32, META).DetachFromDisposeScope();
+                }
+            )
+        );
 
     /// <summary>The tensors below <paramref name="name"/>: <c>Scope("blocks.0").Get("norm1.weight")</c>.</summary>
     public Weights Scope(string name) => new(store, $"{prefix}{name}.", full);
@@ -135,8 +147,10 @@ public sealed class Weights : IDisposable
     public void Save(string path, ScalarType? dtype = null, IReadOnlyDictionary<string, string>? metadata = null)
     {
         var tensors = Named().Select(pair => TensorIO.ToWrite(pair.Key, pair.Value, dtype is { } type ? TensorIO.StoredType(type) : null));
-        AtomicFile.Write(path, stream =>
-            SafeTensors.Write(stream, metadata ?? new Dictionary<string, string> { ["format"] = "pt" }, [.. tensors]));
+        AtomicFile.Write(
+            path,
+            stream => SafeTensors.Write(stream, metadata ?? new Dictionary<string, string> { ["format"] = "pt" }, [.. tensors])
+        );
     }
 
     /// <summary>Frees the tensors and closes the files.</summary>
@@ -144,21 +158,27 @@ public sealed class Weights : IDisposable
 
     private static Tensor Own(Tensor tensor, Device device)
     {
-        if (device.type != DeviceType.CPU) tensor = tensor.to(device, disposeAfter: true);
+        if (device.type != DeviceType.CPU)
+            tensor = tensor.to(device, disposeAfter: true);
         return tensor.DetachFromDisposeScope();
     }
 
     private static void RequireShape(TensorSource source, string name, long[] shape)
     {
         if (!source.Tensors.TryGetValue(name, out var info))
-            throw SoraException.Failed($"{source.Origin} has no tensor {name} (expected {Shapes.Text(shape)})",
-                "the weights and config.json belong to different models, or the download is incomplete");
-        if (!info.Shape.AsSpan().SequenceEqual(shape)) throw WrongShape(source.Origin, name, info.Shape, shape);
+            throw SoraException.Failed(
+                $"{source.Origin} has no tensor {name} (expected {Shapes.Text(shape)})",
+                "the weights and config.json belong to different models, or the download is incomplete"
+            );
+        if (!info.Shape.AsSpan().SequenceEqual(shape))
+            throw WrongShape(source.Origin, name, info.Shape, shape);
     }
 
-    private static SoraException WrongShape(string source, string name, long[] found, long[] wanted) => SoraException.Failed(
-        $"{source}: tensor {name} is {Shapes.Text(found)}, expected {Shapes.Text(wanted)}",
-        "the weights and config.json belong to different models");
+    private static SoraException WrongShape(string source, string name, long[] found, long[] wanted) =>
+        SoraException.Failed(
+            $"{source}: tensor {name} is {Shapes.Text(found)}, expected {Shapes.Text(wanted)}",
+            "the weights and config.json belong to different models"
+        );
 
     /// <summary>Whether a tensor holds numbers only, in one pass: a sum of numbers is a number.</summary>
     internal static bool IsFinite(Tensor tensor)
@@ -174,25 +194,32 @@ public sealed class Weights : IDisposable
         var floating = source.Tensors.Values.Where(tensor => tensor.DType.IsFloat());
         try
         {
-            Parallel.ForEach(floating, new ParallelOptions { CancellationToken = cancel }, info =>
-            {
-                // Whole blocks of every quantised type.
-                const int Piece = 1 << 18;
-                var values = new float[Math.Min(info.Elements, Piece)];
-                for (var first = 0L; first < info.Elements; first += Piece)
+            Parallel.ForEach(
+                floating,
+                new ParallelOptions { CancellationToken = cancel },
+                info =>
                 {
-                    cancel.ThrowIfCancellationRequested();
-                    var part = values.AsSpan(0, (int)Math.Min(Piece, info.Elements - first));
-                    source.ReadFloats(info.Name, first, part);
-                    // Nothing times a number is nothing; else it isn't.
-                    var sum = Vector<float>.Zero;
-                    var vectors = MemoryMarshal.Cast<float, Vector<float>>(part);
-                    foreach (var vector in vectors) sum += vector * 0;
-                    var rest = Vector.Sum(sum);
-                    foreach (var value in part[(vectors.Length * Vector<float>.Count)..]) rest += value * 0;
-                    if (rest != 0) throw NoNumbers(source.Origin, info.Name);
+                    // Whole blocks of every quantised type.
+                    const int Piece = 1 << 18;
+                    var values = new float[Math.Min(info.Elements, Piece)];
+                    for (var first = 0L; first < info.Elements; first += Piece)
+                    {
+                        cancel.ThrowIfCancellationRequested();
+                        var part = values.AsSpan(0, (int)Math.Min(Piece, info.Elements - first));
+                        source.ReadFloats(info.Name, first, part);
+                        // Nothing times a number is nothing; else it isn't.
+                        var sum = Vector<float>.Zero;
+                        var vectors = MemoryMarshal.Cast<float, Vector<float>>(part);
+                        foreach (var vector in vectors)
+                            sum += vector * 0;
+                        var rest = Vector.Sum(sum);
+                        foreach (var value in part[(vectors.Length * Vector<float>.Count)..])
+                            rest += value * 0;
+                        if (rest != 0)
+                            throw NoNumbers(source.Origin, info.Name);
+                    }
                 }
-            });
+            );
         }
         catch (AggregateException faults)
         {
@@ -205,8 +232,7 @@ public sealed class Weights : IDisposable
         SoraException.Damaged($"{source}: tensor {name} contains NaN or infinity");
 
     /// <summary>A seed of its own for each tensor, so that adding a layer doesn't change the others.</summary>
-    private static ulong SeedOf(long seed, string name) =>
-        BitConverter.ToUInt64(SHA256.HashData(Encoding.UTF8.GetBytes($"{seed} {name}")));
+    private static ulong SeedOf(long seed, string name) => BitConverter.ToUInt64(SHA256.HashData(Encoding.UTF8.GetBytes($"{seed} {name}")));
 
     private abstract class Store(string source, Device device) : IDisposable
     {
@@ -224,13 +250,15 @@ public sealed class Weights : IDisposable
 
         public virtual Store Borrow() => throw new NotSupportedException($"{Source} can't be read again");
 
-        public virtual Tensor Rows(string name, IReadOnlyList<long> rows, long[] shape) => throw new NotSupportedException($"{Source} has no rows to read");
+        public virtual Tensor Rows(string name, IReadOnlyList<long> rows, long[] shape) =>
+            throw new NotSupportedException($"{Source} has no rows to read");
 
         public virtual long MostHeld => 0;
 
         public Tensor Get(string name, Init init, long[] shape, bool full)
         {
-            if (!Loaded.TryGetValue(name, out var tensor)) Loaded[name] = tensor = Make(name, init, shape, full);
+            if (!Loaded.TryGetValue(name, out var tensor))
+                Loaded[name] = tensor = Make(name, init, shape, full);
             if (!tensor.shape.AsSpan().SequenceEqual(shape))
                 throw WrongShape(Source, name, tensor.shape, shape);
             return tensor;
@@ -238,7 +266,8 @@ public sealed class Weights : IDisposable
 
         public virtual void Dispose()
         {
-            foreach (var tensor in Loaded.Values) tensor.Dispose();
+            foreach (var tensor in Loaded.Values)
+                tensor.Dispose();
             Loaded.Clear();
         }
     }
@@ -247,7 +276,8 @@ public sealed class Weights : IDisposable
     private sealed class Ledger
     {
         private readonly List<Tensor> free = [];
-        private long held, most;
+        private long held,
+            most;
 
         /// <summary>Tensors that were read, and found to hold numbers.</summary>
         public ConcurrentDictionary<string, bool> Seen { get; } = [];
@@ -258,7 +288,8 @@ public sealed class Weights : IDisposable
         {
             var now = Interlocked.Add(ref held, bytes);
             for (var before = Most; now > before; before = Most)
-                if (Interlocked.CompareExchange(ref most, now, before) == before) return;
+                if (Interlocked.CompareExchange(ref most, now, before) == before)
+                    return;
         }
 
         /// <summary>
@@ -267,7 +298,8 @@ public sealed class Weights : IDisposable
         /// </summary>
         public void Keep(IEnumerable<Tensor> tensors)
         {
-            lock (free) free.AddRange(tensors);
+            lock (free)
+                free.AddRange(tensors);
         }
 
         /// <summary>A tensor that was kept, to be overwritten, or null.</summary>
@@ -276,7 +308,8 @@ public sealed class Weights : IDisposable
             lock (free)
             {
                 var at = free.FindIndex(tensor => tensor.dtype == type && tensor.shape.AsSpan().SequenceEqual(shape));
-                if (at < 0) return null;
+                if (at < 0)
+                    return null;
                 var taken = free[at];
                 free.RemoveAt(at);
                 return taken;
@@ -286,7 +319,8 @@ public sealed class Weights : IDisposable
         /// <summary>Frees what was kept.</summary>
         public void Free()
         {
-            foreach (var tensor in free) tensor.Dispose();
+            foreach (var tensor in free)
+                tensor.Dispose();
             free.Clear();
         }
     }
@@ -326,7 +360,8 @@ public sealed class Weights : IDisposable
         protected override Tensor Make(string name, Init init, long[] shape, bool full)
         {
             // The header knows the shape: say so before reading what may be gigabytes.
-            if (!options.Widened) RequireShape(source, name, shape);
+            if (!options.Widened)
+                RequireShape(source, name, shape);
             using var scope = NewDisposeScope();
             var isNew = true;
             Tensor? Room(long[] wanted, ScalarType type)
@@ -336,18 +371,23 @@ public sealed class Weights : IDisposable
                 return free;
             }
             var tensor = TensorIO.Load(source, name, full || options.Trainable ? float32 : options.DType, IsRecycled ? Room : null);
-            if (!ledger.Seen.ContainsKey(name)) RequireFinite(name, tensor);
+            if (!ledger.Seen.ContainsKey(name))
+                RequireFinite(name, tensor);
             ledger.Seen[name] = true;
-            if (options.Widened) tensor = Widen(name, tensor, shape);
+            if (options.Widened)
+                tensor = Widen(name, tensor, shape);
             tensor = Own(tensor, Device);
-            if (isNew) ledger.Add(tensor.numel() * tensor.element_size());
+            if (isNew)
+                ledger.Add(tensor.numel() * tensor.element_size());
             return options.Trainable ? tensor.requires_grad_() : tensor;
         }
 
         private Tensor Widen(string name, Tensor tensor, long[] shape)
         {
-            if (tensor.shape.AsSpan().SequenceEqual(shape)) return tensor;
-            if (tensor.dim() != shape.Length || tensor.shape.Zip(shape).Any(side => side.First > side.Second)) throw WrongShape(Source, name, tensor.shape, shape);
+            if (tensor.shape.AsSpan().SequenceEqual(shape))
+                return tensor;
+            if (tensor.dim() != shape.Length || tensor.shape.Zip(shape).Any(side => side.First > side.Second))
+                throw WrongShape(Source, name, tensor.shape, shape);
             return Ops.Padded(tensor, shape);
         }
 
@@ -357,8 +397,7 @@ public sealed class Weights : IDisposable
                 throw NoNumbers(Source, name);
         }
 
-        public override IReadOnlyList<string> Unused() =>
-            [.. source.Tensors.Keys.Where(name => !ledger.Seen.ContainsKey(name))];
+        public override IReadOnlyList<string> Unused() => [.. source.Tensors.Keys.Where(name => !ledger.Seen.ContainsKey(name))];
 
         public override void Dispose()
         {
@@ -373,16 +412,17 @@ public sealed class Weights : IDisposable
             ledger.Add(-bytes);
             base.Dispose();
             // A borrower's files are the lender's.
-            if (lender is not null) return;
+            if (lender is not null)
+                return;
             ledger.Free();
             source.Dispose();
             // What a large part took, the next one may not need, and other programs of a pipe may.
-            if (bytes >= LargePart) HostMemory.Trim();
+            if (bytes >= LargePart)
+                HostMemory.Trim();
         }
     }
 
-    private sealed class NewStore(string source, Device device, Func<string, Init, long[], Tensor> make)
-        : Store(source, device)
+    private sealed class NewStore(string source, Device device, Func<string, Init, long[], Tensor> make) : Store(source, device)
     {
         public override bool Has(string name) => true;
 

@@ -35,14 +35,25 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         generator.Require(Ability.Extend);
         using var scope = NewDisposeScope();
         var (old, raw) = (pipeline.Normalised(clip), pipeline.Raw(clip));
-        Tensor Longer(Tensor latents) => cat([latents, zeros([1, latents.shape[1], geometry.AddedLatentFrames(frames), .. latents.shape[3..]], device: latents.device)], 2);
-        var known = new Conditioning { Known = Longer(old), Mask = Longer(ones_like(old.narrow(1, 0, 1))), Exact = Longer(raw) };
-        var carrier = Carrier(clip, (int)old.shape[2] + geometry.AddedLatentFrames(frames));
-        return generator.Make(new GenerationRequest(settings with { Frames = carrier.Info.Frames!.Value })
+        Tensor Longer(Tensor latents) =>
+            cat(
+                [latents, zeros([1, latents.shape[1], geometry.AddedLatentFrames(frames), .. latents.shape[3..]], device: latents.device)],
+                2
+            );
+        var known = new Conditioning
         {
-            Conditioning = known,
-            Run = (options ?? new()) with { Carrier = carrier },
-        });
+            Known = Longer(old),
+            Mask = Longer(ones_like(old.narrow(1, 0, 1))),
+            Exact = Longer(raw),
+        };
+        var carrier = Carrier(clip, (int)old.shape[2] + geometry.AddedLatentFrames(frames));
+        return generator.Make(
+            new GenerationRequest(settings with { Frames = carrier.Info.Frames!.Value })
+            {
+                Conditioning = known,
+                Run = (options ?? new()) with { Carrier = carrier },
+            }
+        );
     }
 
     /// <summary>The clip with <paramref name="frames"/> more frames before it, rounded up to latent frames.</summary>
@@ -55,7 +66,8 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         var piece = Math.Max(1, geometry.LatentFrames(settings.Window) - Overlap - 1);
         var following = Frames(clip, codec).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var (start, fresh, first) = (following[0], new List<Image>(), zeros(0));
-        int made = 0, all = geometry.AddedLatentFrames(frames);
+        int made = 0,
+            all = geometry.AddedLatentFrames(frames);
         while (made < all)
         {
             var latents = Math.Min(all - made, piece);
@@ -67,7 +79,16 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
             following = [.. pictures.Concat(following).Take(geometry.VideoFrames(1 + Overlap))];
             first = pipeline.Model.Denormalise(filled.narrow(2, 0, latents)).cpu();
         }
-        return Longer(clip, TensorIO.ToHost(new LatentRefiner(codec, cancel).Encode(fresh.Concat(Frames(clip, codec)), first, new Still(fresh.Count, start, Fit.Stretch))));
+        return Longer(
+            clip,
+            TensorIO.ToHost(
+                new LatentRefiner(codec, cancel).Encode(
+                    fresh.Concat(Frames(clip, codec)),
+                    first,
+                    new Still(fresh.Count, start, Fit.Stretch)
+                )
+            )
+        );
     }
 
     /// <summary>The clip with so many frames more that lead back to its first one, which the last one shows again.</summary>
@@ -99,12 +120,17 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         var after = Frames(to.Clip, codec).Skip(to.Frame).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var known = pipeline.Model.Normalise(new LatentRefiner(codec, cancel).Encode(before)).to(pipeline.Device);
         var filled = Fill(known, geometry.AddedLatentFrames(frames), Behind(after, codec), new Place(0, 1 - (int)known.shape[2]));
-        var between = Decode(filled, codec).Skip(before.Count - 1).Take(geometry.VideoFrames(1 + geometry.AddedLatentFrames(frames))).ToList();
+        var between = Decode(filled, codec)
+            .Skip(before.Count - 1)
+            .Take(geometry.VideoFrames(1 + geometry.AddedLatentFrames(frames)))
+            .ToList();
         between[0] = before[^1];
         between = Arriving(between, after[0]);
         return from.Clip with
         {
-            Latents = TensorIO.ToHost(new LatentRefiner(codec, cancel).Encode(between, seam: new Still(between.Count - 1, after[0], Fit.Stretch))),
+            Latents = TensorIO.ToHost(
+                new LatentRefiner(codec, cancel).Encode(between, seam: new Still(between.Count - 1, after[0], Fit.Stretch))
+            ),
             Tensors = new Dictionary<string, HostTensor>(),
             Info = from.Clip.Info with { Frames = between.Count, Prompt = settings.Prompt, Seed = settings.Seed, Space = LatentSpace.Raw },
         };
@@ -158,14 +184,19 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         {
             Frames = geometry.VideoFrames(total),
             FirstLatent = place.Noise,
-            Later = [.. settings.Later.Select(later => later with { Frame = Math.Max(0, later.Frame - place.Time * geometry.TemporalFactor) })],
+            Later =
+            [
+                .. settings.Later.Select(later => later with { Frame = Math.Max(0, later.Frame - place.Time * geometry.TemporalFactor) }),
+            ],
         };
-        return new SlidingWindows(pipeline, whole).Fill(new Conditioning
-        {
-            Known = cat([.. parts.OfType<Tensor>()], 2),
-            Mask = cat([Places(head, 1), Places(latents, 0), Places(tail, 1)], 2),
-            Hints = after is null ? null : cat([Places(head + latents - 1, 0), Places(1, 1), Places(tail, 0)], 2),
-        });
+        return new SlidingWindows(pipeline, whole).Fill(
+            new Conditioning
+            {
+                Known = cat([.. parts.OfType<Tensor>()], 2),
+                Mask = cat([Places(head, 1), Places(latents, 0), Places(tail, 1)], 2),
+                Hints = after is null ? null : cat([Places(head + latents - 1, 0), Places(1, 1), Places(tail, 0)], 2),
+            }
+        );
     }
 
     /// <summary>The clip's own latents, bit for bit, and behind them those from <paramref name="first"/> on of what was filled in.</summary>
@@ -178,16 +209,17 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     private Clip Longer(Clip clip, HostTensor latents) => Carrier(clip, (int)latents.Shape[2]) with { Latents = latents };
 
     /// <summary>The clip as it is to be called with so many latent frames.</summary>
-    private Clip Carrier(Clip clip, int latents) => clip with
-    {
-        // Depth and the like belong to the frames that were.
-        Tensors = new Dictionary<string, HostTensor>(),
-        Info = clip.Info with
+    private Clip Carrier(Clip clip, int latents) =>
+        clip with
         {
-            Frames = geometry.VideoFrames(latents),
-            Prompt = settings.Prompt,
-            Seed = settings.Seed,
-            Space = LatentSpace.Raw,
-        },
-    };
+            // Depth and the like belong to the frames that were.
+            Tensors = new Dictionary<string, HostTensor>(),
+            Info = clip.Info with
+            {
+                Frames = geometry.VideoFrames(latents),
+                Prompt = settings.Prompt,
+                Seed = settings.Seed,
+                Space = LatentSpace.Raw,
+            },
+        };
 }

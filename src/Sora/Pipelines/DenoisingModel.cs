@@ -24,27 +24,29 @@ internal sealed class DenoisingModel(VideoModel model, Precision precision, Canc
     /// <exception cref="SoraException">They aren't.</exception>
     public void RequireFinite(SamplingSettings settings, IEnumerable<float> timesteps)
     {
-        if (isSecondSound || timesteps.Select(timestep => model.ExpertOf(settings, timestep)).Distinct().Count() < 2) return;
+        if (isSecondSound || timesteps.Select(timestep => model.ExpertOf(settings, timestep)).Distinct().Count() < 2)
+            return;
         using var weights = Checkpoint.Open(model.Part("transformer_2"));
         Weights.RequireFinite(weights, cancel);
         isSecondSound = true;
     }
 
     /// <summary>The guided model for what is known; with a cache, which answers some of the calls.</summary>
-    public Denoiser Denoiser(SamplingSettings settings, EncodedConditioning encoded, PromptEmbeds prompt, StepCache? cache = null) => (latents, level) =>
-    {
-        var expert = model.ExpertOf(settings, level.Timestep);
-        var guidance = expert == 1 ? settings.Guidance2 ?? settings.Guidance : settings.Guidance;
-        Tensor Ask()
+    public Denoiser Denoiser(SamplingSettings settings, EncodedConditioning encoded, PromptEmbeds prompt, StepCache? cache = null) =>
+        (latents, level) =>
         {
-            var network = Load(expert);
-            network.Condition(encoded, prompt);
-            return network.Velocity(latents, level, guidance);
-        }
-        // Another expert, or other places that are held, answer in another way.
-        var phase = 2 * expert + (encoded.HoldsHints(level) ? 1 : 0);
-        return encoded.Answer(cache is null ? Ask() : cache.Velocity(latents, level.Call, phase, Ask), latents, level);
-    };
+            var expert = model.ExpertOf(settings, level.Timestep);
+            var guidance = expert == 1 ? settings.Guidance2 ?? settings.Guidance : settings.Guidance;
+            Tensor Ask()
+            {
+                var network = Load(expert);
+                network.Condition(encoded, prompt);
+                return network.Velocity(latents, level, guidance);
+            }
+            // Another expert, or other places that are held, answer in another way.
+            var phase = 2 * expert + (encoded.HoldsHints(level) ? 1 : 0);
+            return encoded.Answer(cache is null ? Ask() : cache.Velocity(latents, level.Call, phase, Ask), latents, level);
+        };
 
     /// <summary>Frees the weights.</summary>
     public void Dispose()
@@ -55,7 +57,8 @@ internal sealed class DenoisingModel(VideoModel model, Precision precision, Canc
 
     private DenoisingNetwork Load(int expert)
     {
-        if (current is { } loaded && loaded.Expert == expert) return loaded.Network;
+        if (current is { } loaded && loaded.Expert == expert)
+            return loaded.Network;
         Dispose();
         current = (expert, model.OpenNetwork(expert, precision, cancel));
         return current.Value.Network;

@@ -22,10 +22,12 @@ public sealed class JoinLengths(VideoModel model, SamplingSettings settings)
     public int Before(int clip, int frames) => geometry.VideoFrames(geometry.AddedLatentFrames(frames) + 1 + Following(clip));
 
     /// <summary>Frames from the end of a clip of so many to its start.</summary>
-    public int Loop(int clip, int frames) => geometry.VideoFrames(Math.Min(geometry.LatentFrames(clip), Overlap) + geometry.AddedLatentFrames(frames) + Following(clip));
+    public int Loop(int clip, int frames) =>
+        geometry.VideoFrames(Math.Min(geometry.LatentFrames(clip), Overlap) + geometry.AddedLatentFrames(frames) + Following(clip));
 
     /// <summary>Frames from the end of a clip of so many to the start of another one.</summary>
-    public int Between(int first, int second, int frames) => geometry.VideoFrames(Math.Min(geometry.LatentFrames(first), 1 + Overlap) + geometry.AddedLatentFrames(frames) + Following(second));
+    public int Between(int first, int second, int frames) =>
+        geometry.VideoFrames(Math.Min(geometry.LatentFrames(first), 1 + Overlap) + geometry.AddedLatentFrames(frames) + Following(second));
 
     /// <summary>Latent frames that are seen of a clip that follows, whose first frame is told by a hint.</summary>
     private long Following(int clip) => Math.Min(geometry.LatentFrames(clip) - 1, Overlap);

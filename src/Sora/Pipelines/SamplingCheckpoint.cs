@@ -42,21 +42,48 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
     public CacheState? Cache { get; init; }
 
     /// <summary>What is stored besides settings and tensors.</summary>
-    private sealed record Progress(int Call, int Calls, int Order, float Sigma, int References, IReadOnlyList<double>? ControlScale, CacheProgress? Cache, WindowPlace? Place);
+    private sealed record Progress(
+        int Call,
+        int Calls,
+        int Order,
+        float Sigma,
+        int References,
+        IReadOnlyList<double>? ControlScale,
+        CacheProgress? Cache,
+        WindowPlace? Place
+    );
 
     /// <summary>The run as a clip, with the tensors that <paramref name="clip"/> has already.</summary>
     public Clip ToClip(Clip clip, VideoModel model, Schedule schedule)
     {
         using var scope = NewDisposeScope();
         var tensors = new Dictionary<string, HostTensor>(clip.Tensors) { [Latents] = TensorIO.ToHost(State.Latents) };
-        if (State.Previous is { } previous) tensors[Previous] = TensorIO.ToHost(previous);
-        for (var k = 0; k < State.Predictions.Count; k++) tensors[$"{Prediction}{k}"] = TensorIO.ToHost(State.Predictions[k]);
-        if (Cache is { } cache) (tensors[CacheInput], tensors[CacheAnswer]) = (TensorIO.ToHost(cache.Input), TensorIO.ToHost(cache.Answer));
-        foreach (var (name, tensor) in Conditioning.Tensors()) tensors[Clip.NoisePrefix + name] = TensorIO.ToHost(tensor);
+        if (State.Previous is { } previous)
+            tensors[Previous] = TensorIO.ToHost(previous);
+        for (var k = 0; k < State.Predictions.Count; k++)
+            tensors[$"{Prediction}{k}"] = TensorIO.ToHost(State.Predictions[k]);
+        if (Cache is { } cache)
+            (tensors[CacheInput], tensors[CacheAnswer]) = (TensorIO.ToHost(cache.Input), TensorIO.ToHost(cache.Answer));
+        foreach (var (name, tensor) in Conditioning.Tensors())
+            tensors[Clip.NoisePrefix + name] = TensorIO.ToHost(tensor);
         foreach (var still in Conditioning.Stills)
-            tensors[$"{Shown}{still.Frame}"] = new HostTensor(DType.U8, [still.Picture.Height, still.Picture.Width, Image.Channels], still.Picture.Pixels);
-        if (Estimate is { } estimate) tensors[Clip.EstimateName] = TensorIO.ToHost(model.Denormalise(estimate));
-        var progress = new Progress(State.Call, schedule.Calls, State.Order, schedule.Sigmas[State.Call], Conditioning.References, Conditioning.ControlScale, Cache?.Progress, Place);
+            tensors[$"{Shown}{still.Frame}"] = new HostTensor(
+                DType.U8,
+                [still.Picture.Height, still.Picture.Width, Image.Channels],
+                still.Picture.Pixels
+            );
+        if (Estimate is { } estimate)
+            tensors[Clip.EstimateName] = TensorIO.ToHost(model.Denormalise(estimate));
+        var progress = new Progress(
+            State.Call,
+            schedule.Calls,
+            State.Order,
+            schedule.Sigmas[State.Call],
+            Conditioning.References,
+            Conditioning.ControlScale,
+            Cache?.Progress,
+            Place
+        );
         return (clip with { Latents = null, Tensors = tensors })
             .WithMetadata(SettingsKey, Settings.ToJson())
             .WithMetadata(ProgressKey, JsonSerializer.Serialize(progress));
@@ -81,7 +108,10 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
             References = progress.References,
             ControlScale = progress.ControlScale,
         };
-        var cache = progress.Cache is { } numbers && Get(CacheInput) is { } input && Get(CacheAnswer) is { } answer ? new CacheState(input, answer, numbers) : null;
+        var cache =
+            progress.Cache is { } numbers && Get(CacheInput) is { } input && Get(CacheAnswer) is { } answer
+                ? new CacheState(input, answer, numbers)
+                : null;
         return new SamplingCheckpoint(settings, encoded, state) { Cache = cache, Place = progress.Place };
     }
 
@@ -100,27 +130,38 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
     }
 
     /// <summary>How far the run of an unfinished clip got, such as <c>4 of 12 model calls of window 2 of 5</c>; null where the clip doesn't say.</summary>
-    public static string? HowFar(Clip clip) => clip.Metadata.TryGetValue(ProgressKey, out var text) && JsonSerializer.Deserialize<Progress>(text) is { } progress
-        ? $"{progress.Call} of {progress.Calls} model calls{(progress.Place is { } place ? $" of window {place.Behind + 1} of {place.All}" : "")}"
-        : null;
+    public static string? HowFar(Clip clip) =>
+        clip.Metadata.TryGetValue(ProgressKey, out var text) && JsonSerializer.Deserialize<Progress>(text) is { } progress
+            ? $"{progress.Call} of {progress.Calls} model calls{(progress.Place is { } place ? $" of window {place.Behind + 1} of {place.All}" : "")}"
+            : null;
 
     /// <summary>A clip without what an unfinished run added.</summary>
-    public static Clip Strip(Clip clip) => clip.WithoutNoise() with
-    {
-        Metadata = clip.Metadata.Where(entry => entry.Key is not (SettingsKey or ProgressKey)).ToDictionary(),
-    };
+    public static Clip Strip(Clip clip) =>
+        clip.WithoutNoise() with
+        {
+            Metadata = clip.Metadata.Where(entry => entry.Key is not (SettingsKey or ProgressKey)).ToDictionary(),
+        };
 
     private static (SamplingSettings Settings, Progress Progress) Read(Clip clip)
     {
-        if (!clip.IsUnfinished || !clip.Metadata.TryGetValue(SettingsKey, out var json) || !clip.Metadata.TryGetValue(ProgressKey, out var text))
-            throw SoraException.Failed($"{clip.Origin}: nothing to resume: it is not an unfinished clip", "sora generate --until N makes one");
+        if (
+            !clip.IsUnfinished
+            || !clip.Metadata.TryGetValue(SettingsKey, out var json)
+            || !clip.Metadata.TryGetValue(ProgressKey, out var text)
+        )
+            throw SoraException.Failed(
+                $"{clip.Origin}: nothing to resume: it is not an unfinished clip",
+                "sora generate --until N makes one"
+            );
         return (SamplingSettings.Parse(json, clip.Origin), JsonSerializer.Deserialize<Progress>(text)!);
     }
 
     /// <summary>Whether a tensor is what is known, and not the sampler's state.</summary>
-    private static bool IsCondition(string name) => name.StartsWith(Clip.NoisePrefix, StringComparison.Ordinal)
+    private static bool IsCondition(string name) =>
+        name.StartsWith(Clip.NoisePrefix, StringComparison.Ordinal)
         && name is not (Latents or Previous or CacheInput or CacheAnswer or Clip.EstimateName)
-        && !name.StartsWith(Prediction, StringComparison.Ordinal) && !name.StartsWith(Shown, StringComparison.Ordinal);
+        && !name.StartsWith(Prediction, StringComparison.Ordinal)
+        && !name.StartsWith(Shown, StringComparison.Ordinal);
 
     private static IEnumerable<Still> Stills(Clip clip) =>
         from tensor in clip.Tensors

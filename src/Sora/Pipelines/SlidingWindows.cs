@@ -30,7 +30,10 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     public static bool Needed(VideoModel model, SamplingSettings settings)
     {
         if (settings.Window <= settings.Overlap)
-            throw SoraException.Usage($"a window of {settings.Window} frames can't overlap by {settings.Overlap}", "--overlap must be smaller than --window");
+            throw SoraException.Usage(
+                $"a window of {settings.Window} frames can't overlap by {settings.Overlap}",
+                "--overlap must be smaller than --window"
+            );
         return settings.Later.Any(later => later.Frame < settings.Frames)
             || model.Geometry.LatentFrames(settings.Frames) > model.Geometry.LatentFrames(settings.Window);
     }
@@ -87,7 +90,8 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         control?.RequireLength(settings.Frames);
         var (done, behind) = stopped?.Place is { } place ? (place.Done, place.Behind) : (0, 0);
         var mask = video.Mask!.clone();
-        if (done > 0) mask.narrow(2, 0, done).fill_(1);
+        if (done > 0)
+            mask.narrow(2, 0, done).fill_(1);
         var known = Masks.WhollyKnown(mask);
         var (all, calls, steps) = (behind + Count(known, done), pipeline.CallsOf(settings), pipeline.StepsOf(settings));
         for (done = Unknown(known, done); done < known.Length; behind++)
@@ -95,16 +99,31 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
             using var window = NewDisposeScope();
             var (start, end) = Next(known, done);
             var at = Begin(video with { Mask = mask }, (start, end), done) with { Place = new WindowPlace(done, behind, all) };
-            if (stopped is not null) at = at with { State = stopped.State, Cache = stopped.Cache };
+            if (stopped is not null)
+                at = at with { State = stopped.State, Cache = stopped.Cache };
             stopped = null;
-            Clip Stored(SamplingCheckpoint now) => store(now with
-            {
-                Settings = settings, Conditioning = video, Estimate = now.Estimate is { } estimate ? cat([video.Known!.narrow(2, 0, start), estimate], 2) : null,
-            });
+            Clip Stored(SamplingCheckpoint now) =>
+                store(
+                    now with
+                    {
+                        Settings = settings,
+                        Conditioning = video,
+                        Estimate = now.Estimate is { } estimate ? cat([video.Known!.narrow(2, 0, start), estimate], 2) : null,
+                    }
+                );
             var until = options.Until - behind * steps;
-            var now = pipeline.Advance(at, pipeline.Prompt(at.Settings), options with { Until = until }, options.Checkpoint is { } keep ? now => keep(Stored(now)) : null);
+            var now = pipeline.Advance(
+                at,
+                pipeline.Prompt(at.Settings),
+                options with
+                {
+                    Until = until,
+                },
+                options.Checkpoint is { } keep ? now => keep(Stored(now)) : null
+            );
             done = Unknown(known, end);
-            if (now.State.Call < calls || (until <= steps && done < known.Length)) return Stored(now);
+            if (now.State.Call < calls || (until <= steps && done < known.Length))
+                return Stored(now);
             video.Known!.narrow(2, start, end - start).copy_(pipeline.RestoreKnown(at.Conditioning, now.State.Latents));
             mask.narrow(2, start, end - start).fill_(1);
         }
@@ -117,14 +136,19 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         var (total, window) = (known.Length, Math.Min(known.Length, geometry.LatentFrames(settings.Window)));
         var overlap = Math.Min(Math.Min(done, window - 1), geometry.LatentFrames(settings.Overlap));
         var gap = known.AsSpan(done).IndexOf(true) is >= 0 and var length ? length : total - done;
-        var target = done + gap == total ? 0 : Math.Min(known.AsSpan(done + gap).IndexOf(false) is >= 0 and var run ? run : total - done - gap, Math.Max(1, window / 4));
+        var target =
+            done + gap == total
+                ? 0
+                : Math.Min(known.AsSpan(done + gap).IndexOf(false) is >= 0 and var run ? run : total - done - gap, Math.Max(1, window / 4));
         var prompt = LaterPrompts().Where(latent => latent > done).Append(total).Min();
         // The last piece before what is known has room for some of it; the piece before that leaves it as much as it can take.
         var last = Math.Max(1, window - overlap - target);
         var fresh = gap <= last ? gap + target : Math.Min(window - overlap, target == 0 ? gap : gap - last);
         var end = done + fresh;
-        if (prompt < done + Math.Min(fresh, gap)) end = prompt;
-        else if (gap <= last && target > 0) end = Math.Max(end, Math.Min(WithKnown(known, end), done - overlap + window));
+        if (prompt < done + Math.Min(fresh, gap))
+            end = prompt;
+        else if (gap <= last && target > 0)
+            end = Math.Max(end, Math.Min(WithKnown(known, end), done - overlap + window));
         return (Math.Max(0, end - window), end);
     }
 
@@ -135,19 +159,24 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         Tensor? Part(Tensor? whole) => whole?.narrow(2, start, length);
         // A mask of zeros is no mask: the network takes the same path, and the result the same bits, as without windows.
         var nothing = video.Hints is null && Part(video.Mask)!.max().ToDouble() == 0;
-        return pipeline.Begin(At(start, length, done), new Conditioning
-        {
-            Known = Part(video.Known),
-            Mask = nothing ? null : Part(video.Mask),
-            Hints = Part(video.Hints),
-            Control = ControlOf(start, length),
-        }, Part(video.Noise));
+        return pipeline.Begin(
+            At(start, length, done),
+            new Conditioning
+            {
+                Known = Part(video.Known),
+                Mask = nothing ? null : Part(video.Mask),
+                Hints = Part(video.Hints),
+                Control = ControlOf(start, length),
+            },
+            Part(video.Noise)
+        );
     }
 
     /// <summary>The control of a window, whose first latent frame stands for a single video frame: the last one of those that it was made of.</summary>
     private Control? ControlOf(int start, int length)
     {
-        IReadOnlyList<Image> Frames(IReadOnlyList<Image> whole) => whole.Count <= 1 ? whole : [.. whole.Skip(start * geometry.TemporalFactor).Take(geometry.VideoFrames(length))];
+        IReadOnlyList<Image> Frames(IReadOnlyList<Image> whole) =>
+            whole.Count <= 1 ? whole : [.. whole.Skip(start * geometry.TemporalFactor).Take(geometry.VideoFrames(length))];
         return control is null ? null : control with { Video = Frames(control.Video), Mask = Frames(control.Mask) };
     }
 
@@ -155,17 +184,20 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     private int Count(bool[] known, int from)
     {
         var count = 0;
-        for (var done = Unknown(known, from); done < known.Length; done = Unknown(known, Next(known, done).End)) count++;
+        for (var done = Unknown(known, from); done < known.Length; done = Unknown(known, Next(known, done).End))
+            count++;
         return count;
     }
 
     /// <summary>The first unknown latent frame from one on; their number where there is none.</summary>
-    private static int Unknown(bool[] known, int from) => known.AsSpan(from).IndexOf(false) is >= 0 and var ahead ? from + ahead : known.Length;
+    private static int Unknown(bool[] known, int from) =>
+        known.AsSpan(from).IndexOf(false) is >= 0 and var ahead ? from + ahead : known.Length;
 
     /// <summary>The end of the known latent frames that begin before <paramref name="end"/>.</summary>
     private static int WithKnown(bool[] known, int end)
     {
-        while (end < known.Length && known[end]) end++;
+        while (end < known.Length && known[end])
+            end++;
         return end;
     }
 
@@ -173,11 +205,12 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     private IEnumerable<int> LaterPrompts() => settings.Later.Select(later => geometry.LatentFrameOf(later.Frame));
 
     /// <summary>Settings of a window of latent frames, of which those from <paramref name="fresh"/> on are new.</summary>
-    private SamplingSettings At(int start, int length, int fresh) => settings with
-    {
-        Frames = geometry.VideoFrames(length),
-        FirstLatent = settings.FirstLatent + start,
-        Prompt = settings.Later.LastOrDefault(later => geometry.LatentFrameOf(later.Frame) <= fresh)?.Prompt ?? settings.Prompt,
-        Later = [],
-    };
+    private SamplingSettings At(int start, int length, int fresh) =>
+        settings with
+        {
+            Frames = geometry.VideoFrames(length),
+            FirstLatent = settings.FirstLatent + start,
+            Prompt = settings.Later.LastOrDefault(later => geometry.LatentFrameOf(later.Frame) <= fresh)?.Prompt ?? settings.Prompt,
+            Later = [],
+        };
 }

@@ -21,10 +21,13 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
         var ability = Abilities.Needed(request);
         Ability[] needed = isLong ? [ability, Ability.Extend] : [ability];
         // What is refused is so before anything is said of how the rest is done.
-        foreach (var one in needed) Abilities.Require(model, one);
+        foreach (var one in needed)
+            Abilities.Require(model, one);
         RequirePictures(request);
-        if (isLong) RequireWindows(request);
-        foreach (var one in needed) Abilities.Tell(model, one, pipeline.Reporter);
+        if (isLong)
+            RequireWindows(request);
+        foreach (var one in needed)
+            Abilities.Tell(model, one, pipeline.Reporter);
         return Make(request);
     }
 
@@ -40,10 +43,13 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
         if (options.Until <= done)
         {
             throw SoraException.Usage(
-                $"{clip.Origin}: {done} steps are already done, so --until {options.Until} is too early", "give a later step, or leave --until out");
+                $"{clip.Origin}: {done} steps are already done, so --until {options.Until} is too early",
+                "give a later step, or leave --until out"
+            );
         }
         var request = new GenerationRequest(stopped.Settings) { Run = options with { Carrier = SamplingCheckpoint.Strip(clip) } };
-        if (stopped.Place is null) return pipeline.Run(request, stopped);
+        if (stopped.Place is null)
+            return pipeline.Run(request, stopped);
         RequireWindows(request);
         return new SlidingWindows(pipeline, stopped.Settings).Run(request, stopped.Conditioning, stopped);
     }
@@ -51,7 +57,8 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
     /// <summary>As <see cref="Generate"/>, for a caller that has asked whether the model can.</summary>
     internal Clip Make(GenerationRequest request)
     {
-        if (!SlidingWindows.Needed(model, request.Settings)) return pipeline.Run(request);
+        if (!SlidingWindows.Needed(model, request.Settings))
+            return pipeline.Run(request);
         using var scope = NewDisposeScope();
         var noise = request.Noise is null ? null : pipeline.GivenNoise(request);
         var (known, stills) = Blend(request);
@@ -71,18 +78,24 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
     private void RequirePictures(GenerationRequest request)
     {
         var wanted = model.NeedsPictures;
-        if (request.KnowsLatents || request.Conditioning.Stills.Count >= wanted) return;
+        if (request.KnowsLatents || request.Conditioning.Stills.Count >= wanted)
+            return;
         throw SoraException.Usage(
             $"{model.Name} needs {(wanted == 1 ? "a picture" : "a first and a last picture")}",
-            wanted == 1 ? "pass one with --image" : "pass them with --image and --last-image");
+            wanted == 1 ? "pass one with --image" : "pass them with --image and --last-image"
+        );
     }
 
     /// <summary>Windows come one after the other, what stops between them doesn't hold everything, and they are made of latents.</summary>
     private void RequireWindows(GenerationRequest request)
     {
         var (settings, conditioning, options) = (request.Settings, request.Conditioning, request.Run);
-        var windows = $"{settings.Frames} frames are generated in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}";
-        var hint = settings.Later.Count > 0 ? "leave --prompt-at out" : $"--window {settings.Frames} generates them in one piece, if they fit in memory";
+        var windows =
+            $"{settings.Frames} frames are generated in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}";
+        var hint =
+            settings.Later.Count > 0
+                ? "leave --prompt-at out"
+                : $"--window {settings.Frames} generates them in one piece, if they fit in memory";
         if (options.Expert is not null)
             throw SoraException.Usage($"{windows}, and each window needs the finished one before it, from both experts", hint);
         if (conditioning.Control is not null && (request.Noise is not null || options is { Until: not null } or { Checkpoint: not null }))
@@ -95,7 +108,8 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
     private (Conditioning Known, IReadOnlyList<Still> Stills) Blend(GenerationRequest request)
     {
         var known = pipeline.Known(request);
-        if (known.Stills.Count == 0) return (known, []);
+        if (known.Stills.Count == 0)
+            return (known, []);
         var encoded = pipeline.Encode(request.Settings, known, zeros(1));
         return (known with { Stills = [], Known = encoded.Known, Mask = encoded.Mask, Hints = encoded.Hints }, encoded.Stills);
     }

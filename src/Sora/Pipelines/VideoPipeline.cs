@@ -66,7 +66,8 @@ public sealed class VideoPipeline : IDisposable
 
         // 4. The loop.
         var end = Advance(start, prompt, options, options.Checkpoint is { } keep ? now => keep(Unfinished(now)) : null);
-        if (end.State.Call < schedule.Calls) return Unfinished(end);
+        if (end.State.Call < schedule.Calls)
+            return Unfinished(end);
 
         // 5. What is known as it was, 6. the clip.
         var latents = RestoreKnown(start.Conditioning, end.State.Latents);
@@ -87,7 +88,8 @@ public sealed class VideoPipeline : IDisposable
         using var scope = NewDisposeScope();
         RequireVae(clip);
         var latents = TensorIO.ToTensor(clip.FinishedLatents).to(float32).to(precision.Device);
-        if (!Weights.IsFinite(latents)) throw SoraException.Failed($"{clip.Origin}: its latents contain NaN or infinity");
+        if (!Weights.IsFinite(latents))
+            throw SoraException.Failed($"{clip.Origin}: its latents contain NaN or infinity");
         return (clip.Info.Space == LatentSpace.Raw ? model.Normalise(latents) : latents).MoveToOuterDisposeScope();
     }
 
@@ -103,7 +105,8 @@ public sealed class VideoPipeline : IDisposable
     public void Dispose()
     {
         denoising.Dispose();
-        if (codec.IsValueCreated) codec.Value.Dispose();
+        if (codec.IsValueCreated)
+            codec.Value.Dispose();
         foreach (var prompt in prompts.Values)
         {
             prompt.Prompt.Dispose();
@@ -116,32 +119,37 @@ public sealed class VideoPipeline : IDisposable
     internal void RequireVae(Clip clip)
     {
         if (clip.Info.Vae is { } vae && vae != fingerprint.Value)
-            throw SoraException.Failed($"{clip.Origin}: made with another model ({clip.Info.Model ?? "unnamed"})", "pass that one with --model");
+            throw SoraException.Failed(
+                $"{clip.Origin}: made with another model ({clip.Info.Model ?? "unnamed"})",
+                "pass that one with --model"
+            );
     }
 
     /// <summary>A clip without latents that says what the settings do.</summary>
-    internal Clip NewClip(SamplingSettings settings) => new()
-    {
-        Info = new ClipInfo
+    internal Clip NewClip(SamplingSettings settings) =>
+        new()
         {
-            Model = model.Reference,
-            Vae = fingerprint.Value,
-            Width = settings.Width,
-            Height = settings.Height,
-            Frames = settings.Frames,
-            FrameGrid = model.Geometry.FrameGrid,
-            Fps = settings.Fps,
-            Seed = settings.Seed,
-            Prompt = settings.Prompt,
-        },
-    };
+            Info = new ClipInfo
+            {
+                Model = model.Reference,
+                Vae = fingerprint.Value,
+                Width = settings.Width,
+                Height = settings.Height,
+                Frames = settings.Frames,
+                FrameGrid = model.Geometry.FrameGrid,
+                Fps = settings.Fps,
+                Seed = settings.Seed,
+                Prompt = settings.Prompt,
+            },
+        };
 
     /// <summary>The prompts of a run, encoded once for all runs that have them.</summary>
     internal PromptEmbeds Prompt(SamplingSettings settings)
     {
         var negative = settings.Guidance > 1 ? settings.Negative : null;
         var key = (settings.Prompt, negative, settings.TextLength);
-        if (prompts.TryGetValue(key, out var known)) return known;
+        if (prompts.TryGetValue(key, out var known))
+            return known;
         var rows = model.EncodePrompt(settings, precision, Reporter);
         rows.Prompt.DetachFromDisposeScope();
         rows.Negative?.DetachFromDisposeScope();
@@ -151,10 +159,16 @@ public sealed class VideoPipeline : IDisposable
     /// <summary>What is known, with the latents of a clip that is remade.</summary>
     internal Conditioning Known(GenerationRequest request)
     {
-        if (request.Edited is not { } edited) return request.Conditioning;
+        if (request.Edited is not { } edited)
+            return request.Conditioning;
         var known = request.Conditioning with { Known = Normalised(edited.Clip) };
-        if (edited.Region is not { } region) return known;
-        return known with { Mask = region().Known(request.Settings, model.Geometry, model.TokenSize).to(precision.Device), Exact = Raw(edited.Clip) };
+        if (edited.Region is not { } region)
+            return known;
+        return known with
+        {
+            Mask = region().Known(request.Settings, model.Geometry, model.TokenSize).to(precision.Device),
+            Exact = Raw(edited.Clip),
+        };
     }
 
     /// <summary>What is known, in the form that the network takes.</summary>
@@ -170,10 +184,13 @@ public sealed class VideoPipeline : IDisposable
         {
             throw SoraException.Failed(
                 $"the given noise is {Shapes.Text(noise.Shape)}; this video's latents are {Shapes.Text(shape)}",
-                "noise must be [1, channels, latent frames, rows, columns], as for the latents of the video");
+                "noise must be [1, channels, latent frames, rows, columns], as for the latents of the video"
+            );
         }
         var start = TensorIO.ToTensor(noise).to(float32);
-        return Weights.IsFinite(start) ? start.to(precision.Device) : throw SoraException.Failed("the given noise contains NaN or infinity");
+        return Weights.IsFinite(start)
+            ? start.to(precision.Device)
+            : throw SoraException.Failed("the given noise contains NaN or infinity");
     }
 
     /// <summary>A run before its first model call.</summary>
@@ -205,27 +222,43 @@ public sealed class VideoPipeline : IDisposable
         var state = WithAuxiliary(at, prompt, schedule);
         var noiseShape = state.Latents.shape;
         using var cache = settings.Cache is { } threshold ? new StepCache(threshold, schedule.Calls, at.Cache) : null;
-        SamplingCheckpoint Now(SamplerState now) => at with
-        {
-            State = now, Cache = cache?.State, Estimate = now.Estimate is { } estimate ? encoded.Finish(estimate) : null,
-        };
+        SamplingCheckpoint Now(SamplerState now) =>
+            at with
+            {
+                State = now,
+                Cache = cache?.State,
+                Estimate = now.Estimate is { } estimate ? encoded.Finish(estimate) : null,
+            };
         var run = new SamplerRun(
-            schedule, sampler.Step, denoising.Denoiser(settings, encoded, prompt, cache),
-            call => SeededNoise(settings, (uint)call + 1, noiseShape));
+            schedule,
+            sampler.Step,
+            denoising.Denoiser(settings, encoded, prompt, cache),
+            call => SeededNoise(settings, (uint)call + 1, noiseShape)
+        );
         var (behind, all) = at.Place is { } place
             ? (place.Behind * schedule.Calls, place.All * schedule.Calls)
             : (-state.Call, schedule.Calls - state.Call);
-        var end = run.Run(state, last, now =>
-        {
-            using var scope = NewDisposeScope();
-            Reporter.Progress("sampling", behind + now.Call, all);
-            RequireFinite(now, schedule);
-            if (now.Estimate is { } estimate) options.Preview?.Invoke(model.Denormalise(encoded.Finish(estimate)));
-            after?.Invoke(Now(now));
-        }, cancel);
-        if (cache is not null) Reporter.Note(cache.Report(end.Call));
+        var end = run.Run(
+            state,
+            last,
+            now =>
+            {
+                using var scope = NewDisposeScope();
+                Reporter.Progress("sampling", behind + now.Call, all);
+                RequireFinite(now, schedule);
+                if (now.Estimate is { } estimate)
+                    options.Preview?.Invoke(model.Denormalise(encoded.Finish(estimate)));
+                after?.Invoke(Now(now));
+            },
+            cancel
+        );
+        if (cache is not null)
+            Reporter.Note(cache.Report(end.Call));
         // The cache's own tensors go with it.
-        return Now(end) with { Cache = cache?.State is { } known ? known with { Input = known.Input.alias(), Answer = known.Answer.alias() } : null };
+        return Now(end) with
+        {
+            Cache = cache?.State is { } known ? known with { Input = known.Input.alias(), Answer = known.Answer.alias() } : null,
+        };
     }
 
     /// <summary>The video's latents once no more steps follow: what was made has the colours of what is known beside it.</summary>
@@ -241,8 +274,10 @@ public sealed class VideoPipeline : IDisposable
     internal HostTensor ToLatents(Tensor normalised, EncodedConditioning encoded)
     {
         var raw = ToRaw(normalised);
-        if (encoded.Exact is { } exact) raw = Region.Keep(TensorIO.ToHost(exact.cpu()), raw, encoded.Mask!);
-        if (encoded.Stills.Count == 0) return raw;
+        if (encoded.Exact is { } exact)
+            raw = Region.Keep(TensorIO.ToHost(exact.cpu()), raw, encoded.Mask!);
+        if (encoded.Stills.Count == 0)
+            return raw;
         using var vae = FrameCodec.Open(model, precision.Device);
         return TensorIO.ToHost(new LatentRefiner(vae, cancel).Pin(TensorIO.ToTensor(raw), encoded.Mask, encoded.Stills));
     }
@@ -276,7 +311,8 @@ public sealed class VideoPipeline : IDisposable
     {
         var (settings, encoded, state) = at;
         var (shape, video, channels) = (state.Latents.shape, (long)model.Geometry.Channels, encoded.AuxiliaryChannels);
-        if (channels == 0 || shape[1] > video) return state;
+        if (channels == 0 || shape[1] > video)
+            return state;
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var noise = SeededNoise(settings, 0, [1, video + channels, .. shape[2..]]).narrow(1, video, channels);
@@ -292,26 +328,30 @@ public sealed class VideoPipeline : IDisposable
 
     private Tensor MatchColours(Tensor latents, Tensor mask)
     {
-        if (!model.DecodesGroups) return ColourMatching.Match(new LatentColours(latents), mask);
+        if (!model.DecodesGroups)
+            return ColourMatching.Match(new LatentColours(latents), mask);
         return ColourMatching.Match(new VideoColours(codec.Value, model, latents), mask);
     }
 
     /// <summary>One number is read back after every call; without it a run that is lost would go on to a black video.</summary>
     private void RequireFinite(SamplerState now, Schedule schedule)
     {
-        if (Weights.IsFinite(now.Latents)) return;
+        if (Weights.IsFinite(now.Latents))
+            return;
         throw SoraException.Failed(
             $"the latents contain NaN or infinity after model call {now.Call} of {schedule.Calls}",
             precision.Type == float16
                 ? "f16 only goes up to 65504: use --dtype bf16 or f32"
-                : "the weights, or a LoRA that is too strong, overflow this type: try --dtype f32, or other files");
+                : "the weights, or a LoRA that is too strong, overflow this type: try --dtype f32, or other files"
+        );
     }
 
     private int LastCall(SamplingSettings settings, Schedule schedule, Sampler sampler, RunOptions options)
     {
         // Heun's pairs end in an even number of calls less one: the step before the last call of a pair is not a whole one.
         var until = options.Until is { } steps ? Math.Min(steps * sampler.CallsPerStep, schedule.Calls) : schedule.Calls;
-        if (options.Expert is not 0) return until;
+        if (options.Expert is not 0)
+            return until;
         var low = schedule.Timesteps.TakeWhile(t => model.ExpertOf(settings, t) == 0).Count();
         return Math.Min(until, low);
     }

@@ -28,15 +28,20 @@ public sealed partial record FreeMemory(long Bytes, string Where)
     /// <exception cref="SoraException">It doesn't fit; the hint is the advice.</exception>
     public void Require(StageCost stage, Func<string> advice)
     {
-        if (stage.Needed <= Bytes) return;
-        throw SoraException.Failed($"{stage.Name} needs {StageCost.Size(stage.Needed)}, but only {StageCost.Size(Bytes)} is free{Where}", advice());
+        if (stage.Needed <= Bytes)
+            return;
+        throw SoraException.Failed(
+            $"{stage.Name} needs {StageCost.Size(stage.Needed)}, but only {StageCost.Size(Bytes)} is free{Where}",
+            advice()
+        );
     }
 
     private static long Machine()
     {
         var limit = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         const string Source = "/proc/meminfo";
-        if (!File.Exists(Source)) return limit;
+        if (!File.Exists(Source))
+            return limit;
         var line = File.ReadLines(Source).FirstOrDefault(text => text.StartsWith("MemAvailable:", StringComparison.Ordinal));
         var words = line?.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         return words is [_, var kilobytes, ..] ? Math.Min(limit, long.Parse(kilobytes, CultureInfo.InvariantCulture) << 10) : limit;
@@ -50,7 +55,11 @@ public sealed partial record FreeMemory(long Bytes, string Where)
     {
         static void Check(int result)
         {
-            if (result != 0) throw SoraException.Failed($"the NVIDIA driver doesn't report how much memory is free (error {result})", "use --device cpu to compute on the CPU");
+            if (result != 0)
+                throw SoraException.Failed(
+                    $"the NVIDIA driver doesn't report how much memory is free (error {result})",
+                    "use --device cpu to compute on the CPU"
+                );
         }
         Check(Initialise(0));
         Check(GetDevice(out var device, index));

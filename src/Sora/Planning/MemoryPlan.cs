@@ -40,14 +40,25 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<StageCost> Stages)
     /// <param name="settings">What is to be made.</param>
     /// <param name="isOfClip">Whether it is made of a clip, whose size and length are given: its windows alone can be shorter.</param>
     /// <exception cref="SoraException">It doesn't fit; the hint is the smallest change that does.</exception>
-    public void Require(FreeMemory free, Func<SamplingSettings, bool, MemoryPlan> smaller, VideoModel model, SamplingSettings settings, bool isOfClip = false)
+    public void Require(
+        FreeMemory free,
+        Func<SamplingSettings, bool, MemoryPlan> smaller,
+        VideoModel model,
+        SamplingSettings settings,
+        bool isOfClip = false
+    )
     {
         bool Fits(SamplingSettings other, bool streamed) => smaller(other, streamed).Largest.Needed <= free.Bytes;
         string? First(bool streamed) => SmallestChange(model, settings, isOfClip, other => Fits(other, streamed));
-        free.Require(Largest, () => Fits(settings, true) ? "--offload sequential fits"
-            : (First(false) ?? (First(true) is { } change ? $"--offload sequential {change}" : null)) is not { } smallest
-            ? "the weights alone don't fit: use a smaller model"
-            : IsBegun ? $"starting over, {smallest} fits" : $"{smallest} fits");
+        free.Require(
+            Largest,
+            () =>
+                Fits(settings, true) ? "--offload sequential fits"
+                : (First(false) ?? (First(true) is { } change ? $"--offload sequential {change}" : null)) is not { } smallest
+                    ? "the weights alone don't fit: use a smaller model"
+                : IsBegun ? $"starting over, {smallest} fits"
+                : $"{smallest} fits"
+        );
     }
 
     /// <summary>The plan as lines of text.</summary>
@@ -64,14 +75,20 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<StageCost> Stages)
         while (tooMany - most > 1)
         {
             var middle = most + ((tooMany - most) / 2);
-            if (fits(settings with { Frames = shortest + (middle * factor) })) most = middle;
-            else tooMany = middle;
+            if (fits(settings with { Frames = shortest + (middle * factor) }))
+                most = middle;
+            else
+                tooMany = middle;
         }
-        if (most >= 0) return $"{option} {shortest + (most * factor)}";
+        if (most >= 0)
+            return $"{option} {shortest + (most * factor)}";
         foreach (var size in new FrameSize(settings.Width, settings.Height).Smaller().Select(less => VideoSize.Floor(model, less)))
         {
-            if (!fits(settings with { Width = size.Width, Height = size.Height, Frames = shortest })) continue;
-            return isOfClip ? $"--window {shortest} with a clip of {size} (sora decode | sora encode --size {size})" : $"--size {size} --frames {shortest}";
+            if (!fits(settings with { Width = size.Width, Height = size.Height, Frames = shortest }))
+                continue;
+            return isOfClip
+                ? $"--window {shortest} with a clip of {size} (sora decode | sora encode --size {size})"
+                : $"--size {size} --frames {shortest}";
         }
         return null;
     }

@@ -90,14 +90,33 @@ public static class DTypes
 {
     private static readonly (DType Type, string Name, int Bytes, int Elements)[] Table =
     [
-        (DType.F64, "F64", 8, 1), (DType.F32, "F32", 4, 1), (DType.F16, "F16", 2, 1), (DType.BF16, "BF16", 2, 1),
-        (DType.F8E4M3, "F8_E4M3", 1, 1), (DType.F8E5M2, "F8_E5M2", 1, 1),
-        (DType.I64, "I64", 8, 1), (DType.I32, "I32", 4, 1), (DType.I16, "I16", 2, 1), (DType.I8, "I8", 1, 1),
-        (DType.U64, "U64", 8, 1), (DType.U32, "U32", 4, 1), (DType.U16, "U16", 2, 1), (DType.U8, "U8", 1, 1),
+        (DType.F64, "F64", 8, 1),
+        (DType.F32, "F32", 4, 1),
+        (DType.F16, "F16", 2, 1),
+        (DType.BF16, "BF16", 2, 1),
+        (DType.F8E4M3, "F8_E4M3", 1, 1),
+        (DType.F8E5M2, "F8_E5M2", 1, 1),
+        (DType.I64, "I64", 8, 1),
+        (DType.I32, "I32", 4, 1),
+        (DType.I16, "I16", 2, 1),
+        (DType.I8, "I8", 1, 1),
+        (DType.U64, "U64", 8, 1),
+        (DType.U32, "U32", 4, 1),
+        (DType.U16, "U16", 2, 1),
+        (DType.U8, "U8", 1, 1),
         (DType.Bool, "BOOL", 1, 1),
-        (DType.Q4_0, "Q4_0", 18, 32), (DType.Q4_1, "Q4_1", 20, 32), (DType.Q5_0, "Q5_0", 22, 32), (DType.Q5_1, "Q5_1", 24, 32),
-        (DType.Q8_0, "Q8_0", 34, 32), (DType.Q2_K, "Q2_K", 84, 256), (DType.Q3_K, "Q3_K", 110, 256), (DType.Q4_K, "Q4_K", 144, 256),
-        (DType.Q5_K, "Q5_K", 176, 256), (DType.Q6_K, "Q6_K", 210, 256), (DType.IQ4_NL, "IQ4_NL", 18, 32), (DType.IQ4_XS, "IQ4_XS", 136, 256),
+        (DType.Q4_0, "Q4_0", 18, 32),
+        (DType.Q4_1, "Q4_1", 20, 32),
+        (DType.Q5_0, "Q5_0", 22, 32),
+        (DType.Q5_1, "Q5_1", 24, 32),
+        (DType.Q8_0, "Q8_0", 34, 32),
+        (DType.Q2_K, "Q2_K", 84, 256),
+        (DType.Q3_K, "Q3_K", 110, 256),
+        (DType.Q4_K, "Q4_K", 144, 256),
+        (DType.Q5_K, "Q5_K", 176, 256),
+        (DType.Q6_K, "Q6_K", 210, 256),
+        (DType.IQ4_NL, "IQ4_NL", 18, 32),
+        (DType.IQ4_XS, "IQ4_XS", 136, 256),
     ];
 
     /// <summary>The name in a safetensors header, such as <c>F8_E4M3</c>; for types quantised in blocks, GGUF's.</summary>
@@ -120,7 +139,8 @@ public static class DTypes
     {
         foreach (var entry in Table)
         {
-            if (entry.Name == name && !entry.Type.IsBlocks()) return entry.Type;
+            if (entry.Name == name && !entry.Type.IsBlocks())
+                return entry.Type;
         }
         return null;
     }

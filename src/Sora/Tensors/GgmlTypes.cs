@@ -55,19 +55,22 @@ internal static class GgmlTypes
     private static void Q4_1(ReadOnlySpan<byte> block, Span<float> values)
     {
         var (d, m) = (Half(block, 0), Half(block, 2));
-        for (var i = 0; i < Small; i++) values[i] = d * Nibble(block[4..], i) + m;
+        for (var i = 0; i < Small; i++)
+            values[i] = d * Nibble(block[4..], i) + m;
     }
 
     private static void Q5_0(ReadOnlySpan<byte> block, Span<float> values)
     {
         var d = Half(block, 0);
-        for (var i = 0; i < Small; i++) values[i] = d * ((Nibble(block[6..], i) | FifthBit(block[2..], i)) - 16);
+        for (var i = 0; i < Small; i++)
+            values[i] = d * ((Nibble(block[6..], i) | FifthBit(block[2..], i)) - 16);
     }
 
     private static void Q5_1(ReadOnlySpan<byte> block, Span<float> values)
     {
         var (d, m) = (Half(block, 0), Half(block, 2));
-        for (var i = 0; i < Small; i++) values[i] = d * (Nibble(block[8..], i) | FifthBit(block[4..], i)) + m;
+        for (var i = 0; i < Small; i++)
+            values[i] = d * (Nibble(block[8..], i) | FifthBit(block[4..], i)) + m;
     }
 
     private static void Q8_0(ReadOnlySpan<byte> block, Span<float> values)
@@ -75,13 +78,15 @@ internal static class GgmlTypes
         var d = Half(block, 0);
         // Signed bytes, as what is 128 more.
         var sign = Vector128.Create((byte)128);
-        for (var i = 0; i < Small; i += 16) Write(Vector128.Create(block.Slice(2 + i, 16)) ^ sign, 128, d, 0, values[i..]);
+        for (var i = 0; i < Small; i += 16)
+            Write(Vector128.Create(block.Slice(2 + i, 16)) ^ sign, 128, d, 0, values[i..]);
     }
 
     private static void IQ4_NL(ReadOnlySpan<byte> block, Span<float> values)
     {
         var d = Half(block, 0);
-        for (var i = 0; i < Small; i++) values[i] = d * Uneven[Nibble(block[2..], i)];
+        for (var i = 0; i < Small; i++)
+            values[i] = d * Uneven[Nibble(block[2..], i)];
     }
 
     // Blocks of 256: scales of sub-blocks are themselves small integers times d (and minima times m).
@@ -196,7 +201,8 @@ internal static class GgmlTypes
     private static int TwoBits(ReadOnlySpan<byte> quants, int i) => quants[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32)) & 3;
 
     /// <summary>Eight scales and eight minima of six bits in twelve bytes.</summary>
-    private static (int Scale, int Least) SixBits(ReadOnlySpan<byte> packed, int j) => j < 4
-        ? (packed[j] & 63, packed[j + 4] & 63)
-        : ((packed[j + 4] & 15) | (packed[j - 4] >> 6) << 4, (packed[j + 4] >> 4) | (packed[j] >> 6) << 4);
+    private static (int Scale, int Least) SixBits(ReadOnlySpan<byte> packed, int j) =>
+        j < 4
+            ? (packed[j] & 63, packed[j + 4] & 63)
+            : ((packed[j + 4] & 15) | (packed[j - 4] >> 6) << 4, (packed[j + 4] >> 4) | (packed[j] >> 6) << 4);
 }

@@ -17,9 +17,26 @@ public sealed class GgufFile : TensorSource
 
     private static readonly Dictionary<uint, DType> Types = new()
     {
-        [0] = DType.F32, [1] = DType.F16, [2] = DType.Q4_0, [3] = DType.Q4_1, [6] = DType.Q5_0, [7] = DType.Q5_1, [8] = DType.Q8_0,
-        [10] = DType.Q2_K, [11] = DType.Q3_K, [12] = DType.Q4_K, [13] = DType.Q5_K, [14] = DType.Q6_K, [20] = DType.IQ4_NL, [23] = DType.IQ4_XS,
-        [24] = DType.I8, [25] = DType.I16, [26] = DType.I32, [27] = DType.I64, [28] = DType.F64, [30] = DType.BF16,
+        [0] = DType.F32,
+        [1] = DType.F16,
+        [2] = DType.Q4_0,
+        [3] = DType.Q4_1,
+        [6] = DType.Q5_0,
+        [7] = DType.Q5_1,
+        [8] = DType.Q8_0,
+        [10] = DType.Q2_K,
+        [11] = DType.Q3_K,
+        [12] = DType.Q4_K,
+        [13] = DType.Q5_K,
+        [14] = DType.Q6_K,
+        [20] = DType.IQ4_NL,
+        [23] = DType.IQ4_XS,
+        [24] = DType.I8,
+        [25] = DType.I16,
+        [26] = DType.I32,
+        [27] = DType.I64,
+        [28] = DType.F64,
+        [30] = DType.BF16,
     };
 
     private readonly MappedFile file;
@@ -35,14 +52,18 @@ public sealed class GgufFile : TensorSource
         for (var i = 0UL; i < valueCount; i++)
         {
             var key = reader.ReadText("a key");
-            if (!values.TryAdd(key, reader.ReadValue())) throw reader.Bad($"the key '{key}' appears twice");
+            if (!values.TryAdd(key, reader.ReadValue()))
+                throw reader.Bad($"the key '{key}' appears twice");
         }
         var alignment = Alignment(reader);
         var infos = new List<TensorInfo>();
-        for (var i = 0UL; i < tensorCount; i++) infos.Add(ReadInfo(reader));
+        for (var i = 0UL; i < tensorCount; i++)
+            infos.Add(ReadInfo(reader));
         dataStart = (reader.Position + alignment - 1) / alignment * alignment;
-        foreach (var info in infos) Add(info, alignment, reader);
-        Metadata = values.Where(entry => entry.Value is not Array)
+        foreach (var info in infos)
+            Add(info, alignment, reader);
+        Metadata = values
+            .Where(entry => entry.Value is not Array)
             .ToDictionary(entry => entry.Key, entry => Convert.ToString(entry.Value, CultureInfo.InvariantCulture)!);
     }
 
@@ -72,19 +93,22 @@ public sealed class GgufFile : TensorSource
     public override void Read(string name, long offset, Span<byte> destination)
     {
         var info = Info(name);
-        if (offset < 0 || offset + destination.Length > info.Bytes) throw new ArgumentOutOfRangeException(nameof(offset));
+        if (offset < 0 || offset + destination.Length > info.Bytes)
+            throw new ArgumentOutOfRangeException(nameof(offset));
         file.Copy(dataStart + info.Offset + offset, destination);
     }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing) file.Dispose();
+        if (disposing)
+            file.Dispose();
     }
 
     private uint Alignment(GgufReader reader)
     {
-        if (!values.TryGetValue("general.alignment", out var value)) return DefaultAlignment;
+        if (!values.TryGetValue("general.alignment", out var value))
+            return DefaultAlignment;
         return value is uint alignment && BitOperations.IsPow2(alignment)
             ? alignment
             : throw reader.Bad($"its alignment is '{value}', not a power of two");
@@ -94,7 +118,8 @@ public sealed class GgufFile : TensorSource
     {
         var name = reader.ReadText("a tensor's name");
         var count = reader.ReadU32();
-        if (count > MostSizes) throw reader.Bad($"'{name}' has {count} sizes");
+        if (count > MostSizes)
+            throw reader.Bad($"'{name}' has {count} sizes");
         var shape = new long[count];
         // Fastest first in the file.
         for (var i = shape.Length - 1; i >= 0; i--)
@@ -103,33 +128,46 @@ public sealed class GgufFile : TensorSource
             shape[i] = size <= long.MaxValue ? (long)size : throw reader.Bad($"'{name}' has a size of {size}");
         }
         var id = reader.ReadU32();
-        if (!Types.TryGetValue(id, out var type)) throw reader.Bad($"'{name}' has type {id}, which is unknown");
+        if (!Types.TryGetValue(id, out var type))
+            throw reader.Bad($"'{name}' has type {id}, which is unknown");
         var offset = reader.ReadU64();
         var bytes = Bytes(type, shape) ?? throw reader.Bad($"'{name}', {type.Name()} {Shapes.Text(shape)}, is too large");
         if (shape.Length > 0 && shape[^1] % type.BlockElements() != 0)
             throw reader.Bad($"'{name}' has rows of {shape[^1]}, not whole {type.Name()} blocks of {type.BlockElements()}");
-        return new TensorInfo(name, type, shape, offset <= long.MaxValue ? (long)offset : throw reader.Bad($"'{name}' begins after the end of the file"), bytes);
+        return new TensorInfo(
+            name,
+            type,
+            shape,
+            offset <= long.MaxValue ? (long)offset : throw reader.Bad($"'{name}' begins after the end of the file"),
+            bytes
+        );
     }
 
     private void Add(TensorInfo info, uint alignment, GgufReader reader)
     {
-        if (info.Offset % alignment != 0) throw reader.Bad($"'{info.Name}' does not begin at a multiple of {alignment}");
+        if (info.Offset % alignment != 0)
+            throw reader.Bad($"'{info.Name}' does not begin at a multiple of {alignment}");
         if ((UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes > (ulong)file.Length)
         {
             throw SoraException.Damaged(
-                $"{Origin}: cut off: '{info.Name}' ends {(UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes} bytes into the file, which has {file.Length}");
+                $"{Origin}: cut off: '{info.Name}' ends {(UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes} bytes into the file, which has {file.Length}"
+            );
         }
         var shape = OriginalShape(info) ?? info.Shape;
-        if (!tensors.TryAdd(info.Name, info with { Shape = shape })) throw reader.Bad($"the tensor '{info.Name}' appears twice");
+        if (!tensors.TryAdd(info.Name, info with { Shape = shape }))
+            throw reader.Bad($"the tensor '{info.Name}' appears twice");
     }
 
     private long[]? OriginalShape(TensorInfo info)
     {
-        if (!values.TryGetValue(OriginalShapePrefix + info.Name, out var value) || value is not int[] sizes) return null;
+        if (!values.TryGetValue(OriginalShapePrefix + info.Name, out var value) || value is not int[] sizes)
+            return null;
         var shape = sizes.Select(size => (long)size).ToArray();
         return shape.All(size => size >= 0) && Bytes(DType.I8, shape) == info.Elements
             ? shape
-            : throw SoraException.Failed($"{Origin}: the original shape of '{info.Name}', {Shapes.Text(shape)}, does not fit {Shapes.Text(info.Shape)}");
+            : throw SoraException.Failed(
+                $"{Origin}: the original shape of '{info.Name}', {Shapes.Text(shape)}, does not fit {Shapes.Text(info.Shape)}"
+            );
     }
 
     private static long? Bytes(DType type, long[] shape)
@@ -138,7 +176,8 @@ public sealed class GgufFile : TensorSource
         foreach (var size in shape)
         {
             elements *= (ulong)size;
-            if (elements > long.MaxValue) return null;
+            if (elements > long.MaxValue)
+                return null;
         }
         var bytes = elements / (ulong)type.BlockElements() * (ulong)type.BlockBytes();
         return bytes > long.MaxValue ? null : (long)bytes;

@@ -17,8 +17,10 @@ internal sealed class GgufReader(MappedFile file)
 
     public (ulong Tensors, ulong Values) ReadHeader()
     {
-        if (file.Length == 0) throw SoraException.Failed($"{file.Path}: empty, not a GGUF file", "the program that wrote it, or its download, failed");
-        if (file.Length < 4 || !GgufFile.IsGguf(file.Span(0, 4))) throw SoraException.Failed($"{file.Path}: not a GGUF file", "GGUF files begin with the letters GGUF");
+        if (file.Length == 0)
+            throw SoraException.Failed($"{file.Path}: empty, not a GGUF file", "the program that wrote it, or its download, failed");
+        if (file.Length < 4 || !GgufFile.IsGguf(file.Span(0, 4)))
+            throw SoraException.Failed($"{file.Path}: not a GGUF file", "GGUF files begin with the letters GGUF");
         Position = 4;
         var version = ReadU32();
         if (version is not (2 or 3))
@@ -27,7 +29,8 @@ internal sealed class GgufReader(MappedFile file)
                 ? SoraException.Failed($"{file.Path}: a big-endian GGUF file", "get the little-endian one")
                 : SoraException.Failed($"{file.Path}: GGUF version {version}, but sora reads 2 and 3", "convert it with a current tool");
         }
-        const int leastTensor = 24, leastValue = 13;
+        const int leastTensor = 24,
+            leastValue = 13;
         var tensors = ReadCount(leastTensor, "tensors");
         return (tensors, ReadCount(leastValue, "values"));
     }
@@ -53,29 +56,34 @@ internal sealed class GgufReader(MappedFile file)
 
     /// <summary>What is wrong with the header.</summary>
     public SoraException Bad(string reason) =>
-        SoraException.Failed($"{file.Path}: bad GGUF header: {Printable(reason)}", "the file is damaged, or was written by a faulty program");
+        SoraException.Failed(
+            $"{file.Path}: bad GGUF header: {Printable(reason)}",
+            "the file is damaged, or was written by a faulty program"
+        );
 
-    private object ReadValue(uint type, int nesting) => type switch
-    {
-        0 => Read<byte>(),
-        1 => Read<sbyte>(),
-        2 => Read<ushort>(),
-        3 => Read<short>(),
-        4 => Read<uint>(),
-        5 => Read<int>(),
-        6 => Read<float>(),
-        7 => Read<byte>() != 0,
-        8 => ReadText("a value"),
-        9 => ReadArray(nesting + 1),
-        10 => Read<ulong>(),
-        11 => Read<long>(),
-        12 => Read<double>(),
-        _ => throw Bad($"a value has type {type}, which is unknown"),
-    };
+    private object ReadValue(uint type, int nesting) =>
+        type switch
+        {
+            0 => Read<byte>(),
+            1 => Read<sbyte>(),
+            2 => Read<ushort>(),
+            3 => Read<short>(),
+            4 => Read<uint>(),
+            5 => Read<int>(),
+            6 => Read<float>(),
+            7 => Read<byte>() != 0,
+            8 => ReadText("a value"),
+            9 => ReadArray(nesting + 1),
+            10 => Read<ulong>(),
+            11 => Read<long>(),
+            12 => Read<double>(),
+            _ => throw Bad($"a value has type {type}, which is unknown"),
+        };
 
     private Array ReadArray(int nesting)
     {
-        if (nesting > MostNesting) throw Bad("its lists are nested too deeply");
+        if (nesting > MostNesting)
+            throw Bad("its lists are nested too deeply");
         var type = ReadU32();
         return type switch
         {
@@ -96,7 +104,8 @@ internal sealed class GgufReader(MappedFile file)
         };
     }
 
-    private unsafe T[] ReadNumbers<T>() where T : unmanaged
+    private unsafe T[] ReadNumbers<T>()
+        where T : unmanaged
     {
         var count = ReadCount(sizeof(T), "numbers");
         return MemoryMarshal.Cast<byte, T>(Take(checked((int)count * sizeof(T)))).ToArray();
@@ -105,7 +114,8 @@ internal sealed class GgufReader(MappedFile file)
     private T[] ReadEach<T>(int leastBytes, Func<T> read)
     {
         var items = new T[ReadCount(leastBytes, "values in a list")];
-        for (var i = 0; i < items.Length; i++) items[i] = read();
+        for (var i = 0; i < items.Length; i++)
+            items[i] = read();
         return items;
     }
 
@@ -114,16 +124,19 @@ internal sealed class GgufReader(MappedFile file)
     {
         var count = ReadU64();
         var left = (ulong)(file.Length - Position) / (ulong)leastBytes;
-        if (count > left) throw Truncated($"it declares {count} {what}, but the file ends before that");
+        if (count > left)
+            throw Truncated($"it declares {count} {what}, but the file ends before that");
         // A header of 2 GB would not be one.
         return count <= int.MaxValue / (ulong)leastBytes ? count : throw Bad($"it declares {count} {what}");
     }
 
-    private unsafe T Read<T>() where T : unmanaged => MemoryMarshal.Read<T>(Take(sizeof(T)));
+    private unsafe T Read<T>()
+        where T : unmanaged => MemoryMarshal.Read<T>(Take(sizeof(T)));
 
     private ReadOnlySpan<byte> Take(int bytes)
     {
-        if (bytes > file.Length - Position) throw Truncated("it ends inside its header");
+        if (bytes > file.Length - Position)
+            throw Truncated("it ends inside its header");
         var taken = file.Span(Position, bytes);
         Position += bytes;
         return taken;

@@ -64,7 +64,8 @@ public static class Shapes
     public static long Elements(ReadOnlySpan<long> shape)
     {
         var elements = 1L;
-        foreach (var size in shape) elements = checked(elements * size);
+        foreach (var size in shape)
+            elements = checked(elements * size);
         return elements;
     }
 

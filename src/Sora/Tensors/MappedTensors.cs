@@ -26,9 +26,12 @@ internal sealed class MappedTensors : TensorSource
         foreach (var tensor in tensors)
         {
             var info = Part(inner.Info(tensor.Source), tensor) with { Name = tensor.Name };
-            if (tensor.Scale != null) info = info with { DType = DType.F32, Bytes = info.Elements * sizeof(float) };
+            if (tensor.Scale != null)
+                info = info with { DType = DType.F32, Bytes = info.Elements * sizeof(float) };
             if (!infos.TryAdd(tensor.Name, info))
-                throw SoraException.Failed($"{inner.Origin}: '{tensor.Source}' and '{mapped[tensor.Name].Source}' are the same tensor, {tensor.Name}");
+                throw SoraException.Failed(
+                    $"{inner.Origin}: '{tensor.Source}' and '{mapped[tensor.Name].Source}' are the same tensor, {tensor.Name}"
+                );
             mapped.Add(tensor.Name, tensor);
         }
     }
@@ -56,8 +59,10 @@ internal sealed class MappedTensors : TensorSource
     public override void Read(string name, long offset, Span<byte> destination)
     {
         var tensor = mapped[Info(name).Name];
-        if (tensor.Scale == null) inner.Read(tensor.Source, BytesOf(inner.Info(tensor.Source).DType, tensor.First) + offset, destination);
-        else ReadFloats(name, offset / sizeof(float), MemoryMarshal.Cast<byte, float>(destination));
+        if (tensor.Scale == null)
+            inner.Read(tensor.Source, BytesOf(inner.Info(tensor.Source).DType, tensor.First) + offset, destination);
+        else
+            ReadFloats(name, offset / sizeof(float), MemoryMarshal.Cast<byte, float>(destination));
     }
 
     /// <inheritdoc/>
@@ -65,9 +70,10 @@ internal sealed class MappedTensors : TensorSource
     {
         var tensor = mapped[Info(name).Name];
         inner.ReadFloats(tensor.Source, tensor.First + first, destination);
-        if (tensor.Scale == null) return;
+        if (tensor.Scale == null)
+            return;
         var row = infos[name].Elements / tensor.Scale.Length;
-        for (var done = 0; done < destination.Length;)
+        for (var done = 0; done < destination.Length; )
         {
             var at = first + done;
             var part = destination.Slice(done, (int)Math.Min(destination.Length - done, row - at % row));
@@ -77,22 +83,34 @@ internal sealed class MappedTensors : TensorSource
     }
 
     /// <summary>What a header says of a whole tensor, for the part of it that is shown.</summary>
-    private static TensorInfo Part(TensorInfo whole, MappedTensor tensor) => Shapes.Elements(tensor.Shape) == whole.Elements
-        ? whole with { Shape = tensor.Shape }
-        : whole with { Shape = tensor.Shape, Offset = whole.Offset + BytesOf(whole.DType, tensor.First), Bytes = BytesOf(whole.DType, Shapes.Elements(tensor.Shape)) };
+    private static TensorInfo Part(TensorInfo whole, MappedTensor tensor) =>
+        Shapes.Elements(tensor.Shape) == whole.Elements
+            ? whole with
+            {
+                Shape = tensor.Shape,
+            }
+            : whole with
+            {
+                Shape = tensor.Shape,
+                Offset = whole.Offset + BytesOf(whole.DType, tensor.First),
+                Bytes = BytesOf(whole.DType, Shapes.Elements(tensor.Shape)),
+            };
 
     private static long BytesOf(DType type, long elements) => elements / type.BlockElements() * type.BlockBytes();
 
     private static void Scale(Span<float> values, float factor)
     {
         var wide = MemoryMarshal.Cast<float, Vector<float>>(values);
-        for (var i = 0; i < wide.Length; i++) wide[i] *= factor;
-        for (var i = wide.Length * Vector<float>.Count; i < values.Length; i++) values[i] *= factor;
+        for (var i = 0; i < wide.Length; i++)
+            wide[i] *= factor;
+        for (var i = wide.Length * Vector<float>.Count; i < values.Length; i++)
+            values[i] *= factor;
     }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing) inner.Dispose();
+        if (disposing)
+            inner.Dispose();
     }
 }

@@ -23,22 +23,54 @@ public static class NumberFormats
             throw new ArgumentException($"{destination.Length} {type.Name()} elements are {expected} bytes, not {source.Length}");
         switch (type)
         {
-            case DType.F32: source.CopyTo(MemoryMarshal.AsBytes(destination)); break;
-            case DType.F16: FromHalves(source, destination); break;
-            case DType.BF16: FromBFloat16s(source, destination); break;
-            case DType.F8E4M3: Look(E4M3, source, destination); break;
-            case DType.F8E5M2: Look(E5M2, source, destination); break;
-            case DType.F64: Convert<double, FromNumber<double>>(source, destination); break;
-            case DType.I64: Convert<long, FromNumber<long>>(source, destination); break;
-            case DType.I32: Convert<int, FromNumber<int>>(source, destination); break;
-            case DType.I16: Convert<short, FromNumber<short>>(source, destination); break;
-            case DType.I8: Convert<sbyte, FromNumber<sbyte>>(source, destination); break;
-            case DType.U64: Convert<ulong, FromNumber<ulong>>(source, destination); break;
-            case DType.U32: Convert<uint, FromNumber<uint>>(source, destination); break;
-            case DType.U16: Convert<ushort, FromNumber<ushort>>(source, destination); break;
-            case DType.U8: Convert<byte, FromNumber<byte>>(source, destination); break;
-            case DType.Bool: Convert<byte, FromTruth>(source, destination); break;
-            default: GgmlTypes.Dequantise(type, source, destination); break;
+            case DType.F32:
+                source.CopyTo(MemoryMarshal.AsBytes(destination));
+                break;
+            case DType.F16:
+                FromHalves(source, destination);
+                break;
+            case DType.BF16:
+                FromBFloat16s(source, destination);
+                break;
+            case DType.F8E4M3:
+                Look(E4M3, source, destination);
+                break;
+            case DType.F8E5M2:
+                Look(E5M2, source, destination);
+                break;
+            case DType.F64:
+                Convert<double, FromNumber<double>>(source, destination);
+                break;
+            case DType.I64:
+                Convert<long, FromNumber<long>>(source, destination);
+                break;
+            case DType.I32:
+                Convert<int, FromNumber<int>>(source, destination);
+                break;
+            case DType.I16:
+                Convert<short, FromNumber<short>>(source, destination);
+                break;
+            case DType.I8:
+                Convert<sbyte, FromNumber<sbyte>>(source, destination);
+                break;
+            case DType.U64:
+                Convert<ulong, FromNumber<ulong>>(source, destination);
+                break;
+            case DType.U32:
+                Convert<uint, FromNumber<uint>>(source, destination);
+                break;
+            case DType.U16:
+                Convert<ushort, FromNumber<ushort>>(source, destination);
+                break;
+            case DType.U8:
+                Convert<byte, FromNumber<byte>>(source, destination);
+                break;
+            case DType.Bool:
+                Convert<byte, FromTruth>(source, destination);
+                break;
+            default:
+                GgmlTypes.Dequantise(type, source, destination);
+                break;
         }
     }
 
@@ -48,43 +80,62 @@ public static class NumberFormats
     /// <param name="destination">Room for as many elements of <paramref name="type"/>.</param>
     public static void FromFloats(ReadOnlySpan<float> source, DType type, Span<byte> destination)
     {
-        if (!type.IsFloat() || type.IsBlocks()) throw new ArgumentException($"float32 is not rounded to {type.Name()}");
+        if (!type.IsFloat() || type.IsBlocks())
+            throw new ArgumentException($"float32 is not rounded to {type.Name()}");
         if (destination.Length != (long)source.Length * type.BlockBytes())
             throw new ArgumentException($"{source.Length} {type.Name()} elements do not fill {destination.Length} bytes");
         switch (type)
         {
-            case DType.F32: MemoryMarshal.AsBytes(source).CopyTo(destination); break;
-            case DType.F64: Narrow<double>(source, destination, x => x); break;
-            case DType.F16: Narrow<Half>(source, destination, x => (Half)x); break;
-            case DType.BF16: Narrow<ushort>(source, destination, ToBFloat16); break;
-            case DType.F8E4M3: Narrow<byte>(source, destination, ToE4M3); break;
-            case DType.F8E5M2: Narrow<byte>(source, destination, ToE5M2); break;
-            default: throw new ArgumentOutOfRangeException(nameof(type), type, null);
+            case DType.F32:
+                MemoryMarshal.AsBytes(source).CopyTo(destination);
+                break;
+            case DType.F64:
+                Narrow<double>(source, destination, x => x);
+                break;
+            case DType.F16:
+                Narrow<Half>(source, destination, x => (Half)x);
+                break;
+            case DType.BF16:
+                Narrow<ushort>(source, destination, ToBFloat16);
+                break;
+            case DType.F8E4M3:
+                Narrow<byte>(source, destination, ToE4M3);
+                break;
+            case DType.F8E5M2:
+                Narrow<byte>(source, destination, ToE5M2);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(type), type, null);
         }
     }
 
     private static ushort ToBFloat16(float value)
     {
         var bits = BitConverter.SingleToUInt32Bits(value);
-        if (float.IsNaN(value)) return (ushort)((bits >> 16) | 0x40);
+        if (float.IsNaN(value))
+            return (ushort)((bits >> 16) | 0x40);
         return (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
     }
 
     private static byte ToE4M3(float value)
     {
         var sign = float.IsNegative(value) ? 0x80u : 0u;
-        if (float.IsNaN(value)) return (byte)(sign | 0x7F);
+        if (float.IsNaN(value))
+            return (byte)(sign | 0x7F);
         const uint largest = 0x7E;
-        if (float.IsInfinity(value)) return (byte)(sign | largest);
+        if (float.IsInfinity(value))
+            return (byte)(sign | largest);
         return (byte)(sign | Math.Min(ToFloat8(value, 3, 7), largest));
     }
 
     private static byte ToE5M2(float value)
     {
         var sign = float.IsNegative(value) ? 0x80u : 0u;
-        if (float.IsNaN(value)) return (byte)(sign | 0x7F);
+        if (float.IsNaN(value))
+            return (byte)(sign | 0x7F);
         const uint infinity = 0x7C;
-        if (float.IsInfinity(value)) return (byte)(sign | infinity);
+        if (float.IsInfinity(value))
+            return (byte)(sign | infinity);
         return (byte)(sign | Math.Min(ToFloat8(value, 2, 15), infinity));
     }
 
@@ -110,10 +161,14 @@ public static class NumberFormats
             var exponent = (pattern >> mantissaBits) & top;
             var mantissa = pattern & ((1 << mantissaBits) - 1);
             float magnitude;
-            if (infinities && exponent == top) magnitude = mantissa == 0 ? float.PositiveInfinity : float.NaN;
-            else if (!infinities && (pattern & 0x7F) == 0x7F) magnitude = float.NaN;
-            else if (exponent == 0) magnitude = MathF.ScaleB(mantissa, 1 - bias - mantissaBits);
-            else magnitude = MathF.ScaleB((1 << mantissaBits) + mantissa, exponent - bias - mantissaBits);
+            if (infinities && exponent == top)
+                magnitude = mantissa == 0 ? float.PositiveInfinity : float.NaN;
+            else if (!infinities && (pattern & 0x7F) == 0x7F)
+                magnitude = float.NaN;
+            else if (exponent == 0)
+                magnitude = MathF.ScaleB(mantissa, 1 - bias - mantissaBits);
+            else
+                magnitude = MathF.ScaleB((1 << mantissaBits) + mantissa, exponent - bias - mantissaBits);
             table[pattern] = pattern < 128 ? magnitude : -magnitude;
         }
         return table;
@@ -130,7 +185,8 @@ public static class NumberFormats
         public static float Widen(byte stored) => stored == 0 ? 0 : 1;
     }
 
-    private readonly struct FromNumber<T> : IWiden<T> where T : INumberBase<T>
+    private readonly struct FromNumber<T> : IWiden<T>
+        where T : INumberBase<T>
     {
         public static float Widen(T stored) => float.CreateTruncating(stored);
     }
@@ -140,7 +196,8 @@ public static class NumberFormats
         where TWiden : IWiden<T>
     {
         var typed = MemoryMarshal.Cast<byte, T>(source);
-        for (var i = 0; i < typed.Length && i < destination.Length; i++) destination[i] = TWiden.Widen(typed[i]);
+        for (var i = 0; i < typed.Length && i < destination.Length; i++)
+            destination[i] = TWiden.Widen(typed[i]);
     }
 
     private static void FromBFloat16s(ReadOnlySpan<byte> source, Span<float> destination)
@@ -153,7 +210,8 @@ public static class NumberFormats
             Vector.AsVectorSingle(low << 16).CopyTo(destination[i..]);
             Vector.AsVectorSingle(high << 16).CopyTo(destination[(i + Vector<uint>.Count)..]);
         }
-        for (; i < typed.Length; i++) destination[i] = BitConverter.UInt32BitsToSingle((uint)typed[i] << 16);
+        for (; i < typed.Length; i++)
+            destination[i] = BitConverter.UInt32BitsToSingle((uint)typed[i] << 16);
     }
 
     private static void FromHalves(ReadOnlySpan<byte> source, Span<float> destination)
@@ -166,7 +224,8 @@ public static class NumberFormats
             FromHalf(low).CopyTo(destination[i..]);
             FromHalf(high).CopyTo(destination[(i + Vector<uint>.Count)..]);
         }
-        for (; i < typed.Length; i++) destination[i] = (float)BitConverter.UInt16BitsToHalf(typed[i]);
+        for (; i < typed.Length; i++)
+            destination[i] = (float)BitConverter.UInt16BitsToHalf(typed[i]);
     }
 
     /// <summary>
@@ -183,12 +242,15 @@ public static class NumberFormats
 
     private static void Look(float[] table, ReadOnlySpan<byte> source, Span<float> destination)
     {
-        for (var i = 0; i < source.Length && i < destination.Length; i++) destination[i] = table[source[i]];
+        for (var i = 0; i < source.Length && i < destination.Length; i++)
+            destination[i] = table[source[i]];
     }
 
-    private static void Narrow<T>(ReadOnlySpan<float> source, Span<byte> destination, Func<float, T> convert) where T : unmanaged
+    private static void Narrow<T>(ReadOnlySpan<float> source, Span<byte> destination, Func<float, T> convert)
+        where T : unmanaged
     {
         var typed = MemoryMarshal.Cast<byte, T>(destination);
-        for (var i = 0; i < source.Length; i++) typed[i] = convert(source[i]);
+        for (var i = 0; i < source.Length; i++)
+            typed[i] = convert(source[i]);
     }
 }

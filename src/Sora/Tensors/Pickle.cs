@@ -18,7 +18,8 @@ internal sealed record PickledTensor(PickledStorage Storage, long Offset, long[]
 /// </summary>
 internal static class Pickle
 {
-    private const string Rebuild = "torch._utils _rebuild_tensor_v2", Ordered = "collections OrderedDict";
+    private const string Rebuild = "torch._utils _rebuild_tensor_v2",
+        Ordered = "collections OrderedDict";
 
     private sealed record Global(string Name);
 
@@ -28,10 +29,16 @@ internal static class Pickle
     /// <exception cref="SoraException">It builds something else, or ends early.</exception>
     public static List<KeyValuePair<string, PickledTensor>> Tensors(byte[] code, string origin)
     {
-        if (Run(new Reader(code, origin)) is not List<KeyValuePair<object?, object?>> pairs) throw Bad(origin, "it doesn't contain a list of named tensors");
-        return [.. pairs.Select(pair => pair is { Key: string name, Value: PickledTensor tensor }
-            ? KeyValuePair.Create(name, tensor)
-            : throw Bad(origin, $"'{pair.Key}' in it is not a tensor"))];
+        if (Run(new Reader(code, origin)) is not List<KeyValuePair<object?, object?>> pairs)
+            throw Bad(origin, "it doesn't contain a list of named tensors");
+        return
+        [
+            .. pairs.Select(pair =>
+                pair is { Key: string name, Value: PickledTensor tensor }
+                    ? KeyValuePair.Create(name, tensor)
+                    : throw Bad(origin, $"'{pair.Key}' in it is not a tensor")
+            ),
+        ];
     }
 
     private static object? Run(Reader code)
@@ -42,7 +49,8 @@ internal static class Pickle
         object?[] PopToMark()
         {
             var items = new List<object?>();
-            for (var item = Pop(); item is not Mark; item = Pop()) items.Add(item);
+            for (var item = Pop(); item is not Mark; item = Pop())
+                items.Add(item);
             items.Reverse();
             return [.. items];
         }
@@ -51,61 +59,120 @@ internal static class Pickle
         {
             if (stack.TryPeek(out var top) && top is List<KeyValuePair<object?, object?>> pairs && items.Length % 2 == 0)
                 pairs.AddRange(items.Chunk(2).Select(pair => KeyValuePair.Create(pair[0], pair[1])));
-            else throw Bad(code.Origin, "it adds to something that is not a dictionary");
+            else
+                throw Bad(code.Origin, "it adds to something that is not a dictionary");
         }
         while (true)
         {
             var operation = code.Byte();
             switch (operation)
             {
-                case 0x80: code.Version(); break;                                     // PROTO
-                case (byte)'.': return Pop();                                         // STOP
-                case (byte)'(': stack.Push(new Mark()); break;                        // MARK
-                case (byte)'}': stack.Push(new List<KeyValuePair<object?, object?>>()); break; // EMPTY_DICT
-                case (byte)')': stack.Push(Array.Empty<object?>()); break;            // EMPTY_TUPLE
-                case (byte)'t': stack.Push(PopToMark()); break;                       // TUPLE
-                case 0x85 or 0x86 or 0x87: stack.Push(PopItems(operation - 0x84)); break; // TUPLE1 to TUPLE3
-                case (byte)'N': stack.Push(null); break;                              // NONE
-                case 0x88 or 0x89: stack.Push(operation == 0x88); break;              // NEWTRUE, NEWFALSE
-                case (byte)'K': stack.Push((long)code.Byte()); break;                 // BININT1
-                case (byte)'M': stack.Push((long)BinaryPrimitives.ReadUInt16LittleEndian(code.Take(2))); break; // BININT2
-                case (byte)'J': stack.Push((long)code.Int()); break;                  // BININT
-                case 0x8a: stack.Push(code.Long()); break;                            // LONG1
-                case (byte)'X': stack.Push(code.Text(code.Int())); break;             // BINUNICODE
-                case (byte)'c': stack.Push(new Global($"{code.Line()} {code.Line()}")); break; // GLOBAL
-                case (byte)'q': memo[code.Byte()] = Top(); break;                     // BINPUT
-                case (byte)'r': memo[code.Int()] = Top(); break;                      // LONG_BINPUT
-                case (byte)'h': stack.Push(Known(code.Byte())); break;                // BINGET
-                case (byte)'j': stack.Push(Known(code.Int())); break;                 // LONG_BINGET
-                case (byte)'Q': stack.Push(Storage(Pop(), code.Origin)); break;       // BINPERSID
-                case (byte)'R': stack.Push(Call(Pop(), Pop(), code.Origin)); break;   // REDUCE
-                case (byte)'s': Add(PopItems(2)); break;                              // SETITEM
-                case (byte)'u': Add(PopToMark()); break;                              // SETITEMS
-                case (byte)'b': Pop(); break;                                         // BUILD: versions of modules, which say nothing of weights
-                default: throw Bad(code.Origin, $"it contains instruction 0x{operation:x2}, which weights don't need");
+                case 0x80:
+                    code.Version();
+                    break; // PROTO
+                case (byte)'.':
+                    return Pop(); // STOP
+                case (byte)'(':
+                    stack.Push(new Mark());
+                    break; // MARK
+                case (byte)'}':
+                    stack.Push(new List<KeyValuePair<object?, object?>>());
+                    break; // EMPTY_DICT
+                case (byte)')':
+                    stack.Push(Array.Empty<object?>());
+                    break; // EMPTY_TUPLE
+                case (byte)'t':
+                    stack.Push(PopToMark());
+                    break; // TUPLE
+                case 0x85 or 0x86 or 0x87:
+                    stack.Push(PopItems(operation - 0x84));
+                    break; // TUPLE1 to TUPLE3
+                case (byte)'N':
+                    stack.Push(null);
+                    break; // NONE
+                case 0x88 or 0x89:
+                    stack.Push(operation == 0x88);
+                    break; // NEWTRUE, NEWFALSE
+                case (byte)'K':
+                    stack.Push((long)code.Byte());
+                    break; // BININT1
+                case (byte)'M':
+                    stack.Push((long)BinaryPrimitives.ReadUInt16LittleEndian(code.Take(2)));
+                    break; // BININT2
+                case (byte)'J':
+                    stack.Push((long)code.Int());
+                    break; // BININT
+                case 0x8a:
+                    stack.Push(code.Long());
+                    break; // LONG1
+                case (byte)'X':
+                    stack.Push(code.Text(code.Int()));
+                    break; // BINUNICODE
+                case (byte)'c':
+                    stack.Push(new Global($"{code.Line()} {code.Line()}"));
+                    break; // GLOBAL
+                case (byte)'q':
+                    memo[code.Byte()] = Top();
+                    break; // BINPUT
+                case (byte)'r':
+                    memo[code.Int()] = Top();
+                    break; // LONG_BINPUT
+                case (byte)'h':
+                    stack.Push(Known(code.Byte()));
+                    break; // BINGET
+                case (byte)'j':
+                    stack.Push(Known(code.Int()));
+                    break; // LONG_BINGET
+                case (byte)'Q':
+                    stack.Push(Storage(Pop(), code.Origin));
+                    break; // BINPERSID
+                case (byte)'R':
+                    stack.Push(Call(Pop(), Pop(), code.Origin));
+                    break; // REDUCE
+                case (byte)'s':
+                    Add(PopItems(2));
+                    break; // SETITEM
+                case (byte)'u':
+                    Add(PopToMark());
+                    break; // SETITEMS
+                case (byte)'b':
+                    Pop();
+                    break; // BUILD: versions of modules, which say nothing of weights
+                default:
+                    throw Bad(code.Origin, $"it contains instruction 0x{operation:x2}, which weights don't need");
             }
         }
 
-        object? Known(long place) => memo.TryGetValue(place, out var value) ? value : throw Bad(code.Origin, "it loads something that it hasn't saved");
+        object? Known(long place) =>
+            memo.TryGetValue(place, out var value) ? value : throw Bad(code.Origin, "it loads something that it hasn't saved");
     }
 
-    private static PickledStorage Storage(object? id, string origin) => id is object?[] and ["storage", Global type, string key, string, long elements]
-        ? new(type.Name, key, elements)
-        : throw Bad(origin, "it refers to data that isn't a storage");
+    private static PickledStorage Storage(object? id, string origin) =>
+        id is object?[] and ["storage", Global type, string key, string, long elements]
+            ? new(type.Name, key, elements)
+            : throw Bad(origin, "it refers to data that isn't a storage");
 
     private static object Call(object? arguments, object? function, string origin)
     {
-        if (function is not Global { Name: var name }) throw Bad(origin, "it calls something without a name");
-        if (name == Ordered && arguments is object?[] { Length: 0 }) return new List<KeyValuePair<object?, object?>>();
-        if (name == Rebuild && arguments is object?[] and [PickledStorage storage, long offset, object?[] shape, object?[] strides, ..]
-            && shape.All(size => size is long) && strides.All(stride => stride is long))
+        if (function is not Global { Name: var name })
+            throw Bad(origin, "it calls something without a name");
+        if (name == Ordered && arguments is object?[] { Length: 0 })
+            return new List<KeyValuePair<object?, object?>>();
+        if (
+            name == Rebuild
+            && arguments is object?[] and [PickledStorage storage, long offset, object?[] shape, object?[] strides, ..]
+            && shape.All(size => size is long)
+            && strides.All(stride => stride is long)
+        )
             return new PickledTensor(storage, offset, [.. shape.Cast<long>()], [.. strides.Cast<long>()]);
         throw Bad(origin, $"it calls {name.Replace(' ', '.')}, which weights don't need");
     }
 
-    private static SoraException Bad(string origin, string what) => SoraException.Failed(
-        $"{origin}: a PyTorch file with more than weights in it: {string.Concat(what.Select(c => char.IsControl(c) ? '?' : c))}",
-        "none of it was run; get the model in the safetensors format");
+    private static SoraException Bad(string origin, string what) =>
+        SoraException.Failed(
+            $"{origin}: a PyTorch file with more than weights in it: {string.Concat(what.Select(c => char.IsControl(c) ? '?' : c))}",
+            "none of it was run; get the model in the safetensors format"
+        );
 
     /// <summary>The bytes of a pickle, one instruction after the other.</summary>
     private sealed class Reader(byte[] code, string origin)
@@ -122,7 +189,8 @@ internal static class Pickle
 
         public ReadOnlySpan<byte> Take(int bytes)
         {
-            if (bytes < 0 || bytes > code.Length - at) throw Bad(Origin, "it ends early");
+            if (bytes < 0 || bytes > code.Length - at)
+                throw Bad(Origin, "it ends early");
             at += bytes;
             return code.AsSpan(at - bytes, bytes);
         }
@@ -138,13 +206,15 @@ internal static class Pickle
         public long Long()
         {
             var bytes = Take(Byte());
-            if (bytes.Length > sizeof(long)) throw Bad(Origin, "it contains a number that is too large");
+            if (bytes.Length > sizeof(long))
+                throw Bad(Origin, "it contains a number that is too large");
             return bytes.IsEmpty ? 0 : (long)new System.Numerics.BigInteger(bytes);
         }
 
         public void Version()
         {
-            if (Byte() is var version and not 2) throw Bad(Origin, $"its protocol is {version}, not 2");
+            if (Byte() is var version and not 2)
+                throw Bad(Origin, $"its protocol is {version}, not 2");
         }
     }
 }

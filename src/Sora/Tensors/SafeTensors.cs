@@ -17,17 +17,22 @@ public static class SafeTensors
     public static TensorSet? Read(Stream stream, string origin, CancellationToken cancel = default)
     {
         var start = ReadUpTo(stream, SafeTensorsHeader.LengthBytes, cancel);
-        if (start.Length == 0) return null;
+        if (start.Length == 0)
+            return null;
         var length = SafeTensorsHeader.Length(start, origin);
         var json = ReadUpTo(stream, length, cancel);
-        if (json.Length < length) throw SafeTensorsHeader.Truncated(origin, length, json.Length, "header", WriterFailed);
+        if (json.Length < length)
+            throw SafeTensorsHeader.Truncated(origin, length, json.Length, "header", WriterFailed);
         var header = SafeTensorsHeader.Parse(json, origin);
 
         var tensors = new List<KeyValuePair<string, HostTensor>>(header.Tensors.Count);
         foreach (var info in header.Tensors)
         {
             if (info.Bytes > Array.MaxLength)
-                throw SoraException.Failed($"{origin}: tensor '{info.Name}' of {info.Bytes} bytes is too large for a pipe", "pass it as a file");
+                throw SoraException.Failed(
+                    $"{origin}: tensor '{info.Name}' of {info.Bytes} bytes is too large for a pipe",
+                    "pass it as a file"
+                );
             var data = ReadUpTo(stream, (int)info.Bytes, cancel);
             if (data.Length < info.Bytes)
                 throw SafeTensorsHeader.Truncated(origin, header.DataBytes, info.Offset + data.Length, "data", WriterFailed);
@@ -41,9 +46,22 @@ public static class SafeTensors
     /// <param name="metadata">Kept in this order; may be empty.</param>
     /// <param name="tensors">Their order in the file is by size of element, then by name, so that each is aligned.</param>
     public static void Write(
-        Stream stream, IReadOnlyDictionary<string, string> metadata, IEnumerable<KeyValuePair<string, HostTensor>> tensors) =>
-        Write(stream, metadata, [.. tensors.Select(entry => new TensorToWrite(
-            entry.Key, entry.Value.DType, entry.Value.Shape, output => output.Write(entry.Value.Data)))]);
+        Stream stream,
+        IReadOnlyDictionary<string, string> metadata,
+        IEnumerable<KeyValuePair<string, HostTensor>> tensors
+    ) =>
+        Write(
+            stream,
+            metadata,
+            [
+                .. tensors.Select(entry => new TensorToWrite(
+                    entry.Key,
+                    entry.Value.DType,
+                    entry.Value.Shape,
+                    output => output.Write(entry.Value.Data)
+                )),
+            ]
+        );
 
     /// <summary>Writes one document whose tensors are produced one after the other, so that only one is in memory.</summary>
     /// <param name="stream">Written from its current position on; not flushed.</param>
@@ -52,7 +70,10 @@ public static class SafeTensors
     /// <exception cref="InvalidOperationException">A tensor wrote another number of bytes than its type and shape say.</exception>
     public static void Write(Stream stream, IReadOnlyDictionary<string, string> metadata, IReadOnlyList<TensorToWrite> tensors)
     {
-        var sorted = tensors.OrderByDescending(tensor => tensor.DType.BlockBytes()).ThenBy(tensor => tensor.Name, StringComparer.Ordinal).ToList();
+        var sorted = tensors
+            .OrderByDescending(tensor => tensor.DType.BlockBytes())
+            .ThenBy(tensor => tensor.Name, StringComparer.Ordinal)
+            .ToList();
         var infos = new List<TensorInfo>(sorted.Count);
         var offset = 0L;
         foreach (var tensor in sorted)
@@ -80,12 +101,15 @@ public static class SafeTensors
         while (filled < count)
         {
             cancel.ThrowIfCancellationRequested();
-            if (filled == buffer.Length) Array.Resize(ref buffer, (int)Math.Min(count, 2L * buffer.Length));
+            if (filled == buffer.Length)
+                Array.Resize(ref buffer, (int)Math.Min(count, 2L * buffer.Length));
             var read = stream.Read(buffer, filled, buffer.Length - filled);
-            if (read == 0) break;
+            if (read == 0)
+                break;
             filled += read;
         }
-        if (filled < buffer.Length) Array.Resize(ref buffer, filled);
+        if (filled < buffer.Length)
+            Array.Resize(ref buffer, filled);
         return buffer;
     }
 
@@ -101,7 +125,11 @@ public static class SafeTensors
 
         public override long Length => throw new NotSupportedException();
 
-        public override long Position { get => Written; set => throw new NotSupportedException(); }
+        public override long Position
+        {
+            get => Written;
+            set => throw new NotSupportedException();
+        }
 
         public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));
 

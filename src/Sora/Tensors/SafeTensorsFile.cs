@@ -14,7 +14,8 @@ public sealed unsafe class SafeTensorsFile : TensorSource
     {
         (this.file, this.dataStart) = (file, dataStart);
         Metadata = header.Metadata;
-        foreach (var tensor in header.Tensors) tensors.Add(tensor.Name, tensor);
+        foreach (var tensor in header.Tensors)
+            tensors.Add(tensor.Name, tensor);
     }
 
     /// <inheritdoc/>
@@ -28,19 +29,27 @@ public sealed unsafe class SafeTensorsFile : TensorSource
 
     /// <summary>Maps a file that holds exactly one safetensors document.</summary>
     /// <exception cref="SoraException">It cannot be read, or is not a valid safetensors file.</exception>
-    public static SafeTensorsFile Open(string path) => MappedFile.Open(path, file =>
-    {
-        var length = SafeTensorsHeader.Length(file.Span(0, (int)Math.Min(SafeTensorsHeader.LengthBytes, file.Length)), path);
-        var dataStart = SafeTensorsHeader.LengthBytes + (long)length;
-        if (dataStart > file.Length)
-            throw SafeTensorsHeader.Truncated(path, length, file.Length - SafeTensorsHeader.LengthBytes, "header");
-        var header = SafeTensorsHeader.Parse(file.Span(SafeTensorsHeader.LengthBytes, length), path);
-        var present = file.Length - dataStart;
-        if (present < header.DataBytes) throw SafeTensorsHeader.Truncated(path, header.DataBytes, present, "data");
-        if (present > header.DataBytes)
-            throw SoraException.Failed($"{path}: {present - header.DataBytes} unexpected bytes after the last tensor", "a file holds one clip; only a pipe can carry several");
-        return new SafeTensorsFile(file, header, dataStart);
-    });
+    public static SafeTensorsFile Open(string path) =>
+        MappedFile.Open(
+            path,
+            file =>
+            {
+                var length = SafeTensorsHeader.Length(file.Span(0, (int)Math.Min(SafeTensorsHeader.LengthBytes, file.Length)), path);
+                var dataStart = SafeTensorsHeader.LengthBytes + (long)length;
+                if (dataStart > file.Length)
+                    throw SafeTensorsHeader.Truncated(path, length, file.Length - SafeTensorsHeader.LengthBytes, "header");
+                var header = SafeTensorsHeader.Parse(file.Span(SafeTensorsHeader.LengthBytes, length), path);
+                var present = file.Length - dataStart;
+                if (present < header.DataBytes)
+                    throw SafeTensorsHeader.Truncated(path, header.DataBytes, present, "data");
+                if (present > header.DataBytes)
+                    throw SoraException.Failed(
+                        $"{path}: {present - header.DataBytes} unexpected bytes after the last tensor",
+                        "a file holds one clip; only a pipe can carry several"
+                    );
+                return new SafeTensorsFile(file, header, dataStart);
+            }
+        );
 
     /// <summary>A tensor's bytes, in place; valid until this file is disposed. Up to 2 GB: see <see cref="Address"/>.</summary>
     public ReadOnlySpan<byte> Data(string name) => new(Address(name), checked((int)Info(name).Bytes));
@@ -52,14 +61,16 @@ public sealed unsafe class SafeTensorsFile : TensorSource
     public override void Read(string name, long offset, Span<byte> destination)
     {
         var info = Info(name);
-        if (offset < 0 || offset + destination.Length > info.Bytes) throw new ArgumentOutOfRangeException(nameof(offset));
+        if (offset < 0 || offset + destination.Length > info.Bytes)
+            throw new ArgumentOutOfRangeException(nameof(offset));
         file.Copy(dataStart + info.Offset + offset, destination);
     }
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        if (disposing) file.Dispose();
+        if (disposing)
+            file.Dispose();
     }
 }
 
@@ -124,7 +135,8 @@ internal sealed unsafe partial class MappedFile : IDisposable
 
     public ReadOnlySpan<byte> Span(long offset, int length)
     {
-        if (offset < 0 || length < 0 || offset + length > Length) throw new ArgumentOutOfRangeException(nameof(offset));
+        if (offset < 0 || length < 0 || offset + length > Length)
+            throw new ArgumentOutOfRangeException(nameof(offset));
         return new(Address + offset, length);
     }
 
@@ -135,17 +147,20 @@ internal sealed unsafe partial class MappedFile : IDisposable
     public void Copy(long offset, Span<byte> destination)
     {
         Span(offset, destination.Length).CopyTo(destination);
-        if (destination.Length < Large || !OperatingSystem.IsLinux()) return;
+        if (destination.Length < Large || !OperatingSystem.IsLinux())
+            return;
         var page = (nuint)Environment.SystemPageSize;
         var around = Math.Max(page, FaultAround);
         var (begin, end) = ((nuint)(Address + offset) / around * around, (nuint)(Address + offset + destination.Length) / page * page);
         begin = Math.Max(begin, (nuint)Address / page * page);
-        if (begin < end) _ = Advise(begin, end - begin, DoNotNeed);
+        if (begin < end)
+            _ = Advise(begin, end - begin, DoNotNeed);
     }
 
     public void Dispose()
     {
-        if (view == null) return;
+        if (view == null)
+            return;
         view.SafeMemoryMappedViewHandle.ReleasePointer();
         view.Dispose();
         map!.Dispose();

@@ -32,7 +32,8 @@ internal sealed class SafeTensorsHeader
     /// <summary>The header's length, from the first bytes of a file (eight, or fewer where the file ends).</summary>
     public static int Length(ReadOnlySpan<byte> start, string origin)
     {
-        if (ForeignFormat(start) is var (what, hint)) throw SoraException.Failed($"{origin}: {what}", hint);
+        if (ForeignFormat(start) is var (what, hint))
+            throw SoraException.Failed($"{origin}: {what}", hint);
         if (start.Length < LengthBytes)
         {
             throw start.IsEmpty
@@ -41,23 +42,33 @@ internal sealed class SafeTensorsHeader
         }
         var length = BinaryPrimitives.ReadUInt64LittleEndian(start);
         if (length > MaxBytes)
-            throw SoraException.Failed($"{origin}: not a safetensors file (its first 8 bytes claim a header of {length} bytes)", "pass a .safetensors or .latent file");
+            throw SoraException.Failed(
+                $"{origin}: not a safetensors file (its first 8 bytes claim a header of {length} bytes)",
+                "pass a .safetensors or .latent file"
+            );
         return (int)length;
     }
 
     private const string Redownload = "download it again, or, if you made it, make it again";
 
     /// <summary>What a header cut off by the end of the file is.</summary>
-    public static SoraException Truncated(string origin, long claimed, long present, string part, string hint = Redownload) => SoraException.Failed(
-        $"{origin}: cut off: its {part} should be {claimed} bytes, but only {present} are there", hint);
+    public static SoraException Truncated(string origin, long claimed, long present, string part, string hint = Redownload) =>
+        SoraException.Failed($"{origin}: cut off: its {part} should be {claimed} bytes, but only {present} are there", hint);
 
     private static (string What, string Hint)? ForeignFormat(ReadOnlySpan<byte> start)
     {
         if (start.StartsWith("version "u8))
             return ("a Git LFS pointer, not the file itself", "run `git lfs pull` in the repository that it came from");
-        if (start.StartsWith("<!DOCT"u8) || start.StartsWith("<!doct"u8) || start.StartsWith("<html"u8) || start.StartsWith("<HTML"u8) || start.StartsWith("<?xml"u8))
+        if (
+            start.StartsWith("<!DOCT"u8)
+            || start.StartsWith("<!doct"u8)
+            || start.StartsWith("<html"u8)
+            || start.StartsWith("<HTML"u8)
+            || start.StartsWith("<?xml"u8)
+        )
             return ("a web page, not a safetensors file: the download returned an error page", "download it again; it may need a login");
-        if (start.StartsWith("GGUF"u8)) return ("a GGUF file, not a safetensors file", "rename it to .gguf");
+        if (start.StartsWith("GGUF"u8))
+            return ("a GGUF file, not a safetensors file", "rename it to .gguf");
         if (start.StartsWith("PK\x03\x04"u8))
             return ("a zip archive (a PyTorch .pt or .pth file?), not a safetensors file", "get the model in the safetensors format");
         return null;
@@ -84,12 +95,17 @@ internal sealed class SafeTensorsHeader
         }
     }
 
-    private static SoraException Bad(string origin, string reason, Exception inner) => SoraException.Failed(
-        $"{origin}: bad safetensors header: {reason.ReplaceLineEndings(" ")}", "the file is damaged, or was written by a faulty program", inner);
+    private static SoraException Bad(string origin, string reason, Exception inner) =>
+        SoraException.Failed(
+            $"{origin}: bad safetensors header: {reason.ReplaceLineEndings(" ")}",
+            "the file is damaged, or was written by a faulty program",
+            inner
+        );
 
     private static SafeTensorsHeader ParseObject(ReadOnlySpan<byte> json)
     {
-        if (json.IsEmpty || json[0] != (byte)'{') throw new JsonException("it does not begin with '{'");
+        if (json.IsEmpty || json[0] != (byte)'{')
+            throw new JsonException("it does not begin with '{'");
         Dictionary<string, string>? metadata = null;
         var tensors = new List<TensorInfo>();
         var names = new HashSet<string>();
@@ -98,25 +114,32 @@ internal sealed class SafeTensorsHeader
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var name = reader.GetString()!;
-            if (!names.Add(name)) throw new JsonException($"'{Short(name)}' appears twice");
+            if (!names.Add(name))
+                throw new JsonException($"'{Short(name)}' appears twice");
             reader.Read();
-            if (name == MetadataKey) metadata = ParseMetadata(ref reader);
-            else tensors.Add(ParseTensor(ref reader, name));
+            if (name == MetadataKey)
+                metadata = ParseMetadata(ref reader);
+            else
+                tensors.Add(ParseTensor(ref reader, name));
         }
-        if (reader.Read()) throw new JsonException("there is text after it");
+        if (reader.Read())
+            throw new JsonException("there is text after it");
         return new SafeTensorsHeader(metadata ?? [], tensors);
     }
 
     private static Dictionary<string, string> ParseMetadata(ref Utf8JsonReader reader)
     {
         var metadata = new Dictionary<string, string>();
-        if (reader.TokenType == JsonTokenType.Null) return metadata;
-        if (reader.TokenType != JsonTokenType.StartObject) throw new JsonException("its metadata is not an object");
+        if (reader.TokenType == JsonTokenType.Null)
+            return metadata;
+        if (reader.TokenType != JsonTokenType.StartObject)
+            throw new JsonException("its metadata is not an object");
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var key = reader.GetString()!;
             reader.Read();
-            if (reader.TokenType != JsonTokenType.String) throw new JsonException($"metadata '{Short(key)}' is not text");
+            if (reader.TokenType != JsonTokenType.String)
+                throw new JsonException($"metadata '{Short(key)}' is not text");
             metadata[key] = reader.GetString()!;
         }
         return metadata;
@@ -124,26 +147,39 @@ internal sealed class SafeTensorsHeader
 
     private static TensorInfo ParseTensor(ref Utf8JsonReader reader, string name)
     {
-        if (reader.TokenType != JsonTokenType.StartObject) throw new JsonException($"'{Short(name)}' is not an object");
+        if (reader.TokenType != JsonTokenType.StartObject)
+            throw new JsonException($"'{Short(name)}' is not an object");
         DType? type = null;
-        long[]? shape = null, place = null;
+        long[]? shape = null,
+            place = null;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var field = reader.GetString();
             reader.Read();
             switch (field)
             {
-                case "dtype" when type == null: type = ParseType(ref reader, name); break;
-                case "shape" when shape == null: shape = ParseSizes(ref reader, name, field); break;
-                case "data_offsets" when place == null: place = ParseSizes(ref reader, name, field); break;
-                case "dtype" or "shape" or "data_offsets": throw new JsonException($"'{Short(name)}' has {field} twice");
-                default: reader.Skip(); break;
+                case "dtype" when type == null:
+                    type = ParseType(ref reader, name);
+                    break;
+                case "shape" when shape == null:
+                    shape = ParseSizes(ref reader, name, field);
+                    break;
+                case "data_offsets" when place == null:
+                    place = ParseSizes(ref reader, name, field);
+                    break;
+                case "dtype" or "shape" or "data_offsets":
+                    throw new JsonException($"'{Short(name)}' has {field} twice");
+                default:
+                    reader.Skip();
+                    break;
             }
         }
         if (type == null || shape == null || place == null)
             throw new JsonException($"'{Short(name)}' lacks {(type == null ? "dtype" : shape == null ? "shape" : "data_offsets")}");
-        if (place.Length != 2) throw new JsonException($"'{Short(name)}' has {place.Length} data_offsets, not 2");
-        if (place[0] > place[1]) throw new JsonException($"'{Short(name)}' ends before it begins");
+        if (place.Length != 2)
+            throw new JsonException($"'{Short(name)}' has {place.Length} data_offsets, not 2");
+        if (place[0] > place[1])
+            throw new JsonException($"'{Short(name)}' ends before it begins");
         var bytes = place[1] - place[0];
         if (StoredBytes(type.Value, shape) != (ulong)bytes)
             throw new JsonException($"'{Short(name)}', {type.Value.Name()} {Shapes.Text(shape)}, does not fit its {bytes} bytes");
@@ -152,14 +188,16 @@ internal sealed class SafeTensorsHeader
 
     private static DType ParseType(ref Utf8JsonReader reader, string name)
     {
-        if (reader.TokenType != JsonTokenType.String) throw new JsonException($"the dtype of '{Short(name)}' is not text");
+        if (reader.TokenType != JsonTokenType.String)
+            throw new JsonException($"the dtype of '{Short(name)}' is not text");
         var text = reader.GetString()!;
         return DTypes.Parse(text) ?? throw new JsonException($"'{Short(name)}' has dtype '{Short(text)}', which is unknown");
     }
 
     private static long[] ParseSizes(ref Utf8JsonReader reader, string name, string field)
     {
-        if (reader.TokenType != JsonTokenType.StartArray) throw new JsonException($"{field} of '{Short(name)}' is not an array");
+        if (reader.TokenType != JsonTokenType.StartArray)
+            throw new JsonException($"{field} of '{Short(name)}' is not an array");
         var sizes = new List<long>();
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
@@ -177,7 +215,8 @@ internal sealed class SafeTensorsHeader
         foreach (var size in shape)
         {
             bytes *= (ulong)size;
-            if (bytes > ulong.MaxValue) return null;
+            if (bytes > ulong.MaxValue)
+                return null;
         }
         bytes *= (ulong)type.BlockBytes();
         return bytes > ulong.MaxValue ? null : (ulong)bytes;
@@ -214,7 +253,8 @@ internal sealed class SafeTensorsHeader
             if (metadata.Count > 0)
             {
                 json.WriteStartObject(MetadataKey);
-                foreach (var (key, value) in metadata) json.WriteString(key, value);
+                foreach (var (key, value) in metadata)
+                    json.WriteString(key, value);
                 json.WriteEndObject();
             }
             foreach (var tensor in tensors)
@@ -222,7 +262,8 @@ internal sealed class SafeTensorsHeader
                 json.WriteStartObject(tensor.Name);
                 json.WriteString("dtype", tensor.DType.Name());
                 json.WriteStartArray("shape");
-                foreach (var size in tensor.Shape) json.WriteNumberValue(size);
+                foreach (var size in tensor.Shape)
+                    json.WriteNumberValue(size);
                 json.WriteEndArray();
                 json.WriteStartArray("data_offsets");
                 json.WriteNumberValue(tensor.Offset);
@@ -232,7 +273,8 @@ internal sealed class SafeTensorsHeader
             }
             json.WriteEndObject();
         }
-        while (buffer.Length % 8 != 0) buffer.WriteByte((byte)' ');
+        while (buffer.Length % 8 != 0)
+            buffer.WriteByte((byte)' ');
         var bytes = buffer.ToArray();
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, (ulong)(bytes.Length - LengthBytes));
         return bytes;

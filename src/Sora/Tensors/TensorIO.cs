@@ -11,8 +11,15 @@ public static class TensorIO
 
     private static readonly (DType Stored, ScalarType Torch)[] Types =
     [
-        (DType.F64, float64), (DType.F32, float32), (DType.F16, float16), (DType.BF16, bfloat16),
-        (DType.I64, int64), (DType.I32, int32), (DType.I16, int16), (DType.I8, int8), (DType.U8, uint8),
+        (DType.F64, float64),
+        (DType.F32, float32),
+        (DType.F16, float16),
+        (DType.BF16, bfloat16),
+        (DType.I64, int64),
+        (DType.I32, int32),
+        (DType.I16, int16),
+        (DType.I8, int8),
+        (DType.U8, uint8),
         (DType.Bool, ScalarType.Bool),
     ];
 
@@ -32,13 +39,15 @@ public static class TensorIO
         Tensor Room(ScalarType type) => (type == wanted ? room?.Invoke(info.Shape, type) : null) ?? empty(info.Shape, type);
         Tensor Converted(Tensor read)
         {
-            if (read.dtype == wanted) return read;
+            if (read.dtype == wanted)
+                return read;
             var converted = Room(wanted);
             converted.copy_(read);
             read.Dispose();
             return converted;
         }
-        if (native == null || (wanted == float32 && native != float32)) return Converted(Widened(source, info, Room(float32)));
+        if (native == null || (wanted == float32 && native != float32))
+            return Converted(Widened(source, info, Room(float32)));
 
         var tensor = Room(native.Value);
         var bytes = info.DType.BlockBytes();
@@ -66,18 +75,24 @@ public static class TensorIO
     public static TensorToWrite ToWrite(string name, Tensor tensor, DType? type = null)
     {
         var stored = tensor.is_floating_point() ? type ?? StoredType(tensor.dtype) : StoredType(tensor.dtype);
-        return new TensorToWrite(name, stored, tensor.shape, stream =>
-        {
-            using var scope = NewDisposeScope();
-            ForPieces(OnCpu(tensor, stored), (_, span) => stream.Write(span));
-        });
+        return new TensorToWrite(
+            name,
+            stored,
+            tensor.shape,
+            stream =>
+            {
+                using var scope = NewDisposeScope();
+                ForPieces(OnCpu(tensor, stored), (_, span) => stream.Write(span));
+            }
+        );
     }
 
     /// <summary>How a file stores elements of this torch type.</summary>
     public static DType StoredType(ScalarType type)
     {
         foreach (var pair in Types)
-            if (pair.Torch == type) return pair.Stored;
+            if (pair.Torch == type)
+                return pair.Stored;
         throw new ArgumentOutOfRangeException(nameof(type), type, "files don't hold this type");
     }
 
@@ -85,7 +100,8 @@ public static class TensorIO
     internal static ScalarType? TorchType(DType type)
     {
         foreach (var pair in Types)
-            if (pair.Stored == type) return pair.Torch;
+            if (pair.Stored == type)
+                return pair.Torch;
         return null;
     }
 
@@ -105,7 +121,8 @@ public static class TensorIO
 
     private static void ForPieces(Tensor tensor, PieceAction action)
     {
-        if (tensor.numel() == 0) return;
+        if (tensor.numel() == 0)
+            return;
         using var scope = NewDisposeScope();
         var flat = tensor.view(-1);
         for (long first = 0; first < flat.numel(); first += PieceElements)

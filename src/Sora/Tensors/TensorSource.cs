@@ -32,7 +32,7 @@ public abstract class TensorSource : IDisposable
         // A piece at a time, so that widening needs no second copy of the tensor.
         const int piece = 1 << 16;
         var buffer = new byte[Math.Min(destination.Length, piece) / elements * bytes];
-        for (var done = 0; done < destination.Length;)
+        for (var done = 0; done < destination.Length; )
         {
             var count = Math.Min(piece, destination.Length - done);
             var stored = buffer.AsSpan(0, count / elements * bytes);
@@ -74,9 +74,8 @@ public abstract class TensorSource : IDisposable
 
     /// <summary>What the header says of a tensor.</summary>
     /// <exception cref="SoraException">There is no tensor of that name.</exception>
-    public TensorInfo Info(string name) => Tensors.TryGetValue(name, out var info)
-        ? info
-        : throw SoraException.Failed($"{Origin}: no tensor named '{name}'");
+    public TensorInfo Info(string name) =>
+        Tensors.TryGetValue(name, out var info) ? info : throw SoraException.Failed($"{Origin}: no tensor named '{name}'");
 
     /// <inheritdoc/>
     public void Dispose()
@@ -97,7 +96,10 @@ public sealed class TensorSet : TensorSource
 
     /// <summary>A set of these tensors, in this order.</summary>
     public TensorSet(
-        IEnumerable<KeyValuePair<string, HostTensor>> tensors, IReadOnlyDictionary<string, string>? metadata = null, string origin = "memory")
+        IEnumerable<KeyValuePair<string, HostTensor>> tensors,
+        IReadOnlyDictionary<string, string>? metadata = null,
+        string origin = "memory"
+    )
     {
         Origin = origin;
         Metadata = metadata ?? new Dictionary<string, string>();

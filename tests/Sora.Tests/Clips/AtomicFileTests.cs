@@ -11,11 +11,16 @@ public class AtomicFileTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["a"], "old");
-        Assert.Throws<OperationCanceledException>(() => AtomicFile.Write(folder["a"], stream =>
-        {
-            stream.Write("half"u8);
-            throw new OperationCanceledException();
-        }));
+        Assert.Throws<OperationCanceledException>(() =>
+            AtomicFile.Write(
+                folder["a"],
+                stream =>
+                {
+                    stream.Write("half"u8);
+                    throw new OperationCanceledException();
+                }
+            )
+        );
         Assert.Equal("old", File.ReadAllText(folder["a"]));
         Assert.Single(Directory.GetFileSystemEntries(folder.Path));
     }
@@ -31,11 +36,14 @@ public class AtomicFileTests
     public void UntilItIsDoneNothingIsThere()
     {
         using var folder = new TemporaryFolder();
-        AtomicFile.Write(folder["a"], stream =>
-        {
-            stream.Write("new"u8);
-            Assert.False(File.Exists(folder["a"]));
-        });
+        AtomicFile.Write(
+            folder["a"],
+            stream =>
+            {
+                stream.Write("new"u8);
+                Assert.False(File.Exists(folder["a"]));
+            }
+        );
         Assert.Equal("new", File.ReadAllText(folder["a"]));
     }
 
@@ -66,11 +74,14 @@ public class AtomicFileTests
     public void AProgramThatOpensByNameKeepsTheExtension()
     {
         using var folder = new TemporaryFolder();
-        AtomicFile.WriteVia(folder["a.mp4"], name =>
-        {
-            Assert.EndsWith(".mp4", name);
-            File.WriteAllText(name, "film");
-        });
+        AtomicFile.WriteVia(
+            folder["a.mp4"],
+            name =>
+            {
+                Assert.EndsWith(".mp4", name);
+                File.WriteAllText(name, "film");
+            }
+        );
         Assert.Equal("film", File.ReadAllText(folder["a.mp4"]));
         Assert.Single(Directory.GetFileSystemEntries(folder.Path));
     }

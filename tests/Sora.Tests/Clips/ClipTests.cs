@@ -12,7 +12,8 @@ public class ClipTests
     [Fact]
     public void AClipComesBackWhole()
     {
-        var clip = Sample(1).With("depth", HostTensor.FromFloats([0, 0.5f], [1, 1, 2], DType.F16))
+        var clip = Sample(1)
+            .With("depth", HostTensor.FromFloats([0, 0.5f], [1, 1, 2], DType.F16))
             .With("mask of another tool", HostTensor.FromFloats([1], [1]))
             .WithMetadata("workflow", "{\"nodes\": []}");
         var again = new ClipReader().ReadAll(Written(clip), "pipe").Single();
@@ -40,8 +41,11 @@ public class ClipTests
     {
         using var folder = new TemporaryFolder();
         var latents = Values(1);
-        WriteForeign(folder["a.latent"], new() { ["latent_tensor"] = latents, ["latent_format_version_0"] = HostTensor.FromFloats([], [0]) },
-            new() { ["prompt"] = "{\"3\": {}}", ["workflow"] = "{}" });
+        WriteForeign(
+            folder["a.latent"],
+            new() { ["latent_tensor"] = latents, ["latent_format_version_0"] = HostTensor.FromFloats([], [0]) },
+            new() { ["prompt"] = "{\"3\": {}}", ["workflow"] = "{}" }
+        );
         var clip = new ClipReader().ReadFile(folder["a.latent"]);
         Assert.Equal(latents.Data, clip.FinishedLatents.Data);
         Assert.Null(clip.Info.Prompt);
@@ -105,7 +109,10 @@ public class ClipTests
         var stream = Written(Sample(1), Sample(2), Sample(3));
         Assert.Equal([1, 2, 3], new ClipReader().ReadAll(stream, "pipe").Select(clip => (int)clip.Info.Seed!));
         File.WriteAllBytes(folder["three.latent"], stream.ToArray());
-        Assert.Contains("after the last tensor", Assert.Throws<SoraException>(() => new ClipReader().ReadFile(folder["three.latent"])).Message);
+        Assert.Contains(
+            "after the last tensor",
+            Assert.Throws<SoraException>(() => new ClipReader().ReadFile(folder["three.latent"])).Message
+        );
         var writer = new ClipWriter(new MemoryStream(), isSingle: true);
         writer.Write(Sample(1));
         Assert.Equal(ErrorKind.Usage, Assert.Throws<SoraException>(() => writer.Write(Sample(2))).Kind);
@@ -122,7 +129,10 @@ public class ClipTests
 
     [Fact]
     public void AnEmptyStreamIsAnError() =>
-        Assert.Contains("no clip arrived", Assert.Throws<SoraException>(() => new ClipReader().ReadAll(new MemoryStream(), "standard input").First()).Message);
+        Assert.Contains(
+            "no clip arrived",
+            Assert.Throws<SoraException>(() => new ClipReader().ReadAll(new MemoryStream(), "standard input").First()).Message
+        );
 
     [Theory]
     [InlineData(new long[] { 1, 4, 8, 8 }, "still-image")]
@@ -132,11 +142,15 @@ public class ClipTests
     public void OtherShapesAreRefused(long[] shape, string message)
     {
         using var folder = new TemporaryFolder();
-        WriteForeign(folder["a.latent"], new()
-        {
-            ["latent_tensor"] = HostTensor.FromFloats(new float[Shapes.Elements(shape)], shape),
-            ["latent_format_version_0"] = HostTensor.FromFloats([], [0]),
-        }, []);
+        WriteForeign(
+            folder["a.latent"],
+            new()
+            {
+                ["latent_tensor"] = HostTensor.FromFloats(new float[Shapes.Elements(shape)], shape),
+                ["latent_format_version_0"] = HostTensor.FromFloats([], [0]),
+            },
+            []
+        );
         Assert.Contains(message, Assert.Throws<SoraException>(() => new ClipReader().ReadFile(folder["a.latent"])).Message);
     }
 
@@ -153,8 +167,11 @@ public class ClipTests
     {
         using var folder = new TemporaryFolder();
         var document = SafeTensors.Read(Written(Sample(1)), "pipe")!;
-        WriteForeign(folder["a.latent"], document.Tensors.Keys.ToDictionary(name => name, document.Copy),
-            new(document.Metadata) { [key] = value });
+        WriteForeign(
+            folder["a.latent"],
+            document.Tensors.Keys.ToDictionary(name => name, document.Copy),
+            new(document.Metadata) { [key] = value }
+        );
         var fault = Assert.Throws<SoraException>(() => new ClipReader().ReadFile(folder["a.latent"]));
         Assert.StartsWith(folder["a.latent"], fault.Message);
         Assert.DoesNotContain('\n', fault.Message);
@@ -185,12 +202,16 @@ public class ClipTests
         IReadOnlyList<HistoryEntry> history =
         [
             HistoryEntry.Of("generate", "it's a \"red\" $ball", "--seed", "7"),
-            HistoryEntry.Of("interpolate", "-", "b.latent") with { Clips = new Dictionary<string, IReadOnlyList<HistoryEntry>> { ["b.latent"] = other } },
+            HistoryEntry.Of("interpolate", "-", "b.latent") with
+            {
+                Clips = new Dictionary<string, IReadOnlyList<HistoryEntry>> { ["b.latent"] = other },
+            },
         ];
         var again = History.Parse(History.ToJson(history));
         Assert.Equal(
             "sora generate 'it'\\''s a \"red\" $ball' --seed 7 | sora interpolate - <(sora encode \"my film.mp4\")",
-            History.Command(again));
+            History.Command(again)
+        );
     }
 
     [Theory]
@@ -208,21 +229,36 @@ public class ClipTests
     private static HostTensor Values(int seed)
     {
         var random = new Random(seed);
-        return HostTensor.FromFloats([.. Enumerable.Range(0, (int)Shapes.Elements(Shape)).Select(_ => (float)random.NextDouble() - 0.5f)], Shape);
+        return HostTensor.FromFloats(
+            [.. Enumerable.Range(0, (int)Shapes.Elements(Shape)).Select(_ => (float)random.NextDouble() - 0.5f)],
+            Shape
+        );
     }
 
-    private static Clip Sample(int seed) => new()
-    {
-        Latents = Values(seed),
-        Info = new ClipInfo { Model = "mini", Vae = "f00d", Width = 48, Height = 32, Frames = 9, Fps = 23.976, Seed = seed, Prompt = "ein roter Ball – \"rollt\"\n" },
-        History = [HistoryEntry.Of("generate", "ein roter Ball", "--seed", $"{seed}")],
-    };
+    private static Clip Sample(int seed) =>
+        new()
+        {
+            Latents = Values(seed),
+            Info = new ClipInfo
+            {
+                Model = "mini",
+                Vae = "f00d",
+                Width = 48,
+                Height = 32,
+                Frames = 9,
+                Fps = 23.976,
+                Seed = seed,
+                Prompt = "ein roter Ball – \"rollt\"\n",
+            },
+            History = [HistoryEntry.Of("generate", "ein roter Ball", "--seed", $"{seed}")],
+        };
 
     private static MemoryStream Written(params Clip[] clips)
     {
         var stream = new MemoryStream();
         var writer = new ClipWriter(stream);
-        foreach (var clip in clips) writer.Write(clip);
+        foreach (var clip in clips)
+            writer.Write(clip);
         stream.Position = 0;
         return stream;
     }

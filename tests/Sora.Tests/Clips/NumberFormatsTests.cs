@@ -44,8 +44,10 @@ public class NumberFormatsTests
         for (var i = 0; i < values.Length; i++)
         {
             var actual = type.BlockBytes() == 1 ? stored[i] : BitConverter.ToUInt16(stored, 2 * i);
-            if (float.IsNaN(values[i])) Assert.True(float.IsNaN(Widen(type, stored.AsSpan(i * type.BlockBytes(), type.BlockBytes()))));
-            else Assert.True(expected[i] == actual, $"{values[i]:R} gives 0x{actual:X}, not 0x{expected[i]:X}");
+            if (float.IsNaN(values[i]))
+                Assert.True(float.IsNaN(Widen(type, stored.AsSpan(i * type.BlockBytes(), type.BlockBytes()))));
+            else
+                Assert.True(expected[i] == actual, $"{values[i]:R} gives 0x{actual:X}, not 0x{expected[i]:X}");
         }
     }
 

@@ -8,7 +8,12 @@ namespace Sora.Tests.Clips;
 public class SafeTensorsTests
 {
     private static readonly JsonElement[] Files =
-        [.. JsonDocument.Parse(File.ReadAllBytes(Golden.Path("cases", "formats", "safetensors-files.json"))).RootElement.GetProperty("files").EnumerateArray()];
+    [
+        .. JsonDocument
+            .Parse(File.ReadAllBytes(Golden.Path("cases", "formats", "safetensors-files.json")))
+            .RootElement.GetProperty("files")
+            .EnumerateArray(),
+    ];
 
     public static TheoryData<string> Hostile => Expecting("reject");
 
@@ -27,7 +32,8 @@ public class SafeTensorsTests
     public void HostileStreamIsRefusedInOneLine(string file)
     {
         // At the end of a stream there is no document; trailing bytes are the next one.
-        if (file is "bad/empty-file.safetensors" or "bad/trailing-bytes.safetensors" or "bad/no-tensors-but-data.safetensors") return;
+        if (file is "bad/empty-file.safetensors" or "bad/trailing-bytes.safetensors" or "bad/no-tensors-but-data.safetensors")
+            return;
         using var stream = new OneByteStream(File.ReadAllBytes(PathOf(file)));
         AssertOneLine(Assert.Throws<SoraException>(() => SafeTensors.Read(stream, "standard input")), "standard input");
     }
@@ -53,7 +59,10 @@ public class SafeTensorsTests
         stream.Position = 0;
         var again = SafeTensors.Read(stream, "memory")!;
         AssertAsReferenced(again, file);
-        Assert.All(again.Tensors.Values.Where(tensor => tensor.Bytes > 0), tensor => Assert.Equal(0, tensor.Offset % tensor.DType.BlockBytes()));
+        Assert.All(
+            again.Tensors.Values.Where(tensor => tensor.Bytes > 0),
+            tensor => Assert.Equal(0, tensor.Offset % tensor.DType.BlockBytes())
+        );
     }
 
     [Theory]
@@ -77,8 +86,11 @@ public class SafeTensorsTests
         using var stream = new MemoryStream();
         for (var i = 0; i < 3; i++)
         {
-            SafeTensors.Write(stream, new Dictionary<string, string> { ["number"] = $"{i}" },
-                [KeyValuePair.Create("x", HostTensor.FromFloats([i, i + 1], [2]))]);
+            SafeTensors.Write(
+                stream,
+                new Dictionary<string, string> { ["number"] = $"{i}" },
+                [KeyValuePair.Create("x", HostTensor.FromFloats([i, i + 1], [2]))]
+            );
         }
         stream.Position = 0;
         for (var i = 0; i < 3; i++)
@@ -104,14 +116,23 @@ public class SafeTensorsTests
     [Fact]
     public void PartOfATensorReadsAlone()
     {
-        var set = new TensorSet([KeyValuePair.Create("x", HostTensor.FromFloats([.. Enumerable.Range(0, 100_000).Select(i => (float)i)], [1000, 100], DType.F64))]);
+        var set = new TensorSet([
+            KeyValuePair.Create(
+                "x",
+                HostTensor.FromFloats([.. Enumerable.Range(0, 100_000).Select(i => (float)i)], [1000, 100], DType.F64)
+            ),
+        ]);
         var part = new float[70_000];
         set.ReadFloats("x", 12_345, part);
         Assert.Equal(Enumerable.Range(12_345, 70_000).Select(i => (float)i), part);
     }
 
     private static TheoryData<string> Expecting(string expectation) =>
-        [.. Files.Where(file => file.GetProperty("expect").GetString() == expectation).Select(file => file.GetProperty("file").GetString()!)];
+        [
+            .. Files
+                .Where(file => file.GetProperty("expect").GetString() == expectation)
+                .Select(file => file.GetProperty("file").GetString()!),
+        ];
 
     private static string PathOf(string file) => Golden.Path(["cases", "formats", .. file.Split('/')]);
 
@@ -133,7 +154,10 @@ public class SafeTensorsTests
             Assert.Equal(tensor.GetProperty("sha256").GetString(), Convert.ToHexStringLower(SHA256.HashData(actual.Copy(name).Data)));
         }
         var metadata = entry.GetProperty("metadata");
-        var pairs = metadata.ValueKind == JsonValueKind.Null ? [] : metadata.EnumerateObject().ToDictionary(pair => pair.Name, pair => pair.Value.GetString()!);
+        var pairs =
+            metadata.ValueKind == JsonValueKind.Null
+                ? []
+                : metadata.EnumerateObject().ToDictionary(pair => pair.Name, pair => pair.Value.GetString()!);
         Assert.Equal(pairs, actual.Metadata.ToDictionary());
     }
 

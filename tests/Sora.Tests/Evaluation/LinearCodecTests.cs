@@ -7,7 +7,9 @@ namespace Sora.Tests.Evaluation;
 
 public class LinearCodecTests
 {
-    private const int Side = 2, Frames = 2, Components = 3;
+    private const int Side = 2,
+        Frames = 2,
+        Components = 3;
 
     [Fact]
     public void ReconstructsAsPrincipalComponentsInFloat64()
@@ -15,17 +17,20 @@ public class LinearCodecTests
         using var scope = NewDisposeScope();
         manual_seed(3);
         // Smooth in time, so that few components tell most; five frames: one, and two groups of two.
-        var videos = Enumerable.Range(0, 6).Select(_ => (randn([1L, 3, 5, 8, 6]) * 0.1 + randn([1L, 3, 1, 8, 6]) * 0.3).clamp(-1, 1)).ToArray();
+        var videos = Enumerable
+            .Range(0, 6)
+            .Select(_ => (randn([1L, 3, 5, 8, 6]) * 0.1 + randn([1L, 3, 1, 8, 6]) * 0.3).clamp(-1, 1))
+            .ToArray();
         var back = LinearCodec.Fit(videos, new LinearCodecSize(Side, Frames, Components)).Reconstruct(videos[0]);
 
         var first = Blocks(videos, 0, 1, 1);
         var rest = Blocks(videos, 1, 5, Frames);
         var wanted = Assemble(Project(first, Blocks([videos[0]], 0, 1, 1)), Project(rest, Blocks([videos[0]], 1, 5, Frames)));
         for (var c = 0; c < 3; c++)
-            for (var f = 0; f < 5; f++)
-                for (var y = 0; y < 8; y++)
-                    for (var x = 0; x < 6; x++)
-                        Assert.Equal(wanted[c, f, y, x], back[0, c, f, y, x].ToSingle(), 1e-4);
+        for (var f = 0; f < 5; f++)
+        for (var y = 0; y < 8; y++)
+        for (var x = 0; x < 6; x++)
+            Assert.Equal(wanted[c, f, y, x], back[0, c, f, y, x].ToSingle(), 1e-4);
     }
 
     [Fact]
@@ -46,13 +51,15 @@ public class LinearCodecTests
         {
             var values = video.data<float>().ToArray();
             for (var g = from; g < to; g += frames)
-                for (var y = 0; y < 8; y += Side)
-                    for (var x = 0; x < 6; x += Side)
-                        blocks.Add([.. from c in Enumerable.Range(0, 3)
-                                    from f in Enumerable.Range(g, frames)
-                                    from j in Enumerable.Range(y, Side)
-                                    from i in Enumerable.Range(x, Side)
-                                    select (double)values[((c * 5 + f) * 8 + j) * 6 + i]]);
+            for (var y = 0; y < 8; y += Side)
+            for (var x = 0; x < 6; x += Side)
+                blocks.Add([
+                    .. from c in Enumerable.Range(0, 3)
+                    from f in Enumerable.Range(g, frames)
+                    from j in Enumerable.Range(y, Side)
+                    from i in Enumerable.Range(x, Side)
+                    select (double)values[((c * 5 + f) * 8 + j) * 6 + i],
+                ]);
         }
         return blocks;
     }
@@ -65,8 +72,8 @@ public class LinearCodecTests
         var covariance = new double[n, n];
         foreach (var block in fitted)
             for (var i = 0; i < n; i++)
-                for (var j = 0; j < n; j++)
-                    covariance[i, j] += (block[i] - mean[i]) * (block[j] - mean[j]) / fitted.Count;
+            for (var j = 0; j < n; j++)
+                covariance[i, j] += (block[i] - mean[i]) * (block[j] - mean[j]) / fitted.Count;
         var result = blocks.Select(_ => mean.ToArray()).ToList();
         for (var k = 0; k < Components; k++)
         {
@@ -79,15 +86,17 @@ public class LinearCodecTests
                 var next = w.Select(x => x / value).ToArray();
                 var moved = next.Zip(v, (a, b) => Math.Abs(a - b)).Max();
                 v = next;
-                if (moved < 1e-12) break;
+                if (moved < 1e-12)
+                    break;
             }
             for (var i = 0; i < n; i++)
-                for (var j = 0; j < n; j++)
-                    covariance[i, j] -= value * v[i] * v[j];
+            for (var j = 0; j < n; j++)
+                covariance[i, j] -= value * v[i] * v[j];
             foreach (var (block, sum) in blocks.Zip(result))
             {
                 var weight = Enumerable.Range(0, n).Sum(i => (block[i] - mean[i]) * v[i]);
-                for (var i = 0; i < n; i++) sum[i] += weight * v[i];
+                for (var i = 0; i < n; i++)
+                    sum[i] += weight * v[i];
             }
         }
         return result;
@@ -100,10 +109,10 @@ public class LinearCodecTests
         {
             var next = 0;
             for (var g = from; g < to; g += frames)
-                for (var y = 0; y < 8; y += Side)
-                    for (var x = 0; x < 6; x += Side, next++)
-                        for (var i = 0; i < blocks[next].Length; i++)
-                            video[i / (frames * 4), g + i / 4 % frames, y + i / 2 % 2, x + i % 2] = Math.Clamp(blocks[next][i], -1, 1);
+            for (var y = 0; y < 8; y += Side)
+            for (var x = 0; x < 6; x += Side, next++)
+            for (var i = 0; i < blocks[next].Length; i++)
+                video[i / (frames * 4), g + i / 4 % frames, y + i / 2 % 2, x + i % 2] = Math.Clamp(blocks[next][i], -1, 1);
         }
         Put(first, 0, 1, 1);
         Put(rest, 1, 5, Frames);

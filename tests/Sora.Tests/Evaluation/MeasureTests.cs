@@ -74,7 +74,8 @@ public class MeasureTests
         var scene = PromptSuite.HeldOut(20, Judge.ClipFrames).Select(prompt => prompt.Scene).First(s => s.Objects.Count == 2);
         var right = Answer(scene);
         var tally = new Tally().Add(scene, right);
-        foreach (var question in Tally.Questions) Assert.Equal(1, tally.Rate(question));
+        foreach (var question in Tally.Questions)
+            Assert.Equal(1, tally.Rate(question));
         Assert.Null(tally.Rate("ground.one"));
 
         var shapes = right.Shapes.ToArray();
@@ -98,10 +99,12 @@ public class MeasureTests
 
     private static Verdict Answer(Scene scene)
     {
-        T[] Slots<T>(Func<SceneObject, T> label) where T : struct
+        T[] Slots<T>(Func<SceneObject, T> label)
+            where T : struct
         {
             var slots = new T[Judge.Colours];
-            foreach (var o in scene.Objects) slots[(int)o.Colour] = label(o);
+            foreach (var o in scene.Objects)
+                slots[(int)o.Colour] = label(o);
             return slots;
         }
         return new Verdict
@@ -123,27 +126,40 @@ public class MeasureTests
     private static double Direct(Image a, Image b)
     {
         var (x, y, n) = (Quality.Luma(a), Quality.Luma(b), a.Width);
-        double total = 0, windows = 0;
+        double total = 0,
+            windows = 0;
         for (var top = 0; top + 11 <= n; top++)
         {
             for (var left = 0; left + 11 <= n; left++)
             {
-                double weights = 0, mx = 0, my = 0, vx = 0, vy = 0, covariance = 0;
+                double weights = 0,
+                    mx = 0,
+                    my = 0,
+                    vx = 0,
+                    vy = 0,
+                    covariance = 0;
                 void Each(Action<double, double, double> visit)
                 {
                     for (var j = 0; j < 11; j++)
-                        for (var i = 0; i < 11; i++)
-                            visit(Math.Exp(-((i - 5) * (i - 5) + (j - 5) * (j - 5)) / 4.5), x[(top + j) * n + left + i], y[(top + j) * n + left + i]);
+                    for (var i = 0; i < 11; i++)
+                        visit(
+                            Math.Exp(-((i - 5) * (i - 5) + (j - 5) * (j - 5)) / 4.5),
+                            x[(top + j) * n + left + i],
+                            y[(top + j) * n + left + i]
+                        );
                 }
                 Each((w, p, q) => (weights, mx, my) = (weights + w, mx + w * p, my + w * q));
                 (mx, my) = (mx / weights, my / weights);
-                Each((w, p, q) =>
-                {
-                    vx += w / weights * (p - mx) * (p - mx);
-                    vy += w / weights * (q - my) * (q - my);
-                    covariance += w / weights * (p - mx) * (q - my);
-                });
-                const double c1 = 6.5025, c2 = 58.5225;
+                Each(
+                    (w, p, q) =>
+                    {
+                        vx += w / weights * (p - mx) * (p - mx);
+                        vy += w / weights * (q - my) * (q - my);
+                        covariance += w / weights * (p - mx) * (q - my);
+                    }
+                );
+                const double c1 = 6.5025,
+                    c2 = 58.5225;
                 total += (2 * mx * my + c1) * (2 * covariance + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2));
                 windows++;
             }
@@ -153,6 +169,15 @@ public class MeasureTests
 
     private static Image Flat(int side, int value) => Picture(side, (_, _) => value);
 
-    private static Image Picture(int side, Func<int, int, int> value) => new(side, side,
-        [.. from y in Enumerable.Range(0, side) from x in Enumerable.Range(0, side) from c in Enumerable.Range(0, 3) select (byte)Math.Clamp(value(x, y), 0, 255)]);
+    private static Image Picture(int side, Func<int, int, int> value) =>
+        new(
+            side,
+            side,
+            [
+                .. from y in Enumerable.Range(0, side)
+                from x in Enumerable.Range(0, side)
+                from c in Enumerable.Range(0, 3)
+                select (byte)Math.Clamp(value(x, y), 0, 255),
+            ]
+        );
 }

@@ -9,18 +9,19 @@ namespace Sora.Tests.Formats;
 public class CheckpointTests
 {
     /// <summary>A file, whose weights it holds, and rounded to what.</summary>
-    public static TheoryData<string, string, DType> Plain => new()
-    {
-        { "fmt-t2v-sharded", "fmt-t2v", DType.F32 },
-        { "fmt-t2v-variant", "fmt-t2v", DType.F16 },
-        { "fmt-t2v-bf16", "fmt-t2v", DType.BF16 },
-        { "fmt-i2v-variant-sharded", "fmt-i2v", DType.F16 },
-        { "fmt-t2v-single/original.safetensors", "fmt-t2v", DType.F32 },
-        { "fmt-t2v-single/comfy-f16.safetensors", "fmt-t2v", DType.F16 },
-        { "fmt-i2v-single/original.safetensors", "fmt-i2v", DType.F32 },
-        { "fmt-umt5-single/comfy-f16.safetensors", "fmt-umt5", DType.F16 },
-        { "fmt-umt5-single/original-bf16.safetensors", "fmt-umt5", DType.BF16 },
-    };
+    public static TheoryData<string, string, DType> Plain =>
+        new()
+        {
+            { "fmt-t2v-sharded", "fmt-t2v", DType.F32 },
+            { "fmt-t2v-variant", "fmt-t2v", DType.F16 },
+            { "fmt-t2v-bf16", "fmt-t2v", DType.BF16 },
+            { "fmt-i2v-variant-sharded", "fmt-i2v", DType.F16 },
+            { "fmt-t2v-single/original.safetensors", "fmt-t2v", DType.F32 },
+            { "fmt-t2v-single/comfy-f16.safetensors", "fmt-t2v", DType.F16 },
+            { "fmt-i2v-single/original.safetensors", "fmt-i2v", DType.F32 },
+            { "fmt-umt5-single/comfy-f16.safetensors", "fmt-umt5", DType.F16 },
+            { "fmt-umt5-single/original-bf16.safetensors", "fmt-umt5", DType.BF16 },
+        };
 
     [Theory]
     [MemberData(nameof(Plain))]
@@ -102,11 +103,14 @@ public class CheckpointTests
     public void AnUnknownQuantisationIsNamed()
     {
         using var folder = new Clips.TemporaryFolder();
-        Write(folder["a.safetensors"], new()
-        {
-            ["a.weight"] = new HostTensor(DType.U8, [1], [1]),
-            ["a.comfy_quant"] = new HostTensor(DType.U8, [19], "{\"format\": \"nvfp4\"}"u8.ToArray()),
-        });
+        Write(
+            folder["a.safetensors"],
+            new()
+            {
+                ["a.weight"] = new HostTensor(DType.U8, [1], [1]),
+                ["a.comfy_quant"] = new HostTensor(DType.U8, [19], "{\"format\": \"nvfp4\"}"u8.ToArray()),
+            }
+        );
         Assert.Contains("nvfp4", Assert.Throws<SoraException>(() => CheckpointFile.Open(folder["a.safetensors"])).Message);
     }
 
@@ -144,9 +148,11 @@ public class CheckpointTests
     [Theory]
     [InlineData("comfy-f16.safetensors")]
     [InlineData("comfy-fp8-scaled.safetensors")]
-    public void TheTokenizerInsideATextEncoder(string file) => Assert.Equal(
-        File.ReadAllBytes(Golden.Path("models", "fmt-umt5", "spiece.model")),
-        CheckpointFile.SentencePiece(Golden.Path("models", "fmt-umt5-single", file)));
+    public void TheTokenizerInsideATextEncoder(string file) =>
+        Assert.Equal(
+            File.ReadAllBytes(Golden.Path("models", "fmt-umt5", "spiece.model")),
+            CheckpointFile.SentencePiece(Golden.Path("models", "fmt-umt5-single", file))
+        );
 
     [Fact]
     public void KeyMapsAreTheReferences()
@@ -180,7 +186,8 @@ public class CheckpointTests
         {
             Assert.Equal(
                 entry.GetProperty(ours).GetString()!.Replace("{i}", "17"),
-                map(entry.GetProperty(theirs).GetString()!.Replace("{i}", "17")));
+                map(entry.GetProperty(theirs).GetString()!.Replace("{i}", "17"))
+            );
         }
     }
 

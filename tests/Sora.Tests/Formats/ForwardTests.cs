@@ -53,8 +53,11 @@ public class ForwardTests
     {
         using var golden = GoldenCase.Open($"formats/{name}");
         var model = Path.GetFileName(golden.Model);
-        var loras = golden.Params.GetProperty("loras").EnumerateArray()
-            .Select(lora => new LoraOption(PathOf($"fmt-lora/{lora[0].GetString()}"), lora[1].GetDouble())).ToList();
+        var loras = golden
+            .Params.GetProperty("loras")
+            .EnumerateArray()
+            .Select(lora => new LoraOption(PathOf($"fmt-lora/{lora[0].GetString()}"), lora[1].GetDouble()))
+            .ToList();
         TensorSource Merged() => Lora.Merge(Checkpoint.Open(golden.Model), loras, Reporter.Silent);
         var atTheStart = CheckTransformer(golden, Merged(), model, "sample");
         // On the fly, whenever a block is read.

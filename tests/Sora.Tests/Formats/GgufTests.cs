@@ -14,8 +14,13 @@ public class GgufTests
     public static TheoryData<string> Files => [.. Listing.EnumerateObject().Select(file => file.Name)];
 
     public static TheoryData<string> Hostile =>
-        [.. Json("gguf-files.json").GetProperty("files").EnumerateArray()
-            .Where(file => file.GetProperty("expect").GetString() == "reject").Select(file => file.GetProperty("file").GetString()!)];
+        [
+            .. Json("gguf-files.json")
+                .GetProperty("files")
+                .EnumerateArray()
+                .Where(file => file.GetProperty("expect").GetString() == "reject")
+                .Select(file => file.GetProperty("file").GetString()!),
+        ];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -30,8 +35,12 @@ public class GgufTests
             Assert.Equal(tensor.GetProperty("type").GetString(), info.DType.Name());
             var hash = SHA256.HashData(MemoryMarshal.AsBytes(gguf.Floats(info.Name).AsSpan()));
             // Integers have no listed hash; DequantisedValuesAndShapesAreTheReferences has their values.
-            if (!info.DType.IsFloat()) continue;
-            Assert.True(tensor.GetProperty("sha256_of_f32").GetString() == Convert.ToHexStringLower(hash), $"{info.Name} ({info.DType.Name()})");
+            if (!info.DType.IsFloat())
+                continue;
+            Assert.True(
+                tensor.GetProperty("sha256_of_f32").GetString() == Convert.ToHexStringLower(hash),
+                $"{info.Name} ({info.DType.Name()})"
+            );
         }
     }
 

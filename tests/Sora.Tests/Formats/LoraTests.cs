@@ -35,7 +35,11 @@ public class LoraTests
     {
         var reporter = new Warnings();
         using var plain = Checkpoint.Open(Golden.Path("models", "fmt-t2v"));
-        using var merged = Lora.Merge(Checkpoint.Open(Golden.Path("models", "fmt-t2v")), [new LoraOption(PathOf("b-comfy-diff.safetensors"))], reporter);
+        using var merged = Lora.Merge(
+            Checkpoint.Open(Golden.Path("models", "fmt-t2v")),
+            [new LoraOption(PathOf("b-comfy-diff.safetensors"))],
+            reporter
+        );
         Assert.Contains("10 of 82", Assert.Single(reporter.Lines));
         foreach (var name in (string[])["blocks.0.norm2.weight", "blocks.0.attn1.norm_q.weight", "patch_embedding.bias"])
             Assert.Equal(plain.Floats(name), merged.Floats(name));
@@ -74,7 +78,8 @@ public class LoraTests
     public void WhatDiffusersRefusesForNoReasonIsMerged(string file)
     {
         var reporter = new Warnings();
-        Lora.Merge(Checkpoint.Open(Golden.Path("models", "fmt-t2v")), [new LoraOption(PathOf($"bad/{file}.safetensors"))], reporter).Dispose();
+        Lora.Merge(Checkpoint.Open(Golden.Path("models", "fmt-t2v")), [new LoraOption(PathOf($"bad/{file}.safetensors"))], reporter)
+            .Dispose();
         Assert.Empty(reporter.Lines);
     }
 
@@ -84,16 +89,29 @@ public class LoraTests
     public void UnmatchedTensorsAreNamed(string file, string named)
     {
         var reporter = new Warnings();
-        Lora.Merge(Checkpoint.Open(Golden.Path("models", "fmt-t2v")), [new LoraOption(PathOf($"bad/{file}.safetensors"))], reporter).Dispose();
+        Lora.Merge(Checkpoint.Open(Golden.Path("models", "fmt-t2v")), [new LoraOption(PathOf($"bad/{file}.safetensors"))], reporter)
+            .Dispose();
         Assert.Contains(named, Assert.Single(reporter.Lines));
     }
 
     [Fact]
     public void NamesThatDifferInNumbersAreOne()
     {
-        string[] names = ["blocks.0.ffn.0", "blocks.1.ffn.0", "blocks.2.ffn.0", "head", "blocks.9.ffn.0", "blocks.4.norm3", "v.123456789012345678901"];
+        string[] names =
+        [
+            "blocks.0.ffn.0",
+            "blocks.1.ffn.0",
+            "blocks.2.ffn.0",
+            "head",
+            "blocks.9.ffn.0",
+            "blocks.4.norm3",
+            "v.123456789012345678901",
+        ];
         Assert.Equal("blocks.{0-2,9}.ffn.0, head, blocks.4.norm3, v.123456789012345678901", NameList.Text(names));
-        Assert.EndsWith(", s and 6 other kinds", NameList.Text(Enumerable.Range('a', 25).Select(letter => ((char)letter).ToString()).Prepend("blocks.1")));
+        Assert.EndsWith(
+            ", s and 6 other kinds",
+            NameList.Text(Enumerable.Range('a', 25).Select(letter => ((char)letter).ToString()).Prepend("blocks.1"))
+        );
     }
 
     /// <summary>A LoRA on quantised weights changes what they stand for.</summary>
@@ -123,7 +141,9 @@ public class LoraTests
     public void WhatCannotBeMergedIsRefusedInOneLine(string file, string message)
     {
         using var model = Checkpoint.Open(Golden.Path("models", "fmt-t2v"));
-        var fault = Assert.Throws<SoraException>(() => Lora.Merge(model, [new LoraOption(PathOf($"bad/{file}.safetensors"))], Reporter.Silent));
+        var fault = Assert.Throws<SoraException>(() =>
+            Lora.Merge(model, [new LoraOption(PathOf($"bad/{file}.safetensors"))], Reporter.Silent)
+        );
         Assert.Contains(message, fault.Message);
         Assert.Contains($"{file}.safetensors", fault.Message);
         Assert.DoesNotContain('\n', fault.Message);

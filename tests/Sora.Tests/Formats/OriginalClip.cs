@@ -14,7 +14,8 @@ internal static class OriginalClip
     /// <summary>The tensors of such a file, the layers' queries, keys and values in one.</summary>
     public static IReadOnlyList<KeyValuePair<string, HostTensor>> Tensors(TensorSource ours)
     {
-        const string embeddings = "vision_model.embeddings.", layers = "vision_model.encoder.layers.";
+        const string embeddings = "vision_model.embeddings.",
+            layers = "vision_model.encoder.layers.";
         var tensors = new List<KeyValuePair<string, HostTensor>>();
         HostTensor Of(string name) => ours.Copy($"vision_model.{name}");
         void Add(string name, HostTensor tensor, params long[] shape) =>
@@ -25,7 +26,10 @@ internal static class OriginalClip
             Add($"{theirs}.bias", Of($"{name}.bias"));
         }
 
-        var (places, width) = (ours.Info($"{embeddings}position_embedding.weight").Shape[0], ours.Info($"{embeddings}class_embedding").Shape[0]);
+        var (places, width) = (
+            ours.Info($"{embeddings}position_embedding.weight").Shape[0],
+            ours.Info($"{embeddings}class_embedding").Shape[0]
+        );
         Add("cls_embedding", Of("embeddings.class_embedding"), 1, 1, width);
         Add("pos_embedding", Of("embeddings.position_embedding.weight"), 1, places, width);
         Add("head", HostTensor.FromFloats(new float[width * 2], [width, 2]));
@@ -38,7 +42,10 @@ internal static class OriginalClip
             foreach (var kind in (string[])["weight", "bias"])
             {
                 HostTensor[] three = [.. "qkv".Select(part => Of($"{from}.self_attn.{part}_proj.{kind}"))];
-                Add($"{to}.attn.to_qkv.{kind}", new HostTensor(three[0].DType, [3 * width, .. three[0].Shape[1..]], [.. three.SelectMany(part => part.Data)]));
+                Add(
+                    $"{to}.attn.to_qkv.{kind}",
+                    new HostTensor(three[0].DType, [3 * width, .. three[0].Shape[1..]], [.. three.SelectMany(part => part.Data)])
+                );
             }
             Both($"{to}.attn.proj", $"{from}.self_attn.out_proj");
             Both($"{to}.norm2", $"{from}.layer_norm2");

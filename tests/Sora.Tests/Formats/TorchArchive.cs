@@ -16,8 +16,12 @@ internal static class TorchArchive
             using var entry = zip.CreateEntry($"archive/{name}", CompressionLevel.NoCompression).Open();
             entry.Write(bytes);
         }
-        Add("data.pkl", [0x80, 2, (byte)'}', (byte)'(', .. tensors.SelectMany((pair, i) => Entry(pair.Key, pair.Value, i)), (byte)'u', (byte)'.']);
-        for (var i = 0; i < tensors.Count; i++) Add($"data/{i}", tensors[i].Value.Data);
+        Add(
+            "data.pkl",
+            [0x80, 2, (byte)'}', (byte)'(', .. tensors.SelectMany((pair, i) => Entry(pair.Key, pair.Value, i)), (byte)'u', (byte)'.']
+        );
+        for (var i = 0; i < tensors.Count; i++)
+            Add($"data/{i}", tensors[i].Value.Data);
     }
 
     private static IEnumerable<byte> Entry(string name, HostTensor tensor, int key)
@@ -26,8 +30,19 @@ internal static class TorchArchive
         var type = tensor.DType == DType.F16 ? "HalfStorage" : "FloatStorage";
         return
         [
-            .. Text(name), .. Latin("ctorch._utils\n_rebuild_tensor_v2\n(("), .. Text("storage"), .. Latin($"ctorch\n{type}\n"),
-            .. Text($"{key}"), .. Text("cpu"), .. Number(tensor.Elements), .. Latin("tQ"), .. Number(0), .. Tuple(tensor.Shape), .. Tuple(strides), 0x89, .. Latin("NtR"),
+            .. Text(name),
+            .. Latin("ctorch._utils\n_rebuild_tensor_v2\n(("),
+            .. Text("storage"),
+            .. Latin($"ctorch\n{type}\n"),
+            .. Text($"{key}"),
+            .. Text("cpu"),
+            .. Number(tensor.Elements),
+            .. Latin("tQ"),
+            .. Number(0),
+            .. Tuple(tensor.Shape),
+            .. Tuple(strides),
+            0x89,
+            .. Latin("NtR"),
         ];
     }
 

@@ -22,7 +22,10 @@ public sealed class TorchFileTests : IDisposable
         using var file = CheckpointFile.Open(Written);
         Assert.Equal(["a.weight", "a.half", "b.bf16", "c.view", "c.whole", "n"], file.Tensors.Keys);
         Assert.Equal([2, 3], file.Info("a.weight").Shape);
-        Assert.Equal([DType.F32, DType.F16, DType.BF16, DType.I64], ((string[])["a.weight", "a.half", "b.bf16", "n"]).Select(name => file.Info(name).DType));
+        Assert.Equal(
+            [DType.F32, DType.F16, DType.BF16, DType.I64],
+            ((string[])["a.weight", "a.half", "b.bf16", "n"]).Select(name => file.Info(name).DType)
+        );
         Assert.Equal([-1, -0.5f, 0, 0.5f, 1, 1.5f], file.Floats("a.weight"));
         Assert.Equal([-2, -1, 0, 1, 2], file.Floats("a.half"));
         Assert.Equal([1, -2.5f, 3.25f], file.Floats("b.bf16"));
@@ -69,9 +72,11 @@ public sealed class TorchFileTests : IDisposable
     [InlineData("QInt8Storage", 4, 0, 4, 1, "is stored as torch.QInt8Storage, which is unknown")]
     public void TensorsFitTheirNumbers(string type, int elements, int offset, int size, int stride, string? what)
     {
-        var pickle = $"}}X\u0001\0\0\0actorch._utils\n_rebuild_tensor_v2\n((X\u0007\0\0\0storagectorch\n{type}\nX\u0001\0\0\00X\u0003\0\0\0cpuK{(char)elements}tQK{(char)offset}K{(char)size}\u0085K{(char)stride}\u0085\u0089NtRs.";
+        var pickle =
+            $"}}X\u0001\0\0\0actorch._utils\n_rebuild_tensor_v2\n((X\u0007\0\0\0storagectorch\n{type}\nX\u0001\0\0\00X\u0003\0\0\0cpuK{(char)elements}tQK{(char)offset}K{(char)size}\u0085K{(char)stride}\u0085\u0089NtRs.";
         var path = Archive(pickle, new byte[16]);
-        if (what is not null) Assert.Contains($"'a' {what}", Assert.Throws<SoraException>(() => TorchFile.Open(path)).Message);
+        if (what is not null)
+            Assert.Contains($"'a' {what}", Assert.Throws<SoraException>(() => TorchFile.Open(path)).Message);
         else
         {
             using var file = TorchFile.Open(path);
@@ -82,9 +87,13 @@ public sealed class TorchFileTests : IDisposable
     [Fact]
     public void OtherArchivesAreRefused()
     {
-        Assert.Contains("is compressed", Assert.Throws<SoraException>(() => TorchFile.Open(Archive(new string('N', 500), level: CompressionLevel.Optimal))).Message);
+        Assert.Contains(
+            "is compressed",
+            Assert.Throws<SoraException>(() => TorchFile.Open(Archive(new string('N', 500), level: CompressionLevel.Optimal))).Message
+        );
         var path = Path.Combine(folder, "other.zip");
-        using (var zip = ZipFile.Open(path, ZipArchiveMode.Create)) zip.CreateEntry("readme", CompressionLevel.NoCompression);
+        using (var zip = ZipFile.Open(path, ZipArchiveMode.Create))
+            zip.CreateEntry("readme", CompressionLevel.NoCompression);
         Assert.Contains("PyTorch didn't write", Assert.Throws<SoraException>(() => CheckpointFile.Open(path)).Message);
     }
 
@@ -99,7 +108,8 @@ public sealed class TorchFileTests : IDisposable
             entry.Write(bytes);
         }
         Add("data.pkl", [0x80, 2, .. Encoding.Latin1.GetBytes(pickle)]);
-        if (numbers is not null) Add("data/0", numbers);
+        if (numbers is not null)
+            Add("data/0", numbers);
         return path;
     }
 }

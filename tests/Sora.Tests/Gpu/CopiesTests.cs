@@ -34,9 +34,12 @@ public class CopiesTests
         TorchSharp.torch.Tensor Drawn(params long[] sizes) => randn(sizes, float32, Cuda.First);
         var place = Drawn([1, 1, .. shape[2..]]);
         var inputs = new Dictionary<string, TorchSharp.torch.Tensor>();
-        if (mode == ConditioningMode.MaskChannels) inputs["channels"] = Drawn([1, transformer.InChannels - transformer.OutChannels, .. shape[2..]]);
-        if (mode == ConditioningMode.Control) inputs["control"] = Drawn([1, transformer.VaceInChannels, .. shape[2..]]);
-        if (transformer.ImageDim is { } width) inputs["image"] = Drawn(model.PicturesSeen, transformer.PosEmbedSeqLen / 2 ?? 257, width);
+        if (mode == ConditioningMode.MaskChannels)
+            inputs["channels"] = Drawn([1, transformer.InChannels - transformer.OutChannels, .. shape[2..]]);
+        if (mode == ConditioningMode.Control)
+            inputs["control"] = Drawn([1, transformer.VaceInChannels, .. shape[2..]]);
+        if (transformer.ImageDim is { } width)
+            inputs["image"] = Drawn(model.PicturesSeen, transformer.PosEmbedSeqLen / 2 ?? 257, width);
         var encoded = new EncodedConditioning(mode, (transformer.PatchSize.Rows, transformer.PatchSize.Columns))
         {
             Known = Drawn(shape),

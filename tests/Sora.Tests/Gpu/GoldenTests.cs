@@ -1,5 +1,5 @@
-using Sora.Models.Checkpoints;
 using Sora.Models;
+using Sora.Models.Checkpoints;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Tests.Models;
@@ -26,7 +26,10 @@ public class GoldenTests
         foreach (var (type, tolerance) in new[] { (float32, 1e-4), (bfloat16, 0.03) })
         {
             using var scope = NewDisposeScope();
-            var folder = Path.Combine(golden.Model, golden.Params.TryGetProperty("component", out var part) ? part.GetString()! : "transformer");
+            var folder = Path.Combine(
+                golden.Model,
+                golden.Params.TryGetProperty("component", out var part) ? part.GetString()! : "transformer"
+            );
             using var weights = Checkpoint.Load(folder, new WeightsOptions { Device = Cuda.First, DType = type });
             using var transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(folder, "config.json")), weights);
             var sample = transformer.Forward(OnDevice(WanTransformerTests.Input(golden)));
@@ -44,17 +47,21 @@ public class GoldenTests
         using var scope = NewDisposeScope();
         var folder = Path.Combine(golden.Model, "vae");
         using var weights = Checkpoint.Load(folder, new WeightsOptions { Device = Cuda.First, DType = float32 });
-        var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(folder, "config.json")), weights) { Tiling = CausalVaeTests.Tiling(golden) };
+        var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(folder, "config.json")), weights)
+        {
+            Tiling = CausalVaeTests.Tiling(golden),
+        };
         Assert.InRange(GoldenTensors.Distance(vae.Decode(golden.Input("latents").to(Cuda.First)), golden.Output("video")), 0, 2e-3);
     }
 
-    private static TransformerInput OnDevice(TransformerInput input) => input with
-    {
-        HiddenStates = input.HiddenStates.to(Cuda.First),
-        Timestep = input.Timestep.to(Cuda.First),
-        TimestepIndex = input.TimestepIndex?.to(Cuda.First),
-        Text = input.Text?.to(Cuda.First),
-        Image = input.Image?.to(Cuda.First),
-        Control = input.Control?.to(Cuda.First),
-    };
+    private static TransformerInput OnDevice(TransformerInput input) =>
+        input with
+        {
+            HiddenStates = input.HiddenStates.to(Cuda.First),
+            Timestep = input.Timestep.to(Cuda.First),
+            TimestepIndex = input.TimestepIndex?.to(Cuda.First),
+            Text = input.Text?.to(Cuda.First),
+            Image = input.Image?.to(Cuda.First),
+            Control = input.Control?.to(Cuda.First),
+        };
 }

@@ -72,7 +72,13 @@ public class AttentionTests
         var (a, b, c) = (q.bfloat16(), k.bfloat16(), v.bfloat16());
         var expected = Defined(a, b, c);
         Tensor Split(Tensor t) => t.transpose(1, 2).contiguous().transpose(1, 2);
-        foreach (var result in new[] { Functional.ScaledDotProductAttention(a, b, c), Functional.ScaledDotProductAttention(Split(a), Split(b), Split(c)) })
+        foreach (
+            var result in new[]
+            {
+                Functional.ScaledDotProductAttention(a, b, c),
+                Functional.ScaledDotProductAttention(Split(a), Split(b), Split(c)),
+            }
+        )
         {
             Assert.Equal(ScalarType.BFloat16, result.dtype);
             Assert.Equal(expected.shape, result.shape);
@@ -87,8 +93,12 @@ public class AttentionTests
     {
         using var scope = NewDisposeScope();
         var (q, k, v) = Draw(1, 2, 90, 400, 24, 24);
-        Assert.True(Functional.ScaledDotProductAttention((q * 1e10).bfloat16(), (k * 1e10).bfloat16(), v.bfloat16()).isfinite().all().item<bool>());
-        Assert.True(Functional.ScaledDotProductAttention((q * float.NaN).bfloat16(), k.bfloat16(), v.bfloat16()).isnan().all().item<bool>());
+        Assert.True(
+            Functional.ScaledDotProductAttention((q * 1e10).bfloat16(), (k * 1e10).bfloat16(), v.bfloat16()).isfinite().all().item<bool>()
+        );
+        Assert.True(
+            Functional.ScaledDotProductAttention((q * float.NaN).bfloat16(), k.bfloat16(), v.bfloat16()).isnan().all().item<bool>()
+        );
     }
 
     [Theory]
@@ -104,7 +114,8 @@ public class AttentionTests
         Tensor[] exact = [.. leaves.Select(t => t.detach().@double().requires_grad_())];
         var grads = autograd.grad([(Functional.ScaledDotProductAttention(q, k, v) * weight).sum()], leaves);
         var expected = autograd.grad([(Defined(exact[0], exact[1], exact[2]) * weight).sum()], exact);
-        foreach (var (grad, reference) in grads.Zip(expected)) Near(reference, grad, 2e-5);
+        foreach (var (grad, reference) in grads.Zip(expected))
+            Near(reference, grad, 2e-5);
     }
 
     [Fact]
@@ -127,8 +138,11 @@ public class AttentionTests
     private static (Tensor Q, Tensor K, Tensor V) Draw(long batch, long heads, long queries, long keys, long dim, long valueDim)
     {
         using var generator = new Generator(7);
-        return (randn(batch, heads, queries, dim, generator: generator), randn(batch, heads, keys, dim, generator: generator),
-            randn(batch, heads, keys, valueDim, generator: generator));
+        return (
+            randn(batch, heads, queries, dim, generator: generator),
+            randn(batch, heads, keys, dim, generator: generator),
+            randn(batch, heads, keys, valueDim, generator: generator)
+        );
     }
 
     private static Tensor Defined(Tensor q, Tensor k, Tensor v, Tensor? bias = null)

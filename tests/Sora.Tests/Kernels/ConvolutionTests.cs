@@ -48,7 +48,9 @@ public class ConvolutionTests
     [Fact]
     public void FewerProductsLoseLittle()
     {
-        const int channels = 96, side = 66, part = 24;
+        const int channels = 96,
+            side = 66,
+            part = 24;
         using var scope = NewDisposeScope();
         using var generator = new Generator(5);
         var x = randn([1, channels, side, side], generator: generator);
@@ -58,24 +60,27 @@ public class ConvolutionTests
         {
             var sum = 0.0;
             for (var from = 0; from < channels; from++)
-                for (var tap = 0; tap < 9; tap++)
-                    sum += (double)pixels[(from * side + row + tap / 3) * side + column + tap % 3] * taps[(to * channels + from) * 9 + tap];
+            for (var tap = 0; tap < 9; tap++)
+                sum += (double)pixels[(from * side + row + tap / 3) * side + column + tap % 3] * taps[(to * channels + from) * 9 + tap];
             return sum;
         }
         double Loss(Tensor y)
         {
             var (values, width, lost, all) = (y.data<float>().ToArray(), (int)y.shape[3], 0.0, 0.0);
             for (var to = 0; to < channels; to += 5)
-                for (var row = 0; row < part - 2; row++)
-                    for (var column = 0; column < part - 2; column++)
-                    {
-                        var exact = Sum(to, row, column);
-                        lost += Math.Pow(values[(to * width + row) * width + column] - exact, 2);
-                        all += exact * exact;
-                    }
+            for (var row = 0; row < part - 2; row++)
+            for (var column = 0; column < part - 2; column++)
+            {
+                var exact = Sum(to, row, column);
+                lost += Math.Pow(values[(to * width + row) * width + column] - exact, 2);
+                all += exact * exact;
+            }
             return Math.Sqrt(lost / all);
         }
-        var (fewer, plain) = (Loss(Functional.Conv2d(x, weight)), Loss(Functional.Conv2d(x.narrow(2, 0, part).narrow(3, 0, part).contiguous(), weight)));
+        var (fewer, plain) = (
+            Loss(Functional.Conv2d(x, weight)),
+            Loss(Functional.Conv2d(x.narrow(2, 0, part).narrow(3, 0, part).contiguous(), weight))
+        );
         Assert.InRange(plain, 1e-8, 1e-6);
         // Up to 160 channels with AVX-512, plain ones are a kernel of ours and lose 4e-7; others are oneDNN's and lose 2e-7.
         Assert.InRange(fewer, 1e-8, 1.2e-6);
@@ -85,7 +90,9 @@ public class ConvolutionTests
     public void OfManyChannels()
     {
         using var scope = NewDisposeScope();
-        Tensor x = randn([1, 200, 5, 30, 64]), weight = randn([170, 200, 3, 3, 3]), bias = randn(170);
+        Tensor x = randn([1, 200, 5, 30, 64]),
+            weight = randn([170, 200, 3, 3, 3]),
+            bias = randn(170);
         Near(Exact(x.@double(), weight.@double(), bias.@double(), [0, 1, 1]), Functional.Conv3d(x, weight, bias, padding: [0, 1, 1]));
     }
 
@@ -135,25 +142,30 @@ public class ConvolutionTests
     private static void Check(long[] input, long[] window, long[] padding, long[]? stride = null)
     {
         using var scope = NewDisposeScope();
-        Tensor x = randn(input), weight = randn(window), bias = randn(window[0]);
+        Tensor x = randn(input),
+            weight = randn(window),
+            bias = randn(window[0]);
         Near(Exact(x.@double(), weight.@double(), bias.@double(), padding, stride), Convolve(x, weight, bias));
         Tensor[] plain = [x.requires_grad_(), weight.requires_grad_(), bias.requires_grad_()];
         Tensor[] exact = [.. plain.Select(t => t.detach().@double().requires_grad_())];
-        Tensor y = Convolve(plain[0], plain[1], plain[2]), expected = Exact(exact[0], exact[1], exact[2], padding, stride);
+        Tensor y = Convolve(plain[0], plain[1], plain[2]),
+            expected = Exact(exact[0], exact[1], exact[2], padding, stride);
         Near(expected, y);
         var direction = randn_like(y);
         var gradients = autograd.grad([(y * direction).sum()], plain);
         var wanted = autograd.grad([(expected * direction.@double()).sum()], exact);
-        foreach (var (gradient, reference) in gradients.Zip(wanted)) Near(reference, gradient);
+        foreach (var (gradient, reference) in gradients.Zip(wanted))
+            Near(reference, gradient);
 
         Tensor Convolve(Tensor x, Tensor weight, Tensor bias) =>
             input.Length == 4 ? Functional.Conv2d(x, weight, bias, stride, padding) : Functional.Conv3d(x, weight, bias, padding);
     }
 
     /// <summary>libtorch's own in float64, where neither oneDNN nor a kernel computes.</summary>
-    private static Tensor Exact(Tensor x, Tensor weight, Tensor? bias, long[]? padding, long[]? stride = null) => x.dim() == 4
-        ? nn.functional.conv2d(x, weight, bias, strides: stride, padding: padding)
-        : nn.functional.conv3d(x, weight, bias, strides: stride, padding: padding);
+    private static Tensor Exact(Tensor x, Tensor weight, Tensor? bias, long[]? padding, long[]? stride = null) =>
+        x.dim() == 4
+            ? nn.functional.conv2d(x, weight, bias, strides: stride, padding: padding)
+            : nn.functional.conv3d(x, weight, bias, strides: stride, padding: padding);
 
     private static void Near(Tensor expected, Tensor actual)
     {

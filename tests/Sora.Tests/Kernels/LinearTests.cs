@@ -17,7 +17,10 @@ public class LinearTests
     public void MatchesTheDefinition(long rows, long inputs, long outputs)
     {
         using var scope = NewDisposeScope();
-        Tensor x = randn(2, rows, inputs), weight = randn(outputs, inputs), bias = randn(outputs), direction = randn(2, rows, outputs);
+        Tensor x = randn(2, rows, inputs),
+            weight = randn(outputs, inputs),
+            bias = randn(outputs),
+            direction = randn(2, rows, outputs);
         Near(Exact(x, weight, bias), Functional.Linear(x, weight, bias), 2e-6);
         Near(Exact(x, weight, null), Functional.Linear(x, weight), 2e-6);
         Near(Exact(x, weight, bias).gelu(TorchSharp.Modules.GELU.Approximate.tanh), Functional.LinearGelu(x, weight, bias), 2e-6);
@@ -29,18 +32,25 @@ public class LinearTests
         Tensor[] exact = [.. plain.Select(t => t.detach().@double().requires_grad_())];
         var gradients = autograd.grad([(Functional.Linear(plain[0], plain[1], plain[2]) * direction).sum()], plain);
         var wanted = autograd.grad([(Exact(exact[0], exact[1], exact[2]) * direction.@double()).sum()], exact);
-        foreach (var (gradient, reference) in gradients.Zip(wanted)) Near(reference, gradient, 4e-6);
+        foreach (var (gradient, reference) in gradients.Zip(wanted))
+            Near(reference, gradient, 4e-6);
     }
 
     [Fact]
     public void RoundsHalfOnce()
     {
         using var scope = NewDisposeScope();
-        Tensor x = randn(37, 300).bfloat16(), weight = randn(41, 300).bfloat16(), bias = randn(41).bfloat16();
+        Tensor x = randn(37, 300).bfloat16(),
+            weight = randn(41, 300).bfloat16(),
+            bias = randn(41).bfloat16();
         var y = Functional.Linear(x, weight, bias);
         Assert.Equal(bfloat16, y.dtype);
         // bfloat16 keeps 8 bits, so that rounding once is wrong by 2^-9 at most.
-        Assert.InRange(((Exact(x, weight, bias) - y.@double()).abs() / Exact(x, weight, bias).abs().clamp_min(1)).max().item<double>(), 0, 1.01 / 256);
+        Assert.InRange(
+            ((Exact(x, weight, bias) - y.@double()).abs() / Exact(x, weight, bias).abs().clamp_min(1)).max().item<double>(),
+            0,
+            1.01 / 256
+        );
     }
 
     [Theory]
@@ -49,7 +59,8 @@ public class LinearTests
     public void StacksOfProducts(long count, long m, long k, long n)
     {
         using var scope = NewDisposeScope();
-        Tensor a = randn(count, m, k), b = randn(count, n, k).mT;
+        Tensor a = randn(count, m, k),
+            b = randn(count, n, k).mT;
         Near(a.@double().matmul(b.@double()), Functional.BatchedProduct(a, b), 2e-6);
         Near(a.unsqueeze(0).@double().matmul(b.unsqueeze(0).@double()), Functional.BatchedProduct(a.unsqueeze(0), b.unsqueeze(0)), 2e-6);
     }

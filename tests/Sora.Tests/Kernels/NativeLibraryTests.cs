@@ -18,7 +18,8 @@ public class NativeLibraryTests
     [Fact]
     public void TorchSharpLoadsByAnOlderLibstdcxx()
     {
-        const string NewFunction = "_ZSt21ios_base_library_initv", OldFunction = "_ZNSt8ios_base4InitC1Ev";
+        const string NewFunction = "_ZSt21ios_base_library_initv",
+            OldFunction = "_ZNSt8ios_base4InitC1Ev";
         var package = File.ReadAllBytes(Package());
         var built = File.ReadAllBytes(Built);
         Assert.True(NativeLibrary.TryLoad(Built, out _));
@@ -49,7 +50,8 @@ public class NativeLibraryTests
     [Fact]
     public void KernelsShareTheThreadsOfLibtorch()
     {
-        if (!KernelLibrary.IsUsed) return;
+        if (!KernelLibrary.IsUsed)
+            return;
         using var scope = torch.NewDisposeScope();
         var (q, threads) = (torch.randn(1, 8, 400, 32), torch.get_num_threads());
         Functional.ScaledDotProductAttention(q, q, q);
@@ -61,13 +63,19 @@ public class NativeLibraryTests
 
     private static string[] Symbols(string library)
     {
-        using var readelf = Process.Start(new ProcessStartInfo("readelf", ["-W", "--dyn-syms", library]) { RedirectStandardOutput = true })!;
+        using var readelf = Process.Start(
+            new ProcessStartInfo("readelf", ["-W", "--dyn-syms", library]) { RedirectStandardOutput = true }
+        )!;
         return [.. readelf.StandardOutput.ReadToEnd().Split('\n').Select(line => line.TrimEnd())];
     }
 
     private static string Package()
     {
-        var packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
-        return Directory.GetFiles(Path.Combine(packages, "torchsharp"), "libLibTorchSharp.so", SearchOption.AllDirectories).Single(path => path.Contains("linux-x64"));
+        var packages =
+            Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+            ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+        return Directory
+            .GetFiles(Path.Combine(packages, "torchsharp"), "libLibTorchSharp.so", SearchOption.AllDirectories)
+            .Single(path => path.Contains("linux-x64"));
     }
 }

@@ -15,7 +15,8 @@ public class NormTests
     public void MatchesTheDefinition(long batch, long channels, long frames, long height, long width)
     {
         using var scope = NewDisposeScope();
-        Tensor x = randn([batch, channels, frames, height, width]) * 3, gain = randn(channels) * 4;
+        Tensor x = randn([batch, channels, frames, height, width]) * 3,
+            gain = randn(channels) * 4;
         x[0, 0, 0, 0, 0] = 1e10;
         // The target is a part of a larger tensor, as that of a convolution with frames before.
         var target = full([batch, channels, frames + 2, height, width], 7f);
@@ -36,9 +37,11 @@ public class NormTests
     public void ZerosAndFarNegativesStayFinite()
     {
         using var scope = NewDisposeScope();
-        Tensor x = zeros([1, 2, 1, 4, 4]), target = ones([1, 2, 1, 4, 4]);
+        Tensor x = zeros([1, 2, 1, 4, 4]),
+            target = ones([1, 2, 1, 4, 4]);
         x[0, 1, 0, 1, 1] = -1;
-        if (!Functional.TryNormSilu(x, full([2], 1000f), target)) return;
+        if (!Functional.TryNormSilu(x, full([2], 1000f), target))
+            return;
         Assert.Equal(0, target.abs().max().item<float>(), 1e-6);
         Assert.Throws<ArgumentException>(() => Functional.TryNormSilu(x, ones(3), target));
     }

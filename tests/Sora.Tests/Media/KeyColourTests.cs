@@ -7,9 +7,9 @@ public class KeyColourTests
 {
     [Theory]
     [InlineData("red", 229, 26, 23, true)]
-    [InlineData("red", 140, 12, 10, true)]          // in shadow
-    [InlineData("red", 210, 180, 140, false)]       // sand
-    [InlineData("red", 255, 120, 10, false)]        // orange
+    [InlineData("red", 140, 12, 10, true)] // in shadow
+    [InlineData("red", 210, 180, 140, false)] // sand
+    [InlineData("red", 255, 120, 10, false)] // orange
     [InlineData("red:0.5", 255, 120, 10, true)]
     [InlineData("#1a42eb", 20, 50, 200, true)]
     [InlineData("1a42eb", 23, 168, 46, false)]
@@ -31,7 +31,21 @@ public class KeyColourTests
     [Fact]
     public void WhereNothingHasAColourItSaysWhatWouldDo()
     {
-        var picture = new Image(10, 10, [.. Enumerable.Range(0, 100).SelectMany(i => (byte[])(i < 60 ? [23, 168, 46] : i < 99 ? [26, 66, 235] : [255, 120, 10]))]);
+        var picture = new Image(
+            10,
+            10,
+            [
+                .. Enumerable
+                    .Range(0, 100)
+                    .SelectMany(i =>
+                        (byte[])(
+                            i < 60 ? [23, 168, 46]
+                            : i < 99 ? [26, 66, 235]
+                            : [255, 120, 10]
+                        )
+                    ),
+            ]
+        );
         KeyColour.Parse("blue").Require([picture]);
         var refusal = Assert.Throws<SoraException>(() => KeyColour.Parse("red:0.1").Require([picture]));
         Assert.Equal("nothing in the clip is red within a tolerance of 0.1", refusal.Message);

@@ -43,9 +43,8 @@ public class ResampleTests
         var expected = file.Floats("out.pixel_values");
         var side = (int)file.Tensors["out.pixel_values"].Shape[^1];
         var image = ImageOf(file, "in.image");
-        var (width, height) = image.Width < image.Height
-            ? (side, side * image.Height / image.Width)
-            : (side * image.Width / image.Height, side);
+        var (width, height) =
+            image.Width < image.Height ? (side, side * image.Height / image.Width) : (side * image.Width / image.Height, side);
         var resized = Resample.Bicubic(image, width, height).Crop((width - side) / 2, (height - side) / 2, side, side);
         for (var c = 0; c < 3; c++)
         {
@@ -71,14 +70,14 @@ public class ResampleTests
         var image = Noise(width, height);
         var rows = new Image(newWidth, height);
         for (var i = 0; i < newWidth; i++)
-            for (var y = 0; y < height; y++)
-                for (var c = 0; c < 3; c++)
-                    rows.Pixels[(y * newWidth + i) * 3 + c] = Tap(i, width, newWidth, x => image.Pixels[(y * width + x) * 3 + c]);
+        for (var y = 0; y < height; y++)
+        for (var c = 0; c < 3; c++)
+            rows.Pixels[(y * newWidth + i) * 3 + c] = Tap(i, width, newWidth, x => image.Pixels[(y * width + x) * 3 + c]);
         var expected = new Image(newWidth, newHeight);
         for (var i = 0; i < newHeight; i++)
-            for (var x = 0; x < newWidth; x++)
-                for (var c = 0; c < 3; c++)
-                    expected.Pixels[(i * newWidth + x) * 3 + c] = Tap(i, height, newHeight, y => rows.Pixels[(y * newWidth + x) * 3 + c]);
+        for (var x = 0; x < newWidth; x++)
+        for (var c = 0; c < 3; c++)
+            expected.Pixels[(i * newWidth + x) * 3 + c] = Tap(i, height, newHeight, y => rows.Pixels[(y * newWidth + x) * 3 + c]);
         Assert.Equal(expected.Pixels, Resample.Lanczos(image, newWidth, newHeight).Pixels);
 
         static byte Tap(int place, int from, int to, Func<int, byte> at)
@@ -95,7 +94,9 @@ public class ResampleTests
         }
 
         static double Kernel(double x) =>
-            Math.Abs(x) >= 3 ? 0 : x == 0 ? 1 : Math.Sin(Math.PI * x) / (Math.PI * x) * Math.Sin(Math.PI * x / 3) / (Math.PI * x / 3);
+            Math.Abs(x) >= 3 ? 0
+            : x == 0 ? 1
+            : Math.Sin(Math.PI * x) / (Math.PI * x) * Math.Sin(Math.PI * x / 3) / (Math.PI * x / 3);
     }
 
     [Fact]
@@ -103,7 +104,8 @@ public class ResampleTests
     {
         var image = new Image(40, 10);
         for (var x = 15; x < 25; x++)
-            for (var y = 0; y < 10; y++) image.Row(y)[x * 3] = 200;
+        for (var y = 0; y < 10; y++)
+            image.Row(y)[x * 3] = 200;
         var square = Resample.ToSize(image, 5, 5, Fit.Crop);
         Assert.All(Enumerable.Range(0, 25), pixel => Assert.Equal(200, square.Pixels[pixel * 3]));
     }

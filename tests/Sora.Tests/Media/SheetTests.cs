@@ -46,7 +46,12 @@ public sealed class SheetTests : IDisposable
     public void APlotOfManyMagnitudesIsLogarithmic()
     {
         var path = Path.Combine(folder, "loss.png");
-        Plot.Lines(path, "loss", "step", new PlotSeries("loss", [.. Enumerable.Range(0, 401).Select(i => ((double)i, Math.Pow(10, 2 - 0.01 * i)))]));
+        Plot.Lines(
+            path,
+            "loss",
+            "step",
+            new PlotSeries("loss", [.. Enumerable.Range(0, 401).Select(i => ((double)i, Math.Pow(10, 2 - 0.01 * i)))])
+        );
         AssertBlue(Image.Load(path), 80 + 860 / 4, 50 + 440 / 4);
     }
 

@@ -59,7 +59,9 @@ public sealed class VideoTests : IDisposable
         var bars = Bars(64, 32);
         bars.Save(At("bars.png"));
         var tags = tagged ? $"-colorspace {matrix} -color_range {range}" : "";
-        Ffmpeg($"-i {At("bars.png")} -vf scale=out_color_matrix={matrix}:out_range={range}:flags=accurate_rnd+full_chroma_int+full_chroma_inp,format=yuv444p {tags} -c:v ffv1 {At("bars.mkv")}");
+        Ffmpeg(
+            $"-i {At("bars.png")} -vf scale=out_color_matrix={matrix}:out_range={range}:flags=accurate_rnd+full_chroma_int+full_chroma_inp,format=yuv444p {tags} -c:v ffv1 {At("bars.mkv")}"
+        );
         AssertSame([bars], [Image.Load(At("bars.mkv"))], 2);
     }
 
@@ -179,9 +181,20 @@ public sealed class VideoTests : IDisposable
     {
         var frames = Enumerable.Range(0, 3).Select(_ => Bars(40, 24)).ToArray();
         var stream = new MemoryStream();
-        using (var writer = VideoWriter.Create(stream, new VideoWriterOptions { Width = 40, Height = 24, Fps = 10 }))
+        using (
+            var writer = VideoWriter.Create(
+                stream,
+                new VideoWriterOptions
+                {
+                    Width = 40,
+                    Height = 24,
+                    Fps = 10,
+                }
+            )
+        )
         {
-            foreach (var frame in frames) writer.Write(frame);
+            foreach (var frame in frames)
+                writer.Write(frame);
             writer.Complete();
         }
         stream.Position = 0;
@@ -207,7 +220,8 @@ public sealed class VideoTests : IDisposable
         using var writer = VideoWriter.Create(new Closed(), new VideoWriterOptions { Width = 320, Height = 240 });
         var error = Assert.Throws<SoraException>(() =>
         {
-            for (var i = 0; i < 100; i++) writer.Write(new Image(320, 240));
+            for (var i = 0; i < 100; i++)
+                writer.Write(new Image(320, 240));
             writer.Complete();
         });
         Assert.Equal(ErrorKind.BrokenPipe, error.Kind);
@@ -253,7 +267,8 @@ public sealed class VideoTests : IDisposable
             stop.CancelAfter(100);
             Assert.ThrowsAny<OperationCanceledException>(() =>
             {
-                for (var frame = 0; frame < 10000; frame++) writer.Write(ResampleTests.Noise(640, 480));
+                for (var frame = 0; frame < 10000; frame++)
+                    writer.Write(ResampleTests.Noise(640, 480));
             });
         }
         Assert.Empty(Directory.GetFiles(this.folder));
@@ -267,7 +282,8 @@ public sealed class VideoTests : IDisposable
         using var reader = VideoReader.Open(At("long.mp4"), null, stop.Token);
         Assert.ThrowsAny<OperationCanceledException>(() =>
         {
-            foreach (var _ in reader.Frames()) stop.Cancel();
+            foreach (var _ in reader.Frames())
+                stop.Cancel();
         });
     }
 
@@ -280,7 +296,8 @@ public sealed class VideoTests : IDisposable
     public void WhatCannotBeReadIsSaidInOneLine(string name, string expected)
     {
         File.WriteAllText(At("text.mp4"), new string('x', 5000));
-        if (name == "sound.wav") Ffmpeg($"-f lavfi -i sine=d=0.1 {At(name)}");
+        if (name == "sound.wav")
+            Ffmpeg($"-f lavfi -i sine=d=0.1 {At(name)}");
         var error = Assert.Throws<SoraException>(() => VideoReader.Open(At(name)));
         Assert.Contains(expected, error.Message);
         Assert.DoesNotContain('\n', error.Message);
@@ -290,7 +307,9 @@ public sealed class VideoTests : IDisposable
     public void FfmpegsLastErrorLineIsShown()
     {
         // VP9's level of detail doesn't matter: a picture this wide can't be encoded at all.
-        var error = Assert.Throws<SoraException>(() => WriteAll("a.gif", [new Image(70000, 2), new Image(70000, 2), new Image(70000, 2)], 10));
+        var error = Assert.Throws<SoraException>(() =>
+            WriteAll("a.gif", [new Image(70000, 2), new Image(70000, 2), new Image(70000, 2)], 10)
+        );
         Assert.StartsWith($"{At("a.gif")} can't be written: ", error.Message);
         Assert.DoesNotContain('\n', error.Message);
         Assert.Empty(Directory.GetFiles(this.folder));
@@ -304,7 +323,16 @@ public sealed class VideoTests : IDisposable
     public void WhatCannotBeWrittenIsRefusedAtOnce(string name, string expected)
     {
         var error = Assert.Throws<SoraException>(() =>
-            VideoWriter.Create(At(name), new VideoWriterOptions { Width = 8, Height = 8, Frames = 2 }));
+            VideoWriter.Create(
+                At(name),
+                new VideoWriterOptions
+                {
+                    Width = 8,
+                    Height = 8,
+                    Frames = 2,
+                }
+            )
+        );
         Assert.Contains(expected, error.Message);
         Assert.Equal(ErrorKind.Usage, error.Kind);
     }
@@ -314,9 +342,16 @@ public sealed class VideoTests : IDisposable
     private void WriteAll(string name, Image[] frames, double fps, int? crf = null)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(At(name))!);
-        var options = new VideoWriterOptions { Width = frames[0].Width, Height = frames[0].Height, Fps = fps, Crf = crf };
+        var options = new VideoWriterOptions
+        {
+            Width = frames[0].Width,
+            Height = frames[0].Height,
+            Fps = fps,
+            Crf = crf,
+        };
         using var writer = VideoWriter.Create(At(name), options);
-        foreach (var frame in frames) writer.Write(frame);
+        foreach (var frame in frames)
+            writer.Write(frame);
         writer.Complete();
     }
 
@@ -327,9 +362,9 @@ public sealed class VideoTests : IDisposable
     {
         var bars = new Image(width, height);
         for (var y = 0; y < height; y++)
-            for (var x = 0; x < width; x++)
-                for (var c = 0; c < 3; c++)
-                    bars.Row(y)[x * 3 + c] = (byte)((x * 8 / width >> c & 1) == 0 ? 16 + 4 * y * 32 / height / 8 : 191);
+        for (var x = 0; x < width; x++)
+        for (var c = 0; c < 3; c++)
+            bars.Row(y)[x * 3 + c] = (byte)((x * 8 / width >> c & 1) == 0 ? 16 + 4 * y * 32 / height / 8 : 191);
         return bars;
     }
 

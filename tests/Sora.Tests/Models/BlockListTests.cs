@@ -13,7 +13,14 @@ public sealed class BlockListTests : IDisposable
 {
     private static readonly WanTransformerConfig Config = new()
     {
-        NumAttentionHeads = 2, AttentionHeadDim = 16, InChannels = 4, OutChannels = 4, TextDim = 8, FreqDim = 8, FfnDim = 64, NumLayers = 12,
+        NumAttentionHeads = 2,
+        AttentionHeadDim = 16,
+        InChannels = 4,
+        OutChannels = 4,
+        TextDim = 8,
+        FreqDim = 8,
+        FfnDim = 64,
+        NumLayers = 12,
     };
 
     private readonly string folder = Directory.CreateTempSubdirectory("sora-blocks-").FullName;
@@ -30,7 +37,8 @@ public sealed class BlockListTests : IDisposable
     {
         using var golden = GoldenCase.Open("wan/" + name);
         var all = Pass(golden, null);
-        for (var keep = 0; keep < 3; keep++) Assert.Equal(all, Pass(golden, keep));
+        for (var keep = 0; keep < 3; keep++)
+            Assert.Equal(all, Pass(golden, keep));
     }
 
     /// <summary>Two are in memory at a time, the one that runs and the next, and what isn't in blocks.</summary>
@@ -52,7 +60,10 @@ public sealed class BlockListTests : IDisposable
     {
         Save();
         using (var fewer = Open(0))
-            Assert.Contains("blocks.12.", Assert.Throws<SoraException>(() => new WanTransformer(Config with { NumLayers = 13 }, fewer)).Message);
+            Assert.Contains(
+                "blocks.12.",
+                Assert.Throws<SoraException>(() => new WanTransformer(Config with { NumLayers = 13 }, fewer)).Message
+            );
         var path = Path.Combine(folder, "model.safetensors");
         var bytes = File.ReadAllBytes(path);
         using (var file = SafeTensorsFile.Open(path))
@@ -92,10 +103,14 @@ public sealed class BlockListTests : IDisposable
             using var context = transformer.Embed(zeros([1, 2, 8]));
             source.Reads.Clear();
             const int passes = 3;
-            for (var pass = 0; pass < passes; pass++) transformer.Forward(Input() with { Context = context });
+            for (var pass = 0; pass < passes; pass++)
+                transformer.Forward(Input() with { Context = context });
             transformer.Dispose();
             var kept = keep ?? Config.NumLayers;
-            Assert.DoesNotContain(source.Reads, read => !read.Name.StartsWith("blocks.") || read.Name.Contains("attn2.to_k") || int.Parse(read.Name.Split('.')[1]) < kept);
+            Assert.DoesNotContain(
+                source.Reads,
+                read => !read.Name.StartsWith("blocks.") || read.Name.Contains("attn2.to_k") || int.Parse(read.Name.Split('.')[1]) < kept
+            );
             for (var i = kept; i < Config.NumLayers; i++)
             {
                 // The first one is read for a fourth pass already.
@@ -127,16 +142,18 @@ public sealed class BlockListTests : IDisposable
         using var scope = NewDisposeScope();
         using var weights = Open(keep);
         using var transformer = new WanTransformer(Config, weights);
-        for (var pass = 0; pass < 2; pass++) transformer.Forward(Input());
+        for (var pass = 0; pass < 2; pass++)
+            transformer.Forward(Input());
         return weights.MostHeld;
     }
 
-    private static TransformerInput Input() => new()
-    {
-        HiddenStates = zeros([1, 4, 1, 4, 4]),
-        Timestep = ones([1]),
-        Text = zeros([1, 2, 8]),
-    };
+    private static TransformerInput Input() =>
+        new()
+        {
+            HiddenStates = zeros([1, 4, 1, 4, 4]),
+            Timestep = ones([1]),
+            Text = zeros([1, 2, 8]),
+        };
 
     private Weights Open(int? keep) => Checkpoint.Load(folder, new WeightsOptions { Offload = new(keep) });
 
@@ -166,7 +183,8 @@ public sealed class BlockListTests : IDisposable
 
         protected override void Dispose(bool disposing)
         {
-            if (disposing) inner.Dispose();
+            if (disposing)
+                inner.Dispose();
         }
     }
 }

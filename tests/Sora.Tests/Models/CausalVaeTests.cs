@@ -1,5 +1,5 @@
-using Sora.Models.Checkpoints;
 using Sora.Models;
+using Sora.Models.Checkpoints;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Xunit;
@@ -55,17 +55,20 @@ public class CausalVaeTests
         {
             var video = GoldenTensors.Video(golden.Input("frames"));
             using var encoder = model.Vae.NewEncoder();
-            foreach (var (start, length) in new[] { (0, 1), (1, 4), (5, 4) }) encoder.Push(video.narrow(2, start, length));
+            foreach (var (start, length) in new[] { (0, 1), (1, 4), (5, 4) })
+                encoder.Push(video.narrow(2, start, length));
         }
         else
         {
             var latents = golden.Input("latents");
             using var decoder = model.Vae.NewDecoder();
-            for (var i = 0; i < 3; i++) decoder.Push(latents.narrow(2, i, 1));
+            for (var i = 0; i < 3; i++)
+                decoder.Push(latents.narrow(2, i, 1));
         }
         var stages = golden.Outputs.Where(stage => stage.Contains(".chunk")).ToList();
         Assert.NotEmpty(stages);
-        foreach (var stage in stages) golden.Check(stage, seen[stage]);
+        foreach (var stage in stages)
+            golden.Check(stage, seen[stage]);
     }
 
     [Theory]
@@ -193,9 +196,11 @@ public class CausalVaeTests
         var norm = Math.Sqrt(parameters.Values.Sum(p => (double)p.grad!.square().sum().item<float>()));
         using var _ = no_grad();
         const double step = 1e-3;
-        foreach (var p in parameters.Values) p.add_(p.grad!.mul(step / norm));
+        foreach (var p in parameters.Values)
+            p.add_(p.grad!.mul(step / norm));
         var up = Loss().item<float>();
-        foreach (var p in parameters.Values) p.sub_(p.grad!.mul(2 * step / norm));
+        foreach (var p in parameters.Values)
+            p.sub_(p.grad!.mul(2 * step / norm));
         var down = Loss().item<float>();
         Assert.Equal(1, (up - down) / (2 * step) / norm, 0.02);
     }
@@ -249,11 +254,15 @@ public class CausalVaeTests
         Assert.Equal((16, 4), (Small.SpatialFactor, Small.TemporalFactor));
     }
 
-    internal static VaeTiling? Tiling(GoldenCase golden) => !golden.Params.TryGetProperty("tile", out var tile)
-        ? null
-        : new VaeTiling(
-            tile.GetProperty("tile_sample_min_height").GetInt32(), tile.GetProperty("tile_sample_min_width").GetInt32(),
-            tile.GetProperty("tile_sample_stride_height").GetInt32(), tile.GetProperty("tile_sample_stride_width").GetInt32());
+    internal static VaeTiling? Tiling(GoldenCase golden) =>
+        !golden.Params.TryGetProperty("tile", out var tile)
+            ? null
+            : new VaeTiling(
+                tile.GetProperty("tile_sample_min_height").GetInt32(),
+                tile.GetProperty("tile_sample_min_width").GetInt32(),
+                tile.GetProperty("tile_sample_stride_height").GetInt32(),
+                tile.GetProperty("tile_sample_stride_width").GetInt32()
+            );
 
     private sealed class Model : IDisposable
     {

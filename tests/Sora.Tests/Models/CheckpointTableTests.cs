@@ -6,19 +6,20 @@ namespace Sora.Tests.Models;
 
 public class CheckpointTableTests
 {
-    public static TheoryData<string, string> Published() => new()
-    {
-        { "Wan2.1-T2V-1.3B", "Wan2.1-T2V-1.3B-Diffusers" },
-        { "Wan2.1-T2V-14B", "Wan2.1-T2V-14B-Diffusers" },
-        { "Wan2.1-I2V-14B-480P", "Wan2.1-I2V-14B-480P-Diffusers" },
-        { "Wan2.1-I2V-14B-720P", "Wan2.1-I2V-14B-720P-Diffusers" },
-        { "Wan2.1-FLF2V-14B-720P", "Wan2.1-FLF2V-14B-720P-diffusers" },
-        { "Wan2.1-VACE-1.3B", "Wan2.1-VACE-1.3B-diffusers" },
-        { "Wan2.1-VACE-14B", "Wan2.1-VACE-14B-diffusers" },
-        { "Wan2.2-TI2V-5B", "Wan2.2-TI2V-5B-Diffusers" },
-        { "Wan2.2-T2V-A14B", "Wan2.2-T2V-A14B-Diffusers" },
-        { "Wan2.2-I2V-A14B", "Wan2.2-I2V-A14B-Diffusers" },
-    };
+    public static TheoryData<string, string> Published() =>
+        new()
+        {
+            { "Wan2.1-T2V-1.3B", "Wan2.1-T2V-1.3B-Diffusers" },
+            { "Wan2.1-T2V-14B", "Wan2.1-T2V-14B-Diffusers" },
+            { "Wan2.1-I2V-14B-480P", "Wan2.1-I2V-14B-480P-Diffusers" },
+            { "Wan2.1-I2V-14B-720P", "Wan2.1-I2V-14B-720P-Diffusers" },
+            { "Wan2.1-FLF2V-14B-720P", "Wan2.1-FLF2V-14B-720P-diffusers" },
+            { "Wan2.1-VACE-1.3B", "Wan2.1-VACE-1.3B-diffusers" },
+            { "Wan2.1-VACE-14B", "Wan2.1-VACE-14B-diffusers" },
+            { "Wan2.2-TI2V-5B", "Wan2.2-TI2V-5B-Diffusers" },
+            { "Wan2.2-T2V-A14B", "Wan2.2-T2V-A14B-Diffusers" },
+            { "Wan2.2-I2V-A14B", "Wan2.2-I2V-A14B-Diffusers" },
+        };
 
     [Theory]
     [MemberData(nameof(Published))]
@@ -28,12 +29,29 @@ public class CheckpointTableTests
         Assert.Equal(expected, known?.Name);
         Assert.Equal("Apache License 2.0", known!.Licence);
         Assert.StartsWith("色调艳丽", known.Defaults["negative"]!.GetValue<string>());
-        Assert.Equal(name.Contains("A14B") ? name.Contains("T2V-A") ? 0.875 : 0.9 : (double?)null, known.Boundary);
+        Assert.Equal(
+            name.Contains("A14B")
+                ? name.Contains("T2V-A")
+                    ? 0.875
+                    : 0.9
+                : (double?)null,
+            known.Boundary
+        );
     }
 
     [Fact]
-    public void OthersAreNot() => Assert.Null(CheckpointTable.Find(
-        new ModelTraits("tiny", new WanTransformerConfig { NumLayers = 2 }, 1, false, new Lazy<string>(() => throw new InvalidOperationException()))));
+    public void OthersAreNot() =>
+        Assert.Null(
+            CheckpointTable.Find(
+                new ModelTraits(
+                    "tiny",
+                    new WanTransformerConfig { NumLayers = 2 },
+                    1,
+                    false,
+                    new Lazy<string>(() => throw new InvalidOperationException())
+                )
+            )
+        );
 
     private static ModelTraits Traits(string name)
     {

@@ -37,13 +37,13 @@ internal static class GoldenTensors
         foreach (var path in Directory.GetFiles(Golden.Path("cases", "wan"), "*.safetensors").Order())
         {
             var name = Path.GetFileNameWithoutExtension(path);
-            if (prefixes.Any(name.StartsWith)) names.Add(name);
+            if (prefixes.Any(name.StartsWith))
+                names.Add(name);
         }
         Assert.NotEmpty(names);
         return names;
     }
 
     /// <summary>Bytes <c>[B, F, H, W, 3]</c> as video <c>[B, 3, F, H, W]</c> in [-1, 1].</summary>
-    public static Tensor Video(Tensor frames) =>
-        frames.permute(0, 4, 1, 2, 3).to(float32).div(127.5).sub(1).contiguous();
+    public static Tensor Video(Tensor frames) => frames.permute(0, 4, 1, 2, 3).to(float32).div(127.5).sub(1).contiguous();
 }

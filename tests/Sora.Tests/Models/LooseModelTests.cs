@@ -30,7 +30,11 @@ public sealed class LooseModelTests : IDisposable
         var path = Golden.Path("models", model, "transformer");
         using var weights = Checkpoint.Open(path);
         var expected = WanTransformerConfig.Read(Path.Combine(path, "config.json"));
-        var actual = WanTransformerConfig.From(InferredConfig.Of("transformer", weights, expected.NumAttentionHeads)) with { Eps = expected.Eps, VaceLayers = expected.VaceLayers };
+        var actual = WanTransformerConfig.From(InferredConfig.Of("transformer", weights, expected.NumAttentionHeads)) with
+        {
+            Eps = expected.Eps,
+            VaceLayers = expected.VaceLayers,
+        };
         Assert.Equal(expected.ToJson().ToJsonString(), actual.ToJson().ToJsonString());
     }
 
@@ -42,7 +46,11 @@ public sealed class LooseModelTests : IDisposable
         var path = Golden.Path("models", model, "vae");
         using var weights = Checkpoint.Open(path);
         var expected = ModelRegistry.VaeConfig(Path.Combine(path, "config.json"));
-        var actual = ModelRegistry.VaeConfig(InferredConfig.Of("vae", weights)) with { LatentsMean = expected.LatentsMean, LatentsStd = expected.LatentsStd };
+        var actual = ModelRegistry.VaeConfig(InferredConfig.Of("vae", weights)) with
+        {
+            LatentsMean = expected.LatentsMean,
+            LatentsStd = expected.LatentsStd,
+        };
         Assert.Equal(expected.ToJson().ToJsonString(), actual.ToJson().ToJsonString());
     }
 
@@ -55,7 +63,16 @@ public sealed class LooseModelTests : IDisposable
         var path = Golden.Path(["models", .. part.Split('/')]);
         using var weights = Checkpoint.Open(path);
         var expected = T5Config.Read(Path.Combine(path, "config.json"));
-        Assert.Equal(expected with { RelativeAttentionMaxDistance = 128 }, T5Config.From(InferredConfig.Of("text_encoder", weights)) with { RelativeAttentionMaxDistance = 128 });
+        Assert.Equal(
+            expected with
+            {
+                RelativeAttentionMaxDistance = 128,
+            },
+            T5Config.From(InferredConfig.Of("text_encoder", weights)) with
+            {
+                RelativeAttentionMaxDistance = 128,
+            }
+        );
     }
 
     /// <summary>The sizes of the published VAE of Wan 2.2, of which only the shapes are there.</summary>
@@ -65,20 +82,33 @@ public sealed class LooseModelTests : IDisposable
         using var shapes = Weights.Meta();
         _ = new CausalVae(CausalVaeConfig.Wan22, shapes);
         using var source = new ShapesOnly(shapes);
-        Assert.Equal(CausalVaeConfig.Wan22.ToJson().ToJsonString(), ModelRegistry.VaeConfig(InferredConfig.Of("vae", source)).ToJson().ToJsonString());
+        Assert.Equal(
+            CausalVaeConfig.Wan22.ToJson().ToJsonString(),
+            ModelRegistry.VaeConfig(InferredConfig.Of("vae", source)).ToJson().ToJsonString()
+        );
     }
 
     /// <summary>CLIP ViT-H/14, cut down to layers that can be told: all its sizes come from the shapes in Wan's own file.</summary>
     [Fact]
     public void ShapesTellTheConfigOfWansOwnClip()
     {
-        var published = new ClipVisionConfig { HiddenSize = 1280, IntermediateSize = 24, NumHiddenLayers = 2, ImageSize = 28 };
+        var published = new ClipVisionConfig
+        {
+            HiddenSize = 1280,
+            IntermediateSize = 24,
+            NumHiddenLayers = 2,
+            ImageSize = 28,
+        };
         using var fresh = Weights.Initialise(1);
         _ = new ClipVision(published with { NumHiddenLayers = 3 }, fresh);
         var path = Path.Combine(root, "clip.pth");
-        var ours = fresh.Named().Select(pair => new KeyValuePair<string, HostTensor>(pair.Key, TensorIO.ToHost(pair.Value)))
-            .Append(new("vision_model.post_layernorm.weight", HostTensor.FromFloats([0], [1]))).Append(new("vision_model.post_layernorm.bias", HostTensor.FromFloats([0], [1])));
-        using (var set = new TensorSet(ours)) OriginalClip.Write(path, set);
+        var ours = fresh
+            .Named()
+            .Select(pair => new KeyValuePair<string, HostTensor>(pair.Key, TensorIO.ToHost(pair.Value)))
+            .Append(new("vision_model.post_layernorm.weight", HostTensor.FromFloats([0], [1])))
+            .Append(new("vision_model.post_layernorm.bias", HostTensor.FromFloats([0], [1])));
+        using (var set = new TensorSet(ours))
+            OriginalClip.Write(path, set);
         using var weights = Checkpoint.Open(path);
         Assert.Equal(published, ClipVisionConfig.From(InferredConfig.Of("image_encoder", weights)));
     }
@@ -90,12 +120,22 @@ public sealed class LooseModelTests : IDisposable
         var golden = Opened.Wan(Golden.Path("models", "wan21-t2v"));
         var model = Opened.Wan(transformer);
         Assert.Equal(golden.Transformer.ToJson().ToJsonString(), model.Transformer.ToJson().ToJsonString());
-        var settings = ModelDefaults.Of(golden).Settings with { Prompt = "a cat", Width = 16, Height = 16, Frames = 5, Steps = 2, TextLength = 16, Seed = 3 };
+        var settings = ModelDefaults.Of(golden).Settings with
+        {
+            Prompt = "a cat",
+            Width = 16,
+            Height = 16,
+            Frames = 5,
+            Steps = 2,
+            TextLength = 16,
+            Seed = 3,
+        };
         using var one = PipelineTests.Open(model);
         using var other = PipelineTests.Open(golden);
         Assert.Equal(
             other.Generate(settings, Conditioning.Nothing).FinishedLatents.Data,
-            one.Generate(settings, Conditioning.Nothing).FinishedLatents.Data);
+            one.Generate(settings, Conditioning.Nothing).FinishedLatents.Data
+        );
     }
 
     [Fact]
@@ -130,7 +170,8 @@ public sealed class LooseModelTests : IDisposable
     {
         var (golden, transformer) = (Golden.Path("models", "umt5-tiny"), Comfy());
         var encoder = Path.Combine(root, "umt5");
-        foreach (var each in Directory.GetFiles(Path.Combine(golden, "text_encoder"))) Put(each, "umt5", Path.GetFileName(each));
+        foreach (var each in Directory.GetFiles(Path.Combine(golden, "text_encoder")))
+            Put(each, "umt5", Path.GetFileName(each));
         Put(Path.Combine(golden, "tokenizer", file), "umt5", file);
         foreach (var model in (string[])[transformer, Golden.Path("models", "wan21-t2v")])
         {
@@ -146,7 +187,10 @@ public sealed class LooseModelTests : IDisposable
     public void TheExpertForLowNoiseLiesBesideTheOther()
     {
         var high = Comfy();
-        var (first, second) = (Path.Combine(Path.GetDirectoryName(high)!, "wan2.2_HIGH_NOISE.safetensors"), Path.Combine(Path.GetDirectoryName(high)!, "wan2.2_LOW_NOISE.safetensors"));
+        var (first, second) = (
+            Path.Combine(Path.GetDirectoryName(high)!, "wan2.2_HIGH_NOISE.safetensors"),
+            Path.Combine(Path.GetDirectoryName(high)!, "wan2.2_LOW_NOISE.safetensors")
+        );
         File.Copy(high, second);
         File.Move(high, first);
         File.Move(Path.ChangeExtension(high, ".json"), Path.ChangeExtension(first, ".json"));
@@ -158,7 +202,9 @@ public sealed class LooseModelTests : IDisposable
     [Fact]
     public void AFileOfSomethingElseIsRefused()
     {
-        var error = Assert.Throws<SoraException>(() => Opened.Wan(Golden.Path("models", "wan21-t2v", "vae", "diffusion_pytorch_model.safetensors")));
+        var error = Assert.Throws<SoraException>(() =>
+            Opened.Wan(Golden.Path("models", "wan21-t2v", "vae", "diffusion_pytorch_model.safetensors"))
+        );
         Assert.Contains("the weights of a vae, not of a transformer", error.Message);
         error = Assert.Throws<SoraException>(() => Opened.Wan(Golden.Path("models", "fmt-lora", "a-kohya.safetensors")));
         Assert.Contains("unknown architecture", error.Message);
@@ -173,8 +219,11 @@ public sealed class LooseModelTests : IDisposable
         using (var weights = Checkpoint.Open(Path.Combine(golden, "transformer")))
         using (var stream = File.Create(transformer))
         {
-            SafeTensors.Write(stream, new Dictionary<string, string>(), [.. weights.Tensors.Keys.Select(name =>
-                Entry("model.diffusion_model." + theirs.Find(name)!, weights.Copy(name)))]);
+            SafeTensors.Write(
+                stream,
+                new Dictionary<string, string>(),
+                [.. weights.Tensors.Keys.Select(name => Entry("model.diffusion_model." + theirs.Find(name)!, weights.Copy(name)))]
+            );
         }
         File.Copy(Path.Combine(golden, "transformer", "config.json"), Path.ChangeExtension(transformer, ".json"));
         Put(Path.Combine(golden, "text_encoder", "model.safetensors"), "text_encoders", "umt5.safetensors");
@@ -185,7 +234,8 @@ public sealed class LooseModelTests : IDisposable
         return transformer;
     }
 
-    private static TensorToWrite Entry(string name, HostTensor tensor) => new(name, tensor.DType, tensor.Shape, stream => stream.Write(tensor.Data));
+    private static TensorToWrite Entry(string name, HostTensor tensor) =>
+        new(name, tensor.DType, tensor.Shape, stream => stream.Write(tensor.Data));
 
     private void Put(string file, string folder, string name) =>
         File.Copy(file, Path.Combine(Directory.CreateDirectory(Path.Combine(root, folder)).FullName, name));

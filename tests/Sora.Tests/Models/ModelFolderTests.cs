@@ -40,7 +40,10 @@ public sealed class ModelFolderTests : IDisposable
     [Fact]
     public void ReadsWordsThatPythonWritesAndNoneInsideOfStrings()
     {
-        var file = ConfigFile.Parse("file.json", """{"least": -Infinity, "most": [NaN, Infinity], "name": "a \"NaN\" in -Infinity", "size": 4}""");
+        var file = ConfigFile.Parse(
+            "file.json",
+            """{"least": -Infinity, "most": [NaN, Infinity], "name": "a \"NaN\" in -Infinity", "size": 4}"""
+        );
         Assert.Equal((4, "a \"NaN\" in -Infinity"), (file.Size("size", 1), file.Text("name", null)));
     }
 
@@ -83,7 +86,10 @@ public sealed class ModelFolderTests : IDisposable
     {
         var model = Copy(Ti2v, Path.Combine(root, "other"));
         Edit(Path.Combine(model, "transformer", "config.json"), "WanTransformer3DModel", "HunyuanVideoTransformer3DModel");
-        Assert.Contains("unknown transformer class HunyuanVideoTransformer3DModel", Assert.Throws<SoraException>(() => Opened.Wan(model)).Message);
+        Assert.Contains(
+            "unknown transformer class HunyuanVideoTransformer3DModel",
+            Assert.Throws<SoraException>(() => Opened.Wan(model)).Message
+        );
     }
 
     [Theory]
@@ -101,7 +107,8 @@ public sealed class ModelFolderTests : IDisposable
     {
         var model = Copy(Ti2v, Path.Combine(root, "model"));
         var file = Path.Combine(model, "transformer", "diffusion_pytorch_model.safetensors");
-        using (var stream = File.OpenWrite(file)) stream.SetLength(stream.Length - 100);
+        using (var stream = File.OpenWrite(file))
+            stream.SetLength(stream.Length - 100);
         var error = Assert.Throws<SoraException>(() => Opened.Wan(model).OpenWeights("transformer"));
         Assert.Contains(file, error.Message);
     }
@@ -111,7 +118,10 @@ public sealed class ModelFolderTests : IDisposable
     {
         var model = Copy(Ti2v, Path.Combine(root, "model"));
         Edit(Path.Combine(model, "vae", "config.json"), "\"base_dim\": 3", "\"base_dim\": \"three\"");
-        Assert.Contains("base_dim must be a whole number from 1 to 1000000, found \"three\"", Assert.Throws<SoraException>(() => Opened.Wan(model)).Message);
+        Assert.Contains(
+            "base_dim must be a whole number from 1 to 1000000, found \"three\"",
+            Assert.Throws<SoraException>(() => Opened.Wan(model)).Message
+        );
     }
 
     [Fact]

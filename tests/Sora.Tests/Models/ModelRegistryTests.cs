@@ -14,7 +14,8 @@ namespace Sora.Tests.Models;
 /// <summary>A family that the library doesn't know does what verbs do, once the registry has it.</summary>
 public sealed class ModelRegistryTests : IDisposable
 {
-    private const string Red = "#ff0000", Green = "#00ff00";
+    private const string Red = "#ff0000",
+        Green = "#00ff00";
 
     private readonly string folder = Directory.CreateTempSubdirectory().FullName;
     private readonly VideoModel model;
@@ -89,14 +90,19 @@ public sealed class ModelRegistryTests : IDisposable
     {
         var clip = Generate(new GenerationRequest(Settings));
         var region = new Region { Box = new Box(0, 0, 16, 32), Time = (4, 8) };
-        var edited = Generate(new GenerationRequest(Settings with { Prompt = Green, Strength = 1 }) { Edited = new EditedClip(clip, () => region) });
+        var edited = Generate(
+            new GenerationRequest(Settings with { Prompt = Green, Strength = 1 }) { Edited = new EditedClip(clip, () => region) }
+        );
         var frames = Decode(edited);
         Assert.All(frames.Take(4), frame => AssertColour(frame, 255, 0));
-        Assert.All(frames.Skip(4), frame =>
-        {
-            AssertColour(frame.Crop(0, 0, 16, 32), 0, 255);
-            AssertColour(frame.Crop(16, 0, 16, 32), 255, 0);
-        });
+        Assert.All(
+            frames.Skip(4),
+            frame =>
+            {
+                AssertColour(frame.Crop(0, 0, 16, 32), 0, 255);
+                AssertColour(frame.Crop(16, 0, 16, 32), 255, 0);
+            }
+        );
     }
 
     [Fact]
@@ -126,12 +132,14 @@ public sealed class ModelRegistryTests : IDisposable
     private static Image Filled(byte red, byte green)
     {
         var image = new Image(32, 32);
-        for (var i = 0; i < image.Pixels.Length; i += 3) (image.Pixels[i], image.Pixels[i + 1]) = (red, green);
+        for (var i = 0; i < image.Pixels.Length; i += 3)
+            (image.Pixels[i], image.Pixels[i + 1]) = (red, green);
         return image;
     }
 
     private static void AssertColour(Image frame, int red, int green)
     {
-        for (var i = 0; i < frame.Pixels.Length; i += 3) Assert.Equal((red, green, 0), (frame.Pixels[i], frame.Pixels[i + 1], frame.Pixels[i + 2]));
+        for (var i = 0; i < frame.Pixels.Length; i += 3)
+            Assert.Equal((red, green, 0), (frame.Pixels[i], frame.Pixels[i + 1], frame.Pixels[i + 2]));
     }
 }

@@ -17,16 +17,28 @@ internal sealed class ToyModel(ModelFolder files) : VideoModel(files)
 
     public override LatentGeometry Geometry => new(Channels: 3, TemporalFactor: 2, SpatialFactor: 8, FirstFrames: 2);
 
-    public override SamplingSettings Published => new() { Width = 32, Height = 32, Frames = 8, Fps = 8, Steps = 4, Guidance = 1, Window = 8, Overlap = 2 };
+    public override SamplingSettings Published =>
+        new()
+        {
+            Width = 32,
+            Height = 32,
+            Frames = 8,
+            Fps = 8,
+            Steps = 4,
+            Guidance = 1,
+            Window = 8,
+            Overlap = 2,
+        };
 
     public override string Sizes => "means";
 
-    public override Support Supports(Ability ability) => ability switch
-    {
-        Ability.Text or Ability.Extend or Ability.Strength => Support.Native,
-        Ability.Control => Support.Refused,
-        _ => Support.Approximate,
-    };
+    public override Support Supports(Ability ability) =>
+        ability switch
+        {
+            Ability.Text or Ability.Extend or Ability.Strength => Support.Native,
+            Ability.Control => Support.Refused,
+            _ => Support.Approximate,
+        };
 
     public override Tensor Normalise(Tensor raw) => raw * 2;
 
@@ -39,7 +51,8 @@ internal sealed class ToyModel(ModelFolder files) : VideoModel(files)
 
     public override DenoisingNetwork OpenNetwork(int expert, Precision precision, CancellationToken cancel) => new Network();
 
-    public override IReadOnlyList<StageCost> Costs(GenerationRequest request, int calls, Precision precision) => [new("sampling", 0, 1 << 20, calls)];
+    public override IReadOnlyList<StageCost> Costs(GenerationRequest request, int calls, Precision precision) =>
+        [new("sampling", 0, 1 << 20, calls)];
 
     public override StageCost EncodeCost(FrameSize size, int frames, Device device) => new("encode", 0, 1 << 20, 1);
 

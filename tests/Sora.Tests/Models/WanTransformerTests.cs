@@ -9,8 +9,15 @@ namespace Sora.Tests.Models;
 
 public class WanTransformerTests
 {
-    public static TheoryData<string> Cases => GoldenTensors.Names(
-        "transformer-t2v", "transformer-i2v", "transformer-flf2v", "transformer-vace", "transformer-ti2v", "transformer-a14b");
+    public static TheoryData<string> Cases =>
+        GoldenTensors.Names(
+            "transformer-t2v",
+            "transformer-i2v",
+            "transformer-flf2v",
+            "transformer-vace",
+            "transformer-ti2v",
+            "transformer-a14b"
+        );
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -78,15 +85,22 @@ public class WanTransformerTests
             var model = new Model(golden, new WeightsOptions { DType = float32, Trainable = true }, products);
             var sample = model.Transformer.Forward(Input(golden));
             Assert.Equal(float32, sample.dtype);
-            if (products is not null) Assert.InRange(GoldenTensors.Distance(sample, golden.Output("sample")), 1e-5, 0.015);
+            if (products is not null)
+                Assert.InRange(GoldenTensors.Distance(sample, golden.Output("sample")), 1e-5, 0.015);
             sample.square().sum().backward();
-            return model.Weights.Named().Where(pair => pair.Value.grad is not null).ToDictionary(pair => pair.Key, pair => pair.Value.grad!);
+            return model
+                .Weights.Named()
+                .Where(pair => pair.Value.grad is not null)
+                .ToDictionary(pair => pair.Key, pair => pair.Value.grad!);
         }
         var (exact, mixed) = (Gradients(null), Gradients(bfloat16));
         Assert.Equal(exact.Keys.Order(), mixed.Keys.Order());
         Assert.Contains("blocks.0.ffn.net.0.proj.weight", exact.Keys);
-        var (off, all) = exact.Aggregate((0.0, 0.0), (sum, pair) =>
-            (sum.Item1 + (mixed[pair.Key] - pair.Value).square().sum().ToDouble(), sum.Item2 + pair.Value.square().sum().ToDouble()));
+        var (off, all) = exact.Aggregate(
+            (0.0, 0.0),
+            (sum, pair) =>
+                (sum.Item1 + (mixed[pair.Key] - pair.Value).square().sum().ToDouble(), sum.Item2 + pair.Value.square().sum().ToDouble())
+        );
         Assert.InRange(Math.Sqrt(off / all), 1e-5, 0.03);
     }
 
@@ -97,8 +111,11 @@ public class WanTransformerTests
         using var scope = NewDisposeScope();
         var config = WanTransformerConfig.Read(Path.Combine(golden.Model, "transformer", "config.json"));
         var positions = new RotaryPositions(config.AttentionHeadDim);
-        var shapes = golden.Params.GetProperty("shapes").EnumerateArray()
-            .Select(shape => shape.EnumerateArray().Select(size => size.GetInt64()).ToArray()).ToArray();
+        var shapes = golden
+            .Params.GetProperty("shapes")
+            .EnumerateArray()
+            .Select(shape => shape.EnumerateArray().Select(size => size.GetInt64()).ToArray())
+            .ToArray();
         for (var i = 0; i < shapes.Length; i++)
         {
             var parts = positions.Table(shapes[i][0], shapes[i][1] / 2, shapes[i][2] / 2, CPU).view_as_real().squeeze(1);
@@ -121,12 +138,15 @@ public class WanTransformerTests
         var sample = model.Transformer.Forward(Input(golden));
         golden.Check("sample", sample);
         sample.square().mean().backward();
-        Assert.All(model.Weights.Named(), pair =>
-        {
-            using var gradient = pair.Value.grad;
-            Assert.True(gradient is not null, pair.Key);
-            Assert.True(gradient.abs().sum().item<float>() > 0, pair.Key);
-        });
+        Assert.All(
+            model.Weights.Named(),
+            pair =>
+            {
+                using var gradient = pair.Value.grad;
+                Assert.True(gradient is not null, pair.Key);
+                Assert.True(gradient.abs().sum().item<float>() > 0, pair.Key);
+            }
+        );
     }
 
     /// <summary>A directional derivative against a difference of two passes.</summary>
@@ -146,23 +166,32 @@ public class WanTransformerTests
         var norm = Math.Sqrt(parameters.Sum(p => p.grad!.square().sum().item<float>()));
         using var _ = no_grad();
         const double step = 1e-3;
-        foreach (var p in parameters) p.add_(p.grad!.mul(step / norm));
+        foreach (var p in parameters)
+            p.add_(p.grad!.mul(step / norm));
         var up = Loss().item<float>();
-        foreach (var p in parameters) p.sub_(p.grad!.mul(2 * step / norm));
+        foreach (var p in parameters)
+            p.sub_(p.grad!.mul(2 * step / norm));
         var down = Loss().item<float>();
         Assert.Equal(1, (up - down) / (2 * step) / norm, 0.01);
     }
 
-    public static TheoryData<string, long> Published => new()
-    {
-        { nameof(WanTransformerConfig.Wan21T2V1_3B), 1_418_996_800 },
-        { nameof(WanTransformerConfig.Wan21T2V14B), 14_288_491_584 },
-        { nameof(WanTransformerConfig.Wan22TI2V5B), 4_999_787_712 },
-        { nameof(WanTransformerConfig.Wan21I2V14B), 14_288_491_584 + ImageParameters + 40 * AddedParameters + ExtraChannels },
-        { nameof(WanTransformerConfig.Wan21Flf2V14B), 14_288_491_584 + ImageParameters + 40 * AddedParameters + ExtraChannels + 514 * 1280 },
-        { nameof(WanTransformerConfig.Wan22I2VA14B), 14_288_491_584 + ExtraChannels },
-        { nameof(WanTransformerConfig.Wan21Vace1_3B), 1_418_996_800 + (15 * VaceBlockParameters) + (1536 * 1537) + (1536 * (96 * 4 + 1)) },
-    };
+    public static TheoryData<string, long> Published =>
+        new()
+        {
+            { nameof(WanTransformerConfig.Wan21T2V1_3B), 1_418_996_800 },
+            { nameof(WanTransformerConfig.Wan21T2V14B), 14_288_491_584 },
+            { nameof(WanTransformerConfig.Wan22TI2V5B), 4_999_787_712 },
+            { nameof(WanTransformerConfig.Wan21I2V14B), 14_288_491_584 + ImageParameters + 40 * AddedParameters + ExtraChannels },
+            {
+                nameof(WanTransformerConfig.Wan21Flf2V14B),
+                14_288_491_584 + ImageParameters + 40 * AddedParameters + ExtraChannels + 514 * 1280
+            },
+            { nameof(WanTransformerConfig.Wan22I2VA14B), 14_288_491_584 + ExtraChannels },
+            {
+                nameof(WanTransformerConfig.Wan21Vace1_3B),
+                1_418_996_800 + (15 * VaceBlockParameters) + (1536 * 1537) + (1536 * (96 * 4 + 1))
+            },
+        };
 
     // Two layer norms and two linear layers of the image embedder.
     private const long ImageParameters = 2 * 1280 + 1280 * 1281 + 5120 * 1281 + 2 * 5120;
@@ -186,22 +215,28 @@ public class WanTransformerTests
         Assert.Equal(expected, weights.Named().Values.Sum(tensor => tensor.numel()));
     }
 
-    internal static TransformerInput Input(GoldenCase golden) => Timed(golden.Input("timestep"), new()
-    {
-        HiddenStates = golden.Input("hidden_states"),
-        Timestep = golden.Input("timestep"),
-        Text = golden.Input("encoder_hidden_states"),
-        TextLength = golden.Params.GetProperty("text_length").GetInt64(),
-        Image = golden.HasInput("encoder_hidden_states_image") ? golden.Input("encoder_hidden_states_image") : null,
-        Control = golden.HasInput("control_hidden_states") ? golden.Input("control_hidden_states") : null,
-        ControlScale = golden.HasInput("control_hidden_states_scale")
-            ? [.. golden.In("control_hidden_states_scale").Select(scale => (double)scale)] : null,
-    });
+    internal static TransformerInput Input(GoldenCase golden) =>
+        Timed(
+            golden.Input("timestep"),
+            new()
+            {
+                HiddenStates = golden.Input("hidden_states"),
+                Timestep = golden.Input("timestep"),
+                Text = golden.Input("encoder_hidden_states"),
+                TextLength = golden.Params.GetProperty("text_length").GetInt64(),
+                Image = golden.HasInput("encoder_hidden_states_image") ? golden.Input("encoder_hidden_states_image") : null,
+                Control = golden.HasInput("control_hidden_states") ? golden.Input("control_hidden_states") : null,
+                ControlScale = golden.HasInput("control_hidden_states_scale")
+                    ? [.. golden.In("control_hidden_states_scale").Select(scale => (double)scale)]
+                    : null,
+            }
+        );
 
     /// <summary>The reference has a timestep for each token where we have the different ones, and which of them it is.</summary>
     private static TransformerInput Timed(Tensor timestep, TransformerInput input)
     {
-        if (timestep.dim() == 1) return input;
+        if (timestep.dim() == 1)
+            return input;
         var (distinct, inverse, _) = timestep.unique(sorted: true, return_inverse: true);
         return input with { Timestep = distinct, TimestepIndex = inverse };
     }
@@ -210,8 +245,10 @@ public class WanTransformerTests
     private static Tensor Shaped(Tensor value, GoldenCase golden, string stage)
     {
         var expected = golden.OutShape(stage);
-        if (stage.EndsWith("patch_embedding")) return value.transpose(1, 2).reshape(expected);
-        if (stage is not ("time_sinusoid" or "temb" or "timestep_proj") || golden.InShape("timestep") is not [_, _]) return value;
+        if (stage.EndsWith("patch_embedding"))
+            return value.transpose(1, 2).reshape(expected);
+        if (stage is not ("time_sinusoid" or "temb" or "timestep_proj") || golden.InShape("timestep") is not [_, _])
+            return value;
         var inverse = golden.Input("timestep").unique(return_inverse: true).inverse_indices;
         return value.index_select(0, inverse!.flatten()).view(expected);
     }
@@ -223,7 +260,10 @@ public class WanTransformerTests
             var component = golden.Params.TryGetProperty("component", out var name) ? name.GetString()! : "transformer";
             var folder = Path.Combine(golden.Model, component);
             Weights = Checkpoint.Load(folder, options);
-            Transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(folder, "config.json")), Weights) { Products = products };
+            Transformer = new WanTransformer(WanTransformerConfig.Read(Path.Combine(folder, "config.json")), Weights)
+            {
+                Products = products,
+            };
             Assert.Empty(Weights.Unused());
         }
 

@@ -20,7 +20,8 @@ public sealed class WeightsTests : IDisposable
     {
         var weights = Checkpoint.Load(Vae);
         Tensor bias;
-        using (NewDisposeScope()) bias = weights.Get("quant_conv.bias", default, 32);
+        using (NewDisposeScope())
+            bias = weights.Get("quant_conv.bias", default, 32);
         Assert.Equal(32, bias.numel());
         Assert.Same(bias, weights.Scope("quant_conv").Get("bias", default, 32));
         Assert.Equal(["quant_conv.bias"], weights.Named().Keys);
@@ -85,13 +86,18 @@ public sealed class WeightsTests : IDisposable
         using var scope = NewDisposeScope();
         using var weights = Checkpoint.Load(Golden.Path("models", model));
         var transformer = new WanTransformer(WanTransformerConfig.Read(Golden.Path("models", model, "config.json")), weights);
-        golden.Check(output, transformer.Forward(new TransformerInput
-        {
-            HiddenStates = golden.Input("latent"),
-            Timestep = golden.Input("timestep"),
-            Text = golden.Input("text"),
-            TextLength = golden.InShape("text")[1],
-        }));
+        golden.Check(
+            output,
+            transformer.Forward(
+                new TransformerInput
+                {
+                    HiddenStates = golden.Input("latent"),
+                    Timestep = golden.Input("timestep"),
+                    Text = golden.Input("text"),
+                    TextLength = golden.InShape("text")[1],
+                }
+            )
+        );
     }
 
     /// <summary>Half precision as a file holds it, computed in float32.</summary>
@@ -109,13 +115,18 @@ public sealed class WeightsTests : IDisposable
             full.Save(Path.Combine(folder, "model.safetensors"), stored);
         }
         using var weights = Checkpoint.Load(folder, new WeightsOptions { DType = float32 });
-        golden.Check(output, new WanTransformer(config, weights).Forward(new TransformerInput
-        {
-            HiddenStates = golden.Input("latent"),
-            Timestep = golden.Input("timestep"),
-            Text = golden.Input("text"),
-            TextLength = golden.InShape("text")[1],
-        }));
+        golden.Check(
+            output,
+            new WanTransformer(config, weights).Forward(
+                new TransformerInput
+                {
+                    HiddenStates = golden.Input("latent"),
+                    Timestep = golden.Input("timestep"),
+                    Text = golden.Input("text"),
+                    TextLength = golden.InShape("text")[1],
+                }
+            )
+        );
     }
 
     [Fact]

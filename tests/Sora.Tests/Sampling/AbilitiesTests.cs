@@ -14,13 +14,23 @@ namespace Sora.Tests.Sampling;
 /// <summary>Every ability of every kind of model: what the table promises runs, and what it refuses is refused.</summary>
 public class AbilitiesTests
 {
-    private static readonly string[] Models = ["wan21-t2v", "wan21-i2v", "wan21-flf2v", "wan21-vace", "wan22-ti2v", "wan22-a14b-i2v", "wan22-a14b-t2v"];
+    private static readonly string[] Models =
+    [
+        "wan21-t2v",
+        "wan21-i2v",
+        "wan21-flf2v",
+        "wan21-vace",
+        "wan22-ti2v",
+        "wan22-a14b-i2v",
+        "wan22-a14b-t2v",
+    ];
 
     public static TheoryData<string, Ability> All()
     {
         var all = new TheoryData<string, Ability>();
         foreach (var model in Models)
-            foreach (var ability in Enum.GetValues<Ability>()) all.Add(model, ability);
+        foreach (var ability in Enum.GetValues<Ability>())
+            all.Add(model, ability);
         return all;
     }
 
@@ -42,8 +52,10 @@ public class AbilitiesTests
         }
         foreach (var clip in (Clip[])[Make(pipeline, ability), Make(pipeline, ability)])
             Assert.All(clip.FinishedLatents.ToFloats(), value => Assert.True(float.IsFinite(value)));
-        if (model.Supports(ability) == Support.Native) Assert.Empty(reporter.Lines);
-        else Assert.Contains("approximate", Assert.Single(reporter.Lines));
+        if (model.Supports(ability) == Support.Native)
+            Assert.Empty(reporter.Lines);
+        else
+            Assert.Contains("approximate", Assert.Single(reporter.Lines));
     }
 
     /// <summary>Nothing is said of how a run is done that is refused.</summary>
@@ -57,8 +69,15 @@ public class AbilitiesTests
         var model = VideoModel.Open(Golden.Path("models", name));
         var reporter = new Notes();
         using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), reporter, CancellationToken.None);
-        var error = Assert.Throws<SoraException>(() => pipeline.Generate(
-            Settings(model) with { Frames = length }, new Conditioning { Stills = [.. frames.Select(frame => new Still(frame, Picture(), Fit.Crop))] }));
+        var error = Assert.Throws<SoraException>(() =>
+            pipeline.Generate(
+                Settings(model) with
+                {
+                    Frames = length,
+                },
+                new Conditioning { Stills = [.. frames.Select(frame => new Still(frame, Picture(), Fit.Crop))] }
+            )
+        );
         Assert.Equal(ErrorKind.Usage, error.Kind);
         Assert.Contains(says, error.Message);
         Assert.Empty(reporter.Lines);
@@ -83,8 +102,9 @@ public class AbilitiesTests
         var nothing = model.Encode(new Conditioning(), settings, noise, new Precision(CPU, float32)).Inputs["control"];
         var mask = zeros([1, 1, .. noise.shape[2..]]);
         mask.narrow(2, 0, 2).fill_(1);
-        var known = model.Encode(
-            new Conditioning { Known = ones_like(noise), Mask = mask }, settings, noise, new Precision(CPU, float32)).Inputs["control"];
+        var known = model
+            .Encode(new Conditioning { Known = ones_like(noise), Mask = mask }, settings, noise, new Precision(CPU, float32))
+            .Inputs["control"];
         Assert.Equal(nothing.shape, known.shape);
         // The last 64 channels are the mask: nothing of what is known is remade.
         Assert.Equal(0, known.narrow(1, 32, 64).narrow(2, 0, 2).abs().max().item<float>());
@@ -92,16 +112,28 @@ public class AbilitiesTests
         Assert.True((known - nothing).narrow(1, 0, 16).narrow(2, 0, 1).abs().max().item<float>() > 0.01);
     }
 
-    private static SamplingSettings Settings(VideoModel model) => ModelDefaults.Of(model).Settings with
-    {
-        Prompt = "a cat", Width = 32, Height = 32, Frames = 9, Fps = 8, Steps = 2, Guidance = 1, TextLength = 16, Seed = 3, Window = 33, Overlap = 5,
-    };
+    private static SamplingSettings Settings(VideoModel model) =>
+        ModelDefaults.Of(model).Settings with
+        {
+            Prompt = "a cat",
+            Width = 32,
+            Height = 32,
+            Frames = 9,
+            Fps = 8,
+            Steps = 2,
+            Guidance = 1,
+            TextLength = 16,
+            Seed = 3,
+            Window = 33,
+            Overlap = 5,
+        };
 
     private static Clip Make(VideoPipeline pipeline, Ability ability)
     {
         var settings = Settings(pipeline.Model);
         var joins = new ClipJoiner(pipeline, settings, CancellationToken.None);
-        Clip Stills(params int[] frames) => pipeline.Generate(settings, new Conditioning { Stills = [.. frames.Select(frame => new Still(frame, Picture(), Fit.Crop))] });
+        Clip Stills(params int[] frames) =>
+            pipeline.Generate(settings, new Conditioning { Stills = [.. frames.Select(frame => new Still(frame, Picture(), Fit.Crop))] });
         return ability switch
         {
             Ability.Text => pipeline.Generate(settings, Conditioning.Nothing),
@@ -111,12 +143,21 @@ public class AbilitiesTests
             Ability.Extend => joins.After(Old(pipeline.Model), 4),
             Ability.Loop => joins.Loop(Old(pipeline.Model), 4),
             Ability.Interpolate => joins.Between((Old(pipeline.Model), 8), (Old(pipeline.Model), 0), 4),
-            Ability.Strength => pipeline.Generate(settings with { Strength = 0.5 }, new Conditioning { Known = pipeline.Normalised(Old(pipeline.Model)) }),
-            Ability.Region => pipeline.Generate(settings, new Conditioning
-            {
-                Known = pipeline.Normalised(Old(pipeline.Model)),
-                Mask = new Region { Box = new Box(0, 0, 32, 16) }.Known(settings, pipeline.Model.Geometry, pipeline.Model.TokenSize),
-            }),
+            Ability.Strength => pipeline.Generate(
+                settings with
+                {
+                    Strength = 0.5,
+                },
+                new Conditioning { Known = pipeline.Normalised(Old(pipeline.Model)) }
+            ),
+            Ability.Region => pipeline.Generate(
+                settings,
+                new Conditioning
+                {
+                    Known = pipeline.Normalised(Old(pipeline.Model)),
+                    Mask = new Region { Box = new Box(0, 0, 32, 16) }.Known(settings, pipeline.Model.Geometry, pipeline.Model.TokenSize),
+                }
+            ),
             _ => pipeline.Generate(settings, new Conditioning { Control = new Control { References = [Picture()] } }),
         };
     }
@@ -125,7 +166,17 @@ public class AbilitiesTests
     {
         using var codec = FrameCodec.Open(model);
         var latents = codec.Encode(Enumerable.Repeat(Picture(), 9), CancellationToken.None).Latents;
-        return new Clip { Latents = latents, Info = new ClipInfo { Width = 32, Height = 32, Frames = 9, Fps = 8 } };
+        return new Clip
+        {
+            Latents = latents,
+            Info = new ClipInfo
+            {
+                Width = 32,
+                Height = 32,
+                Frames = 9,
+                Fps = 8,
+            },
+        };
     }
 
     private static Image Picture() => new(32, 32, [.. Enumerable.Range(0, 32 * 32 * 3).Select(i => (byte)(i * 7))]);

@@ -15,10 +15,21 @@ public class ClipJoinerTests
 {
     private static readonly VideoModel Model = VideoModel.Open(Golden.Path("models", "wan22-ti2v"));
 
-    internal static SamplingSettings Settings => ModelDefaults.Of(Model).Settings with
-    {
-        Prompt = "a cat", Width = 32, Height = 32, Frames = 9, Fps = 8, Steps = 2, Guidance = 1, TextLength = 16, Seed = 3, Window = 33, Overlap = 9,
-    };
+    internal static SamplingSettings Settings =>
+        ModelDefaults.Of(Model).Settings with
+        {
+            Prompt = "a cat",
+            Width = 32,
+            Height = 32,
+            Frames = 9,
+            Fps = 8,
+            Steps = 2,
+            Guidance = 1,
+            TextLength = 16,
+            Seed = 3,
+            Window = 33,
+            Overlap = 9,
+        };
 
     public static TheoryData<string> Samplers => ["euler", "heun", "unipc", "dpm++", "dpm++-sde", "lcm"];
 
@@ -43,7 +54,10 @@ public class ClipJoinerTests
     public void ARunWithAPictureGoesOnBitIdentically()
     {
         using var pipeline = PipelineTests.Open(Model);
-        var known = new Conditioning { Stills = [new Still(0, new Image(32, 32, [.. Enumerable.Range(0, 3072).Select(i => (byte)(i * 7))]), Fit.Stretch)] };
+        var known = new Conditioning
+        {
+            Stills = [new Still(0, new Image(32, 32, [.. Enumerable.Range(0, 3072).Select(i => (byte)(i * 7))]), Fit.Stretch)],
+        };
         var whole = pipeline.Generate(Settings, known);
         var draft = pipeline.Generate(Settings, known, null, new RunOptions { Until = 1 });
         Assert.Equal(whole.FinishedLatents.Data, pipeline.Resume(Reread(draft)).FinishedLatents.Data);
@@ -76,7 +90,11 @@ public class ClipJoinerTests
         using var pipeline = PipelineTests.Open(Model);
         var old = pipeline.Generate(Settings with { Frames = 17 }, Conditioning.Nothing);
         var shapes = new List<long>();
-        new ClipJoiner(pipeline, Settings, CancellationToken.None).After(old, 8, new RunOptions { Checkpoint = now => shapes.Add(now.Tensors["noise_latents"].Shape[2]) });
+        new ClipJoiner(pipeline, Settings, CancellationToken.None).After(
+            old,
+            8,
+            new RunOptions { Checkpoint = now => shapes.Add(now.Tensors["noise_latents"].Shape[2]) }
+        );
         Assert.All(shapes, latents => Assert.Equal(lengths.After(17, 8), ((latents - 1) * 4) + 1));
     }
 
@@ -111,8 +129,12 @@ public class ClipJoinerTests
         var whole = pipeline.Generate(settings, Conditioning.Nothing, null, new RunOptions { Checkpoint = clip => kept.Add(Reread(clip)) });
         // Latent frames 0-4, 2-6 and 3-7.
         Assert.Equal(3 * pipeline.CallsOf(settings), kept.Count);
-        Assert.Equal("1 of " + pipeline.CallsOf(settings) + " model calls of window 2 of 3", SamplingCheckpoint.HowFar(kept[pipeline.CallsOf(settings)]));
-        foreach (var clip in kept) Assert.Equal(whole.FinishedLatents.Data, pipeline.Resume(clip).FinishedLatents.Data);
+        Assert.Equal(
+            "1 of " + pipeline.CallsOf(settings) + " model calls of window 2 of 3",
+            SamplingCheckpoint.HowFar(kept[pipeline.CallsOf(settings)])
+        );
+        foreach (var clip in kept)
+            Assert.Equal(whole.FinishedLatents.Data, pipeline.Resume(clip).FinishedLatents.Data);
     }
 
     [Fact]
@@ -137,7 +159,10 @@ public class ClipJoinerTests
         using var pipeline = PipelineTests.Open(Model);
         var whole = pipeline.Generate(InWindows, Conditioning.Nothing);
         var noise = HostTensor.FromFloats(Noise.Normal((ulong)InWindows.Seed, 0, (24, 7, 2, 2)), [1, 24, 7, 2, 2]);
-        Assert.Equal(whole.FinishedLatents.Data, pipeline.Generate(InWindows with { Seed = 8 }, Conditioning.Nothing, noise).FinishedLatents.Data);
+        Assert.Equal(
+            whole.FinishedLatents.Data,
+            pipeline.Generate(InWindows with { Seed = 8 }, Conditioning.Nothing, noise).FinishedLatents.Data
+        );
     }
 
     [Fact]
@@ -147,7 +172,10 @@ public class ClipJoinerTests
         using var pipeline = PipelineTests.Open(Model);
         var clip = pipeline.Generate(InWindows, Conditioning.Nothing);
         var same = pipeline.Generate(InWindows with { Seed = 8, Strength = 0 }, new Conditioning { Known = pipeline.Normalised(clip) });
-        Assert.All(clip.FinishedLatents.ToFloats().Zip(same.FinishedLatents.ToFloats()), pair => Assert.Equal(pair.First, pair.Second, 1e-5));
+        Assert.All(
+            clip.FinishedLatents.ToFloats().Zip(same.FinishedLatents.ToFloats()),
+            pair => Assert.Equal(pair.First, pair.Second, 1e-5)
+        );
     }
 
     [Fact]
@@ -166,7 +194,8 @@ public class ClipJoinerTests
             kept.Clear();
             var outside = new Conditioning
             {
-                Known = pipeline.Normalised(longer), Exact = pipeline.Raw(longer),
+                Known = pipeline.Normalised(longer),
+                Exact = pipeline.Raw(longer),
                 Mask = new Region { Time = (9, 20) }.Known(settings with { Frames = 25 }, Model.Geometry, Model.TokenSize),
             };
             var changed = pipeline.Generate(settings with { Frames = 25, Seed = 8 }, outside, null, watched);
@@ -232,10 +261,16 @@ public class ClipJoinerTests
         var clip = pipeline.Generate(settings, Conditioning.Nothing);
         var mask = new Region { Box = new Box(0, 0, 20, 32), Time = (5, 9) }.Known(settings, Model.Geometry, Model.TokenSize);
         Assert.Equal([1, 1, 3, 2, 4], mask.shape);
-        var outside = new Conditioning { Known = pipeline.Normalised(clip), Mask = mask, Exact = pipeline.Raw(clip) };
+        var outside = new Conditioning
+        {
+            Known = pipeline.Normalised(clip),
+            Mask = mask,
+            Exact = pipeline.Raw(clip),
+        };
         var kept = pipeline.Generate(settings with { Seed = 8 }, outside).FinishedLatents.ToFloats();
         var (old, known) = (clip.FinishedLatents.ToFloats(), mask.data<float>().ToArray());
-        for (var i = 0; i < old.Length; i++) Assert.Equal(known[i % known.Length] == 1, kept[i] == old[i]);
+        for (var i = 0; i < old.Length; i++)
+            Assert.Equal(known[i % known.Length] == 1, kept[i] == old[i]);
         // Frames 5 to 8 are the last latent frame, and 20 columns are one token of 32 pixels: two latents wide, two high.
         Assert.Equal(4, known.Count(value => value == 0));
     }
@@ -244,7 +279,8 @@ public class ClipJoinerTests
     public void ARegionGrowsAndTurnsRound()
     {
         using var scope = NewDisposeScope();
-        float[] Known(Region region) => region.Known(1, new FrameSize(64, 32), new LatentGeometry(1, 4, 16), (16, 16)).data<float>().ToArray();
+        float[] Known(Region region) =>
+            region.Known(1, new FrameSize(64, 32), new LatentGeometry(1, 4, 16), (16, 16)).data<float>().ToArray();
         Assert.Equal([0, 1, 1, 1, 1, 1, 1, 1], Known(new Region { Box = new Box(0, 0, 16, 16) }));
         Assert.Equal([0, 0, 1, 1, 0, 0, 1, 1], Known(new Region { Box = new Box(0, 0, 16, 16), Grow = 1 }));
         Assert.Equal([1, 0, 0, 0, 0, 0, 0, 0], Known(new Region { Box = new Box(0, 0, 16, 16), Invert = true }));

@@ -8,7 +8,9 @@ namespace Sora.Tests.Sampling;
 /// <summary>Levels and contrasts where made frames meet known ones, against what was put in.</summary>
 public class ColourMatchingTests
 {
-    private const int Channels = 3, Frames = 10, Side = 6;
+    private const int Channels = 3,
+        Frames = 10,
+        Side = 6;
 
     [Fact]
     public void WhatDriftedAfterAPrefixComesBack()
@@ -69,7 +71,10 @@ public class ColourMatchingTests
     private static (Tensor Clip, Tensor Drifted) Drifted(int start, int end, float level, float contrast)
     {
         manual_seed(4);
-        var clip = randn([1, Channels, 1, Side, Side]) + (randn([1, Channels, Frames, 1, 1]) * 0.015f) + (randn([1, Channels, Frames, Side, Side]) * 0.01f);
+        var clip =
+            randn([1, Channels, 1, Side, Side])
+            + (randn([1, Channels, Frames, 1, 1]) * 0.015f)
+            + (randn([1, Channels, Frames, Side, Side]) * 0.01f);
         var drifted = clip.clone();
         var part = drifted.narrow(2, start, end - start);
         var mean = part.mean([3, 4], keepdim: true);
@@ -78,7 +83,10 @@ public class ColourMatchingTests
     }
 
     private static Tensor Mask(Func<int, bool> known) =>
-        tensor(Enumerable.Range(0, Frames).Select(frame => known(frame) ? 1f : 0f).ToArray()).view(1, 1, Frames, 1, 1).expand(1, 1, Frames, Side, Side).clone();
+        tensor(Enumerable.Range(0, Frames).Select(frame => known(frame) ? 1f : 0f).ToArray())
+            .view(1, 1, Frames, 1, 1)
+            .expand(1, 1, Frames, Side, Side)
+            .clone();
 
     private static double Level(Tensor clip, int frame) => clip.narrow(2, frame, 1).mean().ToDouble();
 

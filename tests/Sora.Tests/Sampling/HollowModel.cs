@@ -27,7 +27,8 @@ internal sealed class HollowModel : IDisposable
     public HollowModel(Published published, DType type)
     {
         var index = new JsonObject { ["_class_name"] = "WanPipeline", ["expand_timesteps"] = published.Vae.IsResidual };
-        if (published.Experts == 2) index["boundary_ratio"] = 0.9;
+        if (published.Experts == 2)
+            index["boundary_ratio"] = 0.9;
         void Add(string part, JsonObject config, Action<Weights> build, bool isCompact)
         {
             index[part] = new JsonArray("diffusers", "a part");
@@ -35,12 +36,18 @@ internal sealed class HollowModel : IDisposable
             File.WriteAllText(Path.Combine(at, "config.json"), config.ToJsonString());
             using var weights = Weights.Meta();
             build(weights);
-            var tensors = weights.Named().Select(pair => (pair.Key, pair.Value.shape, isCompact && IsMatrix(pair.Key, pair.Value.shape) ? type : DType.BF16)).ToList();
-            if (type is DType.BF16 or DType.F8E4M3 || !isCompact) SafeTensorsOf(Path.Combine(at, "model.safetensors"), tensors);
-            else GgufOf(Path.Combine(at, "model.gguf"), tensors);
+            var tensors = weights
+                .Named()
+                .Select(pair => (pair.Key, pair.Value.shape, isCompact && IsMatrix(pair.Key, pair.Value.shape) ? type : DType.BF16))
+                .ToList();
+            if (type is DType.BF16 or DType.F8E4M3 || !isCompact)
+                SafeTensorsOf(Path.Combine(at, "model.safetensors"), tensors);
+            else
+                GgufOf(Path.Combine(at, "model.gguf"), tensors);
         }
         Add("transformer", published.Transformer.ToJson(), weights => _ = new WanTransformer(published.Transformer, weights), true);
-        if (published.Experts == 2) Add("transformer_2", published.Transformer.ToJson(), weights => _ = new WanTransformer(published.Transformer, weights), true);
+        if (published.Experts == 2)
+            Add("transformer_2", published.Transformer.ToJson(), weights => _ = new WanTransformer(published.Transformer, weights), true);
         Add("text_encoder", new JsonObject { ["model_type"] = "umt5" }, weights => _ = new T5Encoder(T5Config.Umt5Xxl, weights), true);
         Add("vae", published.Vae.ToJson(), weights => _ = new CausalVae(published.Vae, weights), false);
         File.WriteAllText(Path.Combine(folder, "model_index.json"), index.ToJsonString());
@@ -51,7 +58,8 @@ internal sealed class HollowModel : IDisposable
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
-    private static bool IsMatrix(string name, long[] shape) => name.Contains("block") && shape.Length == 2 && shape[0] > 64 && shape[1] > 64;
+    private static bool IsMatrix(string name, long[] shape) =>
+        name.Contains("block") && shape.Length == 2 && shape[0] > 64 && shape[1] > 64;
 
     private static long Bytes(DType type, long[] shape) => shape.Aggregate(1L, (a, b) => a * b) / type.BlockElements() * type.BlockBytes();
 
@@ -61,7 +69,12 @@ internal sealed class HollowModel : IDisposable
         foreach (var (name, shape, type) in tensors)
         {
             var end = offset + Bytes(type, shape);
-            header[name] = new JsonObject { ["dtype"] = type.Name(), ["shape"] = new JsonArray([.. shape.Select(size => JsonValue.Create(size))]), ["data_offsets"] = new JsonArray(offset, end) };
+            header[name] = new JsonObject
+            {
+                ["dtype"] = type.Name(),
+                ["shape"] = new JsonArray([.. shape.Select(size => JsonValue.Create(size))]),
+                ["data_offsets"] = new JsonArray(offset, end),
+            };
             offset = end;
         }
         var json = Encoding.UTF8.GetBytes(header.ToJsonString());
@@ -88,8 +101,16 @@ internal sealed class HollowModel : IDisposable
             // Four sizes at most, the last one first.
             long[] sizes = shape.Length > 4 ? [shape.Aggregate(1L, (a, b) => a * b)] : [.. shape.Reverse()];
             file.Write(sizes.Length);
-            foreach (var size in sizes) file.Write(size);
-            file.Write(type switch { DType.Q8_0 => 8, DType.Q4_K => 12, _ => 30 });
+            foreach (var size in sizes)
+                file.Write(size);
+            file.Write(
+                type switch
+                {
+                    DType.Q8_0 => 8,
+                    DType.Q4_K => 12,
+                    _ => 30,
+                }
+            );
             file.Write(offset);
             offset = (offset + Bytes(type, shape) + alignment - 1) / alignment * alignment;
         }

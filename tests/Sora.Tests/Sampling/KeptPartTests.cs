@@ -15,10 +15,17 @@ public class KeptPartTests
 {
     private static readonly VideoModel Model = VideoModel.Open(null);
 
-    private static SamplingSettings Settings => ModelDefaults.Of(Model).Settings with
-    {
-        Prompt = "a red ball rolls left on sand", Width = 64, Height = 64, Frames = 9, Steps = 4, Guidance = 1, Seed = 3,
-    };
+    private static SamplingSettings Settings =>
+        ModelDefaults.Of(Model).Settings with
+        {
+            Prompt = "a red ball rolls left on sand",
+            Width = 64,
+            Height = 64,
+            Frames = 9,
+            Steps = 4,
+            Guidance = 1,
+            Seed = 3,
+        };
 
     [Theory]
     [InlineData(4)]
@@ -46,11 +53,19 @@ public class KeptPartTests
         using var codec = FrameCodec.Open(Model);
         var settings = Settings with { Prompt = "a red ball on snow", Frames = 1, Seed = seed, Steps = 8 };
         var picture = Frames(codec, pipeline.Generate(settings, Conditioning.Nothing))[0];
-        var clip = pipeline.Generate(settings with { Frames = 17, Seed = 3 }, new Conditioning { Stills = [new Still(at, picture, Fit.Stretch)] });
+        var clip = pipeline.Generate(
+            settings with
+            {
+                Frames = 17,
+                Seed = 3,
+            },
+            new Conditioning { Stills = [new Still(at, picture, Fit.Stretch)] }
+        );
         var frames = Frames(codec, clip);
         Assert.InRange(Psnr(frames[at], picture) - Psnr(RoundTrip(codec, [picture])[0], picture), -2, double.PositiveInfinity);
         var usual = Enumerable.Range(1, 16).Where(i => i < at - 4 || i > at + 4).Max(i => Difference(frames[i], frames[i - 1]));
-        foreach (var i in new[] { at, at + 1 }) Assert.InRange(Difference(frames[i], frames[i - 1]), 0, 2 * usual);
+        foreach (var i in new[] { at, at + 1 })
+            Assert.InRange(Difference(frames[i], frames[i - 1]), 0, 2 * usual);
     }
 
     [Fact]
@@ -111,7 +126,10 @@ public class KeptPartTests
     {
         using var pipeline = PipelineTests.Open(Model);
         using var codec = FrameCodec.Open(Model);
-        var (a, b) = (pipeline.Generate(Settings, Conditioning.Nothing), pipeline.Generate(Settings with { Seed = 9 }, Conditioning.Nothing));
+        var (a, b) = (
+            pipeline.Generate(Settings, Conditioning.Nothing),
+            pipeline.Generate(Settings with { Seed = 9 }, Conditioning.Nothing)
+        );
         var between = new ClipJoiner(pipeline, Settings, CancellationToken.None).Between((a, 6), (b, 3), 8);
         var (frames, from, to) = (Frames(codec, between), Frames(codec, a)[6], Frames(codec, b)[3]);
         Assert.Equal(9, frames.Count);
@@ -128,7 +146,8 @@ public class KeptPartTests
         return [.. rgb.Chunk(64 * 64 * 3).Select(frame => new Image(64, 64, frame))];
     }
 
-    private static List<Image> Frames(FrameCodec codec, Clip clip) => [.. codec.Decode(clip.FinishedLatents, LatentSpace.Raw, CancellationToken.None)];
+    private static List<Image> Frames(FrameCodec codec, Clip clip) =>
+        [.. codec.Decode(clip.FinishedLatents, LatentSpace.Raw, CancellationToken.None)];
 
     private static List<Image> RoundTrip(FrameCodec codec, IEnumerable<Image> frames) =>
         [.. codec.Decode(codec.Encode(frames, CancellationToken.None).Latents, LatentSpace.Raw, CancellationToken.None)];
@@ -138,5 +157,10 @@ public class KeptPartTests
     private static double Psnr(Image a, Image b) => Psnr([a], [b]);
 
     private static double Psnr(IEnumerable<Image> a, IEnumerable<Image> b) =>
-        10 * Math.Log10(255 * 255 / a.Zip(b).SelectMany(pair => pair.First.Pixels.Zip(pair.Second.Pixels, (x, y) => (double)(x - y) * (x - y))).Average());
+        10
+        * Math.Log10(
+            255
+                * 255
+                / a.Zip(b).SelectMany(pair => pair.First.Pixels.Zip(pair.Second.Pixels, (x, y) => (double)(x - y) * (x - y))).Average()
+        );
 }

@@ -26,7 +26,8 @@ public class OffloadTests
     [InlineData("blocks=")]
     [InlineData("blocks=-1")]
     [InlineData("blocks=1.5")]
-    public void AnythingElseIsWrong(string text) => Assert.Equal(ErrorKind.Usage, Assert.Throws<SoraException>(() => Offload.Parse(text)).Kind);
+    public void AnythingElseIsWrong(string text) =>
+        Assert.Equal(ErrorKind.Usage, Assert.Throws<SoraException>(() => Offload.Parse(text)).Kind);
 
     /// <summary>Two experts, guided: both are streamed.</summary>
     [Theory]
@@ -41,8 +42,15 @@ public class OffloadTests
         float[] Run(Offload offload)
         {
             using var scope = NewDisposeScope();
-            using var pipeline = new VideoPipeline(model, new Precision(CPU, float32) { Offload = offload }, Reporter.Silent, CancellationToken.None);
-            return pipeline.Generate(settings, PipelineTests.Known(golden, settings, model), PipelineTests.Noise(golden)).FinishedLatents.ToFloats();
+            using var pipeline = new VideoPipeline(
+                model,
+                new Precision(CPU, float32) { Offload = offload },
+                Reporter.Silent,
+                CancellationToken.None
+            );
+            return pipeline
+                .Generate(settings, PipelineTests.Known(golden, settings, model), PipelineTests.Noise(golden))
+                .FinishedLatents.ToFloats();
         }
         var all = Run(Offload.None);
         Assert.Equal(all, Run(Offload.Sequential));
@@ -63,7 +71,13 @@ public class OffloadTests
         Assert.Equal(0, all.Streamed);
         Assert.Equal(2 * block, one.Streamed);
         using var weights = model.OpenWeights("transformer");
-        var keys = weights.Tensors.Values.Where(tensor => tensor.Name.StartsWith("blocks.0.attn2.to_k") || tensor.Name.StartsWith("blocks.0.attn2.to_v") || tensor.Name == "blocks.0.attn2.norm_k.weight").Sum(tensor => tensor.Bytes);
+        var keys = weights
+            .Tensors.Values.Where(tensor =>
+                tensor.Name.StartsWith("blocks.0.attn2.to_k")
+                || tensor.Name.StartsWith("blocks.0.attn2.to_v")
+                || tensor.Name == "blocks.0.attn2.norm_k.weight"
+            )
+            .Sum(tensor => tensor.Bytes);
         Assert.Equal(all.Weights - 2 * keys, one.Weights);
         Assert.Equal(all.Weights - block - 2 * keys, none.Weights);
         Assert.Equal(all.Activations, none.Activations);
@@ -110,7 +124,10 @@ public class OffloadTests
         }
         Assert.Equal("--window 17 fits", Hint(settings with { Frames = 17 }, true));
         Assert.Equal("--frames 17 fits", Hint(settings with { Frames = 17 }, false));
-        Assert.Equal("--window 5 with a clip of 128x128 (sora decode | sora encode --size 128x128) fits", Hint(settings with { Width = 128, Height = 128, Frames = 5 }, true));
+        Assert.Equal(
+            "--window 5 with a clip of 128x128 (sora decode | sora encode --size 128x128) fits",
+            Hint(settings with { Width = 128, Height = 128, Frames = 5 }, true)
+        );
         Assert.Equal("--size 128x128 --frames 1 fits", Hint(settings with { Width = 128, Height = 128, Frames = 1 }, false));
     }
 

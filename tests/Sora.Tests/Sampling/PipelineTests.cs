@@ -41,10 +41,12 @@ public class PipelineTests
         using var pipeline = Open(model);
         var calls = 0;
         using var scope = NewDisposeScope();
-        var clip = pipeline.Generate(settings, Known(golden, settings, model), Noise(golden), new RunOptions
-        {
-            Checkpoint = now => AssertClose(golden, $"latents_step{calls++}", now.Tensors["noise_latents"]),
-        });
+        var clip = pipeline.Generate(
+            settings,
+            Known(golden, settings, model),
+            Noise(golden),
+            new RunOptions { Checkpoint = now => AssertClose(golden, $"latents_step{calls++}", now.Tensors["noise_latents"]) }
+        );
         Assert.Equal(golden.OutShape("timesteps")[0], calls);
         AssertClose(golden, "latents_raw", clip.FinishedLatents);
         AssertClose(golden, "video", Decode(model, clip.FinishedLatents));
@@ -64,7 +66,11 @@ public class PipelineTests
             var settings = Settings(golden, model, i);
             var part = new HostTensor(noise.DType, [1, .. noise.Shape[1..]], [.. noise.Data.Chunk(noise.Data.Length / 2).ElementAt(i)]);
             var clip = pipeline.Generate(settings, Conditioning.Nothing, part);
-            Assert.InRange(GoldenCase.RelativeError(clip.FinishedLatents.ToFloats(), expected.Chunk(expected.Length / 2).ElementAt(i)), 0, golden.Tolerance);
+            Assert.InRange(
+                GoldenCase.RelativeError(clip.FinishedLatents.ToFloats(), expected.Chunk(expected.Length / 2).ElementAt(i)),
+                0,
+                golden.Tolerance
+            );
         }
     }
 
@@ -87,24 +93,40 @@ public class PipelineTests
             using var pipeline = Open(model);
             var settings = Settings(golden, model) with { Sigmas = [Sigma], Shift = 1, Guidance = 1, Sampler = "euler" };
             float[] end = [];
-            pipeline.Generate(settings, new Conditioning(), Noise(golden), new RunOptions { Checkpoint = now => end = now.Tensors["noise_latents"].ToFloats() });
+            pipeline.Generate(
+                settings,
+                new Conditioning(),
+                Noise(golden),
+                new RunOptions { Checkpoint = now => end = now.Tensors["noise_latents"].ToFloats() }
+            );
             return end;
         }
-        var velocity = OneStep();                                             // noise - sigma F
+        var velocity = OneStep(); // noise - sigma F
         var (channels, frames) = (golden.InShape("noise")[1], golden.InShape("noise")[2]);
         double Variance(long channel, long frame) => (frame == 0 ? 0.2 : 0.01) + (0.5 * channel);
-        string List(long frame) => string.Join(", ", Enumerable.Range(0, (int)channels).Select(c => Variance(c, frame).ToString(CultureInfo.InvariantCulture)));
-        File.WriteAllText(scheduler, File.ReadAllText(scheduler).Replace(
-            "\"flow_prediction\"", $"\"preconditioned\", \"first_latents_variance\": [{List(0)}], \"latents_variance\": [{List(1)}]"));
+        string List(long frame) =>
+            string.Join(", ", Enumerable.Range(0, (int)channels).Select(c => Variance(c, frame).ToString(CultureInfo.InvariantCulture)));
+        File.WriteAllText(
+            scheduler,
+            File.ReadAllText(scheduler)
+                .Replace(
+                    "\"flow_prediction\"",
+                    $"\"preconditioned\", \"first_latents_variance\": [{List(0)}], \"latents_variance\": [{List(1)}]"
+                )
+        );
         var clean = OneStep();
         // The same network's output F, in double: x0 = (1 - s) v x / D + s sqrt(v / D) F.
         var (noise, each) = (Noise(golden).ToFloats(), velocity.Length / (channels * frames));
-        var expected = noise.Select((x, i) =>
-        {
-            var (variance, output) = (Variance(i / each / frames, i / each % frames), (x - velocity[i]) / Sigma);
-            var total = ((1 - Sigma) * (1 - Sigma) * variance) + (Sigma * Sigma);
-            return (float)(((1 - Sigma) * variance * x / total) + (Sigma * Math.Sqrt(variance / total) * output));
-        }).ToArray();
+        var expected = noise
+            .Select(
+                (x, i) =>
+                {
+                    var (variance, output) = (Variance(i / each / frames, i / each % frames), (x - velocity[i]) / Sigma);
+                    var total = ((1 - Sigma) * (1 - Sigma) * variance) + (Sigma * Sigma);
+                    return (float)(((1 - Sigma) * variance * x / total) + (Sigma * Math.Sqrt(variance / total) * output));
+                }
+            )
+            .ToArray();
         Assert.InRange(GoldenCase.RelativeError(clean, expected), 0, 1e-5);
     }
 
@@ -117,7 +139,12 @@ public class PipelineTests
     internal static SamplingSettings Settings(GoldenCase golden, WanModel model, int clip = 0)
     {
         var run = golden.Params;
-        string? Of(string name) => run.TryGetProperty(name, out var text) ? text.ValueKind == JsonValueKind.Array ? text[clip].GetString() : text.GetString() : null;
+        string? Of(string name) =>
+            run.TryGetProperty(name, out var text)
+                ? text.ValueKind == JsonValueKind.Array
+                    ? text[clip].GetString()
+                    : text.GetString()
+                : null;
         var size = VideoSize.WholeTokens(model, new FrameSize(run.GetProperty("width").GetInt32(), run.GetProperty("height").GetInt32()));
         return ModelDefaults.Of(model).Settings with
         {
@@ -140,8 +167,10 @@ public class PipelineTests
     internal static Conditioning Known(GoldenCase golden, SamplingSettings settings, WanModel model)
     {
         var stills = new List<Still>();
-        if (golden.Inputs.Contains("image")) stills.Add(new Still(0, Picture(golden, "image"), Fit.Stretch));
-        if (golden.Inputs.Contains("last_image")) stills.Add(new Still(settings.Frames - 1, Picture(golden, "last_image"), Fit.Stretch));
+        if (golden.Inputs.Contains("image"))
+            stills.Add(new Still(0, Picture(golden, "image"), Fit.Stretch));
+        if (golden.Inputs.Contains("last_image"))
+            stills.Add(new Still(settings.Frames - 1, Picture(golden, "last_image"), Fit.Stretch));
         var video = golden.Inputs.Contains("video") ? Frames(golden, "video", 3) : [];
         if (model.Transformer.VaceLayers is null)
             return new Conditioning { Stills = stills, Known = video.Count == 0 ? null : Encode(model, video) };
@@ -168,8 +197,12 @@ public class PipelineTests
     {
         var tensor = golden.File.Copy("in." + name);
         var (height, width) = ((int)tensor.Shape[1], (int)tensor.Shape[2]);
-        return [.. tensor.Data.Chunk(height * width * channels)
-            .Select(frame => new Image(width, height, channels == 3 ? frame : [.. frame.SelectMany(v => new[] { v, v, v })]))];
+        return
+        [
+            .. tensor
+                .Data.Chunk(height * width * channels)
+                .Select(frame => new Image(width, height, channels == 3 ? frame : [.. frame.SelectMany(v => new[] { v, v, v })])),
+        ];
     }
 
     private static Image Picture(GoldenCase golden, string name)

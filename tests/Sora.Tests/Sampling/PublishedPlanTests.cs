@@ -15,7 +15,8 @@ namespace Sora.Tests.Sampling;
 /// <summary>What README says that published checkpoints need is what the memory plan says. SORA_REGOLD=1 writes it again.</summary>
 public class PublishedPlanTests
 {
-    private const string Begin = "<!-- memory: written by the tests -->\n", End = "<!-- end of memory -->";
+    private const string Begin = "<!-- memory: written by the tests -->\n",
+        End = "<!-- end of memory -->";
 
     // A prompt's length changes a few megabytes.
     private static readonly string Prompt = new('a', 200);
@@ -40,7 +41,8 @@ public class PublishedPlanTests
         var text = File.ReadAllText(readme);
         var (from, to) = (text.IndexOf(Begin, StringComparison.Ordinal) + Begin.Length, text.IndexOf(End, StringComparison.Ordinal));
         var table = Table();
-        if (Environment.GetEnvironmentVariable("SORA_REGOLD") == "1") File.WriteAllText(readme, text = $"{text[..from]}{table}{text[to..]}");
+        if (Environment.GetEnvironmentVariable("SORA_REGOLD") == "1")
+            File.WriteAllText(readme, text = $"{text[..from]}{table}{text[to..]}");
         Assert.Contains(table, text);
     }
 
@@ -48,45 +50,81 @@ public class PublishedPlanTests
     public void EveryCheckpointOfTheTableIsThere()
     {
         using var stream = typeof(ModelFolder).Assembly.GetManifestResourceStream("Sora.Models.checkpoints.json")!;
-        var names = JsonNode.Parse(stream)!["checkpoints"]!.AsArray().Select(entry => entry!["name"]!.GetValue<string>()).Where(name => name != "mini");
+        var names = JsonNode.Parse(stream)!["checkpoints"]!
+            .AsArray()
+            .Select(entry => entry!["name"]!.GetValue<string>())
+            .Where(name => name != "mini");
         Assert.All(names, name => Assert.Contains(All, published => name.StartsWith(published.Name, StringComparison.Ordinal)));
     }
 
     private static string Table()
     {
         var (rows, text) = (new List<(string Name, string Numbers)>(), "");
-        const string head = "| GB | tokens | bf16 | `--offload sequential` | files in bf16 | fp8 | Q8_0 | Q4_K | encode | decode |\n|---|---|---|---|---|---|---|---|---|---|\n";
+        const string head =
+            "| GB | tokens | bf16 | `--offload sequential` | files in bf16 | fp8 | Q8_0 | Q4_K | encode | decode |\n|---|---|---|---|---|---|---|---|---|---|\n";
         foreach (var published in All)
         {
             using var half = new HollowModel(published, DType.BF16);
-            List<HollowModel> compact = [.. ((DType[])[DType.F8E4M3, DType.Q8_0, DType.Q4_K]).Select(type => new HollowModel(published, type))];
+            List<HollowModel> compact =
+            [
+                .. ((DType[])[DType.F8E4M3, DType.Q8_0, DType.Q4_K]).Select(type => new HollowModel(published, type)),
+            ];
             var isLong = published.Vae.IsResidual;
             foreach (var (width, height) in ((int, int)[])[(832, 480), (1280, isLong ? 704 : 720)])
             {
-                MemoryPlan Plan(HollowModel model, Offload offload) => MemoryPlan.Of(
-                    model.Model,
-                    new GenerationRequest(ModelDefaults.Of(model.Model).Settings with
-                    {
-                        Width = width, Height = height, Frames = isLong ? 121 : 81, Prompt = Prompt, Negative = Prompt,
-                    }),
-                    1, Card(offload));
+                MemoryPlan Plan(HollowModel model, Offload offload) =>
+                    MemoryPlan.Of(
+                        model.Model,
+                        new GenerationRequest(
+                            ModelDefaults.Of(model.Model).Settings with
+                            {
+                                Width = width,
+                                Height = height,
+                                Frames = isLong ? 121 : 81,
+                                Prompt = Prompt,
+                                Negative = Prompt,
+                            }
+                        ),
+                        1,
+                        Card(offload)
+                    );
                 static StageCost Of(MemoryPlan plan, string stage) => plan.Stages.Single(one => one.Name == stage);
                 var (kept, streamed) = (Plan(half, Offload.None), Plan(half, Offload.Sequential));
                 var files = compact.Select(model => Of(Plan(model, Offload.None), "sampling")).ToList();
                 // Whatever they are stored in, blocks are widened to the same size when they run.
                 Assert.All(files, stage => Assert.Equal(Gigabytes(Of(streamed, "sampling").Peak), Gigabytes(stage.Peak)));
-                rows.Add((published.Name, string.Create(CultureInfo.InvariantCulture,
-                    $"{width}x{height}, {(isLong ? 121 : 81)} frames | {kept.Tokens} | {Gigabytes(Of(kept, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Streamed)} | {string.Join(" | ", files.Select(stage => Gigabytes(stage.Streamed)))} | {Gigabytes(half.Model.EncodeCost(new FrameSize(width, height), isLong ? 121 : 81, Card(Offload.None).Device).Peak)} | {Gigabytes(Of(kept, "decode").Peak)} |\n")));
+                rows.Add(
+                    (
+                        published.Name,
+                        string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"{width}x{height}, {(isLong ? 121 : 81)} frames | {kept.Tokens} | {Gigabytes(Of(kept, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Streamed)} | {string.Join(" | ", files.Select(stage => Gigabytes(stage.Streamed)))} | {Gigabytes(half.Model.EncodeCost(new FrameSize(width, height), isLong ? 121 : 81, Card(Offload.None).Device).Peak)} | {Gigabytes(Of(kept, "decode").Peak)} |\n"
+                        )
+                    )
+                );
             }
             if (published == All[0])
             {
-                var settings = ModelDefaults.Of(half.Model).Settings with { Width = 832, Height = 480, Frames = 1, Prompt = Prompt, Negative = Prompt };
-                StageCost Text(HollowModel model, Offload offload) => MemoryPlan.Of(model.Model, new GenerationRequest(settings), 1, Card(offload)).Stages.Single(stage => stage.Name == "text");
+                var settings = ModelDefaults.Of(half.Model).Settings with
+                {
+                    Width = 832,
+                    Height = 480,
+                    Frames = 1,
+                    Prompt = Prompt,
+                    Negative = Prompt,
+                };
+                StageCost Text(HollowModel model, Offload offload) =>
+                    MemoryPlan
+                        .Of(model.Model, new GenerationRequest(settings), 1, Card(offload))
+                        .Stages.Single(stage => stage.Name == "text");
                 var texts = compact.Select(model => Text(model, Offload.None)).ToList();
-                text = string.Create(CultureInfo.InvariantCulture,
-                    $"| text encoder of all | | {Gigabytes(Text(half, Offload.None).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Streamed)} | {string.Join(" | ", texts.Select(stage => Gigabytes(stage.Streamed)))} | | |\n");
+                text = string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"| text encoder of all | | {Gigabytes(Text(half, Offload.None).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Streamed)} | {string.Join(" | ", texts.Select(stage => Gigabytes(stage.Streamed)))} | | |\n"
+                );
             }
-            foreach (var model in compact) model.Dispose();
+            foreach (var model in compact)
+                model.Dispose();
         }
         // Models of the same sizes share a row.
         var shared = rows.GroupBy(row => row.Numbers, (numbers, same) => $"| {string.Join(", ", same.Select(row => row.Name))}: {numbers}");

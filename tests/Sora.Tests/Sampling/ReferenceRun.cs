@@ -18,24 +18,30 @@ internal static class ReferenceRun
             Steps = (int)(Number(set, "num_inference_steps") ?? 0),
             Shift = Number(run, "set_shift") ?? shift,
             RangeShift = shift,
-            Curve = !dynamic ? ShiftCurve.Fixed : Text(config, "time_shift_type") == "linear" ? ShiftCurve.Linear : ShiftCurve.Exponential,
+            Curve =
+                !dynamic ? ShiftCurve.Fixed
+                : Text(config, "time_shift_type") == "linear" ? ShiftCurve.Linear
+                : ShiftCurve.Exponential,
             Mu = Number(set, "mu") ?? 0,
             Sigmas = Numbers(set, "sigmas"),
             Timesteps = Numbers(set, "timesteps"),
             Terminal = Number(config, "shift_terminal"),
-            Respacing = Flag(config, "use_karras_sigmas") ? Respacing.Karras
-                : Flag(config, "use_exponential_sigmas") ? Respacing.Exponential : Respacing.None,
+            Respacing =
+                Flag(config, "use_karras_sigmas") ? Respacing.Karras
+                : Flag(config, "use_exponential_sigmas") ? Respacing.Exponential
+                : Respacing.None,
             EndAtSigmaMin = Text(config, "final_sigmas_type") == "sigma_min",
         };
     }
 
-    public static Spacing SpacingOf(string schedulerClass) => schedulerClass switch
-    {
-        "UniPCMultistepScheduler" => Spacing.UniPc,
-        "DPMSolverMultistepScheduler" => Spacing.Dpm,
-        "FlowMatchHeunDiscreteScheduler" => Spacing.FlowPairs,
-        _ => Spacing.Flow,
-    };
+    public static Spacing SpacingOf(string schedulerClass) =>
+        schedulerClass switch
+        {
+            "UniPCMultistepScheduler" => Spacing.UniPc,
+            "DPMSolverMultistepScheduler" => Spacing.Dpm,
+            "FlowMatchHeunDiscreteScheduler" => Spacing.FlowPairs,
+            _ => Spacing.Flow,
+        };
 
     public static double? Number(JsonElement at, string name) =>
         at.ValueKind == JsonValueKind.Object && at.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number

@@ -21,12 +21,18 @@ public class SamplersTests
         var states = Split(golden.Out("x"), golden.InShape("x"));
         AssertClose(golden, "start", states[0], start.Latents);
         var calls = 0;
-        run.Run(start, int.MaxValue, state =>
-        {
-            // The reference's last latents with bh1 are not numbers; ours are x0.
-            if (++calls < states.Count) AssertClose(golden, $"call {calls}", states[calls], state.Latents);
-            else Assert.True(ReferenceRun.Flag(golden.Params, "drop_last") && state.Latents.isfinite().all().item<bool>());
-        });
+        run.Run(
+            start,
+            int.MaxValue,
+            state =>
+            {
+                // The reference's last latents with bh1 are not numbers; ours are x0.
+                if (++calls < states.Count)
+                    AssertClose(golden, $"call {calls}", states[calls], state.Latents);
+                else
+                    Assert.True(ReferenceRun.Flag(golden.Params, "drop_last") && state.Latents.isfinite().all().item<bool>());
+            }
+        );
         Assert.Equal(run.Schedule.Calls - start.Call, calls);
     }
 
@@ -55,21 +61,33 @@ public class SamplersTests
         using var golden = GoldenCase.Open($"samplers/{name}");
         var config = SchedulerConfig.From(ConfigFile.Parse(name, RawConfig(golden)));
         var set = golden.Params.GetProperty("set");
-        var settings = new SamplingSettings { Steps = (int)(ReferenceRun.Number(set, "num_inference_steps") ?? 0), Shift = config.Shift, Sigmas = ReferenceRun.Numbers(set, "sigmas") };
+        var settings = new SamplingSettings
+        {
+            Steps = (int)(ReferenceRun.Number(set, "num_inference_steps") ?? 0),
+            Shift = config.Shift,
+            Sigmas = ReferenceRun.Numbers(set, "sigmas"),
+        };
         var (run, start) = Prepare(golden);
         var configured = run with { Schedule = settings.MakeSchedule(config), Step = settings.ChooseSampler(config).Step };
         Assert.Equal(run.Schedule.Sigmas, configured.Schedule.Sigmas);
         Assert.Equal(run.Schedule.Timesteps, configured.Schedule.Timesteps);
-        Assert.Equal(run.Run(start, int.MaxValue).Latents.data<float>().ToArray(), configured.Run(start, int.MaxValue).Latents.data<float>().ToArray());
+        Assert.Equal(
+            run.Run(start, int.MaxValue).Latents.data<float>().ToArray(),
+            configured.Run(start, int.MaxValue).Latents.data<float>().ToArray()
+        );
     }
 
     /// <summary>Those that pipelines of Wan can have: none of them hands a mu, timesteps or another shift to its scheduler.</summary>
-    public static IEnumerable<object[]> ConfiguredRuns() => ScheduleTests.Runs().Where(run =>
-    {
-        using var golden = GoldenCase.Open($"samplers/{run[0]}");
-        return !ReferenceRun.Flag(golden.Params.GetProperty("config"), "use_dynamic_shifting") && ReferenceRun.Number(golden.Params, "set_shift") is null
-            && ReferenceRun.Numbers(golden.Params.GetProperty("set"), "timesteps") is null;
-    });
+    public static IEnumerable<object[]> ConfiguredRuns() =>
+        ScheduleTests
+            .Runs()
+            .Where(run =>
+            {
+                using var golden = GoldenCase.Open($"samplers/{run[0]}");
+                return !ReferenceRun.Flag(golden.Params.GetProperty("config"), "use_dynamic_shifting")
+                    && ReferenceRun.Number(golden.Params, "set_shift") is null
+                    && ReferenceRun.Numbers(golden.Params.GetProperty("set"), "timesteps") is null;
+            });
 
     /// <summary>A state written as plain numbers and read again goes on bit-identically, for every sampler and at every call.</summary>
     [Theory]
@@ -105,7 +123,8 @@ public class SamplersTests
         var shape = golden.InShape("clean");
         var (clean, noise) = (tensor(golden.In("clean"), shape), tensor(golden.In("noise"), shape));
         var expected = Split(golden.Out("noised"), shape);
-        for (var i = 0; i < schedule.Calls; i++) AssertClose(golden, $"level {i}", expected[i], Samplers.Noised(clean, noise, schedule.Sigmas[i]));
+        for (var i = 0; i < schedule.Calls; i++)
+            AssertClose(golden, $"level {i}", expected[i], Samplers.Noised(clean, noise, schedule.Sigmas[i]));
     }
 
     [Fact]
@@ -116,7 +135,18 @@ public class SamplersTests
         var (run, start) = Prepare(golden);
         using var stop = new CancellationTokenSource();
         var calls = 0;
-        Assert.Throws<OperationCanceledException>(() => run.Run(start, int.MaxValue, _ => { if (++calls == 3) stop.Cancel(); }, stop.Token));
+        Assert.Throws<OperationCanceledException>(() =>
+            run.Run(
+                start,
+                int.MaxValue,
+                _ =>
+                {
+                    if (++calls == 3)
+                        stop.Cancel();
+                },
+                stop.Token
+            )
+        );
         Assert.Equal(3, calls);
     }
 
@@ -137,7 +167,8 @@ public class SamplersTests
         var shape = golden.InShape("x");
         var start = tensor(golden.In("x"), shape);
         var first = (int)(ReferenceRun.Number(golden.Params, "first_index") ?? 0);
-        if (golden.Inputs.Contains("clean")) start = Samplers.Noised(tensor(golden.In("clean"), shape), start, schedule.Sigmas[first]);
+        if (golden.Inputs.Contains("clean"))
+            start = Samplers.Noised(tensor(golden.In("clean"), shape), start, schedule.Sigmas[first]);
         var noise = golden.Inputs.Contains("noise") ? Split(golden.In("noise"), shape) : [];
         var run = new SamplerRun(schedule, StepOf(golden.Params), Model(golden), call => tensor(noise[call], shape));
         return (run, new SamplerState(first, start));
@@ -160,22 +191,31 @@ public class SamplersTests
             "FlowMatchEulerDiscreteScheduler" => Samplers.Euler,
             "FlowMatchHeunDiscreteScheduler" => Samplers.Heun,
             "FlowMatchLCMScheduler" => Samplers.Lcm,
-            "UniPCMultistepScheduler" => Samplers.UniPc(new UniPcOptions(
-                order,
-                ReferenceRun.Text(config, "solver_type") == "bh1",
-                ReferenceRun.Numbers(config, "disable_corrector")?.Select(call => (int)call).ToArray())),
-            _ => Samplers.DpmPlusPlus(new DpmOptions(
-                order,
-                ReferenceRun.Text(config, "solver_type") == "heun",
-                ReferenceRun.Text(config, "algorithm_type") == "sde-dpmsolver++",
-                !config.TryGetProperty("lower_order_final", out var lower) || lower.GetBoolean())),
+            "UniPCMultistepScheduler" => Samplers.UniPc(
+                new UniPcOptions(
+                    order,
+                    ReferenceRun.Text(config, "solver_type") == "bh1",
+                    ReferenceRun.Numbers(config, "disable_corrector")?.Select(call => (int)call).ToArray()
+                )
+            ),
+            _ => Samplers.DpmPlusPlus(
+                new DpmOptions(
+                    order,
+                    ReferenceRun.Text(config, "solver_type") == "heun",
+                    ReferenceRun.Text(config, "algorithm_type") == "sde-dpmsolver++",
+                    !config.TryGetProperty("lower_order_final", out var lower) || lower.GetBoolean()
+                )
+            ),
         };
     }
 
     /// <summary>v = tanh(A x + b0 + s b1) + cos(3 s) b2, s = t / 1000.</summary>
     private static Denoiser Model(GoldenCase golden)
     {
-        float[] a = golden.In("A"), b0 = golden.In("b0"), b1 = golden.In("b1"), b2 = golden.In("b2");
+        float[] a = golden.In("A"),
+            b0 = golden.In("b0"),
+            b1 = golden.In("b1"),
+            b2 = golden.In("b2");
         return (latents, level) =>
         {
             var x = latents.data<float>().ToArray();
@@ -184,19 +224,21 @@ public class SamplersTests
             for (var i = 0; i < v.Length; i++)
             {
                 double sum = b0[i] + s * b1[i];
-                for (var j = 0; j < x.Length; j++) sum += (double)a[i * x.Length + j] * x[j];
+                for (var j = 0; j < x.Length; j++)
+                    sum += (double)a[i * x.Length + j] * x[j];
                 v[i] = (float)(Math.Tanh(sum) + Math.Cos(3 * s) * b2[i]);
             }
             return tensor(v, latents.shape);
         };
     }
 
-    private static SamplerState Copy(SamplerState state) => new(state.Call, Copy(state.Latents))
-    {
-        Predictions = [.. state.Predictions.Select(Copy)],
-        Previous = state.Previous is { } previous ? Copy(previous) : null,
-        Order = state.Order,
-    };
+    private static SamplerState Copy(SamplerState state) =>
+        new(state.Call, Copy(state.Latents))
+        {
+            Predictions = [.. state.Predictions.Select(Copy)],
+            Previous = state.Previous is { } previous ? Copy(previous) : null,
+            Order = state.Order,
+        };
 
     private static Tensor Copy(Tensor original) => tensor(original.data<float>().ToArray(), original.shape);
 

@@ -7,7 +7,8 @@ namespace Sora.Tests.Sampling;
 public class ScheduleTests
 {
     public static IEnumerable<object[]> Runs() =>
-        Directory.EnumerateFiles(Golden.Path("cases", "samplers"))
+        Directory
+            .EnumerateFiles(Golden.Path("cases", "samplers"))
             .Select(path => Path.GetFileNameWithoutExtension(path))
             .Where(name => !name.StartsWith("tables-") && !name.StartsWith("noise-levels-"))
             .Order(StringComparer.Ordinal)
@@ -26,7 +27,14 @@ public class ScheduleTests
         {
             foreach (var steps in golden.Params.GetProperty("steps").EnumerateArray().Select(value => value.GetInt32()))
             {
-                var schedule = Schedule.Create(new ScheduleOptions { Spacing = spacing, Steps = steps, Shift = shift });
+                var schedule = Schedule.Create(
+                    new ScheduleOptions
+                    {
+                        Spacing = spacing,
+                        Steps = steps,
+                        Shift = shift,
+                    }
+                );
                 AssertEqual(golden, schedule, $".shift{shift}.steps{steps}", 0);
             }
         }
@@ -50,7 +58,19 @@ public class ScheduleTests
         foreach (var (shift, steps) in new[] { (5.0, 4), (5.0, 8), (5.0, 20), (12.0, 20) })
         {
             using var golden = GoldenCase.Open($"samplers/unipc-original-schedule-shift{shift}-steps{steps}");
-            AssertEqual(golden, Schedule.Create(new ScheduleOptions { Spacing = Spacing.Original, Steps = steps, Shift = shift }), "", 0);
+            AssertEqual(
+                golden,
+                Schedule.Create(
+                    new ScheduleOptions
+                    {
+                        Spacing = Spacing.Original,
+                        Steps = steps,
+                        Shift = shift,
+                    }
+                ),
+                "",
+                0
+            );
         }
     }
 

@@ -6,8 +6,11 @@ namespace Sora.Tests.Sampling;
 /// <summary>What is made of a <c>scheduler_config.json</c>: each field acts as in diffusers, is refused by name, or changes nothing.</summary>
 public class SchedulerConfigTests
 {
-    private const string UniPc = "UniPCMultistepScheduler", Dpm = "DPMSolverMultistepScheduler";
-    private const string Euler = "FlowMatchEulerDiscreteScheduler", Heun = "FlowMatchHeunDiscreteScheduler", Lcm = "FlowMatchLCMScheduler";
+    private const string UniPc = "UniPCMultistepScheduler",
+        Dpm = "DPMSolverMultistepScheduler";
+    private const string Euler = "FlowMatchEulerDiscreteScheduler",
+        Heun = "FlowMatchHeunDiscreteScheduler",
+        Lcm = "FlowMatchLCMScheduler";
 
     [Theory]
     [InlineData(UniPc, "\"use_karras_sigmas\": true", "use_karras_sigmas true")]
@@ -50,10 +53,22 @@ public class SchedulerConfigTests
     }
 
     [Theory]
-    [InlineData(UniPc, "\"timestep_spacing\": \"trailing\", \"steps_offset\": 1, \"beta_start\": 0.5, \"rescale_betas_zero_snr\": true, \"shift\": 9, \"sigma_min\": 0.5, \"stochastic_sampling\": true")]
-    [InlineData(UniPc, "\"solver_type\": \"midpoint\", \"shift_terminal\": 0, \"use_karras_sigmas\": null, \"invert_sigmas\": true, \"algorithm_type\": \"dpmsolver\"")]
-    [InlineData(Dpm, "\"lambda_min_clipped\": -Infinity, \"use_dynamic_shifting\": true, \"euler_at_final\": true, \"solver_type\": \"bh2\", \"variance_type\": \"learned\", \"shift_terminal\": 0.5, \"predict_x0\": false")]
-    [InlineData(Euler, "\"flow_shift\": 9, \"thresholding\": true, \"base_shift\": 1, \"use_flow_sigmas\": false, \"final_sigmas_type\": \"sigma_min\"")]
+    [InlineData(
+        UniPc,
+        "\"timestep_spacing\": \"trailing\", \"steps_offset\": 1, \"beta_start\": 0.5, \"rescale_betas_zero_snr\": true, \"shift\": 9, \"sigma_min\": 0.5, \"stochastic_sampling\": true"
+    )]
+    [InlineData(
+        UniPc,
+        "\"solver_type\": \"midpoint\", \"shift_terminal\": 0, \"use_karras_sigmas\": null, \"invert_sigmas\": true, \"algorithm_type\": \"dpmsolver\""
+    )]
+    [InlineData(
+        Dpm,
+        "\"lambda_min_clipped\": -Infinity, \"use_dynamic_shifting\": true, \"euler_at_final\": true, \"solver_type\": \"bh2\", \"variance_type\": \"learned\", \"shift_terminal\": 0.5, \"predict_x0\": false"
+    )]
+    [InlineData(
+        Euler,
+        "\"flow_shift\": 9, \"thresholding\": true, \"base_shift\": 1, \"use_flow_sigmas\": false, \"final_sigmas_type\": \"sigma_min\""
+    )]
     [InlineData(Heun, "\"use_karras_sigmas\": true, \"shift_terminal\": 0.5, \"use_dynamic_shifting\": true")]
     public void WhatDiffusersPassesOverChangesNothing(string name, string fields)
     {
@@ -80,7 +95,12 @@ public class SchedulerConfigTests
     public void ASamplerOfAnotherKindHasItsOwnTable()
     {
         var config = Read(Euler, "\"shift\": 3, \"shift_terminal\": 0.2, \"use_karras_sigmas\": true");
-        var settings = new SamplingSettings { Steps = 5, Shift = 3, Sampler = "unipc" };
+        var settings = new SamplingSettings
+        {
+            Steps = 5,
+            Shift = 3,
+            Sampler = "unipc",
+        };
         Assert.Equal(settings.MakeSchedule(new SchedulerConfig()).Sigmas, settings.MakeSchedule(config).Sigmas);
     }
 

@@ -63,11 +63,16 @@ public class StepCacheTests
         for (var call = 0; call < Steps; call++)
         {
             var x = full([4], (float)call);
-            cache.Velocity(x, call, call < 20 ? 0 : 1, () =>
-            {
-                asked.Add(call);
-                return x * 2;
-            });
+            cache.Velocity(
+                x,
+                call,
+                call < 20 ? 0 : 1,
+                () =>
+                {
+                    asked.Add(call);
+                    return x * 2;
+                }
+            );
         }
         Assert.Equal([0, 1, 2, 3, 20, 21, Steps - 1], asked);
     }
@@ -83,8 +88,18 @@ public class StepCacheTests
         var model = Opened.Wan(Golden.Path("models", name));
         var settings = ModelDefaults.Of(model).Settings with
         {
-            Prompt = "cat", Negative = "dog", Guidance = 3, TextLength = 16, Width = 32, Height = 32, Frames = 5, Seed = 1,
-            Steps = 12, Sampler = sampler, Cache = 1000, Boundary = model.Transformer2 is null ? null : 0.6,
+            Prompt = "cat",
+            Negative = "dog",
+            Guidance = 3,
+            TextLength = 16,
+            Width = 32,
+            Height = 32,
+            Frames = 5,
+            Seed = 1,
+            Steps = 12,
+            Sampler = sampler,
+            Cache = 1000,
+            Boundary = model.Transformer2 is null ? null : 0.6,
         };
         var said = new Notes();
         using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), said, CancellationToken.None);
@@ -96,7 +111,9 @@ public class StepCacheTests
         foreach (var until in (int[])[1, 5, 9])
         {
             using var file = new MemoryStream();
-            new ClipWriter(file, isSingle: true).Write(pipeline.Generate(settings, Conditioning.Nothing, null, new RunOptions { Until = until }));
+            new ClipWriter(file, isSingle: true).Write(
+                pipeline.Generate(settings, Conditioning.Nothing, null, new RunOptions { Until = until })
+            );
             file.Position = 0;
             var resumed = pipeline.Resume(Assert.Single(new ClipReader().ReadAll(file, "clip")));
             Assert.Equal(whole.FinishedLatents.Data, resumed.FinishedLatents.Data);
@@ -107,18 +124,32 @@ public class StepCacheTests
     /// <summary>A run on the velocity of normal data, and the relative error of every call's answer.</summary>
     private static (Tensor Result, List<double> Errors) Sample(StepCache? cache)
     {
-        var schedule = Schedule.Create(new ScheduleOptions { Spacing = Spacing.Flow, Steps = Steps, Shift = 3 });
+        var schedule = Schedule.Create(
+            new ScheduleOptions
+            {
+                Spacing = Spacing.Flow,
+                Steps = Steps,
+                Shift = 3,
+            }
+        );
         using var generator = new Generator(3);
         var (mean, deviation) = (randn([64], generator: generator), rand([64], generator: generator) + 0.1);
         var errors = new List<double>();
-        var run = new SamplerRun(schedule, Samplers.Euler, (x, level) =>
-        {
-            var (alpha, sigma) = (1 - level.Sigma, level.Sigma);
-            Tensor Exact() => (x - mean - (x - mean * alpha) * (deviation.square() * alpha / (deviation.square() * (alpha * alpha) + sigma * sigma))) / sigma;
-            var answer = cache?.Velocity(x, level.Call, 0, Exact) ?? Exact();
-            errors.Add(Distance(answer, Exact()));
-            return answer;
-        }, _ => throw new InvalidOperationException());
+        var run = new SamplerRun(
+            schedule,
+            Samplers.Euler,
+            (x, level) =>
+            {
+                var (alpha, sigma) = (1 - level.Sigma, level.Sigma);
+                Tensor Exact() =>
+                    (x - mean - (x - mean * alpha) * (deviation.square() * alpha / (deviation.square() * (alpha * alpha) + sigma * sigma)))
+                    / sigma;
+                var answer = cache?.Velocity(x, level.Call, 0, Exact) ?? Exact();
+                errors.Add(Distance(answer, Exact()));
+                return answer;
+            },
+            _ => throw new InvalidOperationException()
+        );
         return (run.Run(new SamplerState(0, randn([64], generator: generator)), Steps).Latents, errors);
     }
 
@@ -130,12 +161,8 @@ public class StepCacheTests
 
         public override void Note(string message) => Lines.Add(message);
 
-        public override void Warn(string message)
-        {
-        }
+        public override void Warn(string message) { }
 
-        public override void Progress(string stage, long done, long total)
-        {
-        }
+        public override void Progress(string stage, long done, long total) { }
     }
 }

@@ -22,7 +22,10 @@ public class StillFittingTests
         Still[] stills = [new Still(6, Waves(0.013), Fit.Stretch)];
         var whole = new StillFitting(codec, CancellationToken.None).Fit(latents, stills);
         var strips = new StillFitting(codec, CancellationToken.None) { StripPixels = 1 }.Fit(latents, stills);
-        Assert.Equal(latents.narrow(2, 0, 2).contiguous().data<float>().ToArray(), whole.narrow(2, 0, 2).contiguous().data<float>().ToArray());
+        Assert.Equal(
+            latents.narrow(2, 0, 2).contiguous().data<float>().ToArray(),
+            whole.narrow(2, 0, 2).contiguous().data<float>().ToArray()
+        );
         var change = (whole - latents).abs().max().ToDouble();
         Assert.True(change > 0.1);
         Assert.InRange((strips - whole).abs().max().ToDouble(), 0, change / 100);

@@ -77,16 +77,23 @@ public class VaePlanTests
     public void RunsEncodeWhatTheyAreGiven(string name, string what, string stages)
     {
         var model = VideoModel.Open(Golden.Path("models", name));
-        int[] frames = what switch { "first" => [0], "others" => [4], _ => [] };
+        int[] frames = what switch
+        {
+            "first" => [0],
+            "others" => [4],
+            _ => [],
+        };
         var request = new GenerationRequest(ModelDefaults.Of(model).Settings)
         {
-            Conditioning = Showing(frames), JoinedFrames = what == "joins" ? 9 : null,
+            Conditioning = Showing(frames),
+            JoinedFrames = what == "joins" ? 9 : null,
         };
         var plan = MemoryPlan.Of(model, request, 1, new Precision(CPU, float32));
         Assert.Equal(stages, string.Join(' ', plan.Stages.Select(stage => stage.Name)));
     }
 
-    private static Conditioning Showing(params int[] frames) => new() { Stills = [.. frames.Select(frame => new Still(frame, new Image(32, 32), Fit.Crop))] };
+    private static Conditioning Showing(params int[] frames) =>
+        new() { Stills = [.. frames.Select(frame => new Still(frame, new Image(32, 32), Fit.Crop))] };
 
     /// <summary>Frames are shown while the transformer is in memory.</summary>
     [Fact]
@@ -115,7 +122,9 @@ public class VaePlanTests
     {
         var stage = new StageCost("encode", 100L << 20, 200L << 20, 0);
         new FreeMemory(600L << 20, "").Require(stage, () => throw new InvalidOperationException("it fits"));
-        var error = Assert.Throws<SoraException>(() => new FreeMemory((600L << 20) - 1, " on cuda:1").Require(stage, () => "--size 16x16 fits"));
+        var error = Assert.Throws<SoraException>(() =>
+            new FreeMemory((600L << 20) - 1, " on cuda:1").Require(stage, () => "--size 16x16 fits")
+        );
         Assert.Equal("encode needs 600.0 MB, but only 600.0 MB is free on cuda:1", error.Message);
         Assert.Equal("--size 16x16 fits", error.Hint);
     }

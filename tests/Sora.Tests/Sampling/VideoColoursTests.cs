@@ -16,7 +16,8 @@ namespace Sora.Tests.Sampling;
 /// <summary>Colours of video frames where made ones meet known ones, with the built-in model's VAE.</summary>
 public class VideoColoursTests
 {
-    private const int Frames = 25, Made = 4;
+    private const int Frames = 25,
+        Made = 4;
 
     private static readonly WanModel Model = Opened.Wan(null);
 
@@ -99,7 +100,8 @@ public class VideoColoursTests
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(Model);
         var clip = Drifted(codec, 0.06, 1, 7);
-        foreach (var known in new[] { false, true }) AssertSame(clip, Match(codec, clip, _ => known), 0, 7);
+        foreach (var known in new[] { false, true })
+            AssertSame(clip, Match(codec, clip, _ => known), 0, 7);
     }
 
     [Fact]
@@ -109,9 +111,18 @@ public class VideoColoursTests
         using var codec = FrameCodec.Open(Model);
         var settings = ModelDefaults.Of(Model).Settings with
         {
-            Prompt = "a red ball rolls left on sand", Width = 64, Height = 64, Frames = 13, Steps = 4, Guidance = 1, Seed = 3,
+            Prompt = "a red ball rolls left on sand",
+            Width = 64,
+            Height = 64,
+            Frames = 13,
+            Steps = 4,
+            Guidance = 1,
+            Seed = 3,
         };
-        var clip = pipeline.Generate(settings, Conditioning.Nothing) with { Latents = codec.Encode(KeptPartTests.World(13), CancellationToken.None).Latents };
+        var clip = pipeline.Generate(settings, Conditioning.Nothing) with
+        {
+            Latents = codec.Encode(KeptPartTests.World(13), CancellationToken.None).Latents,
+        };
         var longer = new ClipJoiner(pipeline, settings, CancellationToken.None).After(clip, 12);
         Assert.Equal(clip.FinishedLatents.Data, TensorIO.ToHost(TensorIO.ToTensor(longer.FinishedLatents).narrow(2, 0, 4)).Data);
         var drift = Changes.Drift([.. codec.Decode(longer.FinishedLatents, LatentSpace.Raw, CancellationToken.None)], 13);
@@ -123,16 +134,23 @@ public class VideoColoursTests
     private static Tensor Drifted(FrameCodec codec, double level, double contrast, int end, int start = Made)
     {
         var frames = KeptPartTests.World(Frames);
-        var changed = frames.Select((frame, i) => (i + 3) / 4 is var latent && latent >= start && latent < end ? Changed(frame, level, contrast) : frame);
+        var changed = frames.Select(
+            (frame, i) => (i + 3) / 4 is var latent && latent >= start && latent < end ? Changed(frame, level, contrast) : frame
+        );
         return Model.Vae.Normalise(TensorIO.ToTensor(codec.Encode(changed, CancellationToken.None).Latents));
     }
 
-    private static Image Changed(Image frame, double level, double contrast) => new(frame.Width, frame.Height,
-        [.. frame.Pixels.Select(value => (byte)Math.Clamp(127.5 + ((value - 127.5) * contrast) + (127.5 * level), 0, 255))]);
+    private static Image Changed(Image frame, double level, double contrast) =>
+        new(
+            frame.Width,
+            frame.Height,
+            [.. frame.Pixels.Select(value => (byte)Math.Clamp(127.5 + ((value - 127.5) * contrast) + (127.5 * level), 0, 255))]
+        );
 
     private static Tensor Match(FrameCodec codec, Tensor latents, Func<int, bool> known)
     {
-        var mask = tensor(Enumerable.Range(0, (int)latents.shape[2]).Select(frame => known(frame) ? 1f : 0f).ToArray()).view(1, 1, -1, 1, 1);
+        var mask = tensor(Enumerable.Range(0, (int)latents.shape[2]).Select(frame => known(frame) ? 1f : 0f).ToArray())
+            .view(1, 1, -1, 1, 1);
         return ColourMatching.Match(new VideoColours(codec, Model, latents), mask.expand([1, 1, .. latents.shape[2..]]));
     }
 
@@ -153,7 +171,8 @@ public class VideoColoursTests
 
     private static double Inside(FrameCodec codec, Tensor latents) => Changes.Mean(Decode(codec, latents)[((4 * Made) - 3)..]);
 
-    private static List<Image> Decode(FrameCodec codec, Tensor latents) => [.. codec.Decode(TensorIO.ToHost(latents), LatentSpace.Normalised, CancellationToken.None)];
+    private static List<Image> Decode(FrameCodec codec, Tensor latents) =>
+        [.. codec.Decode(TensorIO.ToHost(latents), LatentSpace.Normalised, CancellationToken.None)];
 
     private static void AssertSame(Tensor expected, Tensor actual, int start, int count) =>
         Assert.True(expected.narrow(2, start, count).equal(actual.narrow(2, start, count)).all().ToBoolean());

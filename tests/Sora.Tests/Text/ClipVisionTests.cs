@@ -58,12 +58,14 @@ public sealed class ClipVisionTests : IDisposable
     [Fact]
     public void ScalesGoWithTheirRows()
     {
-        using var raw = new TensorSet(new Dictionary<string, HostTensor>
-        {
-            ["visual.cls_embedding"] = HostTensor.FromFloats([0], [1, 1, 1]),
-            ["visual.transformer.0.attn.to_qkv.weight"] = HostTensor.FromFloats([1, 1, 1, 1, 1, 1], [6, 1], DType.F8E4M3),
-            ["visual.transformer.0.attn.to_qkv.scale_weight"] = HostTensor.FromFloats([1, 2, 3, 4, 5, 6], [6]),
-        });
+        using var raw = new TensorSet(
+            new Dictionary<string, HostTensor>
+            {
+                ["visual.cls_embedding"] = HostTensor.FromFloats([0], [1, 1, 1]),
+                ["visual.transformer.0.attn.to_qkv.weight"] = HostTensor.FromFloats([1, 1, 1, 1, 1, 1], [6, 1], DType.F8E4M3),
+                ["visual.transformer.0.attn.to_qkv.scale_weight"] = HostTensor.FromFloats([1, 2, 3, 4, 5, 6], [6]),
+            }
+        );
         using var mapped = CheckpointFile.InOurNames(raw);
         Assert.Equal([3, 4], mapped.Floats("vision_model.encoder.layers.0.self_attn.k_proj.weight"));
         Assert.Equal(2, mapped.Stored("vision_model.encoder.layers.0.self_attn.v_proj.weight").Bytes);
@@ -86,7 +88,8 @@ public sealed class ClipVisionTests : IDisposable
         {
             Observer = (part, value) =>
             {
-                if (golden.Outputs.Contains(part) && seen.Add(part)) golden.Check(part, value);
+                if (golden.Outputs.Contains(part) && seen.Add(part))
+                    golden.Check(part, value);
             },
         };
 
@@ -99,6 +102,7 @@ public sealed class ClipVisionTests : IDisposable
         golden.Check("pixel_values", pixels);
         golden.Check("hidden", clip.Forward(pixels));
         // The trace of one case has every part but the last layer, which is not run.
-        if (golden.Params.GetProperty("trace").GetBoolean()) Assert.Equal(6, seen.Count);
+        if (golden.Params.GetProperty("trace").GetBoolean())
+            Assert.Equal(6, seen.Count);
     }
 }

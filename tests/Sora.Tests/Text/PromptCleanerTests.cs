@@ -6,8 +6,9 @@ namespace Sora.Tests.Text;
 
 public class PromptCleanerTests
 {
-    private static readonly JsonElement File = JsonDocument.Parse(
-        System.IO.File.ReadAllBytes(Golden.Path("cases", "text", "prompt-clean.json"))).RootElement;
+    private static readonly JsonElement File = JsonDocument
+        .Parse(System.IO.File.ReadAllBytes(Golden.Path("cases", "text", "prompt-clean.json")))
+        .RootElement;
 
     public static TheoryData<string> Fixes =>
         [.. File.GetProperty("params").GetProperty("fixes").EnumerateArray().Select(fix => fix.GetString()!)];
@@ -18,12 +19,15 @@ public class PromptCleanerTests
     {
         var cases = File.GetProperty("cases").EnumerateArray().Where(each => each.GetProperty("fix").GetString() == fix).ToArray();
         Assert.NotEmpty(cases);
-        Assert.All(cases, each =>
-        {
-            var text = Text(each);
-            Assert.Equal(each.GetProperty("after_ftfy").GetString(), PromptCleaner.Fix(text));
-            Assert.Equal(each.GetProperty("out").GetString(), PromptCleaner.Clean(text));
-        });
+        Assert.All(
+            cases,
+            each =>
+            {
+                var text = Text(each);
+                Assert.Equal(each.GetProperty("after_ftfy").GetString(), PromptCleaner.Fix(text));
+                Assert.Equal(each.GetProperty("out").GetString(), PromptCleaner.Clean(text));
+            }
+        );
     }
 
     [Fact]

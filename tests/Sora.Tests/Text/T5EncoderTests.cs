@@ -46,7 +46,8 @@ public class T5EncoderTests
         {
             Observer = (part, value) =>
             {
-                if (!golden.Outputs.Contains(part)) return;
+                if (!golden.Outputs.Contains(part))
+                    return;
                 seen.Add(part);
                 Compare(golden, part, value, mask);
             },
@@ -99,7 +100,15 @@ public class T5EncoderTests
     public void GradientsReachEveryWeight()
     {
         using var scope = NewDisposeScope();
-        var config = new T5Config { VocabSize = 11, DModel = 8, DKv = 3, DFf = 12, NumLayers = 2, NumHeads = 2 };
+        var config = new T5Config
+        {
+            VocabSize = 11,
+            DModel = 8,
+            DKv = 3,
+            DFf = 12,
+            NumLayers = 2,
+            NumHeads = 2,
+        };
         using var weights = Weights.Initialise(1);
         var encoder = new T5Encoder(config, weights);
         var ids = tensor(new long[] { 4, 5, 6, 1, 7, 1, 0, 0 }, [2, 4], int64);
@@ -112,7 +121,8 @@ public class T5EncoderTests
 
     private static T5Config Config(GoldenCase golden) => T5Config.Read(Path.Combine(golden.Model, "text_encoder", "config.json"));
 
-    private static Weights Open(GoldenCase golden, WeightsOptions? options = null) => Checkpoint.Load(Path.Combine(golden.Model, "text_encoder"), options);
+    private static Weights Open(GoldenCase golden, WeightsOptions? options = null) =>
+        Checkpoint.Load(Path.Combine(golden.Model, "text_encoder"), options);
 
     /// <summary>Rows past a text's length mean nothing.</summary>
     private static void Compare(GoldenCase golden, string name, Tensor actual, Tensor mask)

@@ -9,7 +9,12 @@ namespace Sora.Tests.Text;
 public class TextEncoderTests
 {
     public static TheoryData<string> Cases =>
-        [.. Directory.GetFiles(Golden.Path("cases", "text"), "wan-prompt-embeds-*").Select(path => Path.GetFileNameWithoutExtension(path)).Order()];
+        [
+            .. Directory
+                .GetFiles(Golden.Path("cases", "text"), "wan-prompt-embeds-*")
+                .Select(path => Path.GetFileNameWithoutExtension(path))
+                .Order(),
+        ];
 
     [Theory]
     [MemberData(nameof(Cases))]
@@ -79,8 +84,10 @@ public class TextEncoderTests
     {
         string[] keys =
         [
-            EmbeddingCache.Key("a", DType.F32, [1, 23]), EmbeddingCache.Key("b", DType.F32, [1, 23]),
-            EmbeddingCache.Key("a", DType.BF16, [1, 23]), EmbeddingCache.Key("a", DType.F32, [12, 3]),
+            EmbeddingCache.Key("a", DType.F32, [1, 23]),
+            EmbeddingCache.Key("b", DType.F32, [1, 23]),
+            EmbeddingCache.Key("a", DType.BF16, [1, 23]),
+            EmbeddingCache.Key("a", DType.F32, [12, 3]),
         ];
         Assert.Equal(4, keys.Distinct().Count());
     }
@@ -89,7 +96,11 @@ public class TextEncoderTests
     {
         var model = Golden.Path("models", "umt5-tiny");
         using var encoder = TextEncoder.OpenCached(
-            Path.Combine(model, "tokenizer"), Path.Combine(model, "text_encoder"), cache, reporter ?? Reporter.Silent);
+            Path.Combine(model, "tokenizer"),
+            Path.Combine(model, "text_encoder"),
+            cache,
+            reporter ?? Reporter.Silent
+        );
         return encoder.Rows("a ball", 512);
     }
 

@@ -8,11 +8,8 @@ public class TokenizerTests
 {
     private static readonly string Scratch = Directory.CreateTempSubdirectory("sora-tokenizer-").FullName;
 
-    public static TheoryData<string, string, int> Files => new()
-    {
-        { "tokenizer-umt5.json", "umt5-tiny", 207 },
-        { "tokenizer-nfkc.json", "t5-tiny", 207 },
-    };
+    public static TheoryData<string, string, int> Files =>
+        new() { { "tokenizer-umt5.json", "umt5-tiny", 207 }, { "tokenizer-nfkc.json", "t5-tiny", 207 } };
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -21,17 +18,21 @@ public class TokenizerTests
         var tokenizer = Tokenizer.Load(Golden.Path("models", model, "tokenizer"));
         var cases = Cases(file);
         Assert.Equal(count, cases.Length);
-        Assert.All(cases, each =>
-        {
-            var text = each.GetProperty("text").GetString()!;
-            Assert.Equal(Ints(each, "ids"), tokenizer.Encode(text));
-            if (each.TryGetProperty("tokens", out var tokens))
-                Assert.Equal(tokens.EnumerateArray().Select(token => token.GetString()), tokenizer.Tokens(tokenizer.Encode(text)));
-            if (!each.TryGetProperty("max_length", out var length)) return;
-            var (ids, mask) = tokenizer.EncodePadded(text, length.GetInt32());
-            Assert.Equal(Ints(each, "input_ids"), ids);
-            Assert.Equal(Ints(each, "attention_mask"), mask);
-        });
+        Assert.All(
+            cases,
+            each =>
+            {
+                var text = each.GetProperty("text").GetString()!;
+                Assert.Equal(Ints(each, "ids"), tokenizer.Encode(text));
+                if (each.TryGetProperty("tokens", out var tokens))
+                    Assert.Equal(tokens.EnumerateArray().Select(token => token.GetString()), tokenizer.Tokens(tokenizer.Encode(text)));
+                if (!each.TryGetProperty("max_length", out var length))
+                    return;
+                var (ids, mask) = tokenizer.EncodePadded(text, length.GetInt32());
+                Assert.Equal(Ints(each, "input_ids"), ids);
+                Assert.Equal(Ints(each, "attention_mask"), mask);
+            }
+        );
     }
 
     [Theory]
@@ -44,9 +45,14 @@ public class TokenizerTests
         var cases = Cases(file);
         Assert.Equal(count, cases.Length);
         Assert.Contains(cases, each => each.TryGetProperty("sentencepiece_ids", out _));
-        Assert.All(cases, each => Assert.Equal(
-            Ints(each, each.TryGetProperty("sentencepiece_ids", out _) ? "sentencepiece_ids" : "ids"),
-            tokenizer.Encode(each.GetProperty("text").GetString()!)));
+        Assert.All(
+            cases,
+            each =>
+                Assert.Equal(
+                    Ints(each, each.TryGetProperty("sentencepiece_ids", out _) ? "sentencepiece_ids" : "ids"),
+                    tokenizer.Encode(each.GetProperty("text").GetString()!)
+                )
+        );
     }
 
     [Fact]

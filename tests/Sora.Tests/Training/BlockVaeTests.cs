@@ -12,7 +12,8 @@ namespace Sora.Tests.Training;
 /// <summary>A block VAE of 8 channels, and 32 clips of the world.</summary>
 public sealed class BlockVaeTests : IDisposable
 {
-    private const int Channels = 8, Clips = 32;
+    private const int Channels = 8,
+        Clips = 32;
     private static readonly ClipShape Shape = ClipShape.Parse("32x32x5");
     private static readonly CausalVaeConfig Config = new BlockVaeConfig
     {
@@ -71,11 +72,15 @@ public sealed class BlockVaeTests : IDisposable
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         foreach (var (name, weight) in weights.Named())
-            if (name.Contains("refiner")) weight.normal_(0, 0.1);
+            if (name.Contains("refiner"))
+                weight.normal_(0, 0.1);
         var latents = randn([1, Channels, 5, 2, 3]);
         var whole = vae.Decode(latents);
         using var session = vae.NewDecoder();
-        var parts = cat([session.Push(latents.narrow(2, 0, 2)), session.Push(latents.narrow(2, 2, 1)), session.Push(latents.narrow(2, 3, 2))], 2);
+        var parts = cat(
+            [session.Push(latents.narrow(2, 0, 2)), session.Push(latents.narrow(2, 2, 1)), session.Push(latents.narrow(2, 3, 2))],
+            2
+        );
         Assert.Equal([1, 3, 17, 32, 48], whole.shape);
         Assert.True((parts - whole).norm().ToDouble() <= 1e-6 * whole.norm().ToDouble());
     }
@@ -86,11 +91,13 @@ public sealed class BlockVaeTests : IDisposable
         using var scope = NewDisposeScope();
         BlockTransform.Freeze(Named());
         vae.Decode(vae.Encode(Video())).square().mean().backward();
-        foreach (var (name, weight) in weights.Named()) Assert.Equal(name.Contains("refiner"), weight.requires_grad);
+        foreach (var (name, weight) in weights.Named())
+            Assert.Equal(name.Contains("refiner"), weight.requires_grad);
         Assert.True(Named()["decoder.refiner.out_later.weight"].grad!.abs().sum().ToDouble() > 0);
     }
 
-    private static Tensor Video() => cat([BlockTransform.Clips(new WorldSource(), Shape, 0, 16), BlockTransform.Clips(new WorldSource(), Shape, 16, 16)]);
+    private static Tensor Video() =>
+        cat([BlockTransform.Clips(new WorldSource(), Shape, 0, 16), BlockTransform.Clips(new WorldSource(), Shape, 16, 16)]);
 
     private static double Rest(Tensor video)
     {

@@ -17,7 +17,12 @@ public sealed class FolderSourceTests : IDisposable
         var picture = new Image(120, 90);
         for (var y = 0; y < 90; y++)
         {
-            for (var x = 0; x < 120; x++) (picture.Row(y)[x * 3], picture.Row(y)[(x * 3) + 1], picture.Row(y)[(x * 3) + 2]) = ((byte)(240 - (2 * x)), (byte)(240 - (2 * y)), 50);
+            for (var x = 0; x < 120; x++)
+                (picture.Row(y)[x * 3], picture.Row(y)[(x * 3) + 1], picture.Row(y)[(x * 3) + 2]) = (
+                    (byte)(240 - (2 * x)),
+                    (byte)(240 - (2 * y)),
+                    50
+                );
         }
         picture.Save(Path.Combine(folder, "slope.png"));
         File.WriteAllText(Path.Combine(folder, "slope.txt"), "a slope of colour\n");
@@ -32,7 +37,8 @@ public sealed class FolderSourceTests : IDisposable
             for (var i = 0; i < one.Length; i += 3)
             {
                 Assert.InRange(one[i + 2], 49, 51);
-                if (i / 3 % 32 > 0) Assert.True(one[i] <= one[i - 3] + 1, "a captioned picture must not be mirrored");
+                if (i / 3 % 32 > 0)
+                    Assert.True(one[i] <= one[i - 3] + 1, "a captioned picture must not be mirrored");
             }
         }
         Assert.Equal("a slope of colour", source.Caption(1, shape, 0));

@@ -5,7 +5,8 @@ namespace Sora.Tests.Training;
 
 public class KnownMasksTests
 {
-    private const int Height = 3, Width = 4;
+    private const int Height = 3,
+        Width = 4;
 
     [Theory]
     [InlineData(1)]
@@ -21,7 +22,8 @@ public class KnownMasksTests
             var mask = KnownMasks.Draw(ref random, task, frames, Height, Width);
             Assert.Equal(frames * Height * Width, mask.Length);
             Assert.Contains(0f, mask);
-            if (task != KnownTask.None && task != KnownTask.Region) Assert.Contains(1f, mask);
+            if (task != KnownTask.None && task != KnownTask.Region)
+                Assert.Contains(1f, mask);
         }
     }
 
@@ -78,9 +80,13 @@ public class KnownMasksTests
     }
 
     /// <summary>One digit a frame; a frame is known as a whole or not at all.</summary>
-    private static string Frames(float[] mask) => string.Concat(mask.Chunk(Height * Width).Select(frame =>
-    {
-        Assert.Single(frame.Distinct());
-        return frame[0] == 1 ? '1' : '0';
-    }));
+    private static string Frames(float[] mask) =>
+        string.Concat(
+            mask.Chunk(Height * Width)
+                .Select(frame =>
+                {
+                    Assert.Single(frame.Distinct());
+                    return frame[0] == 1 ? '1' : '0';
+                })
+        );
 }

@@ -64,7 +64,9 @@ public class OptimizerTests
         using var scope = NewDisposeScope();
         var bias = tensor(new float[] { 1, -2, 3 }).requires_grad_();
         using var optimizer = new Optimizer(new Dictionary<string, Tensor> { ["bias"] = bias }, Options);
-        double[] value = [1, -2, 3], m = new double[3], v = new double[3];
+        double[] value = [1, -2, 3],
+            m = new double[3],
+            v = new double[3];
         for (var step = 1; step <= 5; step++)
         {
             (bias * bias * 0.5).sum().backward();

@@ -1,9 +1,9 @@
-using Sora.Models.Checkpoints;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Sora.Conditions;
 using Sora.Diffusion;
 using Sora.Models;
+using Sora.Models.Checkpoints;
 using Sora.Models.Mini;
 using Sora.Models.Text;
 using Sora.Models.Wan;
@@ -34,16 +34,20 @@ public sealed class ScenesTests : IDisposable
     {
         var source = new WorldSource();
         var set = new LatentSet(Shape, zeros([0]), [.. Enumerable.Range(0, 200).Select(i => (ulong)i)]);
-        var things = set.Seeds.Select(seed =>
-        {
-            var named = new float[source.Marks.Count * source.ThingDescriptors];
-            source.DescribeThings(seed, Shape, named);
-            return named.Chunk(source.ThingDescriptors).Count(thing => thing[0] == 1);
-        }).ToArray();
+        var things = set
+            .Seeds.Select(seed =>
+            {
+                var named = new float[source.Marks.Count * source.ThingDescriptors];
+                source.DescribeThings(seed, Shape, named);
+                return named.Chunk(source.ThingDescriptors).Count(thing => thing[0] == 1);
+            })
+            .ToArray();
         Assert.Equal(things, set.Seeds.Select(seed => source.Things(seed, Shape)));
         var (random, drawn) = (new Rng(1), new double[source.Marks.Count + 1]);
-        for (var i = 0; i < 4000; i++) drawn[things[set.Pick(source, ref random)]] += 1.0 / 4000;
-        for (var n = 0; n < drawn.Length; n++) Assert.Equal(things.Where(own => own == n).Sum() / (double)things.Sum(), drawn[n], 0.03);
+        for (var i = 0; i < 4000; i++)
+            drawn[things[set.Pick(source, ref random)]] += 1.0 / 4000;
+        for (var n = 0; n < drawn.Length; n++)
+            Assert.Equal(things.Where(own => own == n).Sum() / (double)things.Sum(), drawn[n], 0.03);
         set.Latents.Dispose();
     }
 
@@ -61,11 +65,15 @@ public sealed class ScenesTests : IDisposable
             var presence = source.Presence(source.DescribeAll([seed], shape, grid)).data<float>().ToArray();
             for (var at = 0; at < presence.Length; at++)
             {
-                var part = Enumerable.Range(0, 256).Count(i => objects[((((at / 8) * 16) + (i / 16)) * 128) + ((at % 8) * 16) + (i % 16)] > 0) / 256.0;
+                var part =
+                    Enumerable.Range(0, 256).Count(i => objects[((((at / 8) * 16) + (i / 16)) * 128) + ((at % 8) * 16) + (i % 16)] > 0)
+                    / 256.0;
                 // The map looks at 16 points of a place: it can be wrong by some of them.
                 Assert.InRange(presence[at], Math.Clamp((4 * part) - 0.5, 0, 1), Math.Clamp((4 * part) + 0.5, 0, 1));
-                if (part == 1) whole++;
-                if (part == 0) none++;
+                if (part == 1)
+                    whole++;
+                if (part == 0)
+                    none++;
             }
         }
         Assert.True(whole > 20 && none > 300, $"{whole} {none}");
@@ -120,7 +128,15 @@ public sealed class ScenesTests : IDisposable
         {
             using var noGradient = no_grad();
             var weights = Weights.From(model.OpenWeights("transformer"), new WeightsOptions { DType = float32 });
-            return new WanTransformer(model.Transformer, weights).Forward(new TransformerInput { HiddenStates = input, Timestep = full([1], 600f), Text = text, TextLength = 8 });
+            return new WanTransformer(model.Transformer, weights).Forward(
+                new TransformerInput
+                {
+                    HiddenStates = input,
+                    Timestep = full([1], 600f),
+                    Text = text,
+                    TextLength = 8,
+                }
+            );
         }
         var scene = randn([1, SceneMap.Channels + 1, 2, 2, 2]);
         var (old, widened) = (Answer(before, latents), Answer(after, cat([latents, scene], 1)));
@@ -128,13 +144,23 @@ public sealed class ScenesTests : IDisposable
         Assert.Equal(0, widened.narrow(1, 96, SceneMap.Channels).abs().max().ToDouble());
 
         Train(trained, new() { Folder = first }, 30, rate: 2e-3);
-        var losses = File.ReadLines(Path.Combine(trained, "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture)).ToArray();
+        var losses = File.ReadLines(Path.Combine(trained, "training", "loss.csv"))
+            .Skip(1)
+            .Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture))
+            .ToArray();
         Assert.InRange(losses[^5..].Average() / losses[..5].Average(), 0, 0.95);
         Assert.True(Answer(Opened.Mini(trained), cat([latents, scene], 1)).narrow(1, 96, SceneMap.Channels).abs().max().ToDouble() > 0);
 
         // Nobody knows what is where in clips of a folder.
-        var fault = Assert.Throws<SoraException>(() => TransformerTrainer.Train(new(new Unlabelled(), [(Shape, 2)]), Options(Path.Combine(folder, "other"), 1, 0),
-            new TransformerStart(Path.Combine(folder, "other-latents"), 16) { VaeFolder = Path.Combine(folder, "vae"), Scenes = true }, Reporter.Silent, CancellationToken.None));
+        var fault = Assert.Throws<SoraException>(() =>
+            TransformerTrainer.Train(
+                new(new Unlabelled(), [(Shape, 2)]),
+                Options(Path.Combine(folder, "other"), 1, 0),
+                new TransformerStart(Path.Combine(folder, "other-latents"), 16) { VaeFolder = Path.Combine(folder, "vae"), Scenes = true },
+                Reporter.Silent,
+                CancellationToken.None
+            )
+        );
         Assert.Equal(ErrorKind.Usage, fault.Kind);
     }
 
@@ -169,7 +195,12 @@ public sealed class ScenesTests : IDisposable
         using var pipeline = new VideoPipeline(model, new Precision(CPU, float32), Reporter.Silent, CancellationToken.None);
         var known = randn([1, 96, 2, 2, 2]);
         float[]? after = null;
-        pipeline.Generate(settings, new Conditioning { Known = known }, null, new RunOptions { Checkpoint = now => after ??= now.Tensors["noise_latents"].ToFloats() });
+        pipeline.Generate(
+            settings,
+            new Conditioning { Known = known },
+            null,
+            new RunOptions { Checkpoint = now => after ??= now.Tensors["noise_latents"].ToFloats() }
+        );
 
         var schedule = settings.MakeSchedule(pipeline.Defaults.Scheduler);
         var first = schedule.FirstCall(0.5, 1);
@@ -180,24 +211,39 @@ public sealed class ScenesTests : IDisposable
         using var weights = Weights.From(model.OpenWeights("transformer"), new WeightsOptions { DType = float32 });
         var transformer = new WanTransformer(model.Transformer, weights);
         var text = PromptEmbeds.Encode(model, settings, new Precision(CPU, float32), Reporter.Silent);
-        float[] Answer(Tensor state, float level) => transformer.Forward(new TransformerInput
-        {
-            HiddenStates = cat([state, full([1, 1, 2, 2, 2], level)], 1), Timestep = full([1], schedule.Timesteps[first]), Text = text.Prompt, TextLength = text.Length,
-        }).contiguous().data<float>().ToArray();
+        float[] Answer(Tensor state, float level) =>
+            transformer
+                .Forward(
+                    new TransformerInput
+                    {
+                        HiddenStates = cat([state, full([1, 1, 2, 2, 2], level)], 1),
+                        Timestep = full([1], schedule.Timesteps[first]),
+                        Text = text.Prompt,
+                        TextLength = text.Length,
+                    }
+                )
+                .contiguous()
+                .data<float>()
+                .ToArray();
         double Variance(int i) => (i / 4 % 2 == 0 ? model.Preconditioning!.First : model.Preconditioning!.Later)[i / 8];
 
         var start = cat([latents, noise.narrow(1, 96, SceneMap.Channels)], 1).contiguous().data<float>().ToArray();
         var read = Answer(tensor(start, noise.shape), 1);
-        for (var i = 96 * 8; i < start.Length; i++) start[i] = (float)(((1 - (double)sigma) * Math.Sqrt(Variance(i)) * read[i]) + (sigma * (double)start[i]));
+        for (var i = 96 * 8; i < start.Length; i++)
+            start[i] = (float)(((1 - (double)sigma) * Math.Sqrt(Variance(i)) * read[i]) + (sigma * (double)start[i]));
         var output = Answer(tensor(start, noise.shape), sigma);
-        var expected = start.Select((x, i) =>
-        {
-            // Of a scene's numbers the filter is that of what the others leave open.
-            var (s, v, open) = ((double)sigma, Variance(i), i < 96 * 8 ? Variance(i) : Math.Min(Variance(i), 0.3));
-            var total = ((1 - s) * (1 - s) * open) + (s * s);
-            var clean = ((1 - s) * open * x / total) + (s * Math.Sqrt(v / total) * output[i]);
-            return (float)(x + ((next - s) * (x - clean) / s));
-        }).ToArray();
+        var expected = start
+            .Select(
+                (x, i) =>
+                {
+                    // Of a scene's numbers the filter is that of what the others leave open.
+                    var (s, v, open) = ((double)sigma, Variance(i), i < 96 * 8 ? Variance(i) : Math.Min(Variance(i), 0.3));
+                    var total = ((1 - s) * (1 - s) * open) + (s * s);
+                    var clean = ((1 - s) * open * x / total) + (s * Math.Sqrt(v / total) * output[i]);
+                    return (float)(x + ((next - s) * (x - clean) / s));
+                }
+            )
+            .ToArray();
         Assert.InRange(GoldenCase.RelativeError(after!, expected), 0, 1e-5);
     }
 
@@ -225,25 +271,54 @@ public sealed class ScenesTests : IDisposable
         {
             var s = (double)sigma[clip, 0, 0, 0, 0].ToSingle();
             var x = Samplers.Noised(latents.narrow(0, clip, 1), noise.narrow(0, clip, 1), (float)s);
-            var text = PromptEmbeds.Encode(model, Settings(model) with { Prompt = captions[clip], Guidance = 1 }, new Precision(CPU, float32), Reporter.Silent);
-            var answer = transformer.Forward(new TransformerInput
-            {
-                HiddenStates = cat([x, scene.narrow(0, clip, 1), ones([1, 1, 2, 2, 2])], 1), Timestep = full([1], 1000f * (float)s), Text = text.Prompt, TextLength = text.Length,
-            }).contiguous().data<float>().ToArray();
+            var text = PromptEmbeds.Encode(
+                model,
+                Settings(model) with
+                {
+                    Prompt = captions[clip],
+                    Guidance = 1,
+                },
+                new Precision(CPU, float32),
+                Reporter.Silent
+            );
+            var answer = transformer
+                .Forward(
+                    new TransformerInput
+                    {
+                        HiddenStates = cat([x, scene.narrow(0, clip, 1), ones([1, 1, 2, 2, 2])], 1),
+                        Timestep = full([1], 1000f * (float)s),
+                        Text = text.Prompt,
+                        TextLength = text.Length,
+                    }
+                )
+                .contiguous()
+                .data<float>()
+                .ToArray();
             var values = x.contiguous().data<float>().ToArray();
-            var expected = values.Select((value, i) =>
-            {
-                var v = (i / 4 % 2 == 0 ? model.Preconditioning!.First : model.Preconditioning!.Later)[i / 8];
-                var total = ((1 - s) * (1 - s) * v) + (s * s);
-                return (float)(((1 - s) * v * value / total) + (s * Math.Sqrt(v / total) * answer[i]));
-            }).ToArray();
+            var expected = values
+                .Select(
+                    (value, i) =>
+                    {
+                        var v = (i / 4 % 2 == 0 ? model.Preconditioning!.First : model.Preconditioning!.Later)[i / 8];
+                        var total = ((1 - s) * (1 - s) * v) + (s * s);
+                        return (float)(((1 - s) * v * value / total) + (s * Math.Sqrt(v / total) * answer[i]));
+                    }
+                )
+                .ToArray();
             Assert.InRange(GoldenCase.RelativeError(made.AsSpan(clip * expected.Length, expected.Length).ToArray(), expected), 0, 1e-5);
         }
         Assert.All(MadeLatents.DrawSigma(100).data<float>().ToArray(), level => Assert.InRange(level, 0.41f, 0.8f));
         Assert.Throws<SoraException>(() => new MadeLatents(model.Path, model.Vae with { ZDim = 48 }));
 
         var (before, after) = (VaeWeights(vae), Path.Combine(folder, "refined"));
-        using (enable_grad()) VaeTrainer.Train(new(new WorldSource(), [(Shape, 6)]), Options(after, 3, 1e-3), new VaeStart(vae) { Transformer = model.Path }, Reporter.Silent, CancellationToken.None);
+        using (enable_grad())
+            VaeTrainer.Train(
+                new(new WorldSource(), [(Shape, 6)]),
+                Options(after, 3, 1e-3),
+                new VaeStart(vae) { Transformer = model.Path },
+                Reporter.Silent,
+                CancellationToken.None
+            );
         var changed = VaeWeights(after).Where(p => !p.Value.SequenceEqual(before[p.Key])).Select(p => p.Key).ToList();
         Assert.NotEmpty(changed);
         Assert.All(changed, name => Assert.StartsWith("decoder.refiner", name));
@@ -264,13 +339,24 @@ public sealed class ScenesTests : IDisposable
         var (state, velocity, known) = (randn([1, 5, 2, 1, 1]), randn([1, 5, 2, 1, 1]), randn([1, 3, 2, 1, 1]));
         var hints = zeros([1, 1, 2, 1, 1]);
         hints.narrow(2, 1, 1).fill_(1);
-        var encoded = new EncodedConditioning(ConditioningMode.TokenTimesteps, (1, 1)) { Known = known, Mask = zeros_like(hints), Hints = hints, AuxiliaryChannels = 2 };
+        var encoded = new EncodedConditioning(ConditioningMode.TokenTimesteps, (1, 1))
+        {
+            Known = known,
+            Mask = zeros_like(hints),
+            Hints = hints,
+            AuxiliaryChannels = 2,
+        };
         var level = new NoiseLevel(0, 0.8f, 800);
-        var (answer, input) = (encoded.Answer(velocity, state, level), cat([encoded.Held(encoded.Video(state), level).Latents, encoded.Auxiliary(state)], 1));
+        var (answer, input) = (
+            encoded.Answer(velocity, state, level),
+            cat([encoded.Held(encoded.Video(state), level).Latents, encoded.Auxiliary(state)], 1)
+        );
         for (var channel = 0; channel < 5; channel++)
         {
             var held = channel < 3;
-            var expected = held ? (state[0, channel, 1, 0, 0].ToSingle() - known[0, channel, 1, 0, 0].ToSingle()) / 0.8f : velocity[0, channel, 1, 0, 0].ToSingle();
+            var expected = held
+                ? (state[0, channel, 1, 0, 0].ToSingle() - known[0, channel, 1, 0, 0].ToSingle()) / 0.8f
+                : velocity[0, channel, 1, 0, 0].ToSingle();
             Assert.Equal(expected, answer[0, channel, 1, 0, 0].ToSingle(), 1e-5f);
             Assert.Equal(velocity[0, channel, 0, 0, 0].ToSingle(), answer[0, channel, 0, 0, 0].ToSingle());
             Assert.Equal((held ? known : state)[0, channel, 1, 0, 0].ToSingle(), input[0, channel, 1, 0, 0].ToSingle());
@@ -279,7 +365,14 @@ public sealed class ScenesTests : IDisposable
     }
 
     private static SamplingSettings Settings(MiniModel model) =>
-        ModelDefaults.Of(model).Settings with { Prompt = "a red ball", Width = 32, Height = 32, Frames = 5, Seed = 7 };
+        ModelDefaults.Of(model).Settings with
+        {
+            Prompt = "a red ball",
+            Width = 32,
+            Height = 32,
+            Frames = 5,
+            Seed = 7,
+        };
 
     private static byte[] Bytes(float[] values)
     {
@@ -291,7 +384,14 @@ public sealed class ScenesTests : IDisposable
     private string Model(string name, bool scenes, long steps)
     {
         var vae = Path.Combine(folder, "vae");
-        if (!Directory.Exists(vae)) VaeTrainer.Train(new(new WorldSource(), [(Shape, 2)]), Options(vae, 1, 1e-3), new VaeStart { FitClips = 32 }, Reporter.Silent, CancellationToken.None);
+        if (!Directory.Exists(vae))
+            VaeTrainer.Train(
+                new(new WorldSource(), [(Shape, 2)]),
+                Options(vae, 1, 1e-3),
+                new VaeStart { FitClips = 32 },
+                Reporter.Silent,
+                CancellationToken.None
+            );
         var model = Path.Combine(folder, name);
         Train(model, new() { Scenes = scenes }, steps, rate: 1e-3);
         return model;
@@ -305,12 +405,27 @@ public sealed class ScenesTests : IDisposable
     }
 
     private void Train(string model, Start start, long steps, double rate) =>
-        TransformerTrainer.Train(new(new WorldSource(), [(Shape, 12)]), Options(model, steps, rate),
-            new TransformerStart(Path.Combine(folder, "latents"), TokensPerStep: 48) { VaeFolder = Path.Combine(folder, "vae"), Folder = start.Folder, Scenes = start.Scenes },
-            Reporter.Silent, CancellationToken.None);
+        TransformerTrainer.Train(
+            new(new WorldSource(), [(Shape, 12)]),
+            Options(model, steps, rate),
+            new TransformerStart(Path.Combine(folder, "latents"), TokensPerStep: 48)
+            {
+                VaeFolder = Path.Combine(folder, "vae"),
+                Folder = start.Folder,
+                Scenes = start.Scenes,
+            },
+            Reporter.Silent,
+            CancellationToken.None
+        );
 
     private static TrainingOptions Options(string folder, long steps, double rate) =>
-        new(folder, steps, new OptimizerOptions(rate, rate)) { ValidateEvery = 100, SampleEvery = 100, CheckpointEvery = 100, Threads = 1 };
+        new(folder, steps, new OptimizerOptions(rate, rate))
+        {
+            ValidateEvery = 100,
+            SampleEvery = 100,
+            CheckpointEvery = 100,
+            Threads = 1,
+        };
 
     private sealed class Unlabelled : ClipSource
     {

@@ -1,6 +1,6 @@
-using Sora.Models.Checkpoints;
 using System.Globalization;
 using Sora.Models;
+using Sora.Models.Checkpoints;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Tensors;
@@ -42,8 +42,28 @@ public sealed class TrainersTests : IDisposable
 
         // Encoded clips of another VAE must not be taken for this one's.
         var other = Path.Combine(folder, "other");
-        VaeTrainer.Train(Clips("32x32x5", 2), Options(other, 1) with { Seed = 9 }, new VaeStart { FitClips = 32 }, Reporter.Silent, CancellationToken.None);
-        var error = Assert.Throws<SoraException>(() => TransformerTrainer.Train(Clips("32x32x5", 4), Options(model, 2), start with { VaeFolder = other }, Reporter.Silent, CancellationToken.None));
+        VaeTrainer.Train(
+            Clips("32x32x5", 2),
+            Options(other, 1) with
+            {
+                Seed = 9,
+            },
+            new VaeStart { FitClips = 32 },
+            Reporter.Silent,
+            CancellationToken.None
+        );
+        var error = Assert.Throws<SoraException>(() =>
+            TransformerTrainer.Train(
+                Clips("32x32x5", 4),
+                Options(model, 2),
+                start with
+                {
+                    VaeFolder = other,
+                },
+                Reporter.Silent,
+                CancellationToken.None
+            )
+        );
         Assert.Contains("another vae", error.Message);
     }
 
@@ -56,8 +76,22 @@ public sealed class TrainersTests : IDisposable
         double[] Losses(int threads)
         {
             var model = Path.Combine(folder, $"{threads}");
-            TransformerTrainer.Train(Clips("32x32x5", 6), Options(model, 3) with { Threads = threads }, start, Reporter.Silent, CancellationToken.None);
-            return [.. File.ReadLines(Path.Combine(model, "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture))];
+            TransformerTrainer.Train(
+                Clips("32x32x5", 6),
+                Options(model, 3) with
+                {
+                    Threads = threads,
+                },
+                start,
+                Reporter.Silent,
+                CancellationToken.None
+            );
+            return
+            [
+                .. File.ReadLines(Path.Combine(model, "training", "loss.csv"))
+                    .Skip(1)
+                    .Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture)),
+            ];
         }
         var (one, two) = (Losses(1), Losses(2));
         Assert.All(one.Zip(two), pair => Assert.InRange(pair.Second / pair.First, 0.9999, 1.0001));
@@ -71,19 +105,36 @@ public sealed class TrainersTests : IDisposable
         double[] Losses(double reading, long steps)
         {
             var options = Options(Model(reading), steps) with { Threads = 1, Optimizer = new OptimizerOptions(5e-3, 5e-3) };
-            TransformerTrainer.Train(Clips("32x32x5", 12), options, start with { Reading = reading }, Reporter.Silent, CancellationToken.None);
-            return [.. File.ReadLines(Path.Combine(Model(reading), "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture))];
+            TransformerTrainer.Train(
+                Clips("32x32x5", 12),
+                options,
+                start with
+                {
+                    Reading = reading,
+                },
+                Reporter.Silent,
+                CancellationToken.None
+            );
+            return
+            [
+                .. File.ReadLines(Path.Combine(Model(reading), "training", "loss.csv"))
+                    .Skip(1)
+                    .Select(line => double.Parse(line.Split(',')[1], CultureInfo.InvariantCulture)),
+            ];
         }
         var (none, half, whole) = (Losses(0, 20), Losses(0.5, 1)[0], Losses(1, 20));
         Assert.InRange((whole[0] - none[0]) / (half - none[0]), 1.999, 2.001);
         // The same clips, noise and captions: what is left between the losses is what is still misread.
         var misread = whole.Zip(none, (with, without) => with - without).ToArray();
         Assert.InRange(misread[^5..].Average() / misread[..5].Average(), 0, 0.9);
-        var names = Directory.GetFiles(Model(1), "*.safetensors", SearchOption.AllDirectories).Where(f => !f.Contains("training")).SelectMany(f =>
-        {
-            using var file = SafeTensorsFile.Open(f);
-            return file.Tensors.Keys.ToArray();
-        });
+        var names = Directory
+            .GetFiles(Model(1), "*.safetensors", SearchOption.AllDirectories)
+            .Where(f => !f.Contains("training"))
+            .SelectMany(f =>
+            {
+                using var file = SafeTensorsFile.Open(f);
+                return file.Tensors.Keys.ToArray();
+            });
         Assert.DoesNotContain(names, name => name.Contains("reader") || name.StartsWith("proj_in"));
     }
 
@@ -92,14 +143,36 @@ public sealed class TrainersTests : IDisposable
     {
         var start = Untrained();
         var teacher = Path.Combine(folder, "teacher");
-        TransformerTrainer.Train(Clips("32x32x5", 6), Options(teacher, 1) with { Half = false }, start, Reporter.Silent, CancellationToken.None);
+        TransformerTrainer.Train(
+            Clips("32x32x5", 6),
+            Options(teacher, 1) with
+            {
+                Half = false,
+            },
+            start,
+            Reporter.Silent,
+            CancellationToken.None
+        );
         double FirstLoss(double guidance)
         {
             var model = Path.Combine(folder, $"guided-{guidance}");
-            TransformerTrainer.Train(Clips("32x32x5", 6), Options(model, 1), start with { Guidance = guidance, Folder = teacher }, Reporter.Silent, CancellationToken.None);
+            TransformerTrainer.Train(
+                Clips("32x32x5", 6),
+                Options(model, 1),
+                start with
+                {
+                    Guidance = guidance,
+                    Folder = teacher,
+                },
+                Reporter.Silent,
+                CancellationToken.None
+            );
             var defaults = ModelDefaults.Of(Opened.Wan(model)).Settings;
             Assert.Equal((8, 1.0), (defaults.Steps, defaults.Guidance));
-            return double.Parse(File.ReadLines(Path.Combine(model, "training", "loss.csv")).Last().Split(',')[1], CultureInfo.InvariantCulture);
+            return double.Parse(
+                File.ReadLines(Path.Combine(model, "training", "loss.csv")).Last().Split(',')[1],
+                CultureInfo.InvariantCulture
+            );
         }
         // At scale 1 the teacher is the student; what scale g adds is (g - 1) times a difference.
         Assert.InRange(FirstLoss(1), 0, 1e-9);
@@ -111,12 +184,35 @@ public sealed class TrainersTests : IDisposable
     {
         var start = Untrained();
         var from = Path.Combine(folder, "start");
-        TransformerTrainer.Train(Clips("32x32x5", 6), Options(from, 1) with { Half = false }, start, Reporter.Silent, CancellationToken.None);
+        TransformerTrainer.Train(
+            Clips("32x32x5", 6),
+            Options(from, 1) with
+            {
+                Half = false,
+            },
+            start,
+            Reporter.Silent,
+            CancellationToken.None
+        );
         double FirstLoss(double? guidance, string kind)
         {
             var model = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"{kind}-{guidance}"));
-            TransformerTrainer.Train(Clips("32x32x5", 6), Options(model, 1), start with { Guidance = guidance, Folder = from, Reading = 0 }, Reporter.Silent, CancellationToken.None);
-            return double.Parse(File.ReadLines(Path.Combine(model, "training", "loss.csv")).Last().Split(',')[1], CultureInfo.InvariantCulture);
+            TransformerTrainer.Train(
+                Clips("32x32x5", 6),
+                Options(model, 1),
+                start with
+                {
+                    Guidance = guidance,
+                    Folder = from,
+                    Reading = 0,
+                },
+                Reporter.Silent,
+                CancellationToken.None
+            );
+            return double.Parse(
+                File.ReadLines(Path.Combine(model, "training", "loss.csv")).Last().Split(',')[1],
+                CultureInfo.InvariantCulture
+            );
         }
         // With g the guided answer, u the one without a caption and v what is wanted, the loss is s |u - v + (g - u) / s|², which is
         // s (a + b / s + c / s²). At scale 1 it is that of an unguided network, and c is what distilling from the same one shows.
@@ -142,8 +238,18 @@ public sealed class TrainersTests : IDisposable
     {
         var vaeFolder = Path.Combine(Untrained().VaeFolder!, "vae");
         using var weights = Checkpoint.Load(vaeFolder, new WeightsOptions { DType = float32 });
-        var request = new LatentRequest(new CausalVae(ModelRegistry.VaeConfig(Path.Combine(vaeFolder, "config.json")), weights), "it", new WorldSource(), ClipShape.Parse("32x32x5")) { Count = 3, Seed = 1 };
-        LatentSet Open(int count) => LatentCache.Open(Path.Combine(folder, "latents"), request with { Count = count }, Reporter.Silent, CancellationToken.None);
+        var request = new LatentRequest(
+            new CausalVae(ModelRegistry.VaeConfig(Path.Combine(vaeFolder, "config.json")), weights),
+            "it",
+            new WorldSource(),
+            ClipShape.Parse("32x32x5")
+        )
+        {
+            Count = 3,
+            Seed = 1,
+        };
+        LatentSet Open(int count) =>
+            LatentCache.Open(Path.Combine(folder, "latents"), request with { Count = count }, Reporter.Silent, CancellationToken.None);
         var (few, more) = (Open(3), Open(5));
         Assert.Equal(5, more.Latents.shape[0]);
         Assert.Equal(5, more.Seeds.Length);
@@ -180,5 +286,11 @@ public sealed class TrainersTests : IDisposable
     private static TrainingData Clips(string shape, int count) => new(new WorldSource(), [(ClipShape.Parse(shape), count)]);
 
     private static TrainingOptions Options(string folder, long steps) =>
-        new(folder, steps, new OptimizerOptions(1e-3, 1e-3)) { Half = true, ValidateEvery = 2, SampleEvery = 2, CheckpointEvery = 2 };
+        new(folder, steps, new OptimizerOptions(1e-3, 1e-3))
+        {
+            Half = true,
+            ValidateEvery = 2,
+            SampleEvery = 2,
+            CheckpointEvery = 2,
+        };
 }

@@ -10,7 +10,8 @@ namespace Sora.Tests.Training;
 [Collection(nameof(Alone))]
 public sealed class TrainingLoopTests : IDisposable
 {
-    private static readonly ClipShape Still = new(16, 16, 1), Moving = new(16, 16, 5);
+    private static readonly ClipShape Still = new(16, 16, 1),
+        Moving = new(16, 16, 5);
     private static readonly CausalVaeConfig Tiny = new()
     {
         BaseDim = 8,
@@ -43,8 +44,14 @@ public sealed class TrainingLoopTests : IDisposable
         Train("parts", steps: 6, until: 4);
         Train("parts", steps: 6, until: 6);
         var (whole, parts) = (Path.Combine(folder, "whole"), Path.Combine(folder, "parts"));
-        Assert.Equal(File.ReadAllBytes(Path.Combine(whole, "training", "state.safetensors")), File.ReadAllBytes(Path.Combine(parts, "training", "state.safetensors")));
-        Assert.Equal(File.ReadAllBytes(Path.Combine(whole, "vae", "diffusion_pytorch_model.safetensors")), File.ReadAllBytes(Path.Combine(parts, "vae", "diffusion_pytorch_model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(whole, "training", "state.safetensors")),
+            File.ReadAllBytes(Path.Combine(parts, "training", "state.safetensors"))
+        );
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(whole, "vae", "diffusion_pytorch_model.safetensors")),
+            File.ReadAllBytes(Path.Combine(parts, "vae", "diffusion_pytorch_model.safetensors"))
+        );
         Assert.Equal(Losses(whole), Losses(parts));
         Assert.True(File.Exists(Path.Combine(parts, "training", "sample-0000006.png")));
     }
@@ -92,7 +99,12 @@ public sealed class TrainingLoopTests : IDisposable
     {
         Train("other", steps: 2, until: 2);
         using var weights = Weights.Initialise(0);
-        using var task = new VaeTask(new CausalVae(Tiny with { ZDim = 8, LatentsMean = new double[8], LatentsStd = new double[8] }, weights), weights, new Blobs(), Batches(0));
+        using var task = new VaeTask(
+            new CausalVae(Tiny with { ZDim = 8, LatentsMean = new double[8], LatentsStd = new double[8] }, weights),
+            weights,
+            new Blobs(),
+            Batches(0)
+        );
         using var loop = new TrainingLoop(task, Options("other", 4), Reporter.Silent);
         var error = Assert.Throws<SoraException>(() => loop.Run(CancellationToken.None));
         Assert.Contains("state.safetensors", error.Message);
@@ -117,16 +129,21 @@ public sealed class TrainingLoopTests : IDisposable
     }
 
     private static double[] Losses(string run) =>
-        [.. File.ReadLines(Path.Combine(run, "training", "loss.csv")).Skip(1).Select(line => double.Parse(line.Split(',')[1], System.Globalization.CultureInfo.InvariantCulture))];
+        [
+            .. File.ReadLines(Path.Combine(run, "training", "loss.csv"))
+                .Skip(1)
+                .Select(line => double.Parse(line.Split(',')[1], System.Globalization.CultureInfo.InvariantCulture)),
+        ];
 
-    private TrainingOptions Options(string name, long steps) => new(Path.Combine(folder, name), steps, new OptimizerOptions(5e-3, 5e-3))
-    {
-        Threads = 1,
-        Warmup = 2,
-        CheckpointEvery = 2,
-        ValidateEvery = 3,
-        SampleEvery = 6,
-    };
+    private TrainingOptions Options(string name, long steps) =>
+        new(Path.Combine(folder, name), steps, new OptimizerOptions(5e-3, 5e-3))
+        {
+            Threads = 1,
+            Warmup = 2,
+            CheckpointEvery = 2,
+            ValidateEvery = 3,
+            SampleEvery = 6,
+        };
 
     private static ClipBatches Batches(long first) => new(new Blobs(), [(Still, 3), (Moving, 2)], seed: 7, first);
 
@@ -138,8 +155,10 @@ public sealed class TrainingLoopTests : IDisposable
         using var task = new VaeTask(new CausalVae(Tiny, weights), weights, new Blobs(), Batches(TrainingLoop.SavedStep(options)));
         using var stop = new CancellationTokenSource();
         using var loop = new TrainingLoop(task, options, new StopAfter(until, steps, stop));
-        if (until == steps) loop.Run(stop.Token);
-        else Assert.Throws<OperationCanceledException>(() => loop.Run(stop.Token));
+        if (until == steps)
+            loop.Run(stop.Token);
+        else
+            Assert.Throws<OperationCanceledException>(() => loop.Run(stop.Token));
     }
 
     private sealed class StopAfter(long until, long steps, CancellationTokenSource stop) : Reporter
@@ -150,7 +169,8 @@ public sealed class TrainingLoopTests : IDisposable
 
         public override void Progress(string stage, long done, long total)
         {
-            if (done == until && until < steps) stop.Cancel();
+            if (done == until && until < steps)
+                stop.Cancel();
         }
     }
 

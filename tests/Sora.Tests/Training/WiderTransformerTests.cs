@@ -43,8 +43,14 @@ public sealed class WiderTransformerTests
         transformer.Forward(Input(model, 800)).square().mean().backward();
         Tensor Gradient(string name) => weights.Named()[name].grad!;
         foreach (var rows in (string[])["patch_embedding.weight", "blocks.0.ffn.net.2.weight", "blocks.3.attn1.to_out.0.weight"])
-            Assert.All(Enumerable.Range(0, transformer.Config.Dim - old), i => Assert.NotEqual(0, Gradient(rows)[old + i].abs().sum().ToDouble()));
-        foreach (var columns in (string[])["blocks.0.ffn.net.2.weight", "blocks.3.attn1.to_out.0.weight", "blocks.3.attn2.to_out.0.weight", "proj_out.weight"])
+            Assert.All(
+                Enumerable.Range(0, transformer.Config.Dim - old),
+                i => Assert.NotEqual(0, Gradient(rows)[old + i].abs().sum().ToDouble())
+            );
+        foreach (
+            var columns in (string[])
+                ["blocks.0.ffn.net.2.weight", "blocks.3.attn1.to_out.0.weight", "blocks.3.attn2.to_out.0.weight", "proj_out.weight"]
+        )
         {
             var width = weights.Named()[columns].shape[1];
             var from = width - (width * (Heads - model.Transformer.NumAttentionHeads) / Heads);
@@ -61,7 +67,10 @@ public sealed class WiderTransformerTests
     private static (WanTransformer Transformer, Weights Weights) Wide(MiniModel model, bool trainable = false)
     {
         using var narrow = model.OpenWeights("transformer");
-        var weights = Weights.From(WiderTransformer.Widen(narrow, model.Transformer, Heads, seed: 1), new WeightsOptions { DType = float32, Trainable = trainable });
+        var weights = Weights.From(
+            WiderTransformer.Widen(narrow, model.Transformer, Heads, seed: 1),
+            new WeightsOptions { DType = float32, Trainable = trainable }
+        );
         return (new(WiderTransformer.Sizes(model.Transformer, Heads), weights), weights);
     }
 

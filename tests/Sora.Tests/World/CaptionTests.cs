@@ -12,7 +12,8 @@ public class CaptionTests
         for (var i = 0; i < count; i++)
         {
             var scene = SceneSampler.Draw(new Rng(31, (ulong)i), options);
-            foreach (var style in Styles) yield return (scene, Captions.Write(scene, new Rng(32, (ulong)i), style));
+            foreach (var style in Styles)
+                yield return (scene, Captions.Write(scene, new Rng(32, (ulong)i), style));
         }
     }
 
@@ -49,7 +50,8 @@ public class CaptionTests
     private static string Without(string text, params string[][] phrases)
     {
         foreach (var phrase in phrases.SelectMany(p => p).OrderByDescending(p => p.Length))
-            while (text.Contains($" {phrase} ")) text = text.Replace($" {phrase} ", "  ");
+            while (text.Contains($" {phrase} "))
+                text = text.Replace($" {phrase} ", "  ");
         return text;
     }
 

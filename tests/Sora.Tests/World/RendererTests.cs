@@ -9,8 +9,19 @@ public class RendererTests
     private const int Size = 48;
 
     private static IEnumerable<Scene> Scenes(int count, int frames = 3) =>
-        Enumerable.Range(0, count).Select(i => SceneSampler.Draw(
-            new Rng(9, (ulong)i), new SceneOptions { Frames = frames, Shape = (Shape)(i % 6), Split = Split.Any }));
+        Enumerable
+            .Range(0, count)
+            .Select(i =>
+                SceneSampler.Draw(
+                    new Rng(9, (ulong)i),
+                    new SceneOptions
+                    {
+                        Frames = frames,
+                        Shape = (Shape)(i % 6),
+                        Split = Split.Any,
+                    }
+                )
+            );
 
     [Fact]
     public void DepthAndMasksAreWhereTheSolidsAre()
@@ -32,8 +43,10 @@ public class RendererTests
                     continue;
                 }
                 same++;
-                if (double.IsInfinity(depth)) Assert.Equal(Renderer.SkyDepth, clip.Depth[at]);
-                else Assert.InRange(clip.Depth[at] / depth, 0.999, 1.001);
+                if (double.IsInfinity(depth))
+                    Assert.Equal(Renderer.SkyDepth, clip.Depth[at]);
+                else
+                    Assert.InRange(clip.Depth[at] / depth, 0.999, 1.001);
             }
         }
         Assert.InRange(other, 0, same / 200);
@@ -56,15 +69,19 @@ public class RendererTests
             var middle = Point.Dot(pose.Position - camera.Eye, ray) / Point.Dot(ray, ray);
             for (var t = middle - 0.8; t < middle + 0.8; t += 0.0015)
             {
-                if (t < 0.1 || !Inside(solid, pose, camera.Eye + ray * t)) continue;
+                if (t < 0.1 || !Inside(solid, pose, camera.Eye + ray * t))
+                    continue;
                 var (outside, inside) = (t - 0.0015, t);
                 for (var k = 0; k < 30; k++)
                 {
                     var half = (outside + inside) / 2;
-                    if (Inside(solid, pose, camera.Eye + ray * half)) inside = half;
-                    else outside = half;
+                    if (Inside(solid, pose, camera.Eye + ray * half))
+                        inside = half;
+                    else
+                        outside = half;
                 }
-                if (inside < depth) (number, depth) = (i + 1, inside);
+                if (inside < depth)
+                    (number, depth) = (i + 1, inside);
                 break;
             }
         }
@@ -116,13 +133,15 @@ public class RendererTests
             var mirrored = Renderer.Render(scene.Mirror(), Size, Size, 3);
             var (far, masks) = (0, 0);
             for (var line = 0; line < 3 * Size; line++)
-                for (var column = 0; column < Size; column++)
-                {
-                    var (a, b) = (line * Size + column, line * Size + Size - 1 - column);
-                    if (clip.Objects[a] != mirrored.Objects[b]) masks++;
-                    for (var channel = 0; channel < 3; channel++)
-                        if (Math.Abs(clip.Rgb[3 * a + channel] - mirrored.Rgb[3 * b + channel]) > 3) far++;
-                }
+            for (var column = 0; column < Size; column++)
+            {
+                var (a, b) = (line * Size + column, line * Size + Size - 1 - column);
+                if (clip.Objects[a] != mirrored.Objects[b])
+                    masks++;
+                for (var channel = 0; channel < 3; channel++)
+                    if (Math.Abs(clip.Rgb[3 * a + channel] - mirrored.Rgb[3 * b + channel]) > 3)
+                        far++;
+            }
             Assert.InRange(masks, 0, 2);
             Assert.InRange(far, 0, 60); // of 20,736: texture cells that rounding puts on the other side
         }
@@ -134,29 +153,41 @@ public class RendererTests
         foreach (var motion in new[] { Motion.RollLeft, Motion.RollRight, Motion.Bounce, Motion.Fall, Motion.Jump, Motion.RollToward })
             for (var i = 0; i < 3; i++)
             {
-                var options = new SceneOptions { Count = 1, Shape = Shape.Ball, Motion = motion, Camera = CameraMove.Static };
+                var options = new SceneOptions
+                {
+                    Count = 1,
+                    Shape = Shape.Ball,
+                    Motion = motion,
+                    Camera = CameraMove.Static,
+                };
                 var clip = Renderer.Render(SceneSampler.Draw(new Rng(3, (ulong)i), options), 64, 64, 9);
                 var boxes = Enumerable.Range(0, 9).Select(frame => Box(clip, frame)).ToArray();
                 Assert.InRange(boxes[0].Bottom - boxes[0].Top, 64 / 7, 36);
                 var (dx, dy) = (boxes[8].X - boxes[0].X, boxes.Max(b => b.Y) - boxes.Min(b => b.Y));
-                if (motion == Motion.RollLeft) Assert.InRange(dx, -50, -0.15 * 64);
-                if (motion == Motion.RollRight) Assert.InRange(dx, 0.15 * 64, 50);
-                if (motion is Motion.Bounce or Motion.Fall or Motion.Jump) Assert.InRange(dy, 0.1 * 64, 64);
-                if (motion == Motion.RollToward) Assert.True(boxes[8].Area > 1.3 * boxes[0].Area);
+                if (motion == Motion.RollLeft)
+                    Assert.InRange(dx, -50, -0.15 * 64);
+                if (motion == Motion.RollRight)
+                    Assert.InRange(dx, 0.15 * 64, 50);
+                if (motion is Motion.Bounce or Motion.Fall or Motion.Jump)
+                    Assert.InRange(dy, 0.1 * 64, 64);
+                if (motion == Motion.RollToward)
+                    Assert.True(boxes[8].Area > 1.3 * boxes[0].Area);
             }
     }
 
     private static (double X, double Y, int Top, int Bottom, int Area) Box(RenderedClip clip, int frame)
     {
-        double x = 0, y = 0;
+        double x = 0,
+            y = 0;
         var (top, bottom, area) = (clip.Height, 0, 0);
         for (var row = 0; row < clip.Height; row++)
-            for (var column = 0; column < clip.Width; column++)
-            {
-                if (clip.Objects[(frame * clip.Height + row) * clip.Width + column] == 0) continue;
-                (x, y, area) = (x + column, y + row, area + 1);
-                (top, bottom) = (Math.Min(top, row), Math.Max(bottom, row + 1));
-            }
+        for (var column = 0; column < clip.Width; column++)
+        {
+            if (clip.Objects[(frame * clip.Height + row) * clip.Width + column] == 0)
+                continue;
+            (x, y, area) = (x + column, y + row, area + 1);
+            (top, bottom) = (Math.Min(top, row), Math.Max(bottom, row + 1));
+        }
         return (x / area, y / area, top, bottom, area);
     }
 
@@ -167,7 +198,13 @@ public class RendererTests
     [InlineData(CameraMove.TiltDown, 0, -1)]
     public void WhatStandsStillMovesAgainstTheCamera(CameraMove move, int right, int down)
     {
-        var options = new SceneOptions { Count = 1, Motion = Motion.Still, Camera = move, Split = Split.Any };
+        var options = new SceneOptions
+        {
+            Count = 1,
+            Motion = Motion.Still,
+            Camera = move,
+            Split = Split.Any,
+        };
         for (var i = 0; i < 2; i++)
         {
             var clip = Renderer.Render(SceneSampler.Draw(new Rng(4, (ulong)i), options), 64, 64, 9);
@@ -187,9 +224,18 @@ public class RendererTests
         const int Side = 128;
         for (var i = 0; i < 2; i++)
         {
-            var options = new SceneOptions { Frames = 33, Count = 1, Camera = move, Ground = ground, Sky = Sky.Sunset, Split = Split.Any };
+            var options = new SceneOptions
+            {
+                Frames = 33,
+                Count = 1,
+                Camera = move,
+                Ground = ground,
+                Sky = Sky.Sunset,
+                Split = Split.Any,
+            };
             var scene = SceneSampler.Draw(new Rng(6, (ulong)i), options);
-            if (i == 1) scene = scene.Mirror();
+            if (i == 1)
+                scene = scene.Mirror();
             var clip = Renderer.RenderSome(scene, Side, Side, [0, 16, 32]);
             var (edges, missed) = (0, 0);
             for (var frame = 0; frame < 3; frame++)
@@ -198,13 +244,23 @@ public class RendererTests
                 for (var column = 2; column < Side; column += 5)
                 {
                     // The highest row that shows mountains, by the middles of its pixels.
-                    var top = Enumerable.Range(0, Side).First(row => IsBelowMountains(scene, camera, ((2 * column) + 1.0) / Side - 1, 1 - (((2 * row) + 1.0) / Side)));
+                    var top = Enumerable
+                        .Range(0, Side)
+                        .First(row => IsBelowMountains(scene, camera, ((2 * column) + 1.0) / Side - 1, 1 - (((2 * row) + 1.0) / Side)));
                     byte[] At(int row) => clip.Rgb.AsSpan(3 * ((((frame * Side) + row) * Side) + column), 3).ToArray();
                     int Change(int from, int to) => At(from).Zip(At(to), (a, b) => Math.Abs(a - b)).Sum();
-                    if (top < 8 || clip.Objects.Where((_, at) => at % Side == column && at / Side - (frame * Side) is var row && row >= top - 8 && row <= top + 3).Any(n => n > 0)) continue;
+                    if (
+                        top < 8
+                        || clip.Objects.Where(
+                                (_, at) => at % Side == column && at / Side - (frame * Side) is var row && row >= top - 8 && row <= top + 3
+                            )
+                            .Any(n => n > 0)
+                    )
+                        continue;
                     // Skies change slowly: a change that is far larger than the one above it is an edge.
                     edges++;
-                    if (Change(top - 3, top + 2) < 2 * Change(top - 8, top - 3)) missed++;
+                    if (Change(top - 3, top + 2) < 2 * Change(top - 8, top - 3))
+                        missed++;
                 }
             }
             Assert.InRange(edges, 20, 78);
@@ -221,16 +277,30 @@ public class RendererTests
     [InlineData(Ground.Stone, Sky.Sunset)]
     public void ScenesDifferInGrainOnly(Ground ground, Sky sky)
     {
-        const int Side = 128, Block = 16;
-        var options = new SceneOptions { Count = 1, Camera = CameraMove.Static, Ground = ground, Sky = sky, Split = Split.Any };
+        const int Side = 128,
+            Block = 16;
+        var options = new SceneOptions
+        {
+            Count = 1,
+            Camera = CameraMove.Static,
+            Ground = ground,
+            Sky = sky,
+            Split = Split.Any,
+        };
         var scene = SceneSampler.Draw(new Rng(8), options);
         var (one, other) = (Shown(scene), Shown(scene with { TextureSeed = scene.TextureSeed + 1 }));
         Assert.Equal(one[..(Side * Block * 3)], other[..(Side * Block * 3)]);
         Assert.NotEqual(one, other);
-        double Mean(byte[] rgb, int row, int column) => Enumerable.Range(0, Block * Block * 3)
-            .Average(i => (double)rgb[((((row * Block) + (i / (Block * 3))) * Side) + (column * Block)) * 3 + (i % (Block * 3))]);
+        double Mean(byte[] rgb, int row, int column) =>
+            Enumerable
+                .Range(0, Block * Block * 3)
+                .Average(i => (double)rgb[((((row * Block) + (i / (Block * 3))) * Side) + (column * Block)) * 3 + (i % (Block * 3))]);
         // The nearest ground, without the object, which is in the middle.
-        var places = (from row in new[] { 6, 7 } from column in new[] { 0, 1, 6, 7 } select (First: Mean(one, row, column), Second: Mean(other, row, column))).ToArray();
+        var places = (
+            from row in new[] { 6, 7 }
+            from column in new[] { 0, 1, 6, 7 }
+            select (First: Mean(one, row, column), Second: Mean(other, row, column))
+        ).ToArray();
         Assert.InRange(places.Average(p => Math.Abs(p.First - p.Second)), 0, 0.25 * (places.Max(p => p.First) - places.Min(p => p.First)));
 
         byte[] Shown(Scene of) => Renderer.RenderSome(of, Side, Side, [0]).Rgb;
@@ -259,7 +329,8 @@ public class RendererTests
     [InlineData(Colour.Black)]
     public void TurningIsSeen(Colour colour)
     {
-        const int Side = 128, Block = 16;
+        const int Side = 128,
+            Block = 16;
         foreach (var shape in Enum.GetValues<Shape>())
         {
             // Edges and faces of the others tell that they turn.
@@ -273,20 +344,33 @@ public class RendererTests
             var total = 0.0;
             for (var i = 0; i < 8; i++)
             {
-                var scene = SceneSampler.Draw(new Rng(12, (ulong)i), new SceneOptions
-                {
-                    Frames = 33, Count = 1, Shape = shape, Colour = colour, Motion = motion, Size = ObjectSize.Medium,
-                    Camera = CameraMove.Static, Ground = Ground.Wood, Sky = Sky.Night, Split = Split.Any,
-                });
+                var scene = SceneSampler.Draw(
+                    new Rng(12, (ulong)i),
+                    new SceneOptions
+                    {
+                        Frames = 33,
+                        Count = 1,
+                        Shape = shape,
+                        Colour = colour,
+                        Motion = motion,
+                        Size = ObjectSize.Medium,
+                        Camera = CameraMove.Static,
+                        Ground = Ground.Wood,
+                        Sky = Sky.Night,
+                        Split = Split.Any,
+                    }
+                );
                 var clip = Renderer.RenderSome(scene, Side, Side, [0, 8]);
                 var change = new double[Side / Block * (Side / Block) * 3];
                 var inside = 0;
                 for (var at = 0; at < Side * Side; at++)
                 {
-                    if (clip.Objects[at] != 1 || clip.Objects[at + (Side * Side)] != 1) continue;
+                    if (clip.Objects[at] != 1 || clip.Objects[at + (Side * Side)] != 1)
+                        continue;
                     inside++;
                     var block = (at / Side / Block * (Side / Block)) + (at % Side / Block);
-                    for (var c = 0; c < 3; c++) change[(block * 3) + c] += clip.Rgb[((at + (Side * Side)) * 3) + c] - clip.Rgb[(at * 3) + c];
+                    for (var c = 0; c < 3; c++)
+                        change[(block * 3) + c] += clip.Rgb[((at + (Side * Side)) * 3) + c] - clip.Rgb[(at * 3) + c];
                 }
                 total += change.Sum(Math.Abs) / (3 * inside);
             }
@@ -297,7 +381,13 @@ public class RendererTests
     [Fact]
     public void ZoomingInEnlarges()
     {
-        var options = new SceneOptions { Count = 1, Shape = Shape.Ball, Motion = Motion.Still, Camera = CameraMove.ZoomIn };
+        var options = new SceneOptions
+        {
+            Count = 1,
+            Shape = Shape.Ball,
+            Motion = Motion.Still,
+            Camera = CameraMove.ZoomIn,
+        };
         var clip = Renderer.Render(SceneSampler.Draw(new Rng(5), options), 64, 64, 9);
         Assert.True(Box(clip, 8).Area > 1.6 * Box(clip, 0).Area);
     }
@@ -310,7 +400,8 @@ public class RendererTests
             var clip = Renderer.Render(prompt.Scene, 64, 64, 33);
             var areas = Enumerable.Range(0, 33).Select(frame => clip.Objects.Skip(frame * 4096).Take(4096).Count(n => n == 1)).ToArray();
             var alone = Renderer.RenderSome(prompt.Scene with { Objects = [prompt.Scene.Objects[0]] }, 64, 64, [0, 32]);
-            for (var end = 0; end < 2; end++) Assert.InRange(areas[32 * end] / (double)alone.Objects.Skip(end * 4096).Take(4096).Count(n => n == 1), 0.97, 1);
+            for (var end = 0; end < 2; end++)
+                Assert.InRange(areas[32 * end] / (double)alone.Objects.Skip(end * 4096).Take(4096).Count(n => n == 1), 0.97, 1);
             Assert.True(areas[0] > 40 && areas[32] > 40);
             Assert.True(areas.Min() < 0.35 * areas[0], $"{areas.Min()} of {areas[0]} pixels: {prompt.Prompt}");
         }
@@ -319,7 +410,20 @@ public class RendererTests
     [Fact]
     public void WhatPassesBehindIsSeenAtAnAngle()
     {
-        var scenes = Enumerable.Range(0, 120).Select(i => SceneSampler.Draw(new Rng(31, (ulong)i), new SceneOptions { Frames = 33, Count = 2, Interaction = Interaction.PassBehind })).ToArray();
+        var scenes = Enumerable
+            .Range(0, 120)
+            .Select(i =>
+                SceneSampler.Draw(
+                    new Rng(31, (ulong)i),
+                    new SceneOptions
+                    {
+                        Frames = 33,
+                        Count = 2,
+                        Interaction = Interaction.PassBehind,
+                    }
+                )
+            )
+            .ToArray();
         var passing = scenes.Select(scene => scene.Objects[0]).ToArray();
         // From the middle of its way, a face of a cube or a pyramid is turned away by a sixth of a right angle or more.
         var angular = passing.Where(o => o.Shape is Shape.Cube or Shape.Pyramid).ToArray();
@@ -328,11 +432,14 @@ public class RendererTests
         // What rolls shows its side beside its disc, and goes where it is turned to.
         var lying = passing.Where(o => o.Lying).ToArray();
         Assert.NotEmpty(lying);
-        Assert.All(lying, o =>
-        {
-            Assert.InRange(Math.Abs(Math.Sin(o.Yaw)), 0.2, 0.5);
-            Assert.True(Point.Dot(o.Velocity.Normalised, new Point(Math.Cos(o.Yaw), 0, -Math.Sin(o.Yaw))) > 0.999999);
-        });
+        Assert.All(
+            lying,
+            o =>
+            {
+                Assert.InRange(Math.Abs(Math.Sin(o.Yaw)), 0.2, 0.5);
+                Assert.True(Point.Dot(o.Velocity.Normalised, new Point(Math.Cos(o.Yaw), 0, -Math.Sin(o.Yaw))) > 0.999999);
+            }
+        );
     }
 
     [Fact]
@@ -344,13 +451,19 @@ public class RendererTests
             for (var i = 0; i < 8; i++)
             {
                 var yaw = rng.Uniform(-Math.PI, Math.PI);
-                var one = scene.Objects[0] with { Shape = shape, Yaw = yaw, Motion = shape == Shape.Cylinder && i % 2 == 0 ? Motion.RollLeft : Motion.Still };
+                var one = scene.Objects[0] with
+                {
+                    Shape = shape,
+                    Yaw = yaw,
+                    Motion = shape == Shape.Cylinder && i % 2 == 0 ? Motion.RollLeft : Motion.Still,
+                };
                 var (solid, pose) = (one.Solid, Simulation.Run(scene with { Objects = [one] }, 1, 16).At(0, 0));
                 var reach = 0.0;
                 for (var sample = 0; sample < 60_000; sample++)
                 {
                     var offset = new Point(rng.Uniform(-1, 1), rng.Uniform(-1, 1), rng.Uniform(-1, 1)) * solid.Bound;
-                    if (Inside(solid, pose, pose.Position + offset)) reach = Math.Max(reach, Math.Abs(offset.X));
+                    if (Inside(solid, pose, pose.Position + offset))
+                        reach = Math.Max(reach, Math.Abs(offset.X));
                 }
                 // A ring is taken as if it were seen from the front.
                 Assert.InRange(reach / one.Across, shape == Shape.Ring ? 0 : 0.9, 1.0001);

@@ -56,8 +56,7 @@ public class SamplerTests
         var options = new SceneOptions { Frames = 17, Aspect = 1.5 };
         var (a, b) = (SceneSampler.Draw(new Rng(5, 6), options), SceneSampler.Draw(new Rng(5, 6), options));
         Assert.Equal(Renderer.Render(a, 48, 32, 2).Rgb, Renderer.Render(b, 48, 32, 2).Rgb);
-        Assert.NotEqual(
-            Renderer.Render(a, 48, 32, 2).Rgb, Renderer.Render(SceneSampler.Draw(new Rng(5, 7), options), 48, 32, 2).Rgb);
+        Assert.NotEqual(Renderer.Render(a, 48, 32, 2).Rgb, Renderer.Render(SceneSampler.Draw(new Rng(5, 7), options), 48, 32, 2).Rgb);
     }
 
     [Theory]
@@ -71,14 +70,24 @@ public class SamplerTests
     [Fact]
     public void WishesAreKept()
     {
-        var scene = SceneSampler.Draw(new Rng(1), new SceneOptions
-        {
-            Count = 1, Shape = Shape.Ball, Colour = Colour.Red, Motion = Motion.RollLeft, Ground = Ground.Sand, Sky = Sky.Sunset,
-            Camera = CameraMove.ZoomIn, Size = ObjectSize.Small,
-        });
+        var scene = SceneSampler.Draw(
+            new Rng(1),
+            new SceneOptions
+            {
+                Count = 1,
+                Shape = Shape.Ball,
+                Colour = Colour.Red,
+                Motion = Motion.RollLeft,
+                Ground = Ground.Sand,
+                Sky = Sky.Sunset,
+                Camera = CameraMove.ZoomIn,
+                Size = ObjectSize.Small,
+            }
+        );
         Assert.Equal("a small red ball rolls left on sand at sunset, the camera zooms in", Captions.Canonical(scene));
         Assert.Throws<SoraException>(() =>
-            SceneSampler.Draw(new Rng(1), new SceneOptions { Shape = Shape.Cube, Motion = Motion.RollLeft }));
+            SceneSampler.Draw(new Rng(1), new SceneOptions { Shape = Shape.Cube, Motion = Motion.RollLeft })
+        );
     }
 
     [Fact]
@@ -91,13 +100,15 @@ public class SamplerTests
             {
                 var a = camera.Project(scene.Objects[subject].Start, 1);
                 var b = camera.Project(scene.Objects[reference].Start, 1);
-                Assert.True(relation switch
-                {
-                    Relation.LeftOf => a.X < b.X,
-                    Relation.RightOf => a.X > b.X,
-                    Relation.InFrontOf => a.Depth < b.Depth,
-                    _ => a.Depth > b.Depth,
-                });
+                Assert.True(
+                    relation switch
+                    {
+                        Relation.LeftOf => a.X < b.X,
+                        Relation.RightOf => a.X > b.X,
+                        Relation.InFrontOf => a.Depth < b.Depth,
+                        _ => a.Depth > b.Depth,
+                    }
+                );
             }
         }
     }

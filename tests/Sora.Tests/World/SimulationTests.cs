@@ -9,28 +9,36 @@ public class SimulationTests
 {
     private const double Fine = 960;
 
-    internal static SceneObject Object(Shape shape, Motion motion, double scale = 0.5) => new()
-    {
-        Shape = shape,
-        Colour = Colour.Red,
-        Size = ObjectSize.Medium,
-        Motion = motion,
-        Scale = scale,
-        Start = new Point(0, Solid.Of(shape, scale).HalfHeight, 0),
-    };
-
-    internal static Scene Scene(double seconds, params SceneObject[] objects) => new()
-    {
-        Objects = objects,
-        Ground = Ground.Sand,
-        Sky = Sky.Clear,
-        Camera = new CameraPath
+    internal static SceneObject Object(Shape shape, Motion motion, double scale = 0.5) =>
+        new()
         {
-            Move = CameraMove.Static, Amount = 0, Duration = seconds, Distance = 3, Height = 0.8, TargetHeight = 0.5, HalfHeight = 0.27,
-        },
-        Duration = seconds,
-        Light = new Point(0.5, 0.7, 0.5) * (1 / Math.Sqrt(0.99)),
-    };
+            Shape = shape,
+            Colour = Colour.Red,
+            Size = ObjectSize.Medium,
+            Motion = motion,
+            Scale = scale,
+            Start = new Point(0, Solid.Of(shape, scale).HalfHeight, 0),
+        };
+
+    internal static Scene Scene(double seconds, params SceneObject[] objects) =>
+        new()
+        {
+            Objects = objects,
+            Ground = Ground.Sand,
+            Sky = Sky.Clear,
+            Camera = new CameraPath
+            {
+                Move = CameraMove.Static,
+                Amount = 0,
+                Duration = seconds,
+                Distance = 3,
+                Height = 0.8,
+                TargetHeight = 0.5,
+                HalfHeight = 0.27,
+            },
+            Duration = seconds,
+            Light = new Point(0.5, 0.7, 0.5) * (1 / Math.Sqrt(0.99)),
+        };
 
     private static Simulation Run(double seconds, params SceneObject[] objects) =>
         Simulation.Run(Scene(seconds, objects), (int)(seconds * Fine) + 1, Fine);
@@ -53,12 +61,16 @@ public class SimulationTests
     [Fact]
     public void EachBounceReachesTheHeightThatRestitutionLeaves()
     {
-        const double drop = 0.6, e = 0.85;
+        const double drop = 0.6,
+            e = 0.85;
         var ball = Object(Shape.Ball, Motion.Bounce) with { Start = new Point(0, 0.25 + drop, 0), Restitution = e };
         var simulation = Run(3, ball);
         var heights = Enumerable.Range(0, simulation.Frames).Select(f => simulation.At(f, 0).Position.Y - 0.25).ToArray();
-        var peaks = Enumerable.Range(1, heights.Length - 2)
-            .Where(f => heights[f] > heights[f - 1] && heights[f] >= heights[f + 1]).Select(f => heights[f]).ToArray();
+        var peaks = Enumerable
+            .Range(1, heights.Length - 2)
+            .Where(f => heights[f] > heights[f - 1] && heights[f] >= heights[f + 1])
+            .Select(f => heights[f])
+            .ToArray();
         for (var bounce = 0; bounce < 4; bounce++)
             Assert.Equal(drop * Math.Pow(e, 2 * (bounce + 1)), peaks[bounce], 1e-5);
         Assert.True(heights.Min() > -1e-9);
@@ -67,7 +79,8 @@ public class SimulationTests
     [Fact]
     public void AJumpTakesAsLongAsItsParabola()
     {
-        const double speed = 2.5, pause = 0.05;
+        const double speed = 2.5,
+            pause = 0.05;
         var cube = Object(Shape.Cube, Motion.Jump) with { JumpSpeed = speed, JumpPause = pause };
         var simulation = Run(0.7, cube);
         var up = Enumerable.Range(0, simulation.Frames).Where(f => simulation.At(f, 0).Position.Y > 0.21 + 1e-9).ToArray();
@@ -177,7 +190,10 @@ public class SimulationTests
     {
         var cube = Object(Shape.Cube, Motion.SlideRight) with
         {
-            Velocity = new Point(1, 0, 0), Then = FollowUp.StopAndSpin, ThenAt = 0.5, SpinRate = 3,
+            Velocity = new Point(1, 0, 0),
+            Then = FollowUp.StopAndSpin,
+            ThenAt = 0.5,
+            SpinRate = 3,
         };
         var simulation = Run(2, cube);
         Assert.Equal(Quaternion.Identity, simulation.At((int)(0.4 * Fine), 0).Orientation);

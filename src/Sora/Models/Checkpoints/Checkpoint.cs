@@ -21,7 +21,8 @@ public static class Checkpoint
     /// <exception cref="SoraException">Nothing there, a shard is missing or truncated, or a tensor of the index is in no shard.</exception>
     public static TensorSource Open(string path)
     {
-        if (Directory.Exists(path)) path = Find(path);
+        if (Directory.Exists(path))
+            path = Find(path);
         return path.EndsWith(".json", StringComparison.Ordinal) ? CheckpointFile.InOurNames(OpenIndex(path)) : CheckpointFile.Open(path);
     }
 
@@ -60,32 +61,43 @@ public static class Checkpoint
         foreach (var name in Names)
         {
             var index = Path.Combine(folder, $"{name}.safetensors.index.json");
-            if (File.Exists(index)) return index;
+            if (File.Exists(index))
+                return index;
             var file = Path.Combine(folder, $"{name}.safetensors");
-            if (File.Exists(file)) return file;
+            if (File.Exists(file))
+                return file;
         }
         // A folder with only a variant (model.fp16.safetensors): take it if there is one.
         var indexes = Directory.GetFiles(folder, "*.safetensors.index*.json");
-        if (indexes.Length == 1) return indexes[0];
+        if (indexes.Length == 1)
+            return indexes[0];
         var files = Directory.GetFiles(folder, "*.safetensors");
-        if (files.Length == 0) files = Directory.GetFiles(folder, "*.gguf");
-        if (indexes.Length == 0 && files.Length == 1) return files[0];
+        if (files.Length == 0)
+            files = Directory.GetFiles(folder, "*.gguf");
+        if (indexes.Length == 0 && files.Length == 1)
+            return files[0];
         throw SoraException.Failed(
             $"{folder} has no weights (looked for {string.Join(" and ", Names.Select(name => $"{name}.safetensors"))})",
-            files.Length > 1 ? "it contains several variants: pass one of the files" : "the download may be incomplete");
+            files.Length > 1 ? "it contains several variants: pass one of the files" : "the download may be incomplete"
+        );
     }
 
     private static ShardedTensors OpenIndex(string path)
     {
         var folder = Path.GetDirectoryName(path) ?? ".";
-        var map = ConfigFile.Read(path).Object("weight_map")
-            ?? throw SoraException.Damaged($"{path} has no weight_map");
+        var map = ConfigFile.Read(path).Object("weight_map") ?? throw SoraException.Damaged($"{path} has no weight_map");
         var shards = new Dictionary<string, TensorSource>();
         try
         {
-            var shardOf = map.Select(entry => (entry.Key, Shard: entry.Value is JsonValue value && value.TryGetValue<string>(out var name)
-                ? name
-                : throw SoraException.Damaged($"{path}: no file is given for {entry.Key}"))).ToList();
+            var shardOf = map.Select(entry =>
+                    (
+                        entry.Key,
+                        Shard: entry.Value is JsonValue value && value.TryGetValue<string>(out var name)
+                            ? name
+                            : throw SoraException.Damaged($"{path}: no file is given for {entry.Key}")
+                    )
+                )
+                .ToList();
             foreach (var shard in shardOf.Select(entry => entry.Shard).Distinct())
             {
                 // The index is a download: a shard is a file beside it, nothing else.
@@ -93,14 +105,18 @@ public static class Checkpoint
                     throw SoraException.Damaged($"{path}: shard '{shard}' isn't a file name");
                 var file = Path.Combine(folder, shard);
                 if (!File.Exists(file))
-                    throw SoraException.Failed($"{file} is missing, but {Path.GetFileName(path)} refers to it", "the download may be incomplete");
+                    throw SoraException.Failed(
+                        $"{file} is missing, but {Path.GetFileName(path)} refers to it",
+                        "the download may be incomplete"
+                    );
                 shards[shard] = SafeTensorsFile.Open(file);
             }
             return new ShardedTensors(path, shardOf.Select(entry => (entry.Key, shards[entry.Shard])));
         }
         catch
         {
-            foreach (var shard in shards.Values) shard.Dispose();
+            foreach (var shard in shards.Values)
+                shard.Dispose();
             throw;
         }
     }
@@ -117,8 +133,10 @@ public static class Checkpoint
             foreach (var (name, shard) in entries)
             {
                 if (!shard.Tensors.TryGetValue(name, out var info))
-                    throw SoraException.Failed($"{shard.Origin}: no tensor {name}, but {Path.GetFileName(index)} lists it",
-                        "the download may be incomplete");
+                    throw SoraException.Failed(
+                        $"{shard.Origin}: no tensor {name}, but {Path.GetFileName(index)} lists it",
+                        "the download may be incomplete"
+                    );
                 shardOf[name] = shard;
                 tensors[name] = info;
             }
@@ -135,8 +153,10 @@ public static class Checkpoint
 
         protected override void Dispose(bool disposing)
         {
-            if (!disposing) return;
-            foreach (var shard in shardOf.Values.Distinct()) shard.Dispose();
+            if (!disposing)
+                return;
+            foreach (var shard in shardOf.Values.Distinct())
+                shard.Dispose();
         }
     }
 }

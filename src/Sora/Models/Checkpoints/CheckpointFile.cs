@@ -55,10 +55,17 @@ public static class CheckpointFile
     /// <param name="raw">Disposed with the result.</param>
     internal static TensorSource InOurNames(TensorSource raw)
     {
-        var prefix = Prefixes.FirstOrDefault(prefix => raw.Tensors.Keys.Any(name => name.StartsWith(prefix, StringComparison.Ordinal))) ?? "";
-        var names = raw.Tensors.Keys.Where(name => name.StartsWith(prefix, StringComparison.Ordinal)).Select(name => name[prefix.Length..]).ToList();
+        var prefix =
+            Prefixes.FirstOrDefault(prefix => raw.Tensors.Keys.Any(name => name.StartsWith(prefix, StringComparison.Ordinal))) ?? "";
+        var names = raw
+            .Tensors.Keys.Where(name => name.StartsWith(prefix, StringComparison.Ordinal))
+            .Select(name => name[prefix.Length..])
+            .ToList();
         var map = MapFor(names.ToHashSet());
-        var tensors = names.Where(name => !IsNoWeight(name)).SelectMany(name => Split(Entry(raw, prefix, name, map(name) ?? name))).ToList();
+        var tensors = names
+            .Where(name => !IsNoWeight(name))
+            .SelectMany(name => Split(Entry(raw, prefix, name, map(name) ?? name)))
+            .ToList();
         tensors = OneEmbedding(tensors);
         var changed = tensors.Count != raw.Tensors.Count || tensors.Any(tensor => tensor.Name != tensor.Source || tensor.Scale != null);
         return changed ? new MappedTensors(raw, tensors) : raw;
@@ -67,19 +74,28 @@ public static class CheckpointFile
     private static TensorSource OpenRaw(string path)
     {
         Span<byte> start = stackalloc byte[4];
-        using (var file = MappedFile.Open(path)) file.Span(0, (int)Math.Min(start.Length, file.Length)).CopyTo(start);
-        return GgufFile.IsGguf(start) ? GgufFile.Open(path) : ZipDirectory.IsZip(start) ? TorchFile.Open(path) : SafeTensorsFile.Open(path);
+        using (var file = MappedFile.Open(path))
+            file.Span(0, (int)Math.Min(start.Length, file.Length)).CopyTo(start);
+        return GgufFile.IsGguf(start) ? GgufFile.Open(path)
+            : ZipDirectory.IsZip(start) ? TorchFile.Open(path)
+            : SafeTensorsFile.Open(path);
     }
 
     /// <summary>By its keys, for files do not say what they are.</summary>
     private static Func<string, string?> MapFor(HashSet<string> names)
     {
-        if (names.Contains("head.modulation") || names.Contains("blocks.0.self_attn.q.weight")) return KeyMaps.Transformer.Find;
-        if (names.Contains("blocks.0.attn.q.weight")) return KeyMaps.TextEncoder.Find;
-        if (names.Contains("enc.blk.0.attn_q.weight")) return KeyMaps.TextEncoderGguf.Find;
-        if (names.Contains("visual.cls_embedding")) return KeyMaps.ImageEncoder.Find;
-        if (names.Contains("decoder.upsamples.0.upsamples.0.residual.0.gamma")) return KeyMaps.Vae22;
-        if (names.Contains("decoder.upsamples.0.residual.0.gamma")) return KeyMaps.Vae21;
+        if (names.Contains("head.modulation") || names.Contains("blocks.0.self_attn.q.weight"))
+            return KeyMaps.Transformer.Find;
+        if (names.Contains("blocks.0.attn.q.weight"))
+            return KeyMaps.TextEncoder.Find;
+        if (names.Contains("enc.blk.0.attn_q.weight"))
+            return KeyMaps.TextEncoderGguf.Find;
+        if (names.Contains("visual.cls_embedding"))
+            return KeyMaps.ImageEncoder.Find;
+        if (names.Contains("decoder.upsamples.0.upsamples.0.residual.0.gamma"))
+            return KeyMaps.Vae22;
+        if (names.Contains("decoder.upsamples.0.residual.0.gamma"))
+            return KeyMaps.Vae21;
         return _ => null;
     }
 
@@ -88,7 +104,8 @@ public static class CheckpointFile
         // Published files may hold it, though no layer uses it.
         || name.EndsWith(".norm_added_q.weight", StringComparison.Ordinal)
         // Wan's file of CLIP has its other half, too, which reads text.
-        || name is "log_scale" or "visual.head" || name.StartsWith("textual.", StringComparison.Ordinal)
+        || name is "log_scale" or "visual.head"
+        || name.StartsWith("textual.", StringComparison.Ordinal)
         || ScaleSuffixes.Concat(OtherSuffixes).Any(suffix => name.EndsWith(suffix, StringComparison.Ordinal));
 
     private static MappedTensor Entry(TensorSource raw, string prefix, string theirs, string ours)
@@ -96,44 +113,58 @@ public static class CheckpointFile
         var info = raw.Info(prefix + theirs);
         var shape = info.Shape;
         // llama.cpp's tools drop a size of 1 in front; Wan's CLIP has one, or two.
-        if (ours.EndsWith("scale_shift_table", StringComparison.Ordinal) && shape.Length == 2) shape = [1, .. shape];
-        else if (KeyMaps.RankOf(ours) is { } rank && shape.Length > rank && shape[..^rank].All(size => size == 1)) shape = shape[^rank..];
+        if (ours.EndsWith("scale_shift_table", StringComparison.Ordinal) && shape.Length == 2)
+            shape = [1, .. shape];
+        else if (KeyMaps.RankOf(ours) is { } rank && shape.Length > rank && shape[..^rank].All(size => size == 1))
+            shape = shape[^rank..];
         return new MappedTensor(ours, info.Name, shape, ScaleOf(raw, info));
     }
 
     /// <summary>Queries, keys and values that lie in one tensor, one behind the other, as three; any other tensor as it is.</summary>
     private static IReadOnlyList<MappedTensor> Split(MappedTensor tensor)
     {
-        if (!tensor.Name.Contains(KeyMaps.Fused) || tensor.Shape is not [var all, .. var columns] || all % 3 != 0) return [tensor];
+        if (!tensor.Name.Contains(KeyMaps.Fused) || tensor.Shape is not [var all, .. var columns] || all % 3 != 0)
+            return [tensor];
         var rows = (int)(all / 3);
-        return [.. KeyMaps.Parts.Select((part, i) => tensor with
-        {
-            Name = tensor.Name.Replace(KeyMaps.Fused, part),
-            Shape = [rows, .. columns],
-            First = i * rows * Shapes.Elements(columns),
-            Scale = tensor.Scale is { Length: > 1 } each ? each[(i * rows)..((i + 1) * rows)] : tensor.Scale,
-        })];
+        return
+        [
+            .. KeyMaps.Parts.Select(
+                (part, i) =>
+                    tensor with
+                    {
+                        Name = tensor.Name.Replace(KeyMaps.Fused, part),
+                        Shape = [rows, .. columns],
+                        First = i * rows * Shapes.Elements(columns),
+                        Scale = tensor.Scale is { Length: > 1 } each ? each[(i * rows)..((i + 1) * rows)] : tensor.Scale,
+                    }
+            ),
+        ];
     }
 
     private static float[]? ScaleOf(TensorSource raw, TensorInfo weight)
     {
         const string suffix = ".weight";
-        if (!weight.Name.EndsWith(suffix, StringComparison.Ordinal)) return null;
+        if (!weight.Name.EndsWith(suffix, StringComparison.Ordinal))
+            return null;
         var layer = weight.Name[..^suffix.Length];
         CheckFormat(raw, layer);
         var name = ScaleSuffixes.Select(scale => layer + scale).FirstOrDefault(raw.Tensors.ContainsKey);
-        if (name == null) return null;
+        if (name == null)
+            return null;
         var scale = raw.Floats(name);
         return scale.Length == 1 || (weight.Shape.Length > 0 && scale.Length == weight.Shape[0])
             ? scale
-            : throw SoraException.Failed($"{raw.Origin}: '{name}' is {Shapes.Text(raw.Info(name).Shape)}: neither a single scale nor one per row of {Shapes.Text(weight.Shape)}");
+            : throw SoraException.Failed(
+                $"{raw.Origin}: '{name}' is {Shapes.Text(raw.Info(name).Shape)}: neither a single scale nor one per row of {Shapes.Text(weight.Shape)}"
+            );
     }
 
     /// <summary>The newer spelling names the format of each layer, which may be one that is not known here.</summary>
     private static void CheckFormat(TensorSource raw, string layer)
     {
         var name = layer + ".comfy_quant";
-        if (!raw.Tensors.ContainsKey(name)) return;
+        if (!raw.Tensors.ContainsKey(name))
+            return;
         string? format;
         try
         {
@@ -145,16 +176,21 @@ public static class CheckpointFile
             throw SoraException.Damaged($"{raw.Origin}: '{name}' does not name a format", fault);
         }
         if (format is not ("float8_e4m3fn" or "float8_e5m2"))
-            throw SoraException.Failed($"{raw.Origin}: '{layer}' is quantised as '{format}', which is unknown", "use the fp8, GGUF or half-precision file of the model");
+            throw SoraException.Failed(
+                $"{raw.Origin}: '{layer}' is quantised as '{format}', which is unknown",
+                "use the fp8, GGUF or half-precision file of the model"
+            );
     }
 
     /// <summary>The text encoder's table can be there under either name, or both.</summary>
     private static List<MappedTensor> OneEmbedding(List<MappedTensor> tensors)
     {
         var second = tensors.Find(tensor => tensor.Name == EncoderEmbedding);
-        if (second == null) return tensors;
+        if (second == null)
+            return tensors;
         var others = tensors.Where(tensor => tensor != second).ToList();
-        if (!others.Exists(tensor => tensor.Name == SharedEmbedding)) others.Add(second with { Name = SharedEmbedding });
+        if (!others.Exists(tensor => tensor.Name == SharedEmbedding))
+            others.Add(second with { Name = SharedEmbedding });
         return others;
     }
 }

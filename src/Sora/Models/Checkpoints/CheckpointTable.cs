@@ -31,17 +31,21 @@ public static class CheckpointTable
     private const string Resource = "Sora.Models.checkpoints.json";
 
     /// <summary>The user's own table, which may not be there.</summary>
-    public static string UserFile => Path.Combine(
-        Environment.GetEnvironmentVariable("XDG_CONFIG_HOME") is { Length: > 0 } config
-            ? config
-            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".config"),
-        "sora", "models.json");
+    public static string UserFile =>
+        Path.Combine(
+            Environment.GetEnvironmentVariable("XDG_CONFIG_HOME") is { Length: > 0 } config
+                ? config
+                : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".config"),
+            "sora",
+            "models.json"
+        );
 
     /// <summary>What is known of a model; null: nothing.</summary>
     /// <exception cref="SoraException">The user's table can't be read.</exception>
     internal static KnownCheckpoint? Find(ModelTraits model)
     {
-        if (File.Exists(UserFile) && Find(UserFile, File.ReadAllText(UserFile), model) is { } own) return own with { IsUsers = true };
+        if (File.Exists(UserFile) && Find(UserFile, File.ReadAllText(UserFile), model) is { } own)
+            return own with { IsUsers = true };
         using var stream = typeof(CheckpointTable).Assembly.GetManifestResourceStream(Resource)!;
         using var reader = new StreamReader(stream);
         return Find("checkpoints.json", reader.ReadToEnd(), model);
@@ -53,31 +57,44 @@ public static class CheckpointTable
         {
             var table = ConfigFile.ParseNode(text)!.AsObject();
             var common = table["common"] as JsonObject ?? [];
-            return table["checkpoints"]!.AsArray().Select(node => node!.AsObject())
+            return table["checkpoints"]!
+                .AsArray()
+                .Select(node => node!.AsObject())
                 .Where(entry => entry["match"]!.AsObject().All(field => Holds(field.Key, field.Value, model)))
-                .Select(entry => Read(entry, common, origin)).FirstOrDefault();
+                .Select(entry => Read(entry, common, origin))
+                .FirstOrDefault();
         }
         catch (Exception fault) when (fault is JsonException or InvalidOperationException or NullReferenceException or FormatException)
         {
-            throw SoraException.Failed($"{origin}: not a table of checkpoints: {fault.Message.ReplaceLineEndings(" ")}",
-                "the format is {\"checkpoints\": [{\"name\": …, \"match\": {…}, \"defaults\": {…}}]}", fault);
+            throw SoraException.Failed(
+                $"{origin}: not a table of checkpoints: {fault.Message.ReplaceLineEndings(" ")}",
+                "the format is {\"checkpoints\": [{\"name\": …, \"match\": {…}, \"defaults\": {…}}]}",
+                fault
+            );
         }
     }
 
-    private static bool Holds(string field, JsonNode? value, ModelTraits model) => field switch
-    {
-        "fingerprint" => value!.GetValue<string>() == model.Fingerprint.Value,
-        "named" => model.Name.Contains(value!.GetValue<string>(), StringComparison.OrdinalIgnoreCase),
-        "experts" => value!.GetValue<int>() == model.Experts,
-        "builtin" => value!.GetValue<bool>() == model.IsBuiltin,
-        _ => JsonNode.DeepEquals(value, JsonNode.Parse(model.Transformer.ToJson()[field]?.ToJsonString() ?? "null")),
-    };
+    private static bool Holds(string field, JsonNode? value, ModelTraits model) =>
+        field switch
+        {
+            "fingerprint" => value!.GetValue<string>() == model.Fingerprint.Value,
+            "named" => model.Name.Contains(value!.GetValue<string>(), StringComparison.OrdinalIgnoreCase),
+            "experts" => value!.GetValue<int>() == model.Experts,
+            "builtin" => value!.GetValue<bool>() == model.IsBuiltin,
+            _ => JsonNode.DeepEquals(value, JsonNode.Parse(model.Transformer.ToJson()[field]?.ToJsonString() ?? "null")),
+        };
 
     private static KnownCheckpoint Read(JsonObject entry, JsonObject common, string origin)
     {
         var defaults = (common["defaults"] as JsonObject)?.DeepClone().AsObject() ?? [];
-        foreach (var (key, value) in entry["defaults"] as JsonObject ?? []) defaults[key] = value?.DeepClone();
-        return new KnownCheckpoint(entry["name"]!.GetValue<string>(), (entry["licence"] ?? common["licence"])?.GetValue<string>(), defaults, origin)
+        foreach (var (key, value) in entry["defaults"] as JsonObject ?? [])
+            defaults[key] = value?.DeepClone();
+        return new KnownCheckpoint(
+            entry["name"]!.GetValue<string>(),
+            (entry["licence"] ?? common["licence"])?.GetValue<string>(),
+            defaults,
+            origin
+        )
         {
             Boundary = entry["boundary"]?.GetValue<double>(),
         };

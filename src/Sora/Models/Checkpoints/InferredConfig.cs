@@ -24,7 +24,8 @@ internal static class InferredConfig
         if (PartKinds.Of(weights) is var found && found != kind)
             throw SoraException.Failed(
                 $"{weights.Origin}: {(found is null ? "weights of an unknown architecture" : $"the weights of a {found}")}, not of a {kind}",
-                found is null ? "Wan 2.1 and 2.2 are supported" : $"pass a file that contains a {kind}");
+                found is null ? "Wan 2.1 and 2.2 are supported" : $"pass a file that contains a {kind}"
+            );
         var config = kind switch
         {
             "transformer" => Transformer(weights, heads),
@@ -39,7 +40,8 @@ internal static class InferredConfig
     {
         var patch = Shape(weights, "patch_embedding.weight");
         var dim = patch[0];
-        if (given is null && dim % HeadWidth != 0) throw Unclear(weights, $"heads of {HeadWidth} don't divide its width {dim}");
+        if (given is null && dim % HeadWidth != 0)
+            throw Unclear(weights, $"heads of {HeadWidth} don't divide its width {dim}");
         var heads = given ?? dim / HeadWidth;
         var layers = Count(weights, "blocks");
         var hints = Count(weights, "vace_blocks");
@@ -62,7 +64,8 @@ internal static class InferredConfig
             ["pos_embed_seq_len"] = Size(weights, $"{image}.pos_embed", 1),
             ["vace_in_channels"] = Size(weights, "vace_patch_embedding.weight", 1),
             // Control blocks are spread evenly.
-            ["vace_layers"] = hints == 0 ? null : new JsonArray([.. Enumerable.Range(0, hints).Select(i => JsonValue.Create(i * (layers / hints)))]),
+            ["vace_layers"] =
+                hints == 0 ? null : new JsonArray([.. Enumerable.Range(0, hints).Select(i => JsonValue.Create(i * (layers / hints)))]),
         };
     }
 
@@ -72,10 +75,12 @@ internal static class InferredConfig
         var stages = Count(weights, "decoder.up_blocks");
         var residuals = Count(weights, "decoder.up_blocks.0.resnets");
         long Width(int stage) => Shape(weights, $"decoder.up_blocks.{stage}.resnets.{residuals - 1}.conv2.weight")[0];
-        bool Doubles(int stage) => weights.Tensors.ContainsKey($"decoder.up_blocks.{stage}.{(isResidual ? "upsampler" : "upsamplers.0")}.time_conv.weight");
+        bool Doubles(int stage) =>
+            weights.Tensors.ContainsKey($"decoder.up_blocks.{stage}.{(isResidual ? "upsampler" : "upsamplers.0")}.time_conv.weight");
         var (first, input) = (Width(stages - 1), Shape(weights, "encoder.conv_in.weight"));
         var channels = Shape(weights, "post_quant_conv.weight")[0];
-        var statistics = channels == CausalVaeConfig.Wan21.ZDim ? CausalVaeConfig.Wan21
+        var statistics =
+            channels == CausalVaeConfig.Wan21.ZDim ? CausalVaeConfig.Wan21
             : channels == CausalVaeConfig.Wan22.ZDim ? CausalVaeConfig.Wan22
             : throw Unclear(weights, $"the mean and deviation of its {channels} latent channels are unknown");
         return new JsonObject
@@ -125,7 +130,8 @@ internal static class InferredConfig
         var patch = Shape(weights, $"{embeddings}.patch_embedding.weight");
         var places = Shape(weights, $"{embeddings}.position_embedding.weight")[0];
         var published = new ClipVisionConfig();
-        if (patch[0] != published.HiddenSize) throw Unclear(weights, $"the number of heads of an image encoder of width {patch[0]} is unknown");
+        if (patch[0] != published.HiddenSize)
+            throw Unclear(weights, $"the number of heads of an image encoder of width {patch[0]} is unknown");
         return new JsonObject
         {
             ["model_type"] = "clip_vision_model",
@@ -146,10 +152,14 @@ internal static class InferredConfig
         weights.Tensors.TryGetValue(name, out var tensor) ? tensor.Shape[axis] : null;
 
     /// <summary>How many numbered parts there are below a name.</summary>
-    private static int Count(TensorSource weights, string list) => weights.Tensors.Keys
-        .Where(name => name.StartsWith($"{list}.", StringComparison.Ordinal))
-        .Select(name => int.TryParse(name.AsSpan(list.Length + 1, name.AsSpan(list.Length + 1).IndexOf('.')), out var number) ? number + 1 : 0)
-        .DefaultIfEmpty(0).Max();
+    private static int Count(TensorSource weights, string list) =>
+        weights
+            .Tensors.Keys.Where(name => name.StartsWith($"{list}.", StringComparison.Ordinal))
+            .Select(name =>
+                int.TryParse(name.AsSpan(list.Length + 1, name.AsSpan(list.Length + 1).IndexOf('.')), out var number) ? number + 1 : 0
+            )
+            .DefaultIfEmpty(0)
+            .Max();
 
     private static JsonArray List<T>(IEnumerable<T> values) => [.. values.Select(value => JsonValue.Create(value))];
 

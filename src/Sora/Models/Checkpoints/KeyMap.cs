@@ -12,7 +12,8 @@ internal sealed class KeyMap
     /// <param name="names">Modules or single tensors, theirs and ours; <c>{i}</c> stands for a block's number.</param>
     public KeyMap(IEnumerable<(string Theirs, string Ours)> names)
     {
-        foreach (var (theirs, own) in names) ours.Add(theirs, own);
+        foreach (var (theirs, own) in names)
+            ours.Add(theirs, own);
     }
 
     /// <summary>Every pair, with <c>{i}</c> for a block's number.</summary>
@@ -22,7 +23,8 @@ internal sealed class KeyMap
     public string? Find(string name)
     {
         var (pattern, number) = Generalise(name);
-        if (ours.TryGetValue(pattern, out var whole)) return whole.Replace(Index, number);
+        if (ours.TryGetValue(pattern, out var whole))
+            return whole.Replace(Index, number);
         var dot = pattern.LastIndexOf('.');
         return dot > 0 && ours.TryGetValue(pattern[..dot], out var module) ? module.Replace(Index, number) + pattern[dot..] : null;
     }
@@ -33,7 +35,8 @@ internal sealed class KeyMap
         var parts = name.Split('.');
         for (var i = 1; i < parts.Length; i++)
         {
-            if (parts[i - 1] is not ("blocks" or "vace_blocks" or "blk" or "transformer") || !parts[i].All(char.IsAsciiDigit)) continue;
+            if (parts[i - 1] is not ("blocks" or "vace_blocks" or "blk" or "transformer") || !parts[i].All(char.IsAsciiDigit))
+                continue;
             var number = parts[i];
             parts[i] = Index;
             return (string.Join('.', parts), number);

@@ -10,13 +10,19 @@ internal static partial class KeyMaps
 {
     private static readonly (string, string)[] Attention =
     [
-        ("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("o", "to_out.0"), ("norm_q", "norm_q"), ("norm_k", "norm_k"),
-        ("k_img", "add_k_proj"), ("v_img", "add_v_proj"), ("norm_k_img", "norm_added_k"),
+        ("q", "to_q"),
+        ("k", "to_k"),
+        ("v", "to_v"),
+        ("o", "to_out.0"),
+        ("norm_q", "norm_q"),
+        ("norm_k", "norm_k"),
+        ("k_img", "add_k_proj"),
+        ("v_img", "add_v_proj"),
+        ("norm_k_img", "norm_added_k"),
     ];
 
     /// <summary>The transformer. The original numbers norms as they are defined: its norm3 is the second one in use.</summary>
-    public static readonly KeyMap Transformer = new(
-    [
+    public static readonly KeyMap Transformer = new([
         ("head.modulation", "scale_shift_table"),
         ("head.head", "proj_out"),
         ("patch_embedding", "patch_embedding"),
@@ -44,27 +50,30 @@ internal static partial class KeyMaps
     public static readonly KeyMap TextEncoderGguf = new(TextEncoderNames.Select(name => (name.Gguf, name.Ours)));
 
     private static (string Original, string Gguf, string Ours)[] TextEncoderNames =>
-    [
-        ("token_embedding", "token_embd", "shared"),
-        ("norm", "enc.output_norm", "encoder.final_layer_norm"),
-        ("blocks.{i}.attn.q", "enc.blk.{i}.attn_q", "encoder.block.{i}.layer.0.SelfAttention.q"),
-        ("blocks.{i}.attn.k", "enc.blk.{i}.attn_k", "encoder.block.{i}.layer.0.SelfAttention.k"),
-        ("blocks.{i}.attn.v", "enc.blk.{i}.attn_v", "encoder.block.{i}.layer.0.SelfAttention.v"),
-        ("blocks.{i}.attn.o", "enc.blk.{i}.attn_o", "encoder.block.{i}.layer.0.SelfAttention.o"),
-        ("blocks.{i}.pos_embedding.embedding", "enc.blk.{i}.attn_rel_b", "encoder.block.{i}.layer.0.SelfAttention.relative_attention_bias"),
-        ("blocks.{i}.norm1", "enc.blk.{i}.attn_norm", "encoder.block.{i}.layer.0.layer_norm"),
-        ("blocks.{i}.ffn.gate.0", "enc.blk.{i}.ffn_gate", "encoder.block.{i}.layer.1.DenseReluDense.wi_0"),
-        ("blocks.{i}.ffn.fc1", "enc.blk.{i}.ffn_up", "encoder.block.{i}.layer.1.DenseReluDense.wi_1"),
-        ("blocks.{i}.ffn.fc2", "enc.blk.{i}.ffn_down", "encoder.block.{i}.layer.1.DenseReluDense.wo"),
-        ("blocks.{i}.norm2", "enc.blk.{i}.ffn_norm", "encoder.block.{i}.layer.1.layer_norm"),
-    ];
+        [
+            ("token_embedding", "token_embd", "shared"),
+            ("norm", "enc.output_norm", "encoder.final_layer_norm"),
+            ("blocks.{i}.attn.q", "enc.blk.{i}.attn_q", "encoder.block.{i}.layer.0.SelfAttention.q"),
+            ("blocks.{i}.attn.k", "enc.blk.{i}.attn_k", "encoder.block.{i}.layer.0.SelfAttention.k"),
+            ("blocks.{i}.attn.v", "enc.blk.{i}.attn_v", "encoder.block.{i}.layer.0.SelfAttention.v"),
+            ("blocks.{i}.attn.o", "enc.blk.{i}.attn_o", "encoder.block.{i}.layer.0.SelfAttention.o"),
+            (
+                "blocks.{i}.pos_embedding.embedding",
+                "enc.blk.{i}.attn_rel_b",
+                "encoder.block.{i}.layer.0.SelfAttention.relative_attention_bias"
+            ),
+            ("blocks.{i}.norm1", "enc.blk.{i}.attn_norm", "encoder.block.{i}.layer.0.layer_norm"),
+            ("blocks.{i}.ffn.gate.0", "enc.blk.{i}.ffn_gate", "encoder.block.{i}.layer.1.DenseReluDense.wi_0"),
+            ("blocks.{i}.ffn.fc1", "enc.blk.{i}.ffn_up", "encoder.block.{i}.layer.1.DenseReluDense.wi_1"),
+            ("blocks.{i}.ffn.fc2", "enc.blk.{i}.ffn_down", "encoder.block.{i}.layer.1.DenseReluDense.wo"),
+            ("blocks.{i}.norm2", "enc.blk.{i}.ffn_norm", "encoder.block.{i}.layer.1.layer_norm"),
+        ];
 
     /// <summary>
     /// CLIP's image encoder in Wan's own file (<c>models_clip_open-clip-xlm-roberta-large-vit-huge-14.pth</c>), which has the
     /// queries, keys and values of a layer in one tensor.
     /// </summary>
-    public static readonly KeyMap ImageEncoder = new(
-    [
+    public static readonly KeyMap ImageEncoder = new([
         ("visual.cls_embedding", ClassEmbedding),
         ("visual.patch_embedding", "vision_model.embeddings.patch_embedding"),
         ("visual.pos_embedding", Positions),
@@ -88,13 +97,21 @@ internal static partial class KeyMaps
     private const string Positions = "vision_model.embeddings.position_embedding.weight";
 
     /// <summary>How many sizes one of our tensors has whose original has further ones of 1 in front; null for any other.</summary>
-    public static int? RankOf(string ours) => ours switch { ClassEmbedding => 1, Positions => 2, _ => null };
+    public static int? RankOf(string ours) =>
+        ours switch
+        {
+            ClassEmbedding => 1,
+            Positions => 2,
+            _ => null,
+        };
 
     /// <summary>The VAE of Wan 2.1: flat lists of layers, of which the decoder's become up blocks of three residuals and a sampler.</summary>
     public static string? Vae21(string name)
     {
-        if (EncoderLayer().Match(name) is { Success: true } down) return $"encoder.down_blocks.{down.Groups[1].Value}.{Layer(down.Groups[2].Value)}";
-        if (DecoderLayer().Match(name) is not { Success: true } up) return VaeEnds(name);
+        if (EncoderLayer().Match(name) is { Success: true } down)
+            return $"encoder.down_blocks.{down.Groups[1].Value}.{Layer(down.Groups[2].Value)}";
+        if (DecoderLayer().Match(name) is not { Success: true } up)
+            return VaeEnds(name);
         var number = int.Parse(up.Groups[1].Value);
         var (block, within) = (number / 4, number % 4);
         return $"decoder.up_blocks.{block}.{(within == 3 ? "upsamplers.0" : $"resnets.{within}")}.{Layer(up.Groups[2].Value)}";
@@ -103,7 +120,8 @@ internal static partial class KeyMaps
     /// <summary>The VAE of Wan 2.2: lists within lists, the sampler last in each.</summary>
     public static string? Vae22(string name)
     {
-        if (NestedLayer().Match(name) is not { Success: true } nested) return VaeEnds(name);
+        if (NestedLayer().Match(name) is not { Success: true } nested)
+            return VaeEnds(name);
         var (side, block, within, rest) = (nested.Groups[1].Value, nested.Groups[2].Value, nested.Groups[3].Value, nested.Groups[4].Value);
         var direction = side == "encoder" ? "down" : "up";
         var isSampler = rest.StartsWith("resample.", StringComparison.Ordinal) || rest.StartsWith("time_conv.", StringComparison.Ordinal);
@@ -113,9 +131,12 @@ internal static partial class KeyMaps
     /// <summary>What both kinds of VAE have at the ends and in the middle.</summary>
     private static string? VaeEnds(string name)
     {
-        if (name.StartsWith("conv1.", StringComparison.Ordinal)) return "quant_conv." + name[6..];
-        if (name.StartsWith("conv2.", StringComparison.Ordinal)) return "post_quant_conv." + name[6..];
-        if (VaeEnd().Match(name) is not { Success: true } end) return null;
+        if (name.StartsWith("conv1.", StringComparison.Ordinal))
+            return "quant_conv." + name[6..];
+        if (name.StartsWith("conv2.", StringComparison.Ordinal))
+            return "post_quant_conv." + name[6..];
+        if (VaeEnd().Match(name) is not { Success: true } end)
+            return null;
         var (side, part, rest) = (end.Groups[1].Value, end.Groups[2].Value, end.Groups[3].Value);
         return part switch
         {
@@ -130,20 +151,22 @@ internal static partial class KeyMaps
     }
 
     /// <summary>Inside a residual; samplers keep their names.</summary>
-    private static string Layer(string name) => name
-        .Replace("residual.0.", "norm1.").Replace("residual.2.", "conv1.")
-        .Replace("residual.3.", "norm2.").Replace("residual.6.", "conv2.")
-        .Replace("shortcut.", "conv_shortcut.");
+    private static string Layer(string name) =>
+        name.Replace("residual.0.", "norm1.")
+            .Replace("residual.2.", "conv1.")
+            .Replace("residual.3.", "norm2.")
+            .Replace("residual.6.", "conv2.")
+            .Replace("shortcut.", "conv_shortcut.");
 
     private static IEnumerable<(string, string)> Block(string at) =>
-    [
-        (at + "modulation", at + "scale_shift_table"),
-        (at + "norm3", at + "norm2"),
-        (at + "ffn.0", at + "ffn.net.0.proj"),
-        (at + "ffn.2", at + "ffn.net.2"),
-        .. Attention.Select(name => ($"{at}self_attn.{name.Item1}", $"{at}attn1.{name.Item2}")),
-        .. Attention.Select(name => ($"{at}cross_attn.{name.Item1}", $"{at}attn2.{name.Item2}")),
-    ];
+        [
+            (at + "modulation", at + "scale_shift_table"),
+            (at + "norm3", at + "norm2"),
+            (at + "ffn.0", at + "ffn.net.0.proj"),
+            (at + "ffn.2", at + "ffn.net.2"),
+            .. Attention.Select(name => ($"{at}self_attn.{name.Item1}", $"{at}attn1.{name.Item2}")),
+            .. Attention.Select(name => ($"{at}cross_attn.{name.Item1}", $"{at}attn2.{name.Item2}")),
+        ];
 
     [GeneratedRegex(@"^encoder\.downsamples\.(\d+)\.(.+)$")]
     private static partial Regex EncoderLayer();

@@ -11,16 +11,27 @@ namespace Sora.Models.Checkpoints;
 internal static partial class LooseParts
 {
     private static readonly string[] Neighbours =
-        ["vae", "text_encoders", "text_encoder", "clip", "clip_vision", "image_encoder", "tokenizer", Path.Combine("google", "umt5-xxl")];
+    [
+        "vae",
+        "text_encoders",
+        "text_encoder",
+        "clip",
+        "clip_vision",
+        "image_encoder",
+        "tokenizer",
+        Path.Combine("google", "umt5-xxl"),
+    ];
 
     // Wan's own folders of two experts.
-    private const string High = "high_noise", Low = "low_noise";
+    private const string High = "high_noise",
+        Low = "low_noise";
 
     /// <summary>The transformer in a folder of Wan's own layout (that for high noise, where there are two), or null.</summary>
     public static string? OriginalTransformer(string folder)
     {
         var high = Path.Combine(folder, $"{High}_model");
-        if (Directory.Exists(high)) return high;
+        if (Directory.Exists(high))
+            return high;
         var config = Path.Combine(folder, "config.json");
         return File.Exists(config) && PartKinds.IsOriginalTransformer(ConfigFile.Read(config)) ? folder : null;
     }
@@ -30,10 +41,18 @@ internal static partial class LooseParts
     {
         var name = Path.GetFileName(transformer);
         var at = name.IndexOf(High, StringComparison.OrdinalIgnoreCase);
-        if (at < 0) return null;
+        if (at < 0)
+            return null;
         // low_noise, or LOW_NOISE, or Low_Noise.
-        var low = char.IsUpper(name[at]) ? char.IsUpper(name[at + 1]) ? Low.ToUpperInvariant() : "Low_Noise" : Low;
-        var path = Path.Combine(Path.GetDirectoryName(transformer) ?? "", string.Concat(name.AsSpan(0, at), low, name.AsSpan(at + High.Length)));
+        var low = char.IsUpper(name[at])
+            ? char.IsUpper(name[at + 1])
+                ? Low.ToUpperInvariant()
+                : "Low_Noise"
+            : Low;
+        var path = Path.Combine(
+            Path.GetDirectoryName(transformer) ?? "",
+            string.Concat(name.AsSpan(0, at), low, name.AsSpan(at + High.Length))
+        );
         return File.Exists(path) || Directory.Exists(path) ? path : null;
     }
 
@@ -43,15 +62,18 @@ internal static partial class LooseParts
         var (config, found) = (WanTransformerConfig.From(file), new Dictionary<string, List<string>>());
         void Add(string part, string path)
         {
-            if (!found.TryGetValue(part, out var paths)) found[part] = paths = [];
+            if (!found.TryGetValue(part, out var paths))
+                found[part] = paths = [];
             paths.Add(path);
         }
         foreach (var folder in Folders(transformer))
         {
-            if (File.Exists(Path.Combine(folder, "tokenizer.json")) || File.Exists(Path.Combine(folder, "spiece.model"))) Add("tokenizer", folder);
+            if (File.Exists(Path.Combine(folder, "tokenizer.json")) || File.Exists(Path.Combine(folder, "spiece.model")))
+                Add("tokenizer", folder);
             foreach (var path in Candidates(folder))
             {
-                if (path != Path.GetFullPath(transformer) && PartThatFits(path, config) is { } part) Add(part, path);
+                if (path != Path.GetFullPath(transformer) && PartThatFits(path, config) is { } part)
+                    Add(part, path);
             }
         }
         return found;
@@ -69,8 +91,11 @@ internal static partial class LooseParts
         var full = Path.GetFullPath(transformer);
         var own = Directory.Exists(full) ? full : Path.GetDirectoryName(full)!;
         string[] around = Path.GetDirectoryName(own) is { } above ? [own, above] : [own];
-        return around.SelectMany(folder => Neighbours.Select(name => Path.Combine(folder, name))).Prepend(own)
-            .Where(Directory.Exists).Distinct();
+        return around
+            .SelectMany(folder => Neighbours.Select(name => Path.Combine(folder, name)))
+            .Prepend(own)
+            .Where(Directory.Exists)
+            .Distinct();
     }
 
     private static string? PartThatFits(string path, WanTransformerConfig config)

@@ -21,11 +21,13 @@ public static class Lora
     /// <exception cref="SoraException">A file is no LoRA, does not fit the model, or lacks half of a pair.</exception>
     public static TensorSource Merge(TensorSource model, IReadOnlyList<LoraOption> loras, Reporter reporter)
     {
-        if (loras.Count == 0) return model;
+        if (loras.Count == 0)
+            return model;
         var merged = new LoraTensors(model);
         try
         {
-            foreach (var option in loras) Add(merged, model, option, reporter);
+            foreach (var option in loras)
+                Add(merged, model, option, reporter);
             return merged;
         }
         catch
@@ -44,15 +46,20 @@ public static class Lora
         {
             var weight = model.Info(name + ".weight");
             // As diffusers: whole differences of norms and convolutions are left out.
-            if (weight.Shape.Length == 2 || module.Down != null) AddModule(merged, file, name, module, option);
-            else norms.AddRange(new[] { module.Weight, module.Bias }.OfType<string>());
+            if (weight.Shape.Length == 2 || module.Down != null)
+                AddModule(merged, file, name, module, option);
+            else
+                norms.AddRange(new[] { module.Weight, module.Bias }.OfType<string>());
         }
         Name(file.Unmatched, "match nothing in the model and are ignored");
         Name(norms, "replace whole norms or convolutions and are ignored");
 
         void Name(IReadOnlyList<string> left, string why)
         {
-            if (left.Count > 0) reporter.Warn($"{option.Path}: {left.Count} of {file.Tensors.Tensors.Count} tensors {why}: {NameList.Text(left.Select(LoraFile.WithoutSuffix))}");
+            if (left.Count > 0)
+                reporter.Warn(
+                    $"{option.Path}: {left.Count} of {file.Tensors.Tensors.Count} tensors {why}: {NameList.Text(left.Select(LoraFile.WithoutSuffix))}"
+                );
         }
     }
 
@@ -66,9 +73,12 @@ public static class Lora
             strength *= file.Scale(name, module);
             merged.Add(name + ".weight", new LowRank(file.Tensors, module.Down, module.Up!, (float)strength));
         }
-        if (module.UpBias != null) merged.Add(name + ".bias", new Difference(file.Tensors, module.UpBias, (float)strength));
-        if (module.Weight != null) merged.Add(name + ".weight", new Difference(file.Tensors, module.Weight, (float)option.Weight));
-        if (module.Bias != null) merged.Add(name + ".bias", new Difference(file.Tensors, module.Bias, (float)option.Weight));
+        if (module.UpBias != null)
+            merged.Add(name + ".bias", new Difference(file.Tensors, module.UpBias, (float)strength));
+        if (module.Weight != null)
+            merged.Add(name + ".weight", new Difference(file.Tensors, module.Weight, (float)option.Weight));
+        if (module.Bias != null)
+            merged.Add(name + ".bias", new Difference(file.Tensors, module.Bias, (float)option.Weight));
     }
 
     /// <summary>Something that is added to a tensor.</summary>
@@ -85,11 +95,15 @@ public static class Lora
         protected void RequireFinite(string name, ReadOnlySpan<float> values)
         {
             foreach (var value in values)
-                if (!float.IsFinite(value)) throw Weights.NoNumbers(lora.Origin, name);
+                if (!float.IsFinite(value))
+                    throw Weights.NoNumbers(lora.Origin, name);
         }
 
-        protected SoraException DoesNotFit(TensorInfo target, string found) => SoraException.Failed(
-            $"{lora.Origin}: does not fit the model: {found} for '{target.Name}', which is {Shapes.Text(target.Shape)}", "the LoRA was made for another model");
+        protected SoraException DoesNotFit(TensorInfo target, string found) =>
+            SoraException.Failed(
+                $"{lora.Origin}: does not fit the model: {found} for '{target.Name}', which is {Shapes.Text(target.Shape)}",
+                "the LoRA was made for another model"
+            );
     }
 
     private sealed class LowRank(TensorSource lora, string down, string up, float scale) : Change(lora)
@@ -97,9 +111,15 @@ public static class Lora
         public override void Check(TensorInfo target)
         {
             var (a, b) = (Lora.Info(down), Lora.Info(up));
-            var fits = a.Shape.Length >= 2 && b.Shape.Length >= 2 && a.Shape[0] > 0 && b.Elements == target.Shape[0] * a.Shape[0]
-                && b.Shape[0] == target.Shape[0] && a.Elements / a.Shape[0] == target.Elements / target.Shape[0];
-            if (!fits) throw DoesNotFit(target, $"{Shapes.Text(b.Shape)} times {Shapes.Text(a.Shape)}");
+            var fits =
+                a.Shape.Length >= 2
+                && b.Shape.Length >= 2
+                && a.Shape[0] > 0
+                && b.Elements == target.Shape[0] * a.Shape[0]
+                && b.Shape[0] == target.Shape[0]
+                && a.Elements / a.Shape[0] == target.Elements / target.Shape[0];
+            if (!fits)
+                throw DoesNotFit(target, $"{Shapes.Text(b.Shape)} times {Shapes.Text(a.Shape)}");
         }
 
         public override void AddTo(Span<float> values, long first, TensorInfo target)
@@ -109,7 +129,7 @@ public static class Lora
             RequireFinite(up, b);
             var columns = (int)(target.Elements / target.Shape[0]);
             var rank = a.Length / columns;
-            for (var done = 0; done < values.Length;)
+            for (var done = 0; done < values.Length; )
             {
                 var (row, column) = ((int)((first + done) / columns), (int)((first + done) % columns));
                 var part = values.Slice(done, Math.Min(values.Length - done, columns - column));
@@ -147,7 +167,8 @@ public static class Lora
             for (; i < sum.Length; i++)
             {
                 var product = 0f;
-                for (var k = 0; k < b.Length; k++) product += b[k] * a[k * columns + i];
+                for (var k = 0; k < b.Length; k++)
+                    product += b[k] * a[k * columns + i];
                 sum[i] += product * scale;
             }
         }
@@ -157,7 +178,8 @@ public static class Lora
     {
         public override void Check(TensorInfo target)
         {
-            if (Lora.Info(name).Elements != target.Elements) throw DoesNotFit(target, $"'{name}' is {Shapes.Text(Lora.Info(name).Shape)}");
+            if (Lora.Info(name).Elements != target.Elements)
+                throw DoesNotFit(target, $"'{name}' is {Shapes.Text(Lora.Info(name).Shape)}");
         }
 
         public override void AddTo(Span<float> values, long first, TensorInfo target)
@@ -174,8 +196,10 @@ public static class Lora
     {
         var wide = MemoryMarshal.Cast<float, Vector<float>>(values);
         var wideSum = MemoryMarshal.Cast<float, Vector<float>>(sum)[..wide.Length];
-        for (var i = 0; i < wide.Length; i++) wideSum[i] += wide[i] * factor;
-        for (var i = wide.Length * Vector<float>.Count; i < values.Length; i++) sum[i] += values[i] * factor;
+        for (var i = 0; i < wide.Length; i++)
+            wideSum[i] += wide[i] * factor;
+        for (var i = wide.Length * Vector<float>.Count; i < values.Length; i++)
+            sum[i] += values[i] * factor;
     }
 
     private sealed class LoraTensors(TensorSource model) : TensorSource
@@ -201,30 +225,36 @@ public static class Lora
             var info = model.Info(name);
             change.Check(info);
             infos[name] = info with { DType = DType.F32, Bytes = info.Elements * sizeof(float) };
-            if (!changes.TryGetValue(name, out var list)) changes[name] = list = [];
+            if (!changes.TryGetValue(name, out var list))
+                changes[name] = list = [];
             list.Add(change);
         }
 
         public override void Read(string name, long offset, Span<byte> destination)
         {
-            if (changes.ContainsKey(name)) ReadFloats(name, offset / sizeof(float), MemoryMarshal.Cast<byte, float>(destination));
-            else model.Read(name, offset, destination);
+            if (changes.ContainsKey(name))
+                ReadFloats(name, offset / sizeof(float), MemoryMarshal.Cast<byte, float>(destination));
+            else
+                model.Read(name, offset, destination);
         }
 
         public override void ReadFloats(string name, long first, Span<float> destination)
         {
             model.ReadFloats(name, first, destination);
-            foreach (var change in changes.GetValueOrDefault(name, [])) change.AddTo(destination, first, infos[name]);
+            foreach (var change in changes.GetValueOrDefault(name, []))
+                change.AddTo(destination, first, infos[name]);
         }
 
         public void DisposeFiles()
         {
-            foreach (var file in files) file.Dispose();
+            foreach (var file in files)
+                file.Dispose();
         }
 
         protected override void Dispose(bool disposing)
         {
-            if (!disposing) return;
+            if (!disposing)
+                return;
             DisposeFiles();
             model.Dispose();
         }

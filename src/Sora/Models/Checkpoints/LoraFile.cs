@@ -14,7 +14,10 @@ public sealed record LoraOption(string Path, double Weight = 1)
     public static LoraOption Parse(string text)
     {
         var colon = text.LastIndexOf(':');
-        return colon > 0 && double.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out var weight) && double.IsFinite(weight)
+        return
+            colon > 0
+            && double.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out var weight)
+            && double.IsFinite(weight)
             ? new LoraOption(text[..colon], weight)
             : new LoraOption(text);
     }
@@ -67,9 +70,13 @@ internal sealed class LoraFile : IDisposable
         this.file = file;
         adapter = ReadAdapter();
         if (Setting("use_dora") is { ValueKind: JsonValueKind.True })
-            throw SoraException.Failed($"{file.Origin}: a DoRA, which is not supported", "merge it into the model with the tool that made it");
+            throw SoraException.Failed(
+                $"{file.Origin}: a DoRA, which is not supported",
+                "merge it into the model with the tool that made it"
+            );
         var names = new LoraNames(model);
-        foreach (var name in file.Tensors.Keys) Sort(name, names);
+        foreach (var name in file.Tensors.Keys)
+            Sort(name, names);
     }
 
     /// <summary>The model's modules, under diffusers' names, and what is there for each.</summary>
@@ -82,7 +89,9 @@ internal sealed class LoraFile : IDisposable
 
     /// <summary>The module that a tensor changes, as the file calls it.</summary>
     public static string WithoutSuffix(string name) =>
-        Suffixes.FirstOrDefault(entry => name.EndsWith(entry.Suffix, StringComparison.Ordinal)).Suffix is { } suffix ? name[..^suffix.Length] : name;
+        Suffixes.FirstOrDefault(entry => name.EndsWith(entry.Suffix, StringComparison.Ordinal)).Suffix is { } suffix
+            ? name[..^suffix.Length]
+            : name;
 
     /// <exception cref="SoraException">It is no LoRA, or one for another model.</exception>
     public static LoraFile Open(string path, TensorSource model)
@@ -92,11 +101,16 @@ internal sealed class LoraFile : IDisposable
         {
             var lora = new LoraFile(file, model);
             if (!file.Tensors.Keys.Any(name => Suffixes.Any(entry => name.EndsWith(entry.Suffix, StringComparison.Ordinal))))
-                throw SoraException.Failed($"{path}: not a LoRA: none of its {file.Tensors.Count} tensors has a LoRA name", "pass a whole model with --model");
+                throw SoraException.Failed(
+                    $"{path}: not a LoRA: none of its {file.Tensors.Count} tensors has a LoRA name",
+                    "pass a whole model with --model"
+                );
             return lora.modules.Count > 0
                 ? lora
-                : throw SoraException.Failed($"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors fits {model.Origin}; the first is '{lora.unmatched[0]}'",
-                    $"sora info {path} lists its tensors");
+                : throw SoraException.Failed(
+                    $"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors fits {model.Origin}; the first is '{lora.unmatched[0]}'",
+                    $"sora info {path} lists its tensors"
+                );
         }
         catch
         {
@@ -124,13 +138,15 @@ internal sealed class LoraFile : IDisposable
             unmatched.Add(name);
             return;
         }
-        if (!modules.TryGetValue(module, out var found)) modules[module] = found = new LoraModule();
+        if (!modules.TryGetValue(module, out var found))
+            modules[module] = found = new LoraModule();
         suffix.Put(found, name);
     }
 
     private static string? Module(string name, LoraNames names)
     {
-        if (name.StartsWith(KohyaPrefix, StringComparison.Ordinal)) return names.FromKohya(name[KohyaPrefix.Length..]);
+        if (name.StartsWith(KohyaPrefix, StringComparison.Ordinal))
+            return names.FromKohya(name[KohyaPrefix.Length..]);
         var prefix = Prefixes.FirstOrDefault(prefix => name.StartsWith(prefix, StringComparison.Ordinal)) ?? "";
         return names.FromDotted(name[prefix.Length..]);
     }
@@ -138,7 +154,8 @@ internal sealed class LoraFile : IDisposable
     /// <summary>PEFT's settings, which diffusers puts into the header.</summary>
     private JsonElement? ReadAdapter()
     {
-        if (!file.Metadata.TryGetValue("lora_adapter_metadata", out var text)) return null;
+        if (!file.Metadata.TryGetValue("lora_adapter_metadata", out var text))
+            return null;
         try
         {
             using var document = JsonDocument.Parse(text);
@@ -160,7 +177,8 @@ internal sealed class LoraFile : IDisposable
         {
             foreach (var pattern in patterns.EnumerateObject())
             {
-                if (Matches(module, pattern.Name) && pattern.Value.TryGetDouble(out var special)) return special;
+                if (Matches(module, pattern.Name) && pattern.Value.TryGetDouble(out var special))
+                    return special;
             }
         }
         return Setting("lora_alpha") is { ValueKind: JsonValueKind.Number } alpha ? alpha.GetDouble() : null;
@@ -192,7 +210,8 @@ internal sealed class LoraNames
     {
         modules = [.. model.Tensors.Keys.Where(name => name.Contains('.')).Select(name => name[..name.LastIndexOf('.')])];
         // Underscores are ambiguous, so names are looked up and never taken apart.
-        foreach (var module in modules) kohya[(ToOriginal.Find(module) ?? module).Replace('.', '_')] = module;
+        foreach (var module in modules)
+            kohya[(ToOriginal.Find(module) ?? module).Replace('.', '_')] = module;
     }
 
     /// <summary>The module with this original name, its dots replaced by underscores.</summary>
@@ -201,7 +220,8 @@ internal sealed class LoraNames
     /// <summary>The module with this name of diffusers, or this original one.</summary>
     public string? FromDotted(string name)
     {
-        if (modules.Contains(name)) return name;
+        if (modules.Contains(name))
+            return name;
         return KeyMaps.Transformer.Find(name) is { } ours && modules.Contains(ours) ? ours : null;
     }
 }

@@ -21,25 +21,34 @@ internal static partial class NameList
     {
         var numbers = alike.Select(name => Number().Matches(name).Select(match => match.Value).ToArray()).ToList();
         var at = 0;
-        return Number().Replace(alike.First(), _ =>
-        {
-            var place = at++;
-            var different = numbers.Select(values => values[place]).Distinct().ToList();
-            return different.Count == 1 ? different[0] : $"{{{Ranges([.. different.Select(value => ulong.Parse(value, CultureInfo.InvariantCulture)).Order()])}}}";
-        });
+        return Number()
+            .Replace(
+                alike.First(),
+                _ =>
+                {
+                    var place = at++;
+                    var different = numbers.Select(values => values[place]).Distinct().ToList();
+                    return different.Count == 1
+                        ? different[0]
+                        : $"{{{Ranges([.. different.Select(value => ulong.Parse(value, CultureInfo.InvariantCulture)).Order()])}}}";
+                }
+            );
     }
 
     /// <summary>Such as <c>0-3,7</c>.</summary>
     private static string Ranges(IReadOnlyList<ulong> numbers)
     {
         var text = new StringBuilder();
-        for (var i = 0; i < numbers.Count;)
+        for (var i = 0; i < numbers.Count; )
         {
             var first = i++;
-            while (i < numbers.Count && numbers[i] <= numbers[i - 1] + 1) i++;
-            if (text.Length > 0) text.Append(',');
+            while (i < numbers.Count && numbers[i] <= numbers[i - 1] + 1)
+                i++;
+            if (text.Length > 0)
+                text.Append(',');
             text.Append(CultureInfo.InvariantCulture, $"{numbers[first]}");
-            if (numbers[i - 1] != numbers[first]) text.Append(CultureInfo.InvariantCulture, $"-{numbers[i - 1]}");
+            if (numbers[i - 1] != numbers[first])
+                text.Append(CultureInfo.InvariantCulture, $"-{numbers[i - 1]}");
         }
         return text.ToString();
     }

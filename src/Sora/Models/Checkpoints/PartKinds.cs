@@ -15,17 +15,17 @@ internal static class PartKinds
     ];
 
     /// <summary>The part that these are the weights of, by diffusers' name; null: none that is known.</summary>
-    public static string? Of(TensorSource weights) =>
-        Kinds.FirstOrDefault(kind => kind.Tensors.All(weights.Tensors.ContainsKey)).Part;
+    public static string? Of(TensorSource weights) => Kinds.FirstOrDefault(kind => kind.Tensors.All(weights.Tensors.ContainsKey)).Part;
 
     /// <summary>Whether a config.json is that of a part: others may lie beside the same file.</summary>
-    public static bool IsConfigOf(string part, ConfigFile config) => part switch
-    {
-        "transformer" or "transformer_2" => config.ClassName is "WanTransformer3DModel" or "WanVACETransformer3DModel",
-        "vae" => config.ClassName == "AutoencoderKLWan",
-        "text_encoder" => config.Text("model_type", null) is "t5" or "umt5" or "mt5",
-        _ => config.Text("model_type", null) == "clip_vision_model",
-    };
+    public static bool IsConfigOf(string part, ConfigFile config) =>
+        part switch
+        {
+            "transformer" or "transformer_2" => config.ClassName is "WanTransformer3DModel" or "WanVACETransformer3DModel",
+            "vae" => config.ClassName == "AutoencoderKLWan",
+            "text_encoder" => config.Text("model_type", null) is "t5" or "umt5" or "mt5",
+            _ => config.Text("model_type", null) == "clip_vision_model",
+        };
 
     /// <summary>Whether it is the config of a transformer as the authors of Wan publish it.</summary>
     public static bool IsOriginalTransformer(ConfigFile config) => config.ClassName is "WanModel" or "VaceWanModel";

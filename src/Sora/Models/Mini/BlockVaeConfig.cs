@@ -29,6 +29,7 @@ public sealed record BlockVaeConfig : CausalVaeConfig
         base.Check(demand);
         demand(
             SpatialFactor == PatchSize * Blocks.Side && TemporalFactor == Blocks.Frames,
-            $"blocks must have {Blocks.Side} folded pixels a side and {Blocks.Frames} frames");
+            $"blocks must have {Blocks.Side} folded pixels a side and {Blocks.Frames} frames"
+        );
     }
 }

@@ -11,14 +11,16 @@ namespace Sora.Models.Mini;
 /// </summary>
 internal static class Blocks
 {
-    public const int Side = 4, Frames = 4;
+    public const int Side = 4,
+        Frames = 4;
 
     /// <summary><c>[B, C, T, 4 h, 4 w]</c> to <c>[B, 16 C, 1, h, w]</c> for a single frame, else <c>[B, 64 C, T / 4, h, w]</c>.</summary>
     public static Tensor Fold(Tensor x)
     {
         using var scope = NewDisposeScope();
         var y = Patches.Fold(x, Side);
-        if (y.shape[2] == 1) return y.MoveToOuterDisposeScope();
+        if (y.shape[2] == 1)
+            return y.MoveToOuterDisposeScope();
         return y.unflatten(2, -1, Frames).transpose(2, 3).flatten(1, 2).MoveToOuterDisposeScope();
     }
 
@@ -45,7 +47,11 @@ internal sealed class BlockEncoderNetwork(CausalVaeConfig config, Weights root) 
 {
     private const double LogVariance = -30;
     private readonly PointConv first = new(root.Scope("encoder.first"), config.InChannels * Blocks.Side * Blocks.Side, config.ZDim);
-    private readonly PointConv later = new(root.Scope("encoder.later"), config.InChannels * Blocks.Side * Blocks.Side * Blocks.Frames, config.ZDim);
+    private readonly PointConv later = new(
+        root.Scope("encoder.later"),
+        config.InChannels * Blocks.Side * Blocks.Side * Blocks.Frames,
+        config.ZDim
+    );
 
     public bool Trains => false;
 
@@ -64,10 +70,14 @@ internal sealed class BlockEncoderNetwork(CausalVaeConfig config, Weights root) 
 /// </summary>
 internal sealed class BlockDecoderNetwork : IVaeNetwork
 {
-    private readonly PointConv first, later, inFirst, inLater;
+    private readonly PointConv first,
+        later,
+        inFirst,
+        inLater;
     private readonly RefinerBlock[] blocks;
     private readonly FrameNorm norm;
-    private readonly (Tensor Weight, Tensor Bias) outFirst, outLater;
+    private readonly (Tensor Weight, Tensor Bias) outFirst,
+        outLater;
 
     public BlockDecoderNetwork(CausalVaeConfig config, Weights root)
     {
@@ -96,12 +106,13 @@ internal sealed class BlockDecoderNetwork : IVaeNetwork
         memory.EndChunk();
 
         var x = before is null ? inFirst.Forward(latents) : inLater.Forward(cat([latents, before], 1));
-        x = Patches.Unfold(x, Blocks.Side);                                         // [B, width, t, 4 h, 4 w]
-        x = x.transpose(1, 2).flatten(0, 1);                                        // [B t, width, 4 h, 4 w]
-        foreach (var block in blocks) x = block.Forward(x);
+        x = Patches.Unfold(x, Blocks.Side); // [B, width, t, 4 h, 4 w]
+        x = x.transpose(1, 2).flatten(0, 1); // [B t, width, 4 h, 4 w]
+        foreach (var block in blocks)
+            x = block.Forward(x);
         var (weight, bias) = isFirst ? outFirst : outLater;
         x = Functional.Conv2d(norm.Forward(x).silu(), weight, bias, padding: [1, 1]);
-        x = x.unflatten(0, latents.shape[0], frames).transpose(1, 2);               // [B, C or 4 C, t, 4 h, 4 w]
+        x = x.unflatten(0, latents.shape[0], frames).transpose(1, 2); // [B, C or 4 C, t, 4 h, 4 w]
         return y.add(isFirst ? x : Blocks.SpreadFrames(x)).MoveToOuterDisposeScope();
     }
 
@@ -126,7 +137,8 @@ internal sealed class FrameNorm(Weights weights, long channels)
 /// <summary>Two times norm, SiLU, 3x3 convolution, added to the input; begins as the identity.</summary>
 internal sealed class RefinerBlock(Weights weights, long width)
 {
-    private readonly FrameNorm norm1 = new(weights.Scope("norm1"), width), norm2 = new(weights.Scope("norm2"), width);
+    private readonly FrameNorm norm1 = new(weights.Scope("norm1"), width),
+        norm2 = new(weights.Scope("norm2"), width);
     private readonly Tensor weight1 = weights.Get("conv1.weight", Init.FanIn(width * 9), width, width, 3, 3);
     private readonly Tensor bias1 = weights.Get("conv1.bias", Init.Zeros, width);
     private readonly Tensor weight2 = weights.Get("conv2.weight", Init.Zeros, width, width, 3, 3);

@@ -38,11 +38,12 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     public double OpenVariance { get; init; } = double.PositiveInfinity;
 
     /// <summary>The variances of the first channels, so many, and behind them those of a scene's.</summary>
-    internal Preconditioning With(Preconditioning scene, int channels) => new([.. First.Take(channels), .. scene.First], [.. Later.Take(channels), .. scene.Later])
-    {
-        SceneChannels = scene.First.Count,
-        OpenVariance = OpenInMaps,
-    };
+    internal Preconditioning With(Preconditioning scene, int channels) =>
+        new([.. First.Take(channels), .. scene.First], [.. Later.Take(channels), .. scene.Later])
+        {
+            SceneChannels = scene.First.Count,
+            OpenVariance = OpenInMaps,
+        };
 
     /// <summary>The velocity noise - x0 = (x - x0) / s, [B, C, T, h, w]; finite at s = 0 too.</summary>
     /// <param name="output">F, as the network gives it, [B, C, T, h, w].</param>
@@ -52,7 +53,8 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     {
         Tensor Each(Func<IReadOnlyList<double>, IEnumerable<double>> of)
         {
-            Tensor Frame(IReadOnlyList<double> own) => tensor(of(own).Select(v => (float)v).ToArray(), [1, own.Count, 1, 1, 1], device: x.device);
+            Tensor Frame(IReadOnlyList<double> own) =>
+                tensor(of(own).Select(v => (float)v).ToArray(), [1, own.Count, 1, 1, 1], device: x.device);
             return x.shape[2] == 1 ? Frame(First) : cat([Frame(First), Frame(Later).expand(-1, -1, x.shape[2] - 1, -1, -1)], 2);
         }
         var (variance, open) = (Each(own => own), Each(Open));
@@ -65,13 +67,14 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
         variances.Select((v, channel) => channel < variances.Count - SceneChannels ? v : Math.Min(v, OpenVariance));
 
     /// <summary>What a scheduler's config says of a network with so many channels of a scene; null: it gives the velocity.</summary>
-    internal static Preconditioning? Read(ConfigFile scheduler, int sceneChannels) => scheduler.Text("prediction_type", null) == PredictionType
-        ? new Preconditioning(scheduler.Numbers("first_latents_variance", []), scheduler.Numbers("latents_variance", []))
-        {
-            SceneChannels = sceneChannels,
-            OpenVariance = scheduler.Number("open_variance", double.PositiveInfinity),
-        }
-        : null;
+    internal static Preconditioning? Read(ConfigFile scheduler, int sceneChannels) =>
+        scheduler.Text("prediction_type", null) == PredictionType
+            ? new Preconditioning(scheduler.Numbers("first_latents_variance", []), scheduler.Numbers("latents_variance", []))
+            {
+                SceneChannels = sceneChannels,
+                OpenVariance = scheduler.Number("open_variance", double.PositiveInfinity),
+            }
+            : null;
 
     /// <summary>The variances of normalised latents <c>[N, C, T, h, w]</c>, T at least 2.</summary>
     internal static Preconditioning Of(Tensor latents) => Of(latents, Least);
@@ -82,7 +85,8 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     private static Preconditioning Of(Tensor latents, double least)
     {
         using var scope = NewDisposeScope();
-        double[] Variance(Tensor part) => [.. part.to(ScalarType.Float64).transpose(0, 1).flatten(1).std(1).square().clamp_min(least).data<double>()];
+        double[] Variance(Tensor part) =>
+            [.. part.to(ScalarType.Float64).transpose(0, 1).flatten(1).std(1).square().clamp_min(least).data<double>()];
         return new Preconditioning(Variance(latents.narrow(2, 0, 1)), Variance(latents.narrow(2, 1, latents.shape[2] - 1)));
     }
 }

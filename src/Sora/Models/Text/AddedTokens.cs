@@ -32,7 +32,7 @@ internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
     {
         var text = piece.Text;
         var done = 0;
-        for (var position = 0; position < text.Length;)
+        for (var position = 0; position < text.Length; )
         {
             if (Match(text, position) is not { } token)
             {
@@ -41,14 +41,21 @@ internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
             }
             var start = position;
             position += token.Content.Length;
-            if (token.SingleWord && (EndsInWord(text.AsSpan(0, start)) || StartsInWord(text.AsSpan(position)))) continue;
-            if (token.Lstrip) while (start > done && char.IsWhiteSpace(text[start - 1])) start--;
-            if (token.Rstrip) while (position < text.Length && char.IsWhiteSpace(text[position])) position++;
-            if (start > done) yield return new Stretch(text[done..start], null, piece.AtStart && done == 0);
+            if (token.SingleWord && (EndsInWord(text.AsSpan(0, start)) || StartsInWord(text.AsSpan(position))))
+                continue;
+            if (token.Lstrip)
+                while (start > done && char.IsWhiteSpace(text[start - 1]))
+                    start--;
+            if (token.Rstrip)
+                while (position < text.Length && char.IsWhiteSpace(text[position]))
+                    position++;
+            if (start > done)
+                yield return new Stretch(text[done..start], null, piece.AtStart && done == 0);
             yield return new Stretch(token.Content, token.Id, piece.AtStart && start == 0);
             done = position;
         }
-        if (done < text.Length) yield return new Stretch(text[done..], null, piece.AtStart && done == 0);
+        if (done < text.Length)
+            yield return new Stretch(text[done..], null, piece.AtStart && done == 0);
     }
 
     private AddedToken? Match(string text, int position) =>
@@ -62,6 +69,6 @@ internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
     private static bool StartsInWord(ReadOnlySpan<char> behind) =>
         Rune.DecodeFromUtf16(behind, out var first, out _) == OperationStatus.Done && IsWord(first);
 
-    private static bool IsWord(Rune rune) => Rune.GetUnicodeCategory(rune) is <= UnicodeCategory.LetterNumber
-        or UnicodeCategory.ConnectorPunctuation;
+    private static bool IsWord(Rune rune) =>
+        Rune.GetUnicodeCategory(rune) is <= UnicodeCategory.LetterNumber or UnicodeCategory.ConnectorPunctuation;
 }

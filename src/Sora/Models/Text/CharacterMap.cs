@@ -20,7 +20,8 @@ internal sealed class CharacterMap
         if (size == 0 || size % 4 != 0 || size > data.Length - 4)
             throw SoraException.Failed("the tokenizer's character map is damaged", "download the tokenizer again");
         units = new uint[size / 4];
-        for (var i = 0; i < units.Length; i++) units[i] = BinaryPrimitives.ReadUInt32LittleEndian(data[(4 + i * 4)..]);
+        for (var i = 0; i < units.Length; i++)
+            units[i] = BinaryPrimitives.ReadUInt32LittleEndian(data[(4 + i * 4)..]);
         replacements = data[(4 + (int)size)..].ToArray();
     }
 
@@ -31,10 +32,11 @@ internal sealed class CharacterMap
     public string MapClusters(string text)
     {
         var result = new StringBuilder(text.Length);
-        for (var start = 0; start < text.Length;)
+        for (var start = 0; start < text.Length; )
         {
             var cluster = text.AsSpan(start, StringInfo.GetNextTextElementLength(text.AsSpan(start)));
-            if (Encoding.UTF8.GetByteCount(cluster) < 6 && Shortest(cluster) is { } whole) result.Append(whole);
+            if (Encoding.UTF8.GetByteCount(cluster) < 6 && Shortest(cluster) is { } whole)
+                result.Append(whole);
             else
                 foreach (var rune in cluster.EnumerateRunes())
                     result.Append(Shortest(rune.ToString()) ?? rune.ToString());
@@ -69,11 +71,14 @@ internal sealed class CharacterMap
         for (var i = 0; i < key.Length && key[i] != 0; i++)
         {
             node ^= key[i];
-            if (node >= units.Length || (units[node] & 0x800000FF) != key[i]) break;
+            if (node >= units.Length || (units[node] & 0x800000FF) != key[i])
+                break;
             var unit = units[node];
             node ^= Offset(unit);
-            if (node >= units.Length) break;
-            if ((unit >> 8 & 1) == 1) matches.Add(((int)(units[node] & 0x7FFFFFFF), i + 1));
+            if (node >= units.Length)
+                break;
+            if ((unit >> 8 & 1) == 1)
+                matches.Add(((int)(units[node] & 0x7FFFFFFF), i + 1));
         }
         return matches;
     }

@@ -18,8 +18,16 @@ internal sealed class CodePage
     /// <summary>The encodings that text is likely to have gone through by mistake, the likeliest first.</summary>
     public static readonly CodePage[] Likely =
     [
-        Latin1, Windows1252, new(1251, sloppy: true), new(1250, sloppy: true), new(1253, sloppy: true),
-        new(1254, sloppy: true), new(1257, sloppy: true), new(28592, sloppy: false), MacRoman, new(437, sloppy: false),
+        Latin1,
+        Windows1252,
+        new(1251, sloppy: true),
+        new(1250, sloppy: true),
+        new(1253, sloppy: true),
+        new(1254, sloppy: true),
+        new(1257, sloppy: true),
+        new(28592, sloppy: false),
+        MacRoman,
+        new(437, sloppy: false),
     ];
 
     private readonly char[] characters = new char[256];
@@ -53,7 +61,8 @@ internal sealed class CodePage
     public string Decode(ReadOnlySpan<byte> data)
     {
         var text = new char[data.Length];
-        for (var i = 0; i < text.Length; i++) text[i] = characters[data[i]];
+        for (var i = 0; i < text.Length; i++)
+            text[i] = characters[data[i]];
         return new string(text);
     }
 

@@ -17,7 +17,8 @@ internal sealed class EmbeddingCache(string folder)
     public static EmbeddingCache? OfUser()
     {
         var set = Environment.GetEnvironmentVariable("SORA_CACHE");
-        if (set == "off") return null;
+        if (set == "off")
+            return null;
         return new EmbeddingCache(Path.Combine(string.IsNullOrEmpty(set) ? Path.Combine(Home(), "sora") : set, "embeddings"));
     }
 
@@ -33,7 +34,8 @@ internal sealed class EmbeddingCache(string folder)
     public HostTensor? Find(string key)
     {
         var path = PathOf(key);
-        if (!File.Exists(path)) return null;
+        if (!File.Exists(path))
+            return null;
         using var file = SafeTensorsFile.Open(path);
         return file.Copy(Entry);
     }
@@ -48,15 +50,23 @@ internal sealed class EmbeddingCache(string folder)
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw SoraException.Failed($"{folder} cannot be created: {error.Message}", "set SORA_CACHE to another folder, or to off", error);
+            throw SoraException.Failed(
+                $"{folder} cannot be created: {error.Message}",
+                "set SORA_CACHE to another folder, or to off",
+                error
+            );
         }
-        AtomicFile.Write(PathOf(key), stream => SafeTensors.Write(
-            stream, new Dictionary<string, string>(), new Dictionary<string, HostTensor> { [Entry] = embedding }));
+        AtomicFile.Write(
+            PathOf(key),
+            stream =>
+                SafeTensors.Write(stream, new Dictionary<string, string>(), new Dictionary<string, HostTensor> { [Entry] = embedding })
+        );
     }
 
     private string PathOf(string key) => Path.Combine(folder, key + ".safetensors");
 
-    private static string Home() => Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } path
-        ? path
-        : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
+    private static string Home() =>
+        Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } path
+            ? path
+            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
 }

@@ -31,7 +31,8 @@ internal static partial class HtmlEntities
 
     private static string Resolve(string reference)
     {
-        if (reference[0] == '#') return Number(reference[1..].TrimEnd(';'));
+        if (reference[0] == '#')
+            return Number(reference[1..].TrimEnd(';'));
         for (var length = reference.Length; length > 1; length--)
             if (Named(reference[..length]) is { } beginning)
                 return beginning + reference[length..];
@@ -41,8 +42,10 @@ internal static partial class HtmlEntities
     private static string ResolveStrict(string reference)
     {
         var name = reference[1..];
-        if (Named(name) is { } text) return text;
-        if (name[0] != '#') return Capital(name) ?? reference;
+        if (Named(name) is { } text)
+            return text;
+        if (name[0] != '#')
+            return Capital(name) ?? reference;
         // A reference of which only a part is a number keeps its semicolon, and is left alone.
         var resolved = Unescape(reference);
         return resolved.Contains(';') ? reference : resolved;
@@ -52,9 +55,12 @@ internal static partial class HtmlEntities
     {
         var hex = digits[0] is 'x' or 'X';
         var significant = digits.TrimStart('x', 'X').TrimStart('0');
-        if (significant.Length > 8) return "\ufffd";
-        var code = significant.Length == 0 ? 0
-            : long.Parse(significant, hex ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture);
+        if (significant.Length > 8)
+            return "\ufffd";
+        var code =
+            significant.Length == 0
+                ? 0
+                : long.Parse(significant, hex ? NumberStyles.AllowHexSpecifier : NumberStyles.None, CultureInfo.InvariantCulture);
         return code switch
         {
             0 or > 0x10FFFF or >= 0xD800 and <= 0xDFFF => "\ufffd",
@@ -75,12 +81,14 @@ internal static partial class HtmlEntities
     private static string? Named(string name) => HtmlEntityProvider.Resolver.GetSymbol(name);
 
     /// <summary>Upper case with the characters that become several (those which have a name).</summary>
-    private static string UpperCase(string text) => text switch
-    {
-        "\u00df" => "SS",
-        "\u0149" => "\u02bcN",
-        "\ufb00" or "\ufb01" or "\ufb02" or "\ufb03" or "\ufb04" =>
-            UnicodeNormalization.Decompose(text, compatible: true).ToUpperInvariant(),
-        _ => text.ToUpperInvariant(),
-    };
+    private static string UpperCase(string text) =>
+        text switch
+        {
+            "\u00df" => "SS",
+            "\u0149" => "\u02bcN",
+            "\ufb00" or "\ufb01" or "\ufb02" or "\ufb03" or "\ufb04" => UnicodeNormalization
+                .Decompose(text, compatible: true)
+                .ToUpperInvariant(),
+            _ => text.ToUpperInvariant(),
+        };
 }

@@ -14,7 +14,8 @@ internal static class Mojibake
     /// <summary>Bytes that would be UTF-8 if a blank were the no-break space 0xA0 that it was made from.</summary>
     private static readonly Regex BlankForA0 = Bytes(
         @"[\xC2\xC3\xC5\xCE\xD0\xD9] |[\xE2\xE3] [\x80-\x84\x86-\x9F\xA1-\xBF]|[\xE0-\xE3][\x80-\x84\x86-\x9F\xA1-\xBF] "
-        + @"|\xF0 [\x80-\xBF]{2}|\xF0[\x80-\xBF] [\x80-\xBF]|\xF0[\x80-\xBF]{2} ");
+            + @"|\xF0 [\x80-\xBF]{2}|\xF0[\x80-\xBF] [\x80-\xBF]|\xF0[\x80-\xBF]{2} "
+    );
 
     /// <summary>"Ã " as a word is "à"; before these endings it is the beginning of a Portuguese one.</summary>
     private static readonly Regex AWithGrave = Bytes(@"\xC3 (?! |quele|quela|quilo|s )");
@@ -22,10 +23,11 @@ internal static class Mojibake
     /// <summary>UTF-8 sequences of which a byte was lost: 0x1A, or once a question mark.</summary>
     private static readonly Regex LostByte = Bytes(
         @"[\xC2-\xDF]\x1A|[\xC2\xC3]\?"
-        + @"|\xED[\xA0-\xAF][\x1A?]\xED[\xB0-\xBF][\x1A?\x80-\xBF]|\xED[\xA0-\xAF][\x1A?\x80-\xBF]\xED[\xB0-\xBF][\x1A?]"
-        + @"|[\xE0-\xEF][\x1A?][\x1A\x80-\xBF]|[\xE0-\xEF][\x1A\x80-\xBF][\x1A?]"
-        + @"|[\xF0-\xF4][\x1A?][\x1A\x80-\xBF]{2}|[\xF0-\xF4][\x1A\x80-\xBF][\x1A?][\x1A\x80-\xBF]"
-        + @"|[\xF0-\xF4][\x1A\x80-\xBF]{2}[\x1A?]|\x1A");
+            + @"|\xED[\xA0-\xAF][\x1A?]\xED[\xB0-\xBF][\x1A?\x80-\xBF]|\xED[\xA0-\xAF][\x1A?\x80-\xBF]\xED[\xB0-\xBF][\x1A?]"
+            + @"|[\xE0-\xEF][\x1A?][\x1A\x80-\xBF]|[\xE0-\xEF][\x1A\x80-\xBF][\x1A?]"
+            + @"|[\xF0-\xF4][\x1A?][\x1A\x80-\xBF]{2}|[\xF0-\xF4][\x1A\x80-\xBF][\x1A?][\x1A\x80-\xBF]"
+            + @"|[\xF0-\xF4][\x1A\x80-\xBF]{2}[\x1A?]|\x1A"
+    );
 
     /// <summary>Surrogates written as UTF-8 (CESU-8), and Java's two-byte NUL.</summary>
     private static readonly Regex Utf8Variants = Bytes(@"\xC0\x80|\xED[\xA0-\xAF][\x80-\xBF]\xED[\xB0-\xBF][\x80-\xBF]");
@@ -38,7 +40,8 @@ internal static class Mojibake
         while (true)
         {
             var repaired = RepairOnce(text);
-            if (repaired == text) return text;
+            if (repaired == text)
+                return text;
             text = repaired;
         }
     }
@@ -47,17 +50,23 @@ internal static class Mojibake
     public static string RepairControls(string text) =>
         text.AsSpan().IndexOfAnyInRange('\u0080', '\u009f') < 0
             ? text
-            : string.Concat(text.Select(character =>
-                character is >= '\u0080' and <= '\u009f' ? CodePage.Windows1252.Decode([(byte)character])[0] : character));
+            : string.Concat(
+                text.Select(character =>
+                    character is >= '\u0080' and <= '\u009f' ? CodePage.Windows1252.Decode([(byte)character])[0] : character
+                )
+            );
 
     private static string RepairOnce(string text)
     {
-        if (Ascii.IsValid(text) || !MojibakeClues.LooksBad(text)) return text;
+        if (Ascii.IsValid(text) || !MojibakeClues.LooksBad(text))
+            return text;
         foreach (var page in CodePage.Likely)
             if (page.TryEncode(text, out var data) && DecodeAltered(data, page) is { } decoded)
                 return decoded;
-        var patched = Embedded.Value.Replace(text, match =>
-            match.Length < text.Length && MojibakeClues.LooksBad(match.Value) ? Repair(match.Value) : match.Value);
+        var patched = Embedded.Value.Replace(
+            text,
+            match => match.Length < text.Length && MojibakeClues.LooksBad(match.Value) ? Repair(match.Value) : match.Value
+        );
         return patched != text ? patched : RepairControls(text);
     }
 
@@ -68,7 +77,8 @@ internal static class Mojibake
         // In Mac Roman the first of these bytes is a dash, which a blank may follow.
         if (page != CodePage.MacRoman && BlankForA0.IsMatch(text))
             text = BlankForA0.Replace(AWithGrave.Replace(text, "\u00c3\u00a0 "), match => match.Value.Replace(' ', '\u00a0'));
-        if (page.Sloppy) text = LostByte.Replace(text, "\u00ef\u00bf\u00bd");
+        if (page.Sloppy)
+            text = LostByte.Replace(text, "\u00ef\u00bf\u00bd");
         try
         {
             return DecodeUtf8(text);
@@ -88,7 +98,8 @@ internal static class Mojibake
         {
             result.Append(StrictUtf8.GetString(Encoding.Latin1.GetBytes(latin1[done..match.Index])));
             var found = latin1.AsSpan(match.Index, match.Length);
-            if (match.Length == 2) result.Append('\0');
+            if (match.Length == 2)
+                result.Append('\0');
             else
                 for (var i = 0; i < 6; i += 3)
                     result.Append((char)(0xD000 | (found[i + 1] & 0x3F) << 6 | found[i + 2] & 0x3F));
@@ -105,8 +116,11 @@ internal static class Mojibake
         var alone = Set("\u2013\u2014\u2015\u2018\u2019\u201a\u201c\u201d\u201e\u2022\u2026");
         var continuation = Standing(0x80, 0xBF);
         var lead4 = Standing(0xF0, 0xF0) + Standing(0xF3, 0xF3);
-        return new Regex($"(?<![{continuation}-[{alone}]])(?:[{Standing(0xC2, 0xDF)}][{continuation} ]"
-            + $"|[{Standing(0xE0, 0xEF)}][{continuation} ]{{2}}|[{lead4}][{continuation} ]{{3}})+", RegexOptions.CultureInvariant);
+        return new Regex(
+            $"(?<![{continuation}-[{alone}]])(?:[{Standing(0xC2, 0xDF)}][{continuation} ]"
+                + $"|[{Standing(0xE0, 0xEF)}][{continuation} ]{{2}}|[{lead4}][{continuation} ]{{3}})+",
+            RegexOptions.CultureInvariant
+        );
     }
 
     private static string Set(IEnumerable<char> characters) =>

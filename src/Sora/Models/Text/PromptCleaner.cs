@@ -12,13 +12,28 @@ public static partial class PromptCleaner
 {
     private static readonly Dictionary<char, string> Ligatures = new()
     {
-        ['\u0132'] = "IJ", ['\u0133'] = "ij", ['\u0149'] = "\u02bcn",
-        ['\u01c4'] = "D\u017d", ['\u01c5'] = "D\u017e", ['\u01c6'] = "d\u017e",
-        ['\u01c7'] = "LJ", ['\u01c8'] = "Lj", ['\u01c9'] = "lj",
-        ['\u01ca'] = "NJ", ['\u01cb'] = "Nj", ['\u01cc'] = "nj",
-        ['\u01f1'] = "DZ", ['\u01f2'] = "Dz", ['\u01f3'] = "dz",
-        ['\ufb00'] = "ff", ['\ufb01'] = "fi", ['\ufb02'] = "fl", ['\ufb03'] = "ffi", ['\ufb04'] = "ffl",
-        ['\ufb05'] = "\u017ft", ['\ufb06'] = "st",
+        ['\u0132'] = "IJ",
+        ['\u0133'] = "ij",
+        ['\u0149'] = "\u02bcn",
+        ['\u01c4'] = "D\u017d",
+        ['\u01c5'] = "D\u017e",
+        ['\u01c6'] = "d\u017e",
+        ['\u01c7'] = "LJ",
+        ['\u01c8'] = "Lj",
+        ['\u01c9'] = "lj",
+        ['\u01ca'] = "NJ",
+        ['\u01cb'] = "Nj",
+        ['\u01cc'] = "nj",
+        ['\u01f1'] = "DZ",
+        ['\u01f2'] = "Dz",
+        ['\u01f3'] = "dz",
+        ['\ufb00'] = "ff",
+        ['\ufb01'] = "fi",
+        ['\ufb02'] = "fl",
+        ['\ufb03'] = "ffi",
+        ['\ufb04'] = "ffl",
+        ['\ufb05'] = "\u017ft",
+        ['\ufb06'] = "st",
     };
 
     /// <summary>The prompt as the text encoder is to see it; cleaning it again changes nothing in ordinary text.</summary>
@@ -34,7 +49,7 @@ public static partial class PromptCleaner
     {
         var result = new StringBuilder(text.Length);
         var unescape = true;
-        for (var start = 0; start < text.Length;)
+        for (var start = 0; start < text.Length; )
         {
             var line = text[start..LineEnd(text, start)];
             // A tag means that this is HTML, whose references are meant, from here to the end.
@@ -57,25 +72,31 @@ public static partial class PromptCleaner
         while (true)
         {
             var before = line;
-            if (unescape) line = HtmlEntities.UnescapeStrict(line);
+            if (unescape)
+                line = HtmlEntities.UnescapeStrict(line);
             line = Mojibake.RepairControls(Mojibake.Repair(line));
             line = StraightQuotes(PlainWidth(SplitLigatures(line)));
             line = LineBreak().Replace(line, "\n");
             line = TerminalEscape().Replace(JoinSurrogates(line), "");
             line = UnicodeNormalization.FormC(ControlCharacter().Replace(line, ""));
-            if (line == before) return line;
+            if (line == before)
+                return line;
         }
     }
 
     private static string SplitLigatures(string text) =>
-        Ascii.IsValid(text) ? text
-            : string.Concat(text.Select(character => Ligatures.GetValueOrDefault(character, character.ToString())));
+        Ascii.IsValid(text) ? text : string.Concat(text.Select(character => Ligatures.GetValueOrDefault(character, character.ToString())));
 
     /// <summary>Full-width and half-width forms to the ordinary ones; the ideographic space to a blank.</summary>
     private static string PlainWidth(string text) =>
-        WidthForm().Replace(text, match => match.Value == "\u3000"
-            ? " "
-            : UnicodeNormalization.Compose(UnicodeNormalization.Decompose(match.Value, compatible: true)));
+        WidthForm()
+            .Replace(
+                text,
+                match =>
+                    match.Value == "\u3000"
+                        ? " "
+                        : UnicodeNormalization.Compose(UnicodeNormalization.Decompose(match.Value, compatible: true))
+            );
 
     private static string StraightQuotes(string text) => SingleQuote().Replace(DoubleQuote().Replace(text, "\""), "'");
 

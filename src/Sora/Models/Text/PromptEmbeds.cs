@@ -21,7 +21,8 @@ public sealed record PromptEmbeds(Tensor Prompt, Tensor? Negative, int Length)
     {
         using var encoder = TextEncoder.Open(model, precision.Options, reporter);
         var unknown = encoder.Tokenizer.UnknownWords(PromptCleaner.Clean(settings.Prompt));
-        if (unknown.Count > 0) reporter.Warn($"the model doesn't know {string.Join(", ", unknown.Select(word => $"'{word}'"))}");
+        if (unknown.Count > 0)
+            reporter.Warn($"the model doesn't know {string.Join(", ", unknown.Select(word => $"'{word}'"))}");
         Tensor Rows(string prompt) => encoder.Rows(prompt, settings.TextLength).unsqueeze(0);
         return new(Rows(settings.Prompt), settings.Guidance > 1 ? Rows(settings.Negative) : null, settings.TextLength);
     }

@@ -8,7 +8,8 @@ internal static class Resource
     /// <summary>The lines of a table without its comments.</summary>
     public static IEnumerable<string> Lines(string name)
     {
-        using var stream = typeof(Resource).Assembly.GetManifestResourceStream($"Sora.Models.Text.Data.{name}")
+        using var stream =
+            typeof(Resource).Assembly.GetManifestResourceStream($"Sora.Models.Text.Data.{name}")
             ?? throw new InvalidOperationException($"the table {name} is not in the assembly");
         using var reader = new StreamReader(stream);
         while (reader.ReadLine() is { } line)

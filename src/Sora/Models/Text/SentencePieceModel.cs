@@ -19,27 +19,47 @@ internal sealed class SentencePieceModel
     private readonly int unknownId;
     private readonly int[]? bytePieces;
     private CharacterMap? map;
-    private bool byteFallback, suffixBlank;
-    private bool dummyPrefix = true, trimBlanks = true, escapeBlanks = true;
-    private int endId = 2, padId = -1;
+    private bool byteFallback,
+        suffixBlank;
+    private bool dummyPrefix = true,
+        trimBlanks = true,
+        escapeBlanks = true;
+    private int endId = 2,
+        padId = -1;
 
     private SentencePieceModel(CodedInputStream input)
     {
         ReadModel(input);
         unknownId = entries.FindIndex(entry => entry.Kind == PieceKind.Unknown);
-        if (unknownId < 0) throw SoraException.Failed("the SentencePiece model has no unknown piece");
-        userDefined = [.. entries.Where(entry => entry.Kind == PieceKind.UserDefined).Select(entry => entry.Text)
-            .OrderByDescending(text => text.Length)];
+        if (unknownId < 0)
+            throw SoraException.Failed("the SentencePiece model has no unknown piece");
+        userDefined =
+        [
+            .. entries
+                .Where(entry => entry.Kind == PieceKind.UserDefined)
+                .Select(entry => entry.Text)
+                .OrderByDescending(text => text.Length),
+        ];
         var normal = entries.Where(entry => entry.Kind == PieceKind.Normal).Select(entry => entry.Score).ToArray();
         // The library starts its maximum at FLT_MIN, the smallest positive number, and scores are negative.
         var highest = Math.Max(1.17549435e-38f, normal.DefaultIfEmpty().Max());
         unigram = new Unigram([.. Matchable(highest)], unknownId, normal.DefaultIfEmpty().Min(), single: true);
-        var ids = entries.Select((entry, id) => (entry, id)).Where(each => each.entry.Kind == PieceKind.Byte)
+        var ids = entries
+            .Select((entry, id) => (entry, id))
+            .Where(each => each.entry.Kind == PieceKind.Byte)
             .ToDictionary(each => each.entry.Text, each => each.id);
         bytePieces = byteFallback ? Unigram.BytePieces(text => ids.TryGetValue(text, out var id) ? id : null) : null;
     }
 
-    private enum PieceKind { Normal = 1, Unknown = 2, Control = 3, UserDefined = 4, Unused = 5, Byte = 6 }
+    private enum PieceKind
+    {
+        Normal = 1,
+        Unknown = 2,
+        Control = 3,
+        UserDefined = 4,
+        Unused = 5,
+        Byte = 6,
+    }
 
     public static TokenizerParts Read(byte[] bytes, string origin)
     {
@@ -47,8 +67,14 @@ internal sealed class SentencePieceModel
         {
             var model = new SentencePieceModel(new CodedInputStream(bytes));
             var after = model.endId >= 0 ? new[] { model.endId } : [];
-            return new TokenizerParts(model.Segment, [], after, [.. model.entries.Select(entry => entry.Text)],
-                Math.Max(0, model.padId), model.unknownId);
+            return new TokenizerParts(
+                model.Segment,
+                [],
+                after,
+                [.. model.entries.Select(entry => entry.Text)],
+                Math.Max(0, model.padId),
+                model.unknownId
+            );
         }
         catch (Exception error) when (error is InvalidProtocolBufferException)
         {
@@ -58,12 +84,17 @@ internal sealed class SentencePieceModel
 
     /// <summary>What can match in a text. A user-defined piece gets a bonus by its length in bytes.</summary>
     private IEnumerable<Piece> Matchable(float highest) =>
-        entries.Select((entry, id) => entry.Kind switch
-        {
-            PieceKind.Normal => new Piece(entry.Text, id, entry.Score),
-            PieceKind.UserDefined => new Piece(entry.Text, id, Encoding.UTF8.GetByteCount(entry.Text) * highest - 0.1),
-            _ => default,
-        }).Where(piece => piece.Text != null);
+        entries
+            .Select(
+                (entry, id) =>
+                    entry.Kind switch
+                    {
+                        PieceKind.Normal => new Piece(entry.Text, id, entry.Score),
+                        PieceKind.UserDefined => new Piece(entry.Text, id, Encoding.UTF8.GetByteCount(entry.Text) * highest - 0.1),
+                        _ => default,
+                    }
+            )
+            .Where(piece => piece.Text != null);
 
     private List<int> Segment(string text)
     {
@@ -73,8 +104,10 @@ internal sealed class SentencePieceModel
         foreach (var (id, span) in unigram.Segment(normalized))
         {
             var unknown = id == unknownId;
-            if (unknown && bytePieces != null) ids.AddRange(Unigram.SpellBytes(normalized.AsSpan()[span], bytePieces));
-            else if (!unknown || !afterUnknown) ids.Add(id);
+            if (unknown && bytePieces != null)
+                ids.AddRange(Unigram.SpellBytes(normalized.AsSpan()[span], bytePieces));
+            else if (!unknown || !afterUnknown)
+                ids.Add(id);
             afterUnknown = unknown;
         }
         return ids;
@@ -84,28 +117,32 @@ internal sealed class SentencePieceModel
     {
         var mapped = Map(text).ToList();
         var first = trimBlanks ? mapped.FindIndex(part => part != " ") : 0;
-        if (first < 0 || mapped.Count == 0) return "";
+        if (first < 0 || mapped.Count == 0)
+            return "";
         var blank = escapeBlanks ? Blank : ' ';
         var result = new StringBuilder();
-        if (dummyPrefix && !suffixBlank) result.Append(blank);
+        if (dummyPrefix && !suffixBlank)
+            result.Append(blank);
         var afterBlank = trimBlanks;
         foreach (var part in mapped.Skip(first))
         {
             var rest = afterBlank ? part.TrimStart(' ') : part;
             result.Append(rest.Replace(' ', blank));
-            if (rest.Length > 0) afterBlank = trimBlanks && rest[^1] == ' ';
+            if (rest.Length > 0)
+                afterBlank = trimBlanks && rest[^1] == ' ';
         }
         if (trimBlanks)
             while (result.Length > 0 && result[^1] == blank)
                 result.Length--;
-        if (dummyPrefix && suffixBlank) result.Append(blank);
+        if (dummyPrefix && suffixBlank)
+            result.Append(blank);
         return result.ToString();
     }
 
     /// <summary>The text in the smallest parts that the character map replaces; user-defined pieces are never mapped.</summary>
     private IEnumerable<string> Map(string text)
     {
-        for (var start = 0; start < text.Length;)
+        for (var start = 0; start < text.Length; )
         {
             var rest = text[start..];
             if (userDefined.FirstOrDefault(piece => rest.StartsWith(piece, StringComparison.Ordinal)) is { } whole)
@@ -127,10 +164,18 @@ internal sealed class SentencePieceModel
         while (input.ReadTag() is var tag and not 0)
             switch (WireFormat.GetTagFieldNumber(tag))
             {
-                case 1: ReadPiece(input.ReadBytes().CreateCodedInput()); break;
-                case 2: ReadTrainer(input.ReadBytes().CreateCodedInput()); break;
-                case 3: ReadNormalizer(input.ReadBytes().CreateCodedInput()); break;
-                default: input.SkipLastField(); break;
+                case 1:
+                    ReadPiece(input.ReadBytes().CreateCodedInput());
+                    break;
+                case 2:
+                    ReadTrainer(input.ReadBytes().CreateCodedInput());
+                    break;
+                case 3:
+                    ReadNormalizer(input.ReadBytes().CreateCodedInput());
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
             }
     }
 
@@ -140,10 +185,18 @@ internal sealed class SentencePieceModel
         while (input.ReadTag() is var tag and not 0)
             switch (WireFormat.GetTagFieldNumber(tag))
             {
-                case 1: text = input.ReadString(); break;
-                case 2: score = input.ReadFloat(); break;
-                case 3: kind = (PieceKind)input.ReadEnum(); break;
-                default: input.SkipLastField(); break;
+                case 1:
+                    text = input.ReadString();
+                    break;
+                case 2:
+                    score = input.ReadFloat();
+                    break;
+                case 3:
+                    kind = (PieceKind)input.ReadEnum();
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
             }
         entries.Add((text, score, kind));
     }
@@ -155,12 +208,23 @@ internal sealed class SentencePieceModel
             {
                 case 3 when input.ReadEnum() is var type and not 1:
                     throw SoraException.Failed($"the SentencePiece model is of type {type}", "only type 1, Unigram, is supported");
-                case 3: break;
-                case 24: suffixBlank = input.ReadBool(); break;
-                case 35: byteFallback = input.ReadBool(); break;
-                case 42: endId = input.ReadInt32(); break;
-                case 43: padId = input.ReadInt32(); break;
-                default: input.SkipLastField(); break;
+                case 3:
+                    break;
+                case 24:
+                    suffixBlank = input.ReadBool();
+                    break;
+                case 35:
+                    byteFallback = input.ReadBool();
+                    break;
+                case 42:
+                    endId = input.ReadInt32();
+                    break;
+                case 43:
+                    padId = input.ReadInt32();
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
             }
     }
 
@@ -169,12 +233,23 @@ internal sealed class SentencePieceModel
         while (input.ReadTag() is var tag and not 0)
             switch (WireFormat.GetTagFieldNumber(tag))
             {
-                case 2 when input.ReadBytes() is { IsEmpty: false } data: map = new CharacterMap(data.Span); break;
-                case 2: break;
-                case 3: dummyPrefix = input.ReadBool(); break;
-                case 4: trimBlanks = input.ReadBool(); break;
-                case 5: escapeBlanks = input.ReadBool(); break;
-                default: input.SkipLastField(); break;
+                case 2 when input.ReadBytes() is { IsEmpty: false } data:
+                    map = new CharacterMap(data.Span);
+                    break;
+                case 2:
+                    break;
+                case 3:
+                    dummyPrefix = input.ReadBool();
+                    break;
+                case 4:
+                    trimBlanks = input.ReadBool();
+                    break;
+                case 5:
+                    escapeBlanks = input.ReadBool();
+                    break;
+                default:
+                    input.SkipLastField();
+                    break;
             }
     }
 }

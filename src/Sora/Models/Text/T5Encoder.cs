@@ -97,10 +97,13 @@ public sealed class T5Encoder : IDisposable
         (Config, this.weights) = (config, weights);
         // Some files have the embedding under both names; the first always exists where transformers wrote it.
         embeddingName = weights.Has("shared.weight") ? "shared.weight" : "encoder.embed_tokens.weight";
-        if (weights.Kept is null) embedding = weights.Get(embeddingName, Init.Normal(1), config.VocabSize, config.DModel);
+        if (weights.Kept is null)
+            embedding = weights.Get(embeddingName, Init.Normal(1), config.VocabSize, config.DModel);
         var encoder = weights.Scope("encoder");
-        blocks = new([.. Enumerable.Range(0, config.NumLayers).Select(i => encoder.Scope("block", i))],
-            (i, part) => new Block(config, part, hasBias: i == 0 || config.BiasInEveryLayer));
+        blocks = new(
+            [.. Enumerable.Range(0, config.NumLayers).Select(i => encoder.Scope("block", i))],
+            (i, part) => new Block(config, part, hasBias: i == 0 || config.BiasInEveryLayer)
+        );
         norm = new T5LayerNorm(config, encoder.Scope("final_layer_norm"));
     }
 
@@ -121,22 +124,25 @@ public sealed class T5Encoder : IDisposable
         var buckets = tensor(Buckets(length), int64, weights.Device);
         var absent = mask?.eq(0).view(batch, 1, 1, length);
 
-        var x = Embed(ids.reshape(-1)).view(batch, length, Config.DModel);                      // [B, L, D]
+        var x = Embed(ids.reshape(-1)).view(batch, length, Config.DModel); // [B, L, D]
         Tensor? bias = null;
         for (var i = 0; i < blocks.Count; i++)
         {
             Observer?.Invoke($"hidden_states.{i}", x);
             using var input = x;
-            x = blocks.Run(i, block =>
-            {
-                // With 64 heads the biases of 512 tokens take 64 MB a layer: the last layer's go before the next one's come.
-                if (block.HasBias)
+            x = blocks.Run(
+                i,
+                block =>
                 {
-                    bias?.Dispose();
-                    bias = block.PositionBias(buckets, length, absent);                         // [B or 1, H, L, L]
+                    // With 64 heads the biases of 512 tokens take 64 MB a layer: the last layer's go before the next one's come.
+                    if (block.HasBias)
+                    {
+                        bias?.Dispose();
+                        bias = block.PositionBias(buckets, length, absent); // [B or 1, H, L, L]
+                    }
+                    return block.Forward(input, bias!);
                 }
-                return block.Forward(input, bias!);
-            });
+            );
         }
         return norm.Forward(x).MoveToOuterDisposeScope();
     }
@@ -158,7 +164,8 @@ public sealed class T5Encoder : IDisposable
     /// <summary>Rows of the embedding, <c>[n, D]</c>.</summary>
     private Tensor Embed(Tensor ids)
     {
-        if (embedding is not null) return embedding.index_select(0, ids);
+        if (embedding is not null)
+            return embedding.index_select(0, ids);
         using var host = ids.cpu();
         return weights.Rows(embeddingName, host.data<long>().ToArray(), Config.VocabSize, Config.DModel);
     }
@@ -173,7 +180,8 @@ public sealed class T5Encoder : IDisposable
         var exact = half / 2;
         var side = distance > 0 ? half : 0;
         var far = Math.Abs(distance);
-        if (far < exact) return side + far;
+        if (far < exact)
+            return side + far;
         var scale = (float)Math.Log((double)config.RelativeAttentionMaxDistance / exact);
         var wide = (long)(MathF.Log((float)far / exact) / scale * (half - exact));
         return side + Math.Min(half - 1, exact + wide);
@@ -183,7 +191,8 @@ public sealed class T5Encoder : IDisposable
     private long[] Buckets(long length)
     {
         var byDistance = new long[2 * length - 1];
-        for (long i = 0; i < byDistance.Length; i++) byDistance[i] = Bucket(i - (length - 1), Config);
+        for (long i = 0; i < byDistance.Length; i++)
+            byDistance[i] = Bucket(i - (length - 1), Config);
         var pairs = new long[length * length];
         for (long query = 0; query < length; query++)
             Array.Copy(byDistance, length - 1 - query, pairs, query * length, length);
@@ -195,7 +204,8 @@ public sealed class T5Encoder : IDisposable
     {
         private readonly Attention attention;
         private readonly FeedForward feedForward;
-        private readonly T5LayerNorm norm1, norm2;
+        private readonly T5LayerNorm norm1,
+            norm2;
 
         public Block(T5Config config, Weights weights, bool hasBias)
         {
@@ -221,7 +231,10 @@ public sealed class T5Encoder : IDisposable
     private sealed class Attention
     {
         private readonly T5Config config;
-        private readonly Tensor q, k, v, o;
+        private readonly Tensor q,
+            k,
+            v,
+            o;
         private readonly Tensor? relative;
 
         public Attention(T5Config config, Weights weights, bool hasBias)
@@ -234,8 +247,12 @@ public sealed class T5Encoder : IDisposable
             v = weights.Get("v.weight", Init.Normal(1 / Math.Sqrt(config.DModel)), inner, config.DModel);
             o = weights.Get("o.weight", Init.Normal(1 / Math.Sqrt(inner)), config.DModel, inner);
             if (hasBias)
-                relative = weights.Get("relative_attention_bias.weight", Init.Normal(1 / Math.Sqrt(config.DModel)),
-                    config.RelativeAttentionNumBuckets, config.NumHeads);
+                relative = weights.Get(
+                    "relative_attention_bias.weight",
+                    Init.Normal(1 / Math.Sqrt(config.DModel)),
+                    config.RelativeAttentionNumBuckets,
+                    config.NumHeads
+                );
         }
 
         public bool HasBias => relative is not null;
@@ -244,17 +261,18 @@ public sealed class T5Encoder : IDisposable
         {
             using var scope = NewDisposeScope();
             var bias = relative!.index_select(0, buckets).view(1, length, length, config.NumHeads).permute(0, 3, 1, 2);
-            if (absent is not null) bias = bias.masked_fill(absent, double.NegativeInfinity);
-            return bias.MoveToOuterDisposeScope();                                              // [B or 1, H, L, L]
+            if (absent is not null)
+                bias = bias.masked_fill(absent, double.NegativeInfinity);
+            return bias.MoveToOuterDisposeScope(); // [B or 1, H, L, L]
         }
 
         public Tensor Forward(Tensor x, Tensor bias)
         {
             using var scope = NewDisposeScope();
             var (batch, length) = (x.shape[0], x.shape[1]);
-            var scores = Functional.BatchedProduct(Heads(x, q), Heads(x, k).transpose(-2, -1)) + bias;              // [B, H, L, L]
+            var scores = Functional.BatchedProduct(Heads(x, q), Heads(x, k).transpose(-2, -1)) + bias; // [B, H, L, L]
             var probabilities = scores.softmax(-1, float32).to(x.dtype);
-            var mixed = Functional.BatchedProduct(probabilities, Heads(x, v)).transpose(1, 2);                      // [B, L, H, d]
+            var mixed = Functional.BatchedProduct(probabilities, Heads(x, v)).transpose(1, 2); // [B, L, H, d]
             return Functional.Linear(mixed.reshape(batch, length, -1), o).MoveToOuterDisposeScope();
         }
 
@@ -265,13 +283,15 @@ public sealed class T5Encoder : IDisposable
     /// <summary>wo(gelu(wi_0 x) * wi_1 x), or wo(relu(wi x)).</summary>
     private sealed class FeedForward
     {
-        private readonly Tensor wi, wo;
+        private readonly Tensor wi,
+            wo;
         private readonly Tensor? gate;
 
         public FeedForward(T5Config config, Weights weights)
         {
             var init = Init.Normal(1 / Math.Sqrt(config.DModel));
-            if (config.IsGated) gate = weights.Get("wi_0.weight", init, config.DFf, config.DModel);
+            if (config.IsGated)
+                gate = weights.Get("wi_0.weight", init, config.DFf, config.DModel);
             wi = weights.Get(config.IsGated ? "wi_1.weight" : "wi.weight", init, config.DFf, config.DModel);
             wo = weights.Get("wo.weight", Init.Normal(1 / Math.Sqrt(config.DFf)), config.DModel, config.DFf);
         }
@@ -279,7 +299,7 @@ public sealed class T5Encoder : IDisposable
         public Tensor Forward(Tensor x)
         {
             using var scope = NewDisposeScope();
-            var inner = Functional.Linear(x, wi);                                               // [B, L, F]
+            var inner = Functional.Linear(x, wi); // [B, L, F]
             inner = gate is null ? inner.relu() : Functional.LinearGelu(x, gate) * inner;
             return Functional.Linear(inner, wo).MoveToOuterDisposeScope();
         }

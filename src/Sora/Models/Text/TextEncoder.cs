@@ -23,12 +23,21 @@ public sealed class TextEncoder : IDisposable
     private readonly EmbeddingCache? cache;
     private (Weights Weights, T5Encoder Encoder)? loaded;
 
-    private TextEncoder(Tokenizer tokenizer, (string Path, ConfigFile Config) encoder, WeightsOptions options, Reporter reporter, EmbeddingCache? cache)
+    private TextEncoder(
+        Tokenizer tokenizer,
+        (string Path, ConfigFile Config) encoder,
+        WeightsOptions options,
+        Reporter reporter,
+        EmbeddingCache? cache
+    )
     {
         (Tokenizer, path, this.options, this.reporter) = (tokenizer, encoder.Path, options, reporter);
         Config = T5Config.From(encoder.Config);
         if (tokenizer.Count > Config.VocabSize)
-            throw SoraException.Failed($"{path} knows {Config.VocabSize} tokens, but the tokenizer has {tokenizer.Count}", "the tokenizer and the text encoder belong to different models");
+            throw SoraException.Failed(
+                $"{path} knows {Config.VocabSize} tokens, but the tokenizer has {tokenizer.Count}",
+                "the tokenizer and the text encoder belong to different models"
+            );
         using var weights = Checkpoint.Open(path);
         Stored = weights.Tensors.Values.Where(tensor => tensor.DType.IsFloat()).Select(tensor => tensor.DType).First();
         this.cache = cache ?? (weights.Tensors.Values.Sum(tensor => tensor.Elements) >= CachedFrom ? EmbeddingCache.OfUser() : null);
@@ -54,8 +63,11 @@ public sealed class TextEncoder : IDisposable
     /// <param name="reporter">Is told if the cache cannot be written; null: nobody.</param>
     /// <exception cref="SoraException">A file is missing or of another kind of model.</exception>
     public static TextEncoder Open(
-        string tokenizerFolder, string encoderFolder, WeightsOptions? options = null, Reporter? reporter = null) =>
-        new(Tokenizer.Load(tokenizerFolder), InFolder(encoderFolder), options ?? new WeightsOptions(), reporter ?? Reporter.Silent, null);
+        string tokenizerFolder,
+        string encoderFolder,
+        WeightsOptions? options = null,
+        Reporter? reporter = null
+    ) => new(Tokenizer.Load(tokenizerFolder), InFolder(encoderFolder), options ?? new WeightsOptions(), reporter ?? Reporter.Silent, null);
 
     /// <summary>Opens a model's text encoder; only configs and headers are read.</summary>
     /// <exception cref="SoraException">A file is missing or of another kind of model.</exception>
@@ -100,14 +112,17 @@ public sealed class TextEncoder : IDisposable
         loaded = null;
     }
 
-    private static (string Path, ConfigFile Config) InFolder(string folder) => (folder, ConfigFile.Read(Path.Combine(folder, "config.json")));
+    private static (string Path, ConfigFile Config) InFolder(string folder) =>
+        (folder, ConfigFile.Read(Path.Combine(folder, "config.json")));
 
     private Tensor Cached(int[] ids)
     {
-        if (cache is null) return Run(ids);
+        if (cache is null)
+            return Run(ids);
         var type = options.DType is { } wanted ? TensorIO.StoredType(wanted) : Stored;
         var key = EmbeddingCache.Key(fingerprint.Value, type, ids);
-        if (cache.Find(key) is { } known) return TensorIO.ToTensor(known).to(options.Device ?? CPU);
+        if (cache.Find(key) is { } known)
+            return TensorIO.ToTensor(known).to(options.Device ?? CPU);
         var embedding = Run(ids);
         try
         {

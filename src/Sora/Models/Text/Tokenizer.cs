@@ -8,8 +8,7 @@ namespace Sora.Models.Text;
 /// </summary>
 public sealed class Tokenizer
 {
-    private static readonly SearchValues<char> WordEdges =
-        SearchValues.Create(".,;:!?()[]{}<>\"'`*_~/\\|-\u2013\u2014\u2026\u3001\u3002");
+    private static readonly SearchValues<char> WordEdges = SearchValues.Create(".,;:!?()[]{}<>\"'`*_~/\\|-\u2013\u2014\u2026\u3001\u3002");
 
     private readonly TokenizerParts parts;
 
@@ -20,10 +19,16 @@ public sealed class Tokenizer
     /// <exception cref="SoraException">There is none, or it uses something that is not supported.</exception>
     public static Tokenizer Load(string folder)
     {
-        if (File.Exists(folder)) return Path.GetExtension(folder) == ".json" ? new Tokenizer(TokenizerJson.Read(folder)) : FromSentencePiece(ReadAll(folder), folder);
-        if (FileIn(folder) is { } file) return Load(file);
-        throw SoraException.Failed($"no tokenizer.json and no spiece.model in {folder}",
-            "a model folder has them in its tokenizer subfolder");
+        if (File.Exists(folder))
+            return Path.GetExtension(folder) == ".json"
+                ? new Tokenizer(TokenizerJson.Read(folder))
+                : FromSentencePiece(ReadAll(folder), folder);
+        if (FileIn(folder) is { } file)
+            return Load(file);
+        throw SoraException.Failed(
+            $"no tokenizer.json and no spiece.model in {folder}",
+            "a model folder has them in its tokenizer subfolder"
+        );
     }
 
     /// <summary>The file in a folder that <see cref="Load"/> reads, or null.</summary>
@@ -73,12 +78,12 @@ public sealed class Tokenizer
     /// in the order of the prompt.
     /// </summary>
     public IReadOnlyList<string> UnknownWords(string text) =>
-    [
-        .. text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)
-            .Select(Trim)
-            .Where(word => parts.Segment(WellFormed(word)).Contains(UnknownId))
-            .Distinct(StringComparer.Ordinal),
-    ];
+        [
+            .. text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)
+                .Select(Trim)
+                .Where(word => parts.Segment(WellFormed(word)).Contains(UnknownId))
+                .Distinct(StringComparer.Ordinal),
+        ];
 
     private static byte[] ReadAll(string path)
     {
@@ -100,8 +105,7 @@ public sealed class Tokenizer
     }
 
     /// <summary>Lone surrogates cannot be written in UTF-8; they become U+FFFD before anything else.</summary>
-    private static string WellFormed(string text) =>
-        string.Concat(text.EnumerateRunes().Select(rune => rune.ToString()));
+    private static string WellFormed(string text) => string.Concat(text.EnumerateRunes().Select(rune => rune.ToString()));
 }
 
 /// <summary>What both kinds of tokenizer file come down to.</summary>
@@ -117,4 +121,5 @@ internal sealed record TokenizerParts(
     int[] After,
     string[] Tokens,
     int PadId,
-    int UnknownId);
+    int UnknownId
+);

@@ -12,14 +12,16 @@ internal sealed class TokenizerJson
     private readonly Unigram unigram;
     private readonly int unknownId;
     private readonly int[]? bytePieces;
-    private readonly AddedTokens raw, normalized;
+    private readonly AddedTokens raw,
+        normalized;
     private readonly Func<string, string> normalize;
     private readonly Func<Stretch, IEnumerable<Stretch>> split;
 
     private TokenizerJson(TokenizerFile file)
     {
         var model = file.Model;
-        if ((model.Type ?? "Unigram") != "Unigram") throw TokenizerSteps.Unsupported("model", model.Type);
+        if ((model.Type ?? "Unigram") != "Unigram")
+            throw TokenizerSteps.Unsupported("model", model.Type);
         unknownId = model.UnkId ?? throw SoraException.Failed("the tokenizer has no unknown token (unk_id)");
         var lowest = model.Vocab.Select(piece => piece.Score).DefaultIfEmpty().Min();
         unigram = new Unigram(model.Vocab, unknownId, lowest, single: false);
@@ -37,8 +39,16 @@ internal sealed class TokenizerJson
         {
             return Parse(File.ReadAllBytes(path), PadToken(Path.Combine(Path.GetDirectoryName(path)!, "tokenizer_config.json")));
         }
-        catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException
-            or FormatException or ArgumentException or IOException or UnauthorizedAccessException)
+        catch (Exception error)
+            when (error
+                    is JsonException
+                        or InvalidOperationException
+                        or KeyNotFoundException
+                        or FormatException
+                        or ArgumentException
+                        or IOException
+                        or UnauthorizedAccessException
+            )
         {
             throw SoraException.Failed($"cannot read {path}: {error.Message}", "download the tokenizer again", error);
         }
@@ -46,13 +56,19 @@ internal sealed class TokenizerJson
 
     public static TokenizerParts Parse(ReadOnlySpan<byte> json, string padToken = "<pad>")
     {
-        var file = JsonSerializer.Deserialize(json, TokenizerFileContext.Default.TokenizerFile)
-            ?? throw new JsonException("the file is null");
+        var file =
+            JsonSerializer.Deserialize(json, TokenizerFileContext.Default.TokenizerFile) ?? throw new JsonException("the file is null");
         var tokenizer = new TokenizerJson(file);
         var (before, after) = TokenizerSteps.Template(file.PostProcessor);
         var tokens = Tokens(file);
-        return new TokenizerParts(tokenizer.Segment, before, after, tokens,
-            Math.Max(0, Array.IndexOf(tokens, padToken)), tokenizer.unknownId);
+        return new TokenizerParts(
+            tokenizer.Segment,
+            before,
+            after,
+            tokens,
+            Math.Max(0, Array.IndexOf(tokens, padToken)),
+            tokenizer.unknownId
+        );
     }
 
     private List<int> Segment(string text)
@@ -60,7 +76,8 @@ internal sealed class TokenizerJson
         var ids = new List<int>();
         foreach (var stretch in raw.Cut(new Stretch(text, null, true)).SelectMany(Normalize))
         {
-            if (stretch.Id is { } id) ids.Add(id);
+            if (stretch.Id is { } id)
+                ids.Add(id);
             else
                 foreach (var part in split(stretch))
                     Append(ids, part.Text);
@@ -83,9 +100,12 @@ internal sealed class TokenizerJson
                 ids.Add(id);
                 continue;
             }
-            while (i + 1 < segments.Count && segments[i + 1].Id == unknownId) i++;
-            if (bytePieces is null) ids.Add(unknownId);
-            else ids.AddRange(Unigram.SpellBytes(part.AsSpan()[span.Start..segments[i].Span.End], bytePieces));
+            while (i + 1 < segments.Count && segments[i + 1].Id == unknownId)
+                i++;
+            if (bytePieces is null)
+                ids.Add(unknownId);
+            else
+                ids.AddRange(Unigram.SpellBytes(part.AsSpan()[span.Start..segments[i].Span.End], bytePieces));
         }
     }
 
@@ -95,17 +115,21 @@ internal sealed class TokenizerJson
         var count = file.AddedTokens.Select(token => token.Id + 1).Append(file.Model.Vocab.Length).Max();
         var tokens = new string[count];
         Array.Fill(tokens, "");
-        foreach (var piece in file.Model.Vocab) tokens[piece.Id] = piece.Text;
-        foreach (var token in file.AddedTokens) tokens[token.Id] = token.Content;
+        foreach (var piece in file.Model.Vocab)
+            tokens[piece.Id] = piece.Text;
+        foreach (var token in file.AddedTokens)
+            tokens[token.Id] = token.Content;
         return tokens;
     }
 
     /// <summary>tokenizer.json does not say what pads; the file beside it does, as a string or as an object.</summary>
     private static string PadToken(string path)
     {
-        if (!File.Exists(path)) return "<pad>";
+        if (!File.Exists(path))
+            return "<pad>";
         using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-        if (!document.RootElement.TryGetProperty("pad_token", out var token)) return "<pad>";
+        if (!document.RootElement.TryGetProperty("pad_token", out var token))
+            return "<pad>";
         return (token.ValueKind == JsonValueKind.Object ? token.GetProperty("content") : token).GetString() ?? "<pad>";
     }
 }
@@ -150,7 +174,8 @@ internal sealed class VocabularyConverter : JsonConverter<Piece[]>
             reader.Read();
             pieces.Add(new Piece(text, pieces.Count, reader.GetDouble()));
             reader.Read();
-            if (reader.TokenType != JsonTokenType.EndArray) throw new JsonException($"the piece '{text}' is not [text, score]");
+            if (reader.TokenType != JsonTokenType.EndArray)
+                throw new JsonException($"the piece '{text}' is not [text, score]");
         }
         return [.. pieces];
     }

@@ -9,13 +9,14 @@ internal static class TokenizerSteps
 {
     private const char Blank = '\u2581';
 
-    public static SoraException Unsupported(string what, string? type) => SoraException.Failed(
-        $"the tokenizer uses the {what} {type}, which is not supported", "T5 and umT5 tokenizers are (model Unigram)");
+    public static SoraException Unsupported(string what, string? type) =>
+        SoraException.Failed($"the tokenizer uses the {what} {type}, which is not supported", "T5 and umT5 tokenizers are (model Unigram)");
 
     /// <summary>Text to text.</summary>
     public static Func<string, string> Normalizer(JsonElement? step)
     {
-        if (step is not { } element) return text => text;
+        if (step is not { } element)
+            return text => text;
         var type = element.GetProperty("type").GetString();
         switch (type)
         {
@@ -51,14 +52,18 @@ internal static class TokenizerSteps
     /// <summary>A stretch to the parts that the model segments each on its own.</summary>
     public static Func<Stretch, IEnumerable<Stretch>> PreTokenizer(JsonElement? step)
     {
-        if (step is not { } element) return stretch => [stretch];
+        if (step is not { } element)
+            return stretch => [stretch];
         var type = element.GetProperty("type").GetString();
         switch (type)
         {
             case "Sequence":
                 var steps = element.GetProperty("pretokenizers").EnumerateArray().Select(each => PreTokenizer(each)).ToArray();
-                return stretch => steps.Aggregate<Func<Stretch, IEnumerable<Stretch>>, IEnumerable<Stretch>>(
-                    [stretch], (parts, next) => parts.SelectMany(next));
+                return stretch =>
+                    steps.Aggregate<Func<Stretch, IEnumerable<Stretch>>, IEnumerable<Stretch>>(
+                        [stretch],
+                        (parts, next) => parts.SelectMany(next)
+                    );
             case "WhitespaceSplit":
                 return stretch => Split(stretch, char.IsWhiteSpace, keep: false);
             case "Punctuation" when (Optional(element, "behavior")?.GetString() ?? "Isolated") == "Isolated":
@@ -73,9 +78,11 @@ internal static class TokenizerSteps
     /// <summary>The ids in front of and behind a single text.</summary>
     public static (int[] Before, int[] After) Template(JsonElement? step)
     {
-        if (step is not { } element) return ([], []);
+        if (step is not { } element)
+            return ([], []);
         var type = element.GetProperty("type").GetString();
-        if (type != "TemplateProcessing") throw Unsupported("post-processor", type);
+        if (type != "TemplateProcessing")
+            throw Unsupported("post-processor", type);
         var special = element.GetProperty("special_tokens");
         var before = new List<int>();
         var after = new List<int>();
@@ -83,9 +90,15 @@ internal static class TokenizerSteps
         foreach (var item in element.GetProperty("single").EnumerateArray())
         {
             if (item.TryGetProperty("SpecialToken", out var token))
-                current.AddRange(special.GetProperty(token.GetProperty("id").GetString()!).GetProperty("ids")
-                    .EnumerateArray().Select(id => id.GetInt32()));
-            else current = after;
+                current.AddRange(
+                    special
+                        .GetProperty(token.GetProperty("id").GetString()!)
+                        .GetProperty("ids")
+                        .EnumerateArray()
+                        .Select(id => id.GetInt32())
+                );
+            else
+                current = after;
         }
         return ([.. before], [.. after]);
     }
@@ -111,8 +124,7 @@ internal static class TokenizerSteps
         };
 
     /// <summary>Character by character, so without the final sigma; only U+0130 becomes two.</summary>
-    private static string Lowercase(string text) =>
-        text.Replace("\u0130", "i\u0307", StringComparison.Ordinal).ToLowerInvariant();
+    private static string Lowercase(string text) => text.Replace("\u0130", "i\u0307", StringComparison.Ordinal).ToLowerInvariant();
 
     private static Func<Stretch, IEnumerable<Stretch>> Metaspace(JsonElement element)
     {
@@ -120,20 +132,22 @@ internal static class TokenizerSteps
         var legacy = Optional(element, "add_prefix_space")?.GetBoolean() == false ? "never" : "always";
         var scheme = Optional(element, "prepend_scheme")?.GetString() ?? legacy;
         var split = Optional(element, "split")?.GetBoolean() ?? true;
-        if (replacement.Length != 1) throw Unsupported("Metaspace replacement", replacement);
+        if (replacement.Length != 1)
+            throw Unsupported("Metaspace replacement", replacement);
         var blank = replacement[0];
         return stretch =>
         {
             var text = stretch.Text.Replace(' ', blank);
             var prepend = scheme == "always" || scheme == "first" && stretch.AtStart;
-            if (prepend && !text.StartsWith(blank)) text = blank + text;
+            if (prepend && !text.StartsWith(blank))
+                text = blank + text;
             return split ? SplitBefore(stretch with { Text = text }, blank) : [stretch with { Text = text }];
         };
     }
 
     private static IEnumerable<Stretch> SplitBefore(Stretch stretch, char mark)
     {
-        for (var start = 0; start < stretch.Text.Length;)
+        for (var start = 0; start < stretch.Text.Length; )
         {
             var next = stretch.Text.IndexOf(mark, start + 1);
             var end = next < 0 ? stretch.Text.Length : next;
@@ -149,9 +163,12 @@ internal static class TokenizerSteps
         var start = 0;
         for (var i = 0; i <= text.Length; i++)
         {
-            if (i < text.Length && !isMark(text[i])) continue;
-            if (i > start) yield return new Stretch(text[start..i], null, stretch.AtStart && start == 0);
-            if (i < text.Length && keep) yield return new Stretch(text[i].ToString(), null, stretch.AtStart && i == 0);
+            if (i < text.Length && !isMark(text[i]))
+                continue;
+            if (i > start)
+                yield return new Stretch(text[start..i], null, stretch.AtStart && start == 0);
+            if (i < text.Length && keep)
+                yield return new Stretch(text[i].ToString(), null, stretch.AtStart && i == 0);
             start = i + 1;
         }
     }
@@ -160,7 +177,9 @@ internal static class TokenizerSteps
     private static bool IsPunctuation(char character) =>
         char.IsAscii(character)
             ? character is > ' ' and < '\u007f' && !char.IsAsciiLetterOrDigit(character)
-            : CharUnicodeInfo.GetUnicodeCategory(character) is >= UnicodeCategory.ConnectorPunctuation and <= UnicodeCategory.OtherPunctuation;
+            : CharUnicodeInfo.GetUnicodeCategory(character)
+                is >= UnicodeCategory.ConnectorPunctuation
+                    and <= UnicodeCategory.OtherPunctuation;
 
     /// <summary>A property, or null where it is absent or null.</summary>
     private static JsonElement? Optional(JsonElement element, string name) =>

@@ -52,14 +52,15 @@ internal sealed class Unigram
         var best = new Step[text.Length + 1];
         Array.Fill(best, new Step(-1, 0, -1));
         var lookup = indices.GetAlternateLookup<ReadOnlySpan<char>>();
-        for (var start = 0; start < text.Length;)
+        for (var start = 0; start < text.Length; )
         {
             var here = best[start].Score;
             var character = char.IsHighSurrogate(text[start]) && start + 1 < text.Length ? 2 : 1;
             var hasCharacter = false;
             for (var length = 1; length <= Math.Min(longest, text.Length - start); length++)
             {
-                if (!lookup.TryGetValue(text.Slice(start, length), out var index)) continue;
+                if (!lookup.TryGetValue(text.Slice(start, length), out var index))
+                    continue;
                 Offer(ref best[start + length], new Step(pieces[index].Id, here + pieces[index].Score, start));
                 hasCharacter |= length == character;
             }
@@ -96,7 +97,8 @@ internal sealed class Unigram
         var ids = new int[256];
         for (var value = 0; value < 256; value++)
         {
-            if (find($"<0x{value:X2}>") is not { } id) return null;
+            if (find($"<0x{value:X2}>") is not { } id)
+                return null;
             ids[value] = id;
         }
         return ids;

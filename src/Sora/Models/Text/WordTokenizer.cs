@@ -13,8 +13,11 @@ public static class WordTokenizer
 {
     private static readonly string[] Special = ["<pad>", "</s>", "<s>", "<unk>"];
 
-    private static readonly JsonSerializerOptions Format =
-        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Format = new()
+    {
+        WriteIndented = true,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     /// <summary>
     /// Writes <c>tokenizer.json</c>, <c>tokenizer_config.json</c> and <c>special_tokens_map.json</c>. Ids: <c>&lt;pad&gt;</c>
@@ -36,77 +39,94 @@ public static class WordTokenizer
         Save("special_tokens_map.json", Roles());
         return Special.Length + pieces.Length + marks.Count;
 
-        void Save(string name, JsonObject content) =>
-            File.WriteAllText(Path.Combine(folder, name), content.ToJsonString(Format) + "\n");
+        void Save(string name, JsonObject content) => File.WriteAllText(Path.Combine(folder, name), content.ToJsonString(Format) + "\n");
     }
 
-    private static JsonObject Tokenizer(string[] pieces, IReadOnlyList<string> marks) => new()
-    {
-        ["version"] = "1.0",
-        ["truncation"] = null,
-        ["padding"] = null,
-        ["added_tokens"] = new JsonArray([
-            .. Special.Select(AddedToken), .. marks.Select((token, i) => AddedToken(token, Special.Length + pieces.Length + i)),
-        ]),
-        ["normalizer"] = new JsonObject { ["type"] = "Lowercase" },
-        // White space is dropped and every word and punctuation mark gets U+2581 in front, so that a word has one
-        // piece, whether it follows a blank, a bracket or a hyphen.
-        ["pre_tokenizer"] = new JsonObject
+    private static JsonObject Tokenizer(string[] pieces, IReadOnlyList<string> marks) =>
+        new()
         {
-            ["type"] = "Sequence",
-            ["pretokenizers"] = new JsonArray(
-                new JsonObject { ["type"] = "WhitespaceSplit" },
-                new JsonObject { ["type"] = "Punctuation", ["behavior"] = "Isolated" },
-                Metaspace()),
-        },
-        ["post_processor"] = Template(marks, Special.Length + pieces.Length),
-        ["decoder"] = Metaspace(),
-        ["model"] = new JsonObject
-        {
-            ["type"] = "Unigram",
-            ["unk_id"] = Array.IndexOf(Special, "<unk>"),
-            ["vocab"] = new JsonArray([
-                .. Special.Select(token => Entry(token, 0)),
-                .. pieces.Select((piece, index) => Entry("\u2581" + piece, -1 - Math.Log(1 + index))),
-                .. marks.Select(token => Entry(token, 0)),
+            ["version"] = "1.0",
+            ["truncation"] = null,
+            ["padding"] = null,
+            ["added_tokens"] = new JsonArray([
+                .. Special.Select(AddedToken),
+                .. marks.Select((token, i) => AddedToken(token, Special.Length + pieces.Length + i)),
             ]),
-            ["byte_fallback"] = false,
-        },
-    };
+            ["normalizer"] = new JsonObject { ["type"] = "Lowercase" },
+            // White space is dropped and every word and punctuation mark gets U+2581 in front, so that a word has one
+            // piece, whether it follows a blank, a bracket or a hyphen.
+            ["pre_tokenizer"] = new JsonObject
+            {
+                ["type"] = "Sequence",
+                ["pretokenizers"] = new JsonArray(
+                    new JsonObject { ["type"] = "WhitespaceSplit" },
+                    new JsonObject { ["type"] = "Punctuation", ["behavior"] = "Isolated" },
+                    Metaspace()
+                ),
+            },
+            ["post_processor"] = Template(marks, Special.Length + pieces.Length),
+            ["decoder"] = Metaspace(),
+            ["model"] = new JsonObject
+            {
+                ["type"] = "Unigram",
+                ["unk_id"] = Array.IndexOf(Special, "<unk>"),
+                ["vocab"] = new JsonArray([
+                    .. Special.Select(token => Entry(token, 0)),
+                    .. pieces.Select((piece, index) => Entry("\u2581" + piece, -1 - Math.Log(1 + index))),
+                    .. marks.Select(token => Entry(token, 0)),
+                ]),
+                ["byte_fallback"] = false,
+            },
+        };
 
     private static JsonArray Entry(string piece, double score) => [piece, score];
 
-    private static JsonObject AddedToken(string token, int id) => new()
-    {
-        ["id"] = id,
-        ["content"] = token,
-        ["single_word"] = false,
-        ["lstrip"] = false,
-        ["rstrip"] = false,
-        ["normalized"] = false,
-        ["special"] = true,
-    };
+    private static JsonObject AddedToken(string token, int id) =>
+        new()
+        {
+            ["id"] = id,
+            ["content"] = token,
+            ["single_word"] = false,
+            ["lstrip"] = false,
+            ["rstrip"] = false,
+            ["normalized"] = false,
+            ["special"] = true,
+        };
 
-    private static JsonObject Metaspace() => new()
-    {
-        ["type"] = "Metaspace",
-        ["replacement"] = "\u2581",
-        ["prepend_scheme"] = "always",
-        ["split"] = true,
-    };
+    private static JsonObject Metaspace() =>
+        new()
+        {
+            ["type"] = "Metaspace",
+            ["replacement"] = "\u2581",
+            ["prepend_scheme"] = "always",
+            ["split"] = true,
+        };
 
     private static JsonObject Template(IReadOnlyList<string> marks, int firstMark)
     {
         static JsonObject Sequence(string id) =>
-            new() { ["Sequence"] = new JsonObject { ["id"] = id, ["type_id"] = 0 } };
+            new()
+            {
+                ["Sequence"] = new JsonObject { ["id"] = id, ["type_id"] = 0 },
+            };
         static JsonObject Token(string token) =>
-            new() { ["SpecialToken"] = new JsonObject { ["id"] = token, ["type_id"] = 0 } };
+            new()
+            {
+                ["SpecialToken"] = new JsonObject { ["id"] = token, ["type_id"] = 0 },
+            };
         static JsonObject Known(string token, int id) =>
-            new() { ["id"] = token, ["ids"] = new JsonArray(id), ["tokens"] = new JsonArray(token) };
+            new()
+            {
+                ["id"] = token,
+                ["ids"] = new JsonArray(id),
+                ["tokens"] = new JsonArray(token),
+            };
         const string End = "</s>";
-        JsonNode[] lead = [.. marks.Select(Token)], second = [.. marks.Select(Token)];
+        JsonNode[] lead = [.. marks.Select(Token)],
+            second = [.. marks.Select(Token)];
         var known = new JsonObject { [End] = Known(End, Array.IndexOf(Special, End)) };
-        for (var i = 0; i < marks.Count; i++) known[marks[i]] = Known(marks[i], firstMark + i);
+        for (var i = 0; i < marks.Count; i++)
+            known[marks[i]] = Known(marks[i], firstMark + i);
         return new JsonObject
         {
             ["type"] = "TemplateProcessing",
@@ -127,11 +147,12 @@ public static class WordTokenizer
         return configuration;
     }
 
-    private static JsonObject Roles() => new()
-    {
-        ["bos_token"] = "<s>",
-        ["eos_token"] = "</s>",
-        ["pad_token"] = "<pad>",
-        ["unk_token"] = "<unk>",
-    };
+    private static JsonObject Roles() =>
+        new()
+        {
+            ["bos_token"] = "<s>",
+            ["eos_token"] = "</s>",
+            ["pad_token"] = "<pad>",
+            ["unk_token"] = "<unk>",
+        };
 }

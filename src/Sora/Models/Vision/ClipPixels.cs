@@ -44,7 +44,9 @@ public sealed record ClipPixels
             Std = file.Numbers("image_std", fallback.Std),
         };
         if (pixels.ShortestEdge < Math.Max(pixels.CropWidth, pixels.CropHeight))
-            throw SoraException.Damaged($"{path}: a crop of {pixels.CropWidth}x{pixels.CropHeight} doesn't fit in pictures whose shortest_edge is {pixels.ShortestEdge}");
+            throw SoraException.Damaged(
+                $"{path}: a crop of {pixels.CropWidth}x{pixels.CropHeight} doesn't fit in pictures whose shortest_edge is {pixels.ShortestEdge}"
+            );
         if (pixels.Mean.Count != 3 || pixels.Std.Count != 3 || pixels.Std.Any(deviation => deviation <= 0))
             throw SoraException.Damaged($"{path}: image_mean and image_std need three numbers, those of image_std above 0");
         return pixels;
@@ -55,18 +57,28 @@ public sealed record ClipPixels
     internal static ClipPixels Of(ModelFolder model, ClipVisionConfig encoder)
     {
         var side = encoder.ImageSize;
-        if (!model.Has("image_processor")) return new ClipPixels { ShortestEdge = side, CropHeight = side, CropWidth = side };
+        if (!model.Has("image_processor"))
+            return new ClipPixels
+            {
+                ShortestEdge = side,
+                CropHeight = side,
+                CropWidth = side,
+            };
         var path = Path.Combine(model.Part("image_processor"), "preprocessor_config.json");
         var pixels = Read(path);
         return pixels.CropWidth == side && pixels.CropHeight == side
             ? pixels
-            : throw SoraException.Failed($"{path} crops to {pixels.CropWidth}x{pixels.CropHeight} pixels, but the image encoder takes {side}x{side}", "they belong to different models");
+            : throw SoraException.Failed(
+                $"{path} crops to {pixels.CropWidth}x{pixels.CropHeight} pixels, but the image encoder takes {side}x{side}",
+                "they belong to different models"
+            );
     }
 
     /// <summary>The size to which a picture is to be resized (bicubic); the longer side is rounded down.</summary>
-    public (int Width, int Height) ResizedTo(int width, int height) => width < height
-        ? (ShortestEdge, (int)((long)ShortestEdge * height / width))
-        : ((int)((long)ShortestEdge * width / height), ShortestEdge);
+    public (int Width, int Height) ResizedTo(int width, int height) =>
+        width < height
+            ? (ShortestEdge, (int)((long)ShortestEdge * height / width))
+            : ((int)((long)ShortestEdge * width / height), ShortestEdge);
 
     /// <summary>The encoder's input <c>[1, 3, CropHeight, CropWidth]</c>, float32.</summary>
     /// <param name="rgb">The resized picture <c>[H, W, 3]</c>.</param>
@@ -83,11 +95,11 @@ public sealed record ClipPixels
         {
             var (mean, std) = ((float)Mean[channel], (float)Std[channel]);
             for (var y = 0; y < CropHeight; y++)
-                for (var x = 0; x < CropWidth; x++)
-                {
-                    var value = (float)(rgb[((top + y) * width + left + x) * 3 + channel] * RescaleFactor);
-                    values[(channel * CropHeight + y) * CropWidth + x] = (value - mean) / std;
-                }
+            for (var x = 0; x < CropWidth; x++)
+            {
+                var value = (float)(rgb[((top + y) * width + left + x) * 3 + channel] * RescaleFactor);
+                values[(channel * CropHeight + y) * CropWidth + x] = (value - mean) / std;
+            }
         }
         return tensor(values, [1, 3, CropHeight, CropWidth], float32);
     }

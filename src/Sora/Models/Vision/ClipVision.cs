@@ -79,7 +79,9 @@ public sealed record ClipVisionConfig
 public sealed class ClipVision
 {
     private readonly ClipVisionConfig config;
-    private readonly Tensor classEmbedding, patches, positions;
+    private readonly Tensor classEmbedding,
+        patches,
+        positions;
     private readonly AffineNorm norm;
     private readonly Layer[] layers;
 
@@ -91,8 +93,14 @@ public sealed class ClipVision
         var vision = weights.Scope("vision_model");
         var embeddings = vision.Scope("embeddings");
         classEmbedding = embeddings.Get("class_embedding", Init.Normal(0.02), config.HiddenSize);
-        patches = embeddings.Get("patch_embedding.weight", Init.Normal(0.02),
-            config.HiddenSize, config.NumChannels, config.PatchSize, config.PatchSize);
+        patches = embeddings.Get(
+            "patch_embedding.weight",
+            Init.Normal(0.02),
+            config.HiddenSize,
+            config.NumChannels,
+            config.PatchSize,
+            config.PatchSize
+        );
         positions = embeddings.Get("position_embedding.weight", Init.Normal(0.02), config.Tokens, config.HiddenSize);
         // The published files spell it so.
         norm = new AffineNorm(config, vision.Scope("pre_layrnorm"));
@@ -109,8 +117,8 @@ public sealed class ClipVision
         using var scope = NewDisposeScope();
         var batch = pixels.shape[0];
         var stride = new long[] { config.PatchSize, config.PatchSize };
-        var x = Functional.Conv2d(pixels.to(patches.dtype), patches, stride: stride).flatten(2).transpose(1, 2);  // [B, n, D]
-        x = cat([classEmbedding.expand(batch, 1, -1), x], 1) + positions;                                        // [B, 1 + n, D]
+        var x = Functional.Conv2d(pixels.to(patches.dtype), patches, stride: stride).flatten(2).transpose(1, 2); // [B, n, D]
+        x = cat([classEmbedding.expand(batch, 1, -1), x], 1) + positions; // [B, 1 + n, D]
         Observer?.Invoke("embeddings", x);
         x = norm.Forward(x);
         Observer?.Invoke("pre_layrnorm", x);
@@ -125,8 +133,14 @@ public sealed class ClipVision
     private sealed class Layer
     {
         private readonly ClipVisionConfig config;
-        private readonly AffineNorm norm1, norm2;
-        private readonly Linear q, k, v, o, fc1, fc2;
+        private readonly AffineNorm norm1,
+            norm2;
+        private readonly Linear q,
+            k,
+            v,
+            o,
+            fc1,
+            fc2;
 
         public Layer(ClipVisionConfig config, Weights weights)
         {
@@ -159,7 +173,7 @@ public sealed class ClipVision
         {
             var (batch, length, width) = (x.shape[0], x.shape[1], x.shape[2]);
             Tensor Heads(Linear layer) => layer.Forward(x).view(batch, length, config.NumAttentionHeads, -1).transpose(1, 2);
-            var mixed = Functional.ScaledDotProductAttention(Heads(q), Heads(k), Heads(v));  // [B, H, L, d]
+            var mixed = Functional.ScaledDotProductAttention(Heads(q), Heads(k), Heads(v)); // [B, H, L, d]
             return o.Forward(mixed.transpose(1, 2).reshape(batch, length, width));
         }
     }

@@ -19,7 +19,8 @@ public sealed class CausalVae : VideoVae
 
     /// <summary>Builds the VAE over <paramref name="weights"/>, which must outlive it.</summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
-    public CausalVae(CausalVaeConfig config, Weights weights) : this(config, weights, ownsWeights: false) { }
+    public CausalVae(CausalVaeConfig config, Weights weights)
+        : this(config, weights, ownsWeights: false) { }
 
     private CausalVae(CausalVaeConfig config, Weights weights, bool ownsWeights)
     {
@@ -128,7 +129,8 @@ public sealed class CausalVae : VideoVae
     /// <summary>Frees the weights, if they are its own.</summary>
     public override void Dispose()
     {
-        if (ownsWeights) weights.Dispose();
+        if (ownsWeights)
+            weights.Dispose();
     }
 
     internal static Tensor Join(IReadOnlyList<Tensor> parts) => parts.Count == 1 ? parts[0] : cat([.. parts], 2);

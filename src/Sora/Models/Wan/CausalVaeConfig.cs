@@ -86,16 +86,36 @@ public record CausalVaeConfig
         return (Channels(LatentsMean), Channels(LatentsStd).reciprocal());
     }
 
+    // csharpier-ignore
     private static readonly double[] Wan21Mean =
     [
         -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
         0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921,
     ];
 
+    // csharpier-ignore
     private static readonly double[] Wan21Std =
     [
         2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743,
         3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
+    ];
+
+    // csharpier-ignore
+    private static readonly double[] Wan22Mean =
+    [
+        -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891,
+        0.1570, -0.0098, 0.0375, -0.1825, -0.2246, -0.1207, -0.0698, 0.5109, 0.2665, -0.2108, -0.2158, 0.2502,
+        -0.2055, -0.0322, 0.1109, 0.1567, -0.0729, 0.0899, -0.2799, -0.1230, -0.0313, -0.1649, 0.0117, 0.0723,
+        -0.2839, -0.2083, -0.0520, 0.3748, 0.0152, 0.1957, 0.1433, -0.2944, 0.3573, -0.0548, -0.1681, -0.0667,
+    ];
+
+    // csharpier-ignore
+    private static readonly double[] Wan22Std =
+    [
+        0.4765, 1.0364, 0.4514, 1.1677, 0.5313, 0.4990, 0.4818, 0.5013, 0.8158, 1.0344, 0.5894, 1.0901,
+        0.6885, 0.6165, 0.8454, 0.4978, 0.5759, 0.3523, 0.7135, 0.6804, 0.5833, 1.4146, 0.8986, 0.5659,
+        0.7069, 0.5338, 0.4889, 0.4917, 0.4069, 0.4999, 0.6866, 0.4093, 0.5709, 0.6065, 0.6415, 0.4944,
+        0.5726, 1.2042, 0.5458, 1.6887, 0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
     ];
 
     /// <summary>
@@ -108,30 +128,19 @@ public record CausalVaeConfig
     /// The VAE of Wan 2.2 TI2V-5B, 16x16x4:
     /// https://huggingface.co/Wan-AI/Wan2.2-TI2V-5B-Diffusers/blob/main/vae/config.json.
     /// </summary>
-    public static CausalVaeConfig Wan22 { get; } = new()
-    {
-        BaseDim = 160,
-        DecoderBaseDim = 256,
-        ZDim = 48,
-        IsResidual = true,
-        InChannels = 12,
-        OutChannels = 12,
-        PatchSize = 2,
-        LatentsMean =
-        [
-            -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891,
-            0.1570, -0.0098, 0.0375, -0.1825, -0.2246, -0.1207, -0.0698, 0.5109, 0.2665, -0.2108, -0.2158, 0.2502,
-            -0.2055, -0.0322, 0.1109, 0.1567, -0.0729, 0.0899, -0.2799, -0.1230, -0.0313, -0.1649, 0.0117, 0.0723,
-            -0.2839, -0.2083, -0.0520, 0.3748, 0.0152, 0.1957, 0.1433, -0.2944, 0.3573, -0.0548, -0.1681, -0.0667,
-        ],
-        LatentsStd =
-        [
-            0.4765, 1.0364, 0.4514, 1.1677, 0.5313, 0.4990, 0.4818, 0.5013, 0.8158, 1.0344, 0.5894, 1.0901,
-            0.6885, 0.6165, 0.8454, 0.4978, 0.5759, 0.3523, 0.7135, 0.6804, 0.5833, 1.4146, 0.8986, 0.5659,
-            0.7069, 0.5338, 0.4889, 0.4917, 0.4069, 0.4999, 0.6866, 0.4093, 0.5709, 0.6065, 0.6415, 0.4944,
-            0.5726, 1.2042, 0.5458, 1.6887, 0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
-        ],
-    };
+    public static CausalVaeConfig Wan22 { get; } =
+        new()
+        {
+            BaseDim = 160,
+            DecoderBaseDim = 256,
+            ZDim = 48,
+            IsResidual = true,
+            InChannels = 12,
+            OutChannels = 12,
+            PatchSize = 2,
+            LatentsMean = Wan22Mean,
+            LatentsStd = Wan22Std,
+        };
 
     /// <summary>Fills in the fields of a <c>config.json</c>.</summary>
     /// <exception cref="SoraException">They contradict each other.</exception>
@@ -154,34 +163,38 @@ public record CausalVaeConfig
             LatentsMean = file.Numbers("latents_mean", fallback.LatentsMean),
             LatentsStd = file.Numbers("latents_std", fallback.LatentsStd),
         };
-        config.Check((holds, what) =>
-        {
-            if (!holds) throw SoraException.Failed($"{file.Path}: {what}");
-        });
+        config.Check(
+            (holds, what) =>
+            {
+                if (!holds)
+                    throw SoraException.Failed($"{file.Path}: {what}");
+            }
+        );
         return config;
     }
 
     /// <summary>The <c>config.json</c> that diffusers reads.</summary>
-    public JsonObject ToJson() => new()
-    {
-        ["_class_name"] = ClassName,
-        ["attn_scales"] = List(AttnScales),
-        ["base_dim"] = BaseDim,
-        ["decoder_base_dim"] = DecoderBaseDim,
-        ["dim_mult"] = List(DimMult),
-        ["dropout"] = 0.0,
-        ["in_channels"] = InChannels,
-        ["is_residual"] = IsResidual,
-        ["latents_mean"] = List(LatentsMean),
-        ["latents_std"] = List(LatentsStd),
-        ["num_res_blocks"] = NumResBlocks,
-        ["out_channels"] = OutChannels,
-        ["patch_size"] = PatchSize == 1 ? null : PatchSize,
-        ["scale_factor_spatial"] = SpatialFactor,
-        ["scale_factor_temporal"] = TemporalFactor,
-        ["temperal_downsample"] = List(TemporalDownsample),
-        ["z_dim"] = ZDim,
-    };
+    public JsonObject ToJson() =>
+        new()
+        {
+            ["_class_name"] = ClassName,
+            ["attn_scales"] = List(AttnScales),
+            ["base_dim"] = BaseDim,
+            ["decoder_base_dim"] = DecoderBaseDim,
+            ["dim_mult"] = List(DimMult),
+            ["dropout"] = 0.0,
+            ["in_channels"] = InChannels,
+            ["is_residual"] = IsResidual,
+            ["latents_mean"] = List(LatentsMean),
+            ["latents_std"] = List(LatentsStd),
+            ["num_res_blocks"] = NumResBlocks,
+            ["out_channels"] = OutChannels,
+            ["patch_size"] = PatchSize == 1 ? null : PatchSize,
+            ["scale_factor_spatial"] = SpatialFactor,
+            ["scale_factor_temporal"] = TemporalFactor,
+            ["temperal_downsample"] = List(TemporalDownsample),
+            ["z_dim"] = ZDim,
+        };
 
     /// <summary>The class that configs name.</summary>
     internal virtual string ClassName => "AutoencoderKLWan";
@@ -201,7 +214,10 @@ public record CausalVaeConfig
         demand(BaseDim > 0 && ZDim > 0 && NumResBlocks > 0 && PatchSize > 0, "sizes must be positive");
         demand(DimMult.Count > 0 && DimMult.All(mult => mult > 0), "dim_mult must list positive widths");
         demand(TemporalDownsample.Count == DimMult.Count - 1, "temperal_downsample needs one entry for each stage but the last");
-        demand(InChannels == 3 * PatchSize * PatchSize && OutChannels == InChannels, "in_channels and out_channels must be 3 times the square of patch_size");
+        demand(
+            InChannels == 3 * PatchSize * PatchSize && OutChannels == InChannels,
+            "in_channels and out_channels must be 3 times the square of patch_size"
+        );
         demand(!IsResidual || ShortcutsDivide(), "the widths of neighbouring stages don't fit the shortcuts of a residual VAE");
         demand(LatentsMean.Count == ZDim && LatentsStd.Count == ZDim, $"latents_mean and latents_std need {ZDim} entries");
     }
@@ -215,15 +231,21 @@ public record CausalVaeConfig
         for (var stage = 0; stage < DimMult.Count; stage++)
         {
             var isLast = stage == DimMult.Count - 1;
-            var cell = isLast ? 1 : TemporalDownsample[stage] ? 8 : 4;
+            var cell =
+                isLast ? 1
+                : TemporalDownsample[stage] ? 8
+                : 4;
             var before = stage == 0 ? 1 : DimMult[stage - 1];
-            if (before * cell % DimMult[stage] != 0) return false;
+            if (before * cell % DimMult[stage] != 0)
+                return false;
 
             // The decoder's stages are the encoder's in reverse; its last has no shortcut.
-            if (isLast) continue;
+            if (isLast)
+                continue;
             var (from, to) = (stage == 0 ? DimMult[^1] : DimMult[^stage], DimMult[DimMult.Count - 1 - stage]);
             var upCell = TemporalDownsample[TemporalDownsample.Count - 1 - stage] ? 8 : 4;
-            if (to * upCell % from != 0) return false;
+            if (to * upCell % from != 0)
+                return false;
         }
         return true;
     }

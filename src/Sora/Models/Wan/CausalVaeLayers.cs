@@ -44,19 +44,20 @@ internal sealed class ChannelNorm
     public void Activate(Tensor x, Tensor target)
     {
         using var scope = NewDisposeScope();
-        if (Functional.TryNormSilu(x, gamma.mul(root).flatten(), target)) return;
+        if (Functional.TryNormSilu(x, gamma.mul(root).flatten(), target))
+            return;
         var scale = gamma.mul(root).view(-1, 1, 1);
         var (frames, height) = (x.shape[2], x.shape[3]);
         var rows = Math.Max(1, BandElements / (x.shape[0] * x.shape[1] * x.shape[4]));
         for (long frame = 0; frame < frames; frame++)
-            for (long row = 0; row < height; row += rows)
-            {
-                using var band = NewDisposeScope();
-                Tensor Band(Tensor all) => all.select(2, frame).narrow(2, row, Math.Min(rows, height - row)); // [B, C, rows, W]
-                var (from, to) = (Band(x), Band(target));
-                to.copy_(from);
-                to.mul_(from.square().sum(1, keepdim: true).clamp_min_(1e-24).rsqrt_()).mul_(scale).silu_();
-            }
+        for (long row = 0; row < height; row += rows)
+        {
+            using var band = NewDisposeScope();
+            Tensor Band(Tensor all) => all.select(2, frame).narrow(2, row, Math.Min(rows, height - row)); // [B, C, rows, W]
+            var (from, to) = (Band(x), Band(target));
+            to.copy_(from);
+            to.mul_(from.square().sum(1, keepdim: true).clamp_min_(1e-24).rsqrt_()).mul_(scale).silu_();
+        }
     }
 }
 
@@ -88,7 +89,8 @@ internal sealed class CausalConv
             return Functional.Conv2d(x.squeeze(2), weight.select(2, 2), bias, padding: [1, 1]).unsqueeze(2).MoveToOuterDisposeScope();
         }
         var extended = memory.Extend(this, x);
-        if (spends) x.Dispose();
+        if (spends)
+            x.Dispose();
         return Convolve(extended).MoveToOuterDisposeScope();
     }
 
@@ -101,8 +103,10 @@ internal sealed class CausalConv
         using var scope = NewDisposeScope();
         var isFirst = memory.IsFirstChunk && x.shape[2] == 1;
         var y = isFirst ? empty(x.shape, x.dtype, x.device) : memory.Extend(this, x, target => norm.Activate(x, target));
-        if (isFirst) norm.Activate(x, y);
-        if (spends) x.Dispose();
+        if (isFirst)
+            norm.Activate(x, y);
+        if (spends)
+            x.Dispose();
         return (isFirst ? Forward(y, memory) : Convolve(y)).MoveToOuterDisposeScope();
     }
 
@@ -113,10 +117,23 @@ internal sealed class CausalConv
     /// </summary>
     private Tensor Convolve(Tensor extended)
     {
-        var (batch, channels, frames, height, width) = (extended.shape[0], extended.shape[1], extended.shape[2] - 2, extended.shape[3], extended.shape[4]);
+        var (batch, channels, frames, height, width) = (
+            extended.shape[0],
+            extended.shape[1],
+            extended.shape[2] - 2,
+            extended.shape[3],
+            extended.shape[4]
+        );
         if (frames == 1)
-            return Functional.Conv2d(extended.view(batch, channels * 3, height, width), weight.flatten(1, 2), bias, padding: [1, 1]).unsqueeze(2);
-        if (batch > 1 || frames % 2 != 0 || extended.device_type != DeviceType.CPU || (Ops.NeedsNoGradient(extended, weight) && IsLarge(extended)))
+            return Functional
+                .Conv2d(extended.view(batch, channels * 3, height, width), weight.flatten(1, 2), bias, padding: [1, 1])
+                .unsqueeze(2);
+        if (
+            batch > 1
+            || frames % 2 != 0
+            || extended.device_type != DeviceType.CPU
+            || (Ops.NeedsNoGradient(extended, weight) && IsLarge(extended))
+        )
             return Functional.Conv3d(extended, weight, bias, padding: [0, 1, 1]);
         var half = frames / 2;
         var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0);
@@ -168,8 +185,7 @@ internal sealed class PointConv
     public Tensor Forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        return Functional.Conv2d(x.flatten(2, 3), weight.squeeze(2), bias)
-            .unflatten(2, x.shape[2], x.shape[3]).MoveToOuterDisposeScope();
+        return Functional.Conv2d(x.flatten(2, 3), weight.squeeze(2), bias).unflatten(2, x.shape[2], x.shape[3]).MoveToOuterDisposeScope();
     }
 }
 
@@ -196,9 +212,11 @@ internal sealed class NormConv(ChannelNorm norm, CausalConv conv)
     public Tensor Forward(Tensor x, StreamMemory memory, Trace trace = default, bool spends = false)
     {
         using var scope = NewDisposeScope();
-        if (trace.Observer is null && conv.Fuses(x)) return conv.Forward(x, norm, memory, spends).MoveToOuterDisposeScope();
+        if (trace.Observer is null && conv.Fuses(x))
+            return conv.Forward(x, norm, memory, spends).MoveToOuterDisposeScope();
         var y = norm.Forward(x);
-        if (spends) x.Dispose();
+        if (spends)
+            x.Dispose();
         trace.Show("", y);
         y = Ops.NeedsNoGradient(y) ? y.silu_() : y.silu();
         return conv.Forward(y, memory, spends: true).MoveToOuterDisposeScope();
@@ -249,8 +267,10 @@ internal sealed class FrameAttention
         var places = norm.Forward(x).permute(0, 2, 3, 4, 1).reshape(batch * frames, 1, height * width, channels);
         var parts = Functional.Linear(places, qkv.Weight.flatten(1), qkv.Bias).chunk(3, -1); // each [B T, 1, H W, C]
         var seen = Functional.ScaledDotProductAttention(parts[0].contiguous(), parts[1].contiguous(), parts[2].contiguous());
-        var y = Functional.Linear(seen, proj.Weight.flatten(1), proj.Bias)
-            .view(batch, frames, height, width, channels).permute(0, 4, 1, 2, 3); // [B, C, T, H, W]
+        var y = Functional
+            .Linear(seen, proj.Weight.flatten(1), proj.Bias)
+            .view(batch, frames, height, width, channels)
+            .permute(0, 4, 1, 2, 3); // [B, C, T, H, W]
         return x.add(y).MoveToOuterDisposeScope();
     }
 
@@ -277,7 +297,8 @@ internal sealed class DownStep
     {
         using var scope = NewDisposeScope();
         var y = FrameConv.Apply(x, HalveSpace);
-        if (time is null) return y.MoveToOuterDisposeScope();
+        if (time is null)
+            return y.MoveToOuterDisposeScope();
 
         var before = memory.Of(this)?.alias();
         memory.Keep(this, y.narrow(2, y.shape[2] - 1, 1));
@@ -289,8 +310,10 @@ internal sealed class DownStep
     /// row and column, which saves a padded copy.
     /// </summary>
     private Tensor HalveSpace(Tensor frames) =>
-        Functional.Conv2d(frames, weight, bias, stride: [2, 2], padding: [2, 2])
-            .narrow(2, 1, frames.shape[2] / 2).narrow(3, 1, frames.shape[3] / 2);
+        Functional
+            .Conv2d(frames, weight, bias, stride: [2, 2], padding: [2, 2])
+            .narrow(2, 1, frames.shape[2] / 2)
+            .narrow(3, 1, frames.shape[3] / 2);
 }
 
 /// <summary>Doubles space, and time as well if asked to.</summary>
@@ -314,8 +337,10 @@ internal sealed class UpStep
         if (time is not null && !memory.IsFirstChunk)
         {
             var (batch, channels, frames, rows, columns) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
-            x = time.Forward(memory.Extend(this, x), stride: 1).view(batch, 2, channels, frames, rows, columns)
-                .permute(0, 2, 3, 1, 4, 5).reshape(batch, channels, 2 * frames, rows, columns); // both of a frame, then the next
+            x = time.Forward(memory.Extend(this, x), stride: 1)
+                .view(batch, 2, channels, frames, rows, columns)
+                .permute(0, 2, 3, 1, 4, 5)
+                .reshape(batch, channels, 2 * frames, rows, columns); // both of a frame, then the next
         }
         if (x.device_type == DeviceType.CPU && Ops.NeedsNoGradient(x, weight) && CausalConv.IsLarge(x))
         {
@@ -351,7 +376,8 @@ internal static class Shortcuts
         return x.view(batch, channels, frames, time, rows, space, columns, space)
             .permute(0, 1, 3, 5, 7, 2, 4, 6)
             .reshape(batch, outputs, group, frames, rows, columns)
-            .mean([2]).MoveToOuterDisposeScope();
+            .mean([2])
+            .MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -363,16 +389,20 @@ internal static class Shortcuts
         var (batch, channels, frames, rows, columns) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
         var repeats = outputs * time * space * space / channels;
         using var scope = NewDisposeScope();
-        Tensor Spread(long repeats, long cell) => x.unsqueeze(2).expand(batch, channels, repeats, frames, rows, columns)
-            .reshape(batch, outputs, time, cell, cell, frames, rows, columns)
-            .permute(0, 1, 5, 2, 6, 3, 7, 4)
-            .reshape(batch, outputs, frames * time, rows * cell, columns * cell);
+        Tensor Spread(long repeats, long cell) =>
+            x.unsqueeze(2)
+                .expand(batch, channels, repeats, frames, rows, columns)
+                .reshape(batch, outputs, time, cell, cell, frames, rows, columns)
+                .permute(0, 1, 5, 2, 6, 3, 7, 4)
+                .reshape(batch, outputs, frames * time, rows * cell, columns * cell);
 
         // Where all places of a cell get the same channel, which is usual, space is doubled by the nearest pixel.
         var isNearest = repeats % (space * space) == 0;
         var y = isNearest ? Spread(repeats / (space * space), 1) : Spread(repeats, space);
-        if (isFirstChunk) y = y.narrow(2, time - 1, y.shape[2] - (time - 1));
-        if (isNearest) y = functional.interpolate(y, [y.shape[2], rows * space, columns * space]);
+        if (isFirstChunk)
+            y = y.narrow(2, time - 1, y.shape[2] - (time - 1));
+        if (isNearest)
+            y = functional.interpolate(y, [y.shape[2], rows * space, columns * space]);
         return y.MoveToOuterDisposeScope();
     }
 }

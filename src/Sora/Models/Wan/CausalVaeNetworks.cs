@@ -57,8 +57,10 @@ internal sealed class VaeEncoderNetwork : IVaeNetwork
         {
             var outputs = config.BaseDim * config.DimMult[stage];
             bool? halvesTime = stage < config.DimMult.Count - 1 ? config.TemporalDownsample[stage] : null;
-            if (config.IsResidual) AddResidualStage(weights.Scope("down_blocks", stage), config, width, outputs, halvesTime);
-            else AddFlatStage(weights, config, stage, width, outputs, halvesTime);
+            if (config.IsResidual)
+                AddResidualStage(weights.Scope("down_blocks", stage), config, width, outputs, halvesTime);
+            else
+                AddFlatStage(weights, config, stage, width, outputs, halvesTime);
             width = outputs;
         }
         midBlock = new(weights.Scope("mid_block"), width);
@@ -100,11 +102,13 @@ internal sealed class VaeEncoderNetwork : IVaeNetwork
         for (var i = 0; i < config.NumResBlocks; i++, width = outputs)
         {
             downBlocks.Add(new ResidualBlock(Next(), width, outputs).Forward);
-            if (!config.AttnScales.Contains(Math.Pow(0.5, stage))) continue;
+            if (!config.AttnScales.Contains(Math.Pow(0.5, stage)))
+                continue;
             var attention = new FrameAttention(Next(), outputs);
             downBlocks.Add((x, _, _) => attention.Forward(x));
         }
-        if (halvesTime is not { } halves) return;
+        if (halvesTime is not { } halves)
+            return;
         var down = new DownStep(Next(), outputs, halves);
         downBlocks.Add((x, memory, _) => down.Forward(x, memory));
     }
@@ -115,21 +119,24 @@ internal sealed class VaeEncoderNetwork : IVaeNetwork
         for (var (i, inputs) = (0, width); i < config.NumResBlocks; i++, inputs = outputs)
             blocks.Add(new(weights.Scope("resnets", i), inputs, outputs));
         var down = halvesTime is { } halves ? new DownStep(weights.Scope("downsampler"), outputs, halves) : null;
-        downBlocks.Add((x, memory, trace) =>
-        {
-            using var scope = NewDisposeScope();
-            var y = x.alias();
-            foreach (var block in blocks)
+        downBlocks.Add(
+            (x, memory, trace) =>
             {
-                var next = block.Forward(y, memory);
-                y.Dispose();
-                y = next;
+                using var scope = NewDisposeScope();
+                var y = x.alias();
+                foreach (var block in blocks)
+                {
+                    var next = block.Forward(y, memory);
+                    y.Dispose();
+                    y = next;
+                }
+                if (down is not null)
+                    y = down.Forward(y, memory);
+                var shortcut = Shortcuts.Average(x, outputs, halvesTime == true ? 2 : 1, down is null ? 1 : 2);
+                trace.Show("avg_shortcut", shortcut);
+                return Ops.AddInto(y, shortcut).MoveToOuterDisposeScope();
             }
-            if (down is not null) y = down.Forward(y, memory);
-            var shortcut = Shortcuts.Average(x, outputs, halvesTime == true ? 2 : 1, down is null ? 1 : 2);
-            trace.Show("avg_shortcut", shortcut);
-            return Ops.AddInto(y, shortcut).MoveToOuterDisposeScope();
-        });
+        );
     }
 }
 
@@ -198,7 +205,8 @@ internal sealed class VaeDecoderNetwork : IVaeNetwork
         {
             for (var i = 0; i <= config.NumResBlocks; i++, inputs = outputs)
                 blocks.Add(new(weights.Scope("resnets", i), inputs, outputs));
-            if (doublesTime is not { } doubles) return;
+            if (doublesTime is not { } doubles)
+                return;
             up = config.IsResidual
                 ? new(weights.Scope("upsampler"), outputs, outputs, doubles)
                 : new(weights.Scope("upsamplers", 0), outputs, outputs / 2, doubles);
@@ -219,7 +227,8 @@ internal sealed class VaeDecoderNetwork : IVaeNetwork
                 y.Dispose();
                 y = next;
             }
-            if (up is not null) y = up.Forward(y, memory);
+            if (up is not null)
+                y = up.Forward(y, memory);
             if (shortcut is not null)
             {
                 var duplicate = shortcut(x, memory.IsFirstChunk);

@@ -31,11 +31,14 @@ public sealed class VaeEncoder : IVaeStream
         var count = frames.shape[2];
         var fresh = stream is null;
         if ((fresh ? count - 1 : count) % vae.Config.TemporalFactor != 0 || count == 0)
-            throw new ArgumentException($"a chunk of {count} frames; the first takes 1 + {vae.Config.TemporalFactor}k, later ones {vae.Config.TemporalFactor}k");
+            throw new ArgumentException(
+                $"a chunk of {count} frames; the first takes 1 + {vae.Config.TemporalFactor}k, later ones {vae.Config.TemporalFactor}k"
+            );
         using var scope = NewDisposeScope();
         var x = Patches.Fold(frames, vae.Config.PatchSize);
         stream ??= NewStream(frames);
-        if (!fresh) return Next(x).MoveToOuterDisposeScope();
+        if (!fresh)
+            return Next(x).MoveToOuterDisposeScope();
 
         var first = Next(x.narrow(2, 0, 1));
         return (count == 1 ? first : cat([first, Next(x.narrow(2, 1, count - 1))], 2)).MoveToOuterDisposeScope();
@@ -53,7 +56,8 @@ public sealed class VaeEncoder : IVaeStream
     private TiledStream NewStream(Tensor frames)
     {
         var (height, width, patch) = (frames.shape[3], frames.shape[4], vae.Config.PatchSize);
-        if (vae.Tiling is not { } tiling || (height <= tiling.MinHeight && width <= tiling.MinWidth)) return new TiledStream();
+        if (vae.Tiling is not { } tiling || (height <= tiling.MinHeight && width <= tiling.MinWidth))
+            return new TiledStream();
         // Sizes in pixels count folded pixels here, and real ones when decoding: so does diffusers.
         var ratio = vae.Config.SpatialFactor / patch;
         TileAxis Axis(long size, long tile, long stride) =>
@@ -80,9 +84,7 @@ public sealed class VaeDecoder : IVaeStream
         var fresh = stream is null;
         stream ??= NewStream(part);
         var frames = part.shape[2];
-        var x = !fresh || frames == 1
-            ? Next(part)
-            : cat([Next(part.narrow(2, 0, 1)), Next(part.narrow(2, 1, frames - 1))], 2);
+        var x = !fresh || frames == 1 ? Next(part) : cat([Next(part.narrow(2, 0, 1)), Next(part.narrow(2, 1, frames - 1))], 2);
         var video = Patches.Unfold(x, vae.Config.PatchSize);
         return (vae.Clamps ? video.clamp(-1, 1) : video).MoveToOuterDisposeScope();
     }
@@ -99,7 +101,8 @@ public sealed class VaeDecoder : IVaeStream
     private TiledStream NewStream(Tensor latents)
     {
         var (factor, patch) = (vae.Config.SpatialFactor, vae.Config.PatchSize);
-        if (vae.Tiling is not { } tiling) return new TiledStream();
+        if (vae.Tiling is not { } tiling)
+            return new TiledStream();
         TileAxis Axis(long size, long tile, long stride) =>
             new(size, tile / factor, stride / factor, size * factor / patch, stride / patch, tile / patch - stride / patch);
         var rows = Axis(latents.shape[3], tiling.MinHeight, tiling.StrideHeight);
@@ -113,7 +116,8 @@ internal static class Patches
 {
     public static Tensor Fold(Tensor x, long patch)
     {
-        if (patch == 1) return x;
+        if (patch == 1)
+            return x;
         var (batch, channels, frames, height, width) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
         if (height % patch != 0 || width % patch != 0)
             throw new ArgumentException($"{width}x{height} pixels don't divide into patches of {patch}");
@@ -126,7 +130,8 @@ internal static class Patches
 
     public static Tensor Unfold(Tensor x, long patch)
     {
-        if (patch == 1) return x;
+        if (patch == 1)
+            return x;
         var (batch, channels, frames, height, width) = (x.shape[0], x.shape[1] / (patch * patch), x.shape[2], x.shape[3], x.shape[4]);
         using var scope = NewDisposeScope();
         return x.view(batch, channels, patch, patch, frames, height, width)

@@ -53,7 +53,8 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
         control.RequireLength(settings.Frames);
         var size = Size(control.Video[0]);
         var video = Resized(control.Video, size);
-        if (control.Mask.Count == 0) return (video, ones_like(video.narrow(1, 0, 1)));
+        if (control.Mask.Count == 0)
+            return (video, ones_like(video.narrow(1, 0, 1)));
         var mask = Resized(control.Mask, size).narrow(1, 0, 1).add(1).div(2).clamp(0, 1);
         return (video, mask.expand(-1, -1, settings.Frames, -1, -1));
     }
@@ -80,7 +81,8 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
     /// <summary>The size that a control video is resized to: its own, cut to tokens, or scaled down to the area asked for.</summary>
     private FrameSize Size(Image frame)
     {
-        int width = frame.Width / cell * cell, height = frame.Height / cell * cell;
+        int width = frame.Width / cell * cell,
+            height = frame.Height / cell * cell;
         if ((long)width * height > (long)settings.Width * settings.Height)
         {
             var scale = Math.Min((double)settings.Width / width, (double)settings.Height / height);
@@ -90,8 +92,11 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
         return new FrameSize(width / (cell * patch.Columns) * cell * patch.Columns, height / (cell * patch.Rows) * cell * patch.Rows);
     }
 
-    private Tensor Resized(IReadOnlyList<Image> frames, FrameSize size) => Pixels.ToTensor(
-        [.. frames.Take(settings.Frames).Select(frame => Resample.Lanczos(frame, size.Width, size.Height))], precision.Device);
+    private Tensor Resized(IReadOnlyList<Image> frames, FrameSize size) =>
+        Pixels.ToTensor(
+            [.. frames.Take(settings.Frames).Select(frame => Resample.Lanczos(frame, size.Width, size.Height))],
+            precision.Device
+        );
 
     /// <summary>[1, 1, F, H, W] to [1, 64, T, h, w]: pixels of a latent become channels, and frames are dropped to the nearest.</summary>
     private Tensor Fold(Tensor mask, long latentFrames)
@@ -105,10 +110,12 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
     /// <summary>A reference as large as fits, in the middle of a white frame: [1, 3, 1, H, W].</summary>
     private Tensor OnCanvas(Image reference, FrameSize size)
     {
-        int width = reference.Width / cell * cell, height = reference.Height / cell * cell;
+        int width = reference.Width / cell * cell,
+            height = reference.Height / cell * cell;
         var picture = Pixels.ToTensor([Resample.Lanczos(reference, width, height)], precision.Device).squeeze(2);
         var scale = Math.Min((double)size.Height / height, (double)size.Width / width);
-        int fitWidth = (int)(width * scale), fitHeight = (int)(height * scale);
+        int fitWidth = (int)(width * scale),
+            fitHeight = (int)(height * scale);
         var fitted = functional.interpolate(picture, [fitHeight, fitWidth], mode: InterpolationMode.Bilinear, align_corners: false);
         var canvas = ones([1, 3, size.Height, size.Width], device: precision.Device);
         canvas.narrow(2, (size.Height - fitHeight) / 2, fitHeight).narrow(3, (size.Width - fitWidth) / 2, fitWidth).copy_(fitted);

@@ -78,8 +78,11 @@ public sealed class WanTransformer : IDisposable
         conditions = new(config, weights.Scope("condition_embedder"));
         // VACE's blocks run before the main ones.
         first = config.VaceLayers?.Count ?? 0;
-        var parts = Enumerable.Range(0, first).Select(i => weights.Scope("vace_blocks", i))
-            .Concat(Enumerable.Range(0, config.NumLayers).Select(i => weights.Scope("blocks", i))).ToList();
+        var parts = Enumerable
+            .Range(0, first)
+            .Select(i => weights.Scope("vace_blocks", i))
+            .Concat(Enumerable.Range(0, config.NumLayers).Select(i => weights.Scope("blocks", i)))
+            .ToList();
         blocks = new(parts, (_, part) => new WanBlock(config, part)) { Repeats = true };
         textKeys = new(parts, (_, part) => new CrossAttentionKeys(config, part.Scope("attn2")));
         vace = config.VaceLayers is null ? null : new VaceBranch(config, weights, blocks);
@@ -141,10 +144,12 @@ public sealed class WanTransformer : IDisposable
         {
             var (own, part) = (pass.Of(first + i), i == 0 ? trace.Of("block0") : default);
             var y = blocks.Run(first + i, block => block.Forward(x, own, part));
-            if (!ReferenceEquals(x, y)) x.Dispose();
+            if (!ReferenceEquals(x, y))
+                x.Dispose();
             x = y;
             trace.Show($"block{i}", x);
-            if (hints?.Remove(i, out var hint) == true) x = Ops.AddInto(x, hint);
+            if (hints?.Remove(i, out var hint) == true)
+                x = Ops.AddInto(x, hint);
             input.AfterBlock?.Invoke(i, x);
         }
 
@@ -175,7 +180,8 @@ public sealed class TextContext : IDisposable
     internal TextContext(IReadOnlyList<CrossAttention.Memory> memories)
     {
         this.memories = memories;
-        foreach (var memory in memories) memory.ForEach(tensor => tensor.DetachFromDisposeScope());
+        foreach (var memory in memories)
+            memory.ForEach(tensor => tensor.DetachFromDisposeScope());
     }
 
     internal CrossAttention.Memory this[int block] => memories[block];
@@ -183,7 +189,8 @@ public sealed class TextContext : IDisposable
     /// <summary>Frees the keys and values.</summary>
     public void Dispose()
     {
-        foreach (var memory in memories) memory.ForEach(tensor => tensor.Dispose());
+        foreach (var memory in memories)
+            memory.ForEach(tensor => tensor.Dispose());
     }
 }
 
@@ -245,7 +252,9 @@ internal sealed class WanBlock
     private Tensor AttendToText(Tensor x, BlockContext context, Trace trace)
     {
         using var scope = NewDisposeScope();
-        var y = norm2 is { } norm ? functional.layer_norm(x.to(float32), [dim], norm.Weight, norm.Bias, eps).to(context.Products) : x.to(context.Products);
+        var y = norm2 is { } norm
+            ? functional.layer_norm(x.to(float32), [dim], norm.Weight, norm.Bias, eps).to(context.Products)
+            : x.to(context.Products);
         trace.Show("norm2", y);
         y = attn2.Forward(y, context.Text).to(x.dtype);
         trace.Show("attn2", y);
@@ -281,7 +290,8 @@ internal sealed class WanBlock
             using var scope = NewDisposeScope();
             return x.to(float32).addcmul(y.to(float32), gate, 1).to(x.dtype).MoveToOuterDisposeScope();
         }
-        if (!Ops.NeedsNoGradient(x, y, gate)) return x.addcmul(y.to(float32), gate, 1).MoveToOuterDisposeScope();
+        if (!Ops.NeedsNoGradient(x, y, gate))
+            return x.addcmul(y.to(float32), gate, 1).MoveToOuterDisposeScope();
         x.addcmul_(y.to(float32), gate, 1);
         return x;
     }

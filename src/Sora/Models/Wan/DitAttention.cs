@@ -15,9 +15,11 @@ internal sealed class RmsNorm(Weights weights, long dim, double eps)
         using var scope = NewDisposeScope();
         var wide = x.to(float32);
         var reciprocal = wide.square().mean([-1], keepdim: true).add_(eps).rsqrt_();
-        if (!Ops.NeedsNoGradient(x, weight)) return wide.mul(reciprocal).to(weight.dtype).mul(weight).MoveToOuterDisposeScope();
+        if (!Ops.NeedsNoGradient(x, weight))
+            return wide.mul(reciprocal).to(weight.dtype).mul(weight).MoveToOuterDisposeScope();
         wide.mul_(reciprocal);
-        if (x.dtype != float32 || weight.dtype != float32) return wide.to(weight.dtype).mul_(weight).MoveToOuterDisposeScope();
+        if (x.dtype != float32 || weight.dtype != float32)
+            return wide.to(weight.dtype).mul_(weight).MoveToOuterDisposeScope();
         wide.mul_(weight);
         return x;
     }
@@ -27,8 +29,12 @@ internal sealed class RmsNorm(Weights weights, long dim, double eps)
 internal sealed class SelfAttention
 {
     private readonly long heads;
-    private readonly Linear toQ, toK, toV, toOut;
-    private readonly RmsNorm normQ, normK;
+    private readonly Linear toQ,
+        toK,
+        toV,
+        toOut;
+    private readonly RmsNorm normQ,
+        normK;
 
     public SelfAttention(WanTransformerConfig config, Weights weights)
     {
@@ -66,7 +72,8 @@ internal sealed class SelfAttention
 internal sealed class CrossAttention
 {
     private readonly long heads;
-    private readonly Linear toQ, toOut;
+    private readonly Linear toQ,
+        toOut;
     private readonly RmsNorm normQ;
 
     public CrossAttention(WanTransformerConfig config, Weights weights)
@@ -84,7 +91,8 @@ internal sealed class CrossAttention
         {
             action(K);
             action(V);
-            if (Bias is not null) action(Bias);
+            if (Bias is not null)
+                action(Bias);
             if (Image is { } image)
             {
                 action(image.K);
@@ -100,7 +108,8 @@ internal sealed class CrossAttention
         using var scope = NewDisposeScope();
         var q = Heads.Split(normQ.Forward(toQ.Forward(x)), heads);
         var y = Heads.Attend(q, memory.K, memory.V, memory.Bias);
-        if (memory.Image is { } image) y = Ops.AddInto(y, Heads.Attend(q, image.K, image.V));
+        if (memory.Image is { } image)
+            y = Ops.AddInto(y, Heads.Attend(q, image.K, image.V));
         return toOut.Forward(y.to(x.dtype)).MoveToOuterDisposeScope();
     }
 }
@@ -109,7 +118,8 @@ internal sealed class CrossAttention
 internal sealed class CrossAttentionKeys
 {
     private readonly long heads;
-    private readonly Linear toK, toV;
+    private readonly Linear toK,
+        toV;
     private readonly RmsNorm normK;
     private readonly (Linear K, Linear V, RmsNorm NormK)? added;
 
@@ -120,8 +130,11 @@ internal sealed class CrossAttentionKeys
         toV = new(weights.Scope("to_v"), config.Dim, config.Dim);
         normK = new(weights.Scope("norm_k"), config.Dim, config.Eps);
         if (config.AddedKvProjDim is { } imageDim)
-            added = (new(weights.Scope("add_k_proj"), imageDim, config.Dim), new(weights.Scope("add_v_proj"), imageDim, config.Dim),
-                new(weights.Scope("norm_added_k"), config.Dim, config.Eps));
+            added = (
+                new(weights.Scope("add_k_proj"), imageDim, config.Dim),
+                new(weights.Scope("add_v_proj"), imageDim, config.Dim),
+                new(weights.Scope("norm_added_k"), config.Dim, config.Eps)
+            );
     }
 
     public CrossAttention.Memory Embed(ContextRows text, Tensor? image)

@@ -38,15 +38,16 @@ internal sealed record TimeEmbedding(Tensor Embedding, Tensor Projection, Tensor
     public Tensor Of(Tensor table, Modulation which) => Spread(table.narrow(1, (long)which, 1), Projection.narrow(1, (long)which, 1));
 
     /// <summary>Shift and scale of the head, from its table <c>[1, 2, dim]</c>: each <c>[B, 1, dim]</c> or <c>[B, L, dim]</c>.</summary>
-    public (Tensor Shift, Tensor Scale) OfHead(Tensor table) => (Spread(table.narrow(1, 0, 1), Embedding), Spread(table.narrow(1, 1, 1), Embedding));
+    public (Tensor Shift, Tensor Scale) OfHead(Tensor table) =>
+        (Spread(table.narrow(1, 0, 1), Embedding), Spread(table.narrow(1, 1, 1), Embedding));
 
     private Tensor Spread(Tensor own, Tensor timed)
     {
         using var scope = NewDisposeScope();
         var vectors = own.add(timed); // [D, 1, dim]
-        if (Index is null) return vectors.MoveToOuterDisposeScope();
-        return vectors.squeeze(1).index_select(0, Index.flatten())
-            .view(Index.shape[0], Index.shape[1], -1).MoveToOuterDisposeScope();
+        if (Index is null)
+            return vectors.MoveToOuterDisposeScope();
+        return vectors.squeeze(1).index_select(0, Index.flatten()).view(Index.shape[0], Index.shape[1], -1).MoveToOuterDisposeScope();
     }
 }
 
@@ -54,7 +55,11 @@ internal sealed record TimeEmbedding(Tensor Embedding, Tensor Projection, Tensor
 internal sealed class ConditionEmbedder
 {
     private readonly WanTransformerConfig config;
-    private readonly Linear time1, time2, timeProj, text1, text2;
+    private readonly Linear time1,
+        time2,
+        timeProj,
+        text1,
+        text2;
     private readonly ImageEmbedder? image;
 
     public ConditionEmbedder(WanTransformerConfig config, Weights weights)
@@ -91,10 +96,13 @@ internal sealed class ConditionEmbedder
     public ContextRows EmbedText(Tensor text, long length)
     {
         var padding = length - text.shape[1];
-        if (padding < 0) throw new ArgumentException($"{text.shape[1]} rows of text, more than the {length} in all");
-        if (padding > 0) text = cat([text, zeros([text.shape[0], 1, text.shape[2]], text.dtype, text.device)], 1);
+        if (padding < 0)
+            throw new ArgumentException($"{text.shape[1]} rows of text, more than the {length} in all");
+        if (padding > 0)
+            text = cat([text, zeros([text.shape[0], 1, text.shape[2]], text.dtype, text.device)], 1);
         var rows = text2.Forward(text1.ForwardGelu(text));
-        if (padding == 0) return new(rows, null);
+        if (padding == 0)
+            return new(rows, null);
         // Half a float is too coarse for the logarithm: there, all the rows stand for themselves.
         if (rows.dtype != float32)
             return new(cat([rows, rows.narrow(1, text.shape[1] - 1, 1).expand(-1, padding - 1, -1)], 1), null);
@@ -116,10 +124,13 @@ internal sealed class ImageEmbedder
     // Not the transformer's epsilon: these two are plain layer norms.
     private const double Eps = 1e-5;
 
-    private readonly long imageDim, dim;
+    private readonly long imageDim,
+        dim;
     private readonly Tensor? positions;
-    private readonly (Tensor Weight, Tensor Bias) norm1, norm2;
-    private readonly Linear first, second;
+    private readonly (Tensor Weight, Tensor Bias) norm1,
+        norm2;
+    private readonly Linear first,
+        second;
 
     public ImageEmbedder(WanTransformerConfig config, Weights weights)
     {
@@ -134,7 +145,8 @@ internal sealed class ImageEmbedder
     public Tensor Forward(Tensor rows, long batch, Trace trace)
     {
         // First and last image come as two entries of the batch, and become one row of tokens.
-        if (positions is not null) rows = rows.reshape(batch, -1, imageDim).add(positions);
+        if (positions is not null)
+            rows = rows.reshape(batch, -1, imageDim).add(positions);
         var y = functional.layer_norm(rows.to(float32), [imageDim], norm1.Weight, norm1.Bias, Eps).to(rows.dtype);
         trace.Show("norm1", y);
         y = second.Forward(first.Forward(y).gelu());
@@ -168,7 +180,8 @@ internal static class TokenPatches
         var (batch, channels) = (latents.shape[0], latents.shape[1]);
         var (frames, rows, columns) = Grid(config, latents);
         using var scope = NewDisposeScope();
-        return latents.reshape(batch, channels, frames, pt, rows, ph, columns, pw)
+        return latents
+            .reshape(batch, channels, frames, pt, rows, ph, columns, pw)
             .permute(0, 2, 4, 6, 1, 3, 5, 7)
             .reshape(batch, frames * rows * columns, channels * pt * ph * pw)
             .MoveToOuterDisposeScope();
@@ -180,7 +193,8 @@ internal static class TokenPatches
         var (pt, ph, pw) = config.PatchSize;
         var batch = tokens.shape[0];
         using var scope = NewDisposeScope();
-        return tokens.reshape(batch, grid.Frames, grid.Rows, grid.Columns, pt, ph, pw, config.OutChannels)
+        return tokens
+            .reshape(batch, grid.Frames, grid.Rows, grid.Columns, pt, ph, pw, config.OutChannels)
             .permute(0, 7, 1, 4, 2, 5, 3, 6)
             .reshape(batch, config.OutChannels, grid.Frames * pt, grid.Rows * ph, grid.Columns * pw)
             .MoveToOuterDisposeScope();
@@ -190,7 +204,8 @@ internal static class TokenPatches
 /// <summary>The patch embedding: a convolution whose kernel is its stride, so a linear layer of folded patches.</summary>
 internal sealed class PatchEmbedding
 {
-    private readonly Tensor weight, bias;
+    private readonly Tensor weight,
+        bias;
 
     public PatchEmbedding(WanTransformerConfig config, Weights weights, long channels)
     {

@@ -17,7 +17,9 @@ internal sealed record KnownPixels(Tensor Video, Tensor Kept)
         var geometry = vae.Geometry;
         var video = vae.Decode(vae.Denormalise(WithoutGaps(known, mask)));
         var latentOf = Enumerable.Range(0, (int)video.shape[2]).Select(frame => (long)geometry.LatentFrameOf(frame)).ToArray();
-        var kept = mask.index_select(2, tensor(latentOf, device: mask.device)).repeat_interleave(geometry.SpatialFactor, 3).repeat_interleave(geometry.SpatialFactor, 4);
+        var kept = mask.index_select(2, tensor(latentOf, device: mask.device))
+            .repeat_interleave(geometry.SpatialFactor, 3)
+            .repeat_interleave(geometry.SpatialFactor, 4);
         return new(video, kept);
     }
 
@@ -39,7 +41,8 @@ internal sealed record KnownPixels(Tensor Video, Tensor Kept)
         var (isKnown, isThere) = (AnyOf(mask), AnyOf(known.abs()));
         long Source(int frame)
         {
-            if (isKnown[frame] || isThere[frame]) return frame;
+            if (isKnown[frame] || isThere[frame])
+                return frame;
             var behind = Array.IndexOf(isKnown, true, frame);
             return behind >= 0 ? behind : Array.LastIndexOf(isKnown, true);
         }

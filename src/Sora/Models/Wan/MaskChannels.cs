@@ -19,7 +19,8 @@ internal static class MaskChannels
         var stills = known.Stills.Select(still => StillEncoder.Resized(still, settings)).ToList();
         var seen = model.Transformer.ImageDim is null ? [] : Seen(model, known, precision);
         var inputs = new Dictionary<string, Tensor> { [WanNetwork.Channels] = Channels(model, settings, known, stills, precision) };
-        if (seen.Count > 0) inputs[WanNetwork.Image] = Embed(model, seen, precision);
+        if (seen.Count > 0)
+            inputs[WanNetwork.Image] = Embed(model, seen, precision);
         return model.Unconditioned with { Known = known.Mask is null ? null : known.Known, Mask = known.Mask, Inputs = inputs };
     }
 
@@ -39,7 +40,12 @@ internal static class MaskChannels
 
     /// <summary>[1, 4 + C, T, h, w]: the mask, a channel for each frame of a latent frame, and the condition.</summary>
     private static Tensor Channels(
-        WanModel model, SamplingSettings settings, Conditioning known, IReadOnlyList<Still> stills, Precision precision)
+        WanModel model,
+        SamplingSettings settings,
+        Conditioning known,
+        IReadOnlyList<Still> stills,
+        Precision precision
+    )
     {
         var factor = model.Vae.TemporalFactor;
         var video = zeros([1, 3, settings.Frames, settings.Height, settings.Width], device: precision.Device);
@@ -48,8 +54,10 @@ internal static class MaskChannels
         {
             video.narrow(2, still.Frame, 1).copy_(Pixels.ToTensor([still.Picture], precision.Device));
             // The first frame fills all of its latent frame.
-            if (still.Frame == 0) shown.AsSpan(0, factor).Fill(1);
-            else shown[still.Frame + factor - 1] = 1;
+            if (still.Frame == 0)
+                shown.AsSpan(0, factor).Fill(1);
+            else
+                shown[still.Frame + factor - 1] = 1;
         }
         using var vae = model.OpenVae(precision.Device);
         var condition = vae.Normalise(vae.Encode(video));

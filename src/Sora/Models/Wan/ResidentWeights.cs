@@ -23,14 +23,25 @@ internal sealed partial record ResidentWeights(long Elements, long Streamed)
         using var weights = model.OpenWeights(part);
         var tensors = weights.Tensors.Values;
         // In the order in which they run: those of VACE come first.
-        var blocks = tensors.Where(tensor => Block().IsMatch(tensor.Name)).GroupBy(tensor => Block().Match(tensor.Name).Value)
-            .OrderBy(block => block.Key.StartsWith('b')).ThenBy(block => int.Parse(block.Key.Split('.')[^2]));
-        if (offload.Kept(weights) is not { } kept) return new(Count(tensors), 0);
+        var blocks = tensors
+            .Where(tensor => Block().IsMatch(tensor.Name))
+            .GroupBy(tensor => Block().Match(tensor.Name).Value)
+            .OrderBy(block => block.Key.StartsWith('b'))
+            .ThenBy(block => int.Parse(block.Key.Split('.')[^2]));
+        if (offload.Kept(weights) is not { } kept)
+            return new(Count(tensors), 0);
         var streamed = blocks.Skip(kept).ToList();
         // Of an embedding, the rows that are needed are read.
-        var away = streamed.SelectMany(block => block).Concat(tensors.Where(tensor => tensor.Name is "shared.weight" or "encoder.embed_tokens.weight")).ToList();
+        var away = streamed
+            .SelectMany(block => block)
+            .Concat(tensors.Where(tensor => tensor.Name is "shared.weight" or "encoder.embed_tokens.weight"))
+            .ToList();
         // Keys and values of the text are computed before the passes, and what they need isn't read in these.
-        var running = streamed.Select(block => Count(block.Where(tensor => !CrossAttentionKeys().IsMatch(tensor.Name)))).OrderDescending().Take(2).Sum();
+        var running = streamed
+            .Select(block => Count(block.Where(tensor => !CrossAttentionKeys().IsMatch(tensor.Name))))
+            .OrderDescending()
+            .Take(2)
+            .Sum();
         return new(Count(tensors) - Count(away) + running, away.Sum(tensor => weights.Stored(tensor.Name).Bytes));
     }
 

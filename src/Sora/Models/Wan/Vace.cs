@@ -42,7 +42,8 @@ internal sealed class VaceBranch
         var state = patchEmbedding.Forward(TokenPatches.Fold(config, control.to(x.dtype)));
         trace.Show("vace_patch_embedding", state);
         var missing = x.shape[1] - state.shape[1];
-        if (missing > 0) state = cat([state, zeros([state.shape[0], missing, config.Dim], state.dtype, state.device)], 1);
+        if (missing > 0)
+            state = cat([state, zeros([state.shape[0], missing, config.Dim], state.dtype, state.device)], 1);
         state = projIn.Forward(state);
         trace.Show("vace_block0.proj_in", state);
         state = Ops.AddInto(state, x);

@@ -18,7 +18,10 @@ internal readonly record struct Grid(double Frames, double Pixels)
 internal sealed class VaePeakMemory(int threads, bool isStill)
 {
     // Of Native/winograd.cpp: numbers of a tile, columns of a panel at most, frames at a time, and the least channels.
-    private const double Tile = 36, Panel = 48, FramesAtATime = 4, LeastChannels = 32;
+    private const double Tile = 36,
+        Panel = 48,
+        FramesAtATime = 4,
+        LeastChannels = 32;
 
     private readonly int before = isStill ? 0 : 2;
 
@@ -57,8 +60,10 @@ internal sealed class VaePeakMemory(int threads, bool isStill)
         var stays = beside + (spends ? 0 : input);
         Kept += Math.Max(1, before) * from * at.Pixels;
         // The squares, and the normalised input: on the CPU some rows at a time, straight to its place behind the frames before.
-        if (threads == 0) Live(Math.Max(beside + 3 * input, stays + input + extended));
-        else Live(beside + input + extended);
+        if (threads == 0)
+            Live(Math.Max(beside + 3 * input, stays + input + extended));
+        else
+            Live(beside + input + extended);
         Live(stays + extended + output + Workspace(at, from, to));
         Count(at, from, to, 27);
     }
@@ -68,7 +73,8 @@ internal sealed class VaePeakMemory(int threads, bool isStill)
     {
         NormConv(at, from, to, beside, spends: false);
         NormConv(at, to, to, beside + from * at.Area, spends: true);
-        if (from != to) PointConv(at, from, to, beside + to * at.Area);
+        if (from != to)
+            PointConv(at, from, to, beside + to * at.Area);
     }
 
     /// <summary>Attention of each frame to itself: the norm, its places in a row, queries, keys and values twice, what they see, and the sum.</summary>
@@ -85,7 +91,8 @@ internal sealed class VaePeakMemory(int threads, bool isStill)
         // The frames of a clip lie apart: they are put together first.
         Live(beside + channels * at.Area + Reordered(channels * at.Area, channels * small.Area));
         Count(small, channels, channels, 9);
-        if (!halvesTime || isStill) return small;
+        if (!halvesTime || isStill)
+            return small;
         Kept += channels * small.Pixels;
         return small with { Frames = small.Frames / 2 };
     }
@@ -108,22 +115,26 @@ internal sealed class VaePeakMemory(int threads, bool isStill)
         var large = new Grid(frames, 4 * at.Pixels);
         Live(here + from * large.Area + to * large.Area + Workspace(large, from, to, window: 1));
         // Elsewhere frames are convolved one by one, and put in order then.
-        if (threads == 0) Live(here + 2 * to * large.Area);
+        if (threads == 0)
+            Live(here + 2 * to * large.Area);
         Count(large, from, to, 9);
         return large;
     }
 
     private double Extended(Grid at) => (at.Frames + before) * at.Pixels;
 
-    private void Count(Grid at, double from, double to, int window) => Flops += 2 * (isStill ? Math.Min(window, 9) : window) * from * to * at.Area;
+    private void Count(Grid at, double from, double to, int window) =>
+        Flops += 2 * (isStill ? Math.Min(window, 9) : window) * from * to * at.Area;
 
     /// <summary>What a convolution of 3x3 takes for itself, by windows of so many frames.</summary>
     private double Workspace(Grid at, double from, double to, int window = 3)
     {
-        if (threads == 0) return 0;
+        if (threads == 0)
+            return 0;
         var taps = isStill ? 1 : window;
         // Others than the one of fewer products surround a copy of their input with zeros.
-        if (Math.Min(from, to) < LeastChannels) return from * (at.Frames + taps - 1) * at.Pixels;
+        if (Math.Min(from, to) < LeastChannels)
+            return from * (at.Frames + taps - 1) * at.Pixels;
         var frames = Math.Min(FramesAtATime, at.Frames);
         return Tile * (taps * from * to + threads * Panel * ((frames + taps - 1) * from + frames * to));
     }

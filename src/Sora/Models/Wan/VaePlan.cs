@@ -38,7 +38,8 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
             return Load(walk);
         }
         var at = all with { Pixels = all.Pixels / (config.PatchSize * config.PatchSize) };
-        if (config.PatchSize > 1) held += config.InChannels * at.Area;
+        if (config.PatchSize > 1)
+            held += config.InChannels * at.Area;
         double width = config.BaseDim;
         walk.Conv(at, config.InChannels, width, held - config.InChannels * at.Area);
         for (var stage = 0; stage < stages; stage++)
@@ -46,11 +47,14 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
             var (input, outputs, whole) = (width, (double)config.BaseDim * config.DimMult[stage], at);
             // The stage's own input waits for the shortcut around all of it.
             double Waiting(bool isInput) => held + (config.IsResidual && !isInput ? input * whole.Area : 0);
-            for (var block = 0; block < config.NumResBlocks; block++, width = outputs) walk.Residual(at, width, outputs, Waiting(block == 0));
-            if (stage == stages - 1) continue;
+            for (var block = 0; block < config.NumResBlocks; block++, width = outputs)
+                walk.Residual(at, width, outputs, Waiting(block == 0));
+            if (stage == stages - 1)
+                continue;
             at = walk.Down(at, outputs, config.TemporalDownsample[stage], Waiting(false));
             // Its cells are put in order and averaged; the blocks' result is there still.
-            if (config.IsResidual) walk.Live(held + 2 * input * whole.Area + outputs * (whole.Area + at.Area));
+            if (config.IsResidual)
+                walk.Live(held + 2 * input * whole.Area + outputs * (whole.Area + at.Area));
         }
         Middle(walk, at, width);
         walk.NormConv(at, width, 2 * config.ZDim, held, spends: true);
@@ -74,22 +78,33 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
         Middle(walk, at, width);
         for (var stage = 0; stage < stages; stage++)
         {
-            var (input, outputs, whole, isLast) = (width, (double)(config.DecoderBaseDim ?? config.BaseDim) * config.DimMult[stages - 1 - stage], at, stage == stages - 1);
+            var (input, outputs, whole, isLast) = (
+                width,
+                (double)(config.DecoderBaseDim ?? config.BaseDim) * config.DimMult[stages - 1 - stage],
+                at,
+                stage == stages - 1
+            );
             double Waiting(bool isInput) => held + (config.IsResidual && !isLast && !isInput ? input * whole.Area : 0);
-            for (var block = 0; block <= config.NumResBlocks; block++, width = outputs) walk.Residual(at, width, outputs, Waiting(block == 0));
-            if (isLast) continue;
+            for (var block = 0; block <= config.NumResBlocks; block++, width = outputs)
+                walk.Residual(at, width, outputs, Waiting(block == 0));
+            if (isLast)
+                continue;
             var doublesTime = config.TemporalDownsample[stages - 2 - stage];
             width = config.IsResidual ? outputs : outputs / 2;
             at = walk.Up(at, outputs, width, doublesTime, Waiting(false));
-            if (config.IsResidual) walk.Live(Waiting(false) + outputs * whole.Area + Duplicated(input, outputs, whole, at));
+            if (config.IsResidual)
+                walk.Live(Waiting(false) + outputs * whole.Area + Duplicated(input, outputs, whole, at));
         }
         walk.NormConv(at, width, config.OutChannels, held, spends: true);
         return Load(walk);
     }
 
     /// <summary>The frames that pass at a time.</summary>
-    private Grid Chunk => new(
-        Math.Max(1, Math.Min(frames - 1, CausalVae.ChunkOf((long)size.Width * size.Height, config.TemporalFactor))), (double)size.Width * size.Height);
+    private Grid Chunk =>
+        new(
+            Math.Max(1, Math.Min(frames - 1, CausalVae.ChunkOf((long)size.Width * size.Height, config.TemporalFactor))),
+            (double)size.Width * size.Height
+        );
 
     private VaeLoad Load(VaePeakMemory walk) => new((long)(sizeof(float) * (walk.Most + walk.Kept)), walk.Flops * frames / Chunk.Frames);
 
@@ -116,6 +131,7 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
     private double Blocks(Grid all)
     {
         var (pixels, latents) = (all.Pixels / (config.PatchSize * config.PatchSize), Math.Ceiling(all.Frames / config.TemporalFactor));
-        return pixels * (latents * (config.DecoderBaseDim ?? config.BaseDim) * (config.NumResBlocks + 10) + 3 * all.Frames * config.OutChannels);
+        return pixels
+            * (latents * (config.DecoderBaseDim ?? config.BaseDim) * (config.NumResBlocks + 10) + 3 * all.Frames * config.OutChannels);
     }
 }

@@ -16,7 +16,9 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
     /// Numbers for each pixel of a video whose control is built: of a given one video, mask in three steps, what is
     /// remade and what isn't, and two products; of known latents what was decoded, and what it becomes, besides.
     /// </summary>
-    private const double OfControl = 17.25, OfKnownControl = 23.25, OfGreyControl = 12.25;
+    private const double OfControl = 17.25,
+        OfKnownControl = 23.25,
+        OfGreyControl = 12.25;
 
     /// <summary>Bytes of the VAE's weights.</summary>
     public long Weights { get; } = Elements(model, "vae") * sizeof(float);
@@ -28,7 +30,11 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
     public StageCost Decode() => Of("decode", Plan(frames).Decode());
 
     /// <summary>Frames decoded and encoded, beside so many bytes of weights.</summary>
-    internal StageCost Frames(long beside) => Of("frames", VaeLoad.Then(Plan(frames).Decode(), Plan(frames).Encode())) with { Weights = Weights + beside };
+    internal StageCost Frames(long beside) =>
+        Of("frames", VaeLoad.Then(Plan(frames).Decode(), Plan(frames).Encode())) with
+        {
+            Weights = Weights + beside,
+        };
 
     /// <summary>What is given, for the network to see; null: nothing has to be encoded.</summary>
     /// <param name="request">The run.</param>
@@ -36,7 +42,8 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
     public StageCost? Conditions(GenerationRequest request, int bytes)
     {
         // An unfinished clip holds what was encoded; only windows of it encode what those before them made.
-        if (request is { CallsDone: not null, KnowsLatents: false }) return null;
+        if (request is { CallsDone: not null, KnowsLatents: false })
+            return null;
         if (model.Mode is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise)
         {
             // A single frame, or one behind copies of itself.
@@ -46,17 +53,27 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
         var plan = Plan(frames);
         if (model.Mode == ConditioningMode.Control)
         {
-            var numbers = request.Conditioning.Control is { Video.Count: > 0 } ? OfControl : request.KnowsLatents ? OfKnownControl : OfGreyControl;
+            var numbers =
+                request.Conditioning.Control is { Video.Count: > 0 } ? OfControl
+                : request.KnowsLatents ? OfKnownControl
+                : OfGreyControl;
             return Of("encode", plan.Encode(plan.Video * numbers));
         }
         // A video that is grey where nothing is known.
         var channels = Of("encode", plan.Encode(3 * plan.Video));
-        if (model.Transformer.ImageDim is null || !model.Has("image_encoder")) return channels;
+        if (model.Transformer.ImageDim is null || !model.Has("image_encoder"))
+            return channels;
         // What is known is decoded, for CLIP to look at its ends.
-        if (request.KnowsLatents) channels = Of("encode", VaeLoad.Then(plan.Decode(6 * plan.Video), plan.Encode(3 * plan.Video)));
+        if (request.KnowsLatents)
+            channels = Of("encode", VaeLoad.Then(plan.Decode(6 * plan.Video), plan.Encode(3 * plan.Video)));
         var config = ClipVisionConfig.From(model.Config("image_encoder"));
         var (pictures, wide) = (model.PicturesSeen, 4 * config.HiddenSize + 2 * config.IntermediateSize);
-        var clip = new StageCost("encode", Elements(model, "image_encoder") * bytes, (long)pictures * config.Tokens * wide * bytes, channels.Flops);
+        var clip = new StageCost(
+            "encode",
+            Elements(model, "image_encoder") * bytes,
+            (long)pictures * config.Tokens * wide * bytes,
+            channels.Flops
+        );
         return clip.Peak > channels.Peak ? clip : channels;
     }
 

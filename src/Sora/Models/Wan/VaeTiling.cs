@@ -22,9 +22,11 @@ internal readonly record struct TileAxis(long Size, long Tile, long Stride, long
 /// <summary>A stream through a network with a memory of its own for each tile; the overlaps are blended.</summary>
 internal sealed class TiledStream : IDisposable
 {
-    private const int Height = 3, Width = 4;
+    private const int Height = 3,
+        Width = 4;
 
-    private readonly TileAxis rows, columns;
+    private readonly TileAxis rows,
+        columns;
     private readonly StreamMemory[] memories;
 
     /// <summary>A single tile: the frame.</summary>
@@ -40,7 +42,8 @@ internal sealed class TiledStream : IDisposable
     /// <param name="network">What each tile goes through, with its memory.</param>
     public Tensor Forward(Tensor x, Func<Tensor, StreamMemory, Tensor> network)
     {
-        if (columns.Size == 0) return network(x, memories[0]);
+        if (columns.Size == 0)
+            return network(x, memories[0]);
         using var scope = NewDisposeScope();
         var above = new Tensor[columns.Count];
         var joined = new List<Tensor>();
@@ -51,28 +54,35 @@ internal sealed class TiledStream : IDisposable
             {
                 var tile = network(columns.Cut(rows.Cut(x, Height, i), Width, j).contiguous(), memories[i * columns.Count + j]);
                 // In place and in this order: a tile is blended with neighbours that are blended themselves.
-                if (i > 0) Blend(above[j], tile, Height, rows.Blend);
-                if (j > 0) Blend(above[j - 1], tile, Width, columns.Blend);
+                if (i > 0)
+                    Blend(above[j], tile, Height, rows.Blend);
+                if (j > 0)
+                    Blend(above[j - 1], tile, Width, columns.Blend);
                 above[j] = tile;
                 cropped.Add(columns.Crop(rows.Crop(tile, Height), Width));
             }
             joined.Add(cat([.. cropped], Width));
         }
         var whole = cat([.. joined], Height);
-        return whole.narrow(Height, 0, Math.Min(rows.OutSize, whole.shape[Height]))
-            .narrow(Width, 0, Math.Min(columns.OutSize, whole.shape[Width])).contiguous().MoveToOuterDisposeScope();
+        return whole
+            .narrow(Height, 0, Math.Min(rows.OutSize, whole.shape[Height]))
+            .narrow(Width, 0, Math.Min(columns.OutSize, whole.shape[Width]))
+            .contiguous()
+            .MoveToOuterDisposeScope();
     }
 
     public void Dispose()
     {
-        foreach (var memory in memories) memory.Dispose();
+        foreach (var memory in memories)
+            memory.Dispose();
     }
 
     /// <summary>The first n lines of <paramref name="tile"/> fade in from the last n of its neighbour.</summary>
     private static void Blend(Tensor neighbour, Tensor tile, int dim, long overlap)
     {
         var lines = Math.Min(overlap, Math.Min(neighbour.shape[dim], tile.shape[dim]));
-        if (lines <= 0) return;
+        if (lines <= 0)
+            return;
         using var scope = NewDisposeScope();
         var weight = arange(lines, tile.dtype, tile.device).div(lines).view(dim == Height ? [lines, 1] : [1, lines]);
         var behind = neighbour.narrow(dim, neighbour.shape[dim] - lines, lines);

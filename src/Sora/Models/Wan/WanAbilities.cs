@@ -5,7 +5,9 @@ namespace Sora.Models.Wan;
 /// <summary>What each kind of Wan's models can do: one table, which decides what runs do and which <c>sora info</c> prints.</summary>
 internal static class WanAbilities
 {
-    private const Support N = Support.Native, A = Support.Approximate, R = Support.Refused;
+    private const Support N = Support.Native,
+        A = Support.Approximate,
+        R = Support.Refused;
 
     /// <summary>A kind of model by what it was trained to be told.</summary>
     private enum ModelKind
@@ -40,21 +42,23 @@ internal static class WanAbilities
     public static Support Of(WanModel model, Ability ability) => Table[KindOf(model)][(int)ability];
 
     /// <summary>How a model approximates what it wasn't trained for.</summary>
-    public static string Approximation(WanModel model, Ability ability) => KindOf(model) switch
-    {
-        ModelKind.TextAlone => "known parts are noised again at every step, because the model was trained on text alone",
-        ModelKind.FirstTokens => "known parts are kept as clean tokens, but the model was trained with those only in the first frame",
-        ModelKind.FirstPicture => "known parts go into mask channels, but the model was trained with those only for the first frame",
-        ModelKind.BothPictures when ability == Ability.Keyframes =>
-            "two or more pictures go into mask channels, but the model was trained with those only for the first and the last frame",
-        _ => "known parts go into mask channels, but the model was trained with those only for the first and the last frame",
-    };
+    public static string Approximation(WanModel model, Ability ability) =>
+        KindOf(model) switch
+        {
+            ModelKind.TextAlone => "known parts are noised again at every step, because the model was trained on text alone",
+            ModelKind.FirstTokens => "known parts are kept as clean tokens, but the model was trained with those only in the first frame",
+            ModelKind.FirstPicture => "known parts go into mask channels, but the model was trained with those only for the first frame",
+            ModelKind.BothPictures when ability == Ability.Keyframes =>
+                "two or more pictures go into mask channels, but the model was trained with those only for the first and the last frame",
+            _ => "known parts go into mask channels, but the model was trained with those only for the first and the last frame",
+        };
 
-    private static ModelKind KindOf(WanModel model) => model.Mode switch
-    {
-        ConditioningMode.Control => ModelKind.ControlVideo,
-        ConditioningMode.TokenTimesteps => ModelKind.FirstTokens,
-        ConditioningMode.Renoise => ModelKind.TextAlone,
-        _ => model.PicturesSeen == 1 ? ModelKind.FirstPicture : ModelKind.BothPictures,
-    };
+    private static ModelKind KindOf(WanModel model) =>
+        model.Mode switch
+        {
+            ConditioningMode.Control => ModelKind.ControlVideo,
+            ConditioningMode.TokenTimesteps => ModelKind.FirstTokens,
+            ConditioningMode.Renoise => ModelKind.TextAlone,
+            _ => model.PicturesSeen == 1 ? ModelKind.FirstPicture : ModelKind.BothPictures,
+        };
 }

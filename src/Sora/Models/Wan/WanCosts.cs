@@ -48,11 +48,14 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
     private StageCost Text(int passes)
     {
         var bytes = precision.Bytes;
-        if (!model.Has("text_encoder")) return new StageCost("text", 0, 0, 0);
+        if (!model.Has("text_encoder"))
+            return new StageCost("text", 0, 0, 0);
         var config = T5Config.From(model.Config("text_encoder"));
         var elements = Elements(model, "text_encoder");
-        long inner = (long)config.NumHeads * config.DKv, length = Rows();
-        var activations = length * (4 * inner + 3L * config.DFf + 4L * config.DModel) * bytes + 3L * config.NumHeads * length * length * bytes;
+        long inner = (long)config.NumHeads * config.DKv,
+            length = Rows();
+        var activations =
+            length * (4 * inner + 3L * config.DFf + 4L * config.DModel) * bytes + 3L * config.NumHeads * length * length * bytes;
         var used = elements - (double)config.VocabSize * config.DModel;
         var held = ResidentWeights.Of(model, "text_encoder", precision.Offload);
         return new StageCost("text", held.Elements * bytes, activations, passes * 2 * length * used) { Streamed = held.Streamed };
@@ -64,17 +67,18 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
     private StageCost Sampling(long tokens, int passes, int bytes)
     {
         var config = model.Transformer;
-        long dim = config.Dim, inner = 2L * config.FfnDim;
+        long dim = config.Dim,
+            inner = 2L * config.FfnDim;
         // Known tokens have a timestep of their own, and so do its shifts, scales and gates, in float32.
         var each = model.ExpandTimesteps ? 1 : 0;
         // Input, normalised input, queries, keys, values and the result twice; or input, normalised input, inner layer twice,
         // result. Half a float is widened where it is normalised, turned, attended to on the CPU, and added.
-        var perToken = bytes == sizeof(float)
-            ? Math.Max(7 * dim, (3 + each) * dim + inner)
-            : Math.Max(14 * dim, (10 + 2 * each) * dim + inner);
+        var perToken =
+            bytes == sizeof(float) ? Math.Max(7 * dim, (3 + each) * dim + inner) : Math.Max(14 * dim, (10 + 2 * each) * dim + inner);
         // VACE's hints are there before the blocks run that they are added behind.
         var control = config.VaceLayers?.Count ?? 0;
-        if (control > 0) perToken += (control + 1) * dim;
+        if (control > 0)
+            perToken += (control + 1) * dim;
         // In float32 all rows behind a prompt's are one row.
         var keys = 2L * passes * (config.NumLayers + control) * (bytes == sizeof(float) ? Rows() : settings.TextLength) * dim;
         // Latents, the sampler's memory, and both answers.
@@ -85,7 +89,8 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
     private double PassFlops(long tokens)
     {
         var config = model.Transformer;
-        double dim = config.Dim, length = tokens;
+        double dim = config.Dim,
+            length = tokens;
         var block = length * (2 * dim * (6 * dim + 2 * config.FfnDim) + 4 * dim * (length + settings.TextLength));
         return config.NumLayers * block;
     }

@@ -14,15 +14,20 @@ public class WanModel : VideoModel
 
     /// <summary>Reads the configs.</summary>
     /// <exception cref="SoraException">A part is missing, or its architecture is unknown.</exception>
-    public WanModel(ModelFolder files) : base(files)
+    public WanModel(ModelFolder files)
+        : base(files)
     {
         Transformer = WanTransformerConfig.From(Config("transformer"));
-        if (Has("transformer_2")) Transformer2 = WanTransformerConfig.From(Config("transformer_2"));
+        if (Has("transformer_2"))
+            Transformer2 = WanTransformerConfig.From(Config("transformer_2"));
         Vae = ModelRegistry.VaeConfig(Config("vae"));
         vaeFingerprint = new Lazy<string>(() => FingerprintOf("vae", Vae.ToJson().ToJsonString()));
         var fingerprint = new Lazy<string>(Fingerprint);
         Known = CheckpointTable.Find(new ModelTraits(Name, Transformer, Experts, Reference == ModelLocator.Builtin, fingerprint));
-        BoundaryRatio = Index.Has("boundary_ratio") ? Index.Number("boundary_ratio", 0) : IsLoose ? Known?.Boundary : null;
+        BoundaryRatio =
+            Index.Has("boundary_ratio") ? Index.Number("boundary_ratio", 0)
+            : IsLoose ? Known?.Boundary
+            : null;
         // Without an index: the VAE of this kind came with the transformer that was trained so.
         ExpandTimesteps = Index.Flag("expand_timesteps", IsLoose && Vae.IsResidual);
     }
@@ -64,22 +69,47 @@ public class WanModel : VideoModel
     internal int PicturesSeen => Transformer.PosEmbedSeqLen is null ? 1 : 2;
 
     /// <inheritdoc/>
-    public override ConditioningMode Mode => this switch
-    {
-        { Transformer.VaceLayers: not null } => ConditioningMode.Control,
-        { ExpandTimesteps: true } => ConditioningMode.TokenTimesteps,
-        _ when Transformer.InChannels > Transformer.OutChannels => ConditioningMode.MaskChannels,
-        _ => ConditioningMode.Renoise,
-    };
+    public override ConditioningMode Mode =>
+        this switch
+        {
+            { Transformer.VaceLayers: not null } => ConditioningMode.Control,
+            { ExpandTimesteps: true } => ConditioningMode.TokenTimesteps,
+            _ when Transformer.InChannels > Transformer.OutChannels => ConditioningMode.MaskChannels,
+            _ => ConditioningMode.Renoise,
+        };
 
     /// <inheritdoc/>
-    public override SamplingSettings Published => this switch
-    {
-        // Where there is no scheduler, Wan's own program takes a shift of 5.
-        { ExpandTimesteps: true } => new() { Width = 1280, Height = 704, Frames = 121, Window = 121, Fps = 24, Shift = 5 },
-        { Transformer2: not null } => new() { Width = 832, Height = 480, Frames = 81, Guidance = 4, Guidance2 = 3, Steps = 40, Shift = 5 },
-        _ => new() { Width = 832, Height = 480, Frames = 81, Shift = 5 },
-    };
+    public override SamplingSettings Published =>
+        this switch
+        {
+            // Where there is no scheduler, Wan's own program takes a shift of 5.
+            { ExpandTimesteps: true } => new()
+            {
+                Width = 1280,
+                Height = 704,
+                Frames = 121,
+                Window = 121,
+                Fps = 24,
+                Shift = 5,
+            },
+            { Transformer2: not null } => new()
+            {
+                Width = 832,
+                Height = 480,
+                Frames = 81,
+                Guidance = 4,
+                Guidance2 = 3,
+                Steps = 40,
+                Shift = 5,
+            },
+            _ => new()
+            {
+                Width = 832,
+                Height = 480,
+                Frames = 81,
+                Shift = 5,
+            },
+        };
 
     /// <inheritdoc/>
     public override string Sizes =>
@@ -103,7 +133,8 @@ public class WanModel : VideoModel
         PromptEmbeds.Encode(this, settings, precision, reporter);
 
     /// <inheritdoc/>
-    public override DenoisingNetwork OpenNetwork(int expert, Precision precision, CancellationToken cancel) => new WanNetwork(this, expert, precision, cancel);
+    public override DenoisingNetwork OpenNetwork(int expert, Precision precision, CancellationToken cancel) =>
+        new WanNetwork(this, expert, precision, cancel);
 
     /// <inheritdoc/>
     public override IReadOnlyList<StageCost> Costs(GenerationRequest request, int calls, Precision precision) =>
@@ -128,10 +159,17 @@ public class WanModel : VideoModel
     protected override string Approximation(Ability ability) => WanAbilities.Approximation(this, ability);
 
     /// <inheritdoc/>
-    protected override EncodedConditioning EncodeConditions(Conditioning conditioning, SamplingSettings settings, Tensor noise, Precision precision)
+    protected override EncodedConditioning EncodeConditions(
+        Conditioning conditioning,
+        SamplingSettings settings,
+        Tensor noise,
+        Precision precision
+    )
     {
-        if (Mode == ConditioningMode.MaskChannels) return MaskChannels.Encode(this, settings, conditioning, precision);
-        if (Mode != ConditioningMode.Control) return base.EncodeConditions(conditioning, settings, noise, precision);
+        if (Mode == ConditioningMode.MaskChannels)
+            return MaskChannels.Encode(this, settings, conditioning, precision);
+        if (Mode != ConditioningMode.Control)
+            return base.EncodeConditions(conditioning, settings, noise, precision);
         var known = base.EncodeConditions(conditioning with { Stills = [] }, settings, noise, precision) with { Noise = noise };
         return new ControlVideo(this, settings, precision).Encode(known, conditioning);
     }

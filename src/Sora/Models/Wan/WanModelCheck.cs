@@ -16,8 +16,14 @@ internal static class WanModelCheck
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        Shapes(model, "transformer", weights => _ = new WanTransformer(model.Transformer, weights), $"blocks.{model.Transformer.NumLayers}.");
-        if (model.Transformer2 is { } low) Shapes(model, "transformer_2", weights => _ = new WanTransformer(low, weights), $"blocks.{low.NumLayers}.");
+        Shapes(
+            model,
+            "transformer",
+            weights => _ = new WanTransformer(model.Transformer, weights),
+            $"blocks.{model.Transformer.NumLayers}."
+        );
+        if (model.Transformer2 is { } low)
+            Shapes(model, "transformer_2", weights => _ = new WanTransformer(low, weights), $"blocks.{low.NumLayers}.");
         Shapes(model, "vae", weights => _ = new CausalVae(model.Vae, weights));
         Agree((model, "vae", "outputs latents of", model.Vae.ZDim), ("channels", model.Transformer.LatentChannels));
         if (model.Has("text_encoder"))
@@ -31,7 +37,8 @@ internal static class WanModelCheck
             var config = ClipVisionConfig.From(model.Config("image_encoder"));
             Shapes(model, "image_encoder", weights => _ = new ClipVision(config, weights));
             ClipPixels.Of(model, config);
-            if (model.Transformer.ImageDim is { } width) Agree((model, "image_encoder", "outputs rows of", config.HiddenSize), ("numbers", width));
+            if (model.Transformer.ImageDim is { } width)
+                Agree((model, "image_encoder", "outputs rows of", config.HiddenSize), ("numbers", width));
         }
     }
 
@@ -45,14 +52,19 @@ internal static class WanModelCheck
         using var weights = Weights.Headers(source);
         build(weights);
         if (beyond is not null && source.Tensors.Keys.FirstOrDefault(name => name.StartsWith(beyond, StringComparison.Ordinal)) is { } more)
-            throw SoraException.Failed($"{source.Origin} has the tensor {more}, of a layer that its config doesn't have", "the weights and config.json belong to different models");
+            throw SoraException.Failed(
+                $"{source.Origin} has the tensor {more}, of a layer that its config doesn't have",
+                "the weights and config.json belong to different models"
+            );
     }
 
     private static void Agree((ModelFolder Model, string Part, string Gives, int Size) part, (string Units, int Size) transformer)
     {
-        if (part.Size == transformer.Size) return;
+        if (part.Size == transformer.Size)
+            return;
         throw SoraException.Failed(
             $"{part.Model.Part(part.Part)} {part.Gives} {part.Size} {transformer.Units}, but the transformer takes {transformer.Size}",
-            $"it belongs to a different model than {part.Model.Part("transformer")}");
+            $"it belongs to a different model than {part.Model.Part("transformer")}"
+        );
     }
 }

@@ -10,7 +10,9 @@ namespace Sora.Models.Wan;
 internal class WanNetwork : DenoisingNetwork
 {
     /// <summary>Names of what the network reads besides latents, among <see cref="EncodedConditioning.Inputs"/>.</summary>
-    internal const string Channels = "channels", Image = "image", Control = "control";
+    internal const string Channels = "channels",
+        Image = "image",
+        Control = "control";
 
     private readonly Precision precision;
     private readonly Weights weights;
@@ -35,7 +37,8 @@ internal class WanNetwork : DenoisingNetwork
     {
         var input = Input(latents, level);
         var conditioned = Pass(input, prompt!);
-        if (negative is null) return Velocity(conditioned, input, level);
+        if (negative is null)
+            return Velocity(conditioned, input, level);
         return Velocity(Samplers.Guided(Pass(input, negative), conditioned, guidance, Conditioning!.AuxiliaryChannels), input, level);
     }
 
@@ -53,8 +56,10 @@ internal class WanNetwork : DenoisingNetwork
         var known = Conditioning!;
         var (latents, clean) = known.Held(known.Video(state), level);
         var timestep = full([1], level.Timestep, device: latents.device);
-        if (clean is not null) timestep = cat([timestep, zeros([1], device: latents.device)]);
-        if (known.Inputs.TryGetValue(Channels, out var channels)) latents = cat([latents, channels], 1);
+        if (clean is not null)
+            timestep = cat([timestep, zeros([1], device: latents.device)]);
+        if (known.Inputs.TryGetValue(Channels, out var channels))
+            latents = cat([latents, channels], 1);
         return new TransformerInput
         {
             HiddenStates = latents,
@@ -77,12 +82,17 @@ internal class WanNetwork : DenoisingNetwork
         negative = text.Negative is null ? null : transformer.Embed(text.Negative, text.Length, image);
     }
 
-    private Tensor Pass(TransformerInput input, TextContext text) => transformer.Forward(input with
-    {
-        HiddenStates = input.HiddenStates.to(precision.Type),
-        Control = input.Control?.to(precision.Type),
-        Context = text,
-    }).to(float32);
+    private Tensor Pass(TransformerInput input, TextContext text) =>
+        transformer
+            .Forward(
+                input with
+                {
+                    HiddenStates = input.HiddenStates.to(precision.Type),
+                    Control = input.Control?.to(precision.Type),
+                    Context = text,
+                }
+            )
+            .to(float32);
 
     private void DisposeText()
     {

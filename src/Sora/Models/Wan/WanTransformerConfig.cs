@@ -69,28 +69,53 @@ public sealed record WanTransformerConfig
     public int Dim => NumAttentionHeads * AttentionHeadDim;
 
     /// <summary>https://huggingface.co/Wan-AI/Wan2.1-T2V-1.3B-Diffusers.</summary>
-    public static WanTransformerConfig Wan21T2V1_3B { get; } = new() { NumAttentionHeads = 12, FfnDim = 8960, NumLayers = 30 };
+    public static WanTransformerConfig Wan21T2V1_3B { get; } =
+        new()
+        {
+            NumAttentionHeads = 12,
+            FfnDim = 8960,
+            NumLayers = 30,
+        };
 
     /// <summary>https://huggingface.co/Wan-AI/Wan2.1-T2V-14B-Diffusers; each expert of Wan2.2-T2V-A14B has the same sizes.</summary>
     public static WanTransformerConfig Wan21T2V14B { get; } = new();
 
     /// <summary>https://huggingface.co/Wan-AI/Wan2.1-I2V-14B-480P-Diffusers.</summary>
-    public static WanTransformerConfig Wan21I2V14B { get; } = new() { InChannels = 36, ImageDim = 1280, AddedKvProjDim = 5120 };
+    public static WanTransformerConfig Wan21I2V14B { get; } =
+        new()
+        {
+            InChannels = 36,
+            ImageDim = 1280,
+            AddedKvProjDim = 5120,
+        };
 
     /// <summary>https://huggingface.co/Wan-AI/Wan2.1-FLF2V-14B-720P-diffusers.</summary>
     public static WanTransformerConfig Wan21Flf2V14B { get; } = Wan21I2V14B with { PosEmbedSeqLen = 514 };
 
     /// <summary>https://huggingface.co/Wan-AI/Wan2.1-VACE-1.3B-diffusers.</summary>
     public static WanTransformerConfig Wan21Vace1_3B { get; } =
-        Wan21T2V1_3B with { VaceLayers = [.. Enumerable.Range(0, 15).Select(i => 2 * i)] };
+        Wan21T2V1_3B with
+        {
+            VaceLayers = [.. Enumerable.Range(0, 15).Select(i => 2 * i)],
+        };
 
     /// <summary>https://huggingface.co/Wan-AI/Wan2.1-VACE-14B-diffusers.</summary>
     public static WanTransformerConfig Wan21Vace14B { get; } =
-        Wan21T2V14B with { VaceLayers = [.. Enumerable.Range(0, 8).Select(i => 5 * i)] };
+        Wan21T2V14B with
+        {
+            VaceLayers = [.. Enumerable.Range(0, 8).Select(i => 5 * i)],
+        };
 
     /// <summary>https://huggingface.co/Wan-AI/Wan2.2-TI2V-5B-Diffusers.</summary>
     public static WanTransformerConfig Wan22TI2V5B { get; } =
-        new() { NumAttentionHeads = 24, InChannels = 48, OutChannels = 48, FfnDim = 14336, NumLayers = 30 };
+        new()
+        {
+            NumAttentionHeads = 24,
+            InChannels = 48,
+            OutChannels = 48,
+            FfnDim = 14336,
+            NumLayers = 30,
+        };
 
     /// <summary>https://huggingface.co/Wan-AI/Wan2.2-I2V-A14B-Diffusers, each expert.</summary>
     public static WanTransformerConfig Wan22I2VA14B { get; } = new() { InChannels = 36 };
@@ -103,13 +128,16 @@ public sealed record WanTransformerConfig
     {
         var isVace = file.ClassName == "WanVACETransformer3DModel";
         if (!isVace && file.ClassName is { } name && name != "WanTransformer3DModel")
-            throw SoraException.Failed($"{file.Path}: unknown transformer class {name}",
-                "WanTransformer3DModel and WanVACETransformer3DModel are supported");
+            throw SoraException.Failed(
+                $"{file.Path}: unknown transformer class {name}",
+                "WanTransformer3DModel and WanVACETransformer3DModel are supported"
+            );
         if (file.Text("qk_norm", "rms_norm_across_heads") is { } norm && norm != "rms_norm_across_heads")
             throw SoraException.Failed($"{file.Path}: unknown qk_norm {norm}", "rms_norm_across_heads is supported");
         var fallback = new WanTransformerConfig();
         var patch = file.Ints("patch_size", [1, 2, 2]);
-        if (patch.Count != 3 || patch.Any(side => side < 1)) throw SoraException.Failed($"{file.Path}: patch_size needs three entries of 1 or more");
+        if (patch.Count != 3 || patch.Any(side => side < 1))
+            throw SoraException.Failed($"{file.Path}: patch_size needs three entries of 1 or more");
         var inChannels = file.Size("in_channels", fallback.InChannels);
         var config = new WanTransformerConfig
         {
@@ -131,9 +159,15 @@ public sealed record WanTransformerConfig
             VaceInChannels = file.Size("vace_in_channels", fallback.VaceInChannels),
             SceneChannels = file.Size("scene_channels") ?? 0,
         };
-        if (config.SceneChannels > 0 && (config.LatentChannels < 1 || config.InChannels != config.OutChannels + 1 || config.PatchSize != (1, 1, 1)))
-            throw SoraException.Failed($"{file.Path}: scene_channels {config.SceneChannels} needs more out_channels, one more in_channels than those, and patches of 1");
-        if (config.AttentionHeadDim % 2 != 0) throw SoraException.Failed($"{file.Path}: attention_head_dim must be even");
+        if (
+            config.SceneChannels > 0
+            && (config.LatentChannels < 1 || config.InChannels != config.OutChannels + 1 || config.PatchSize != (1, 1, 1))
+        )
+            throw SoraException.Failed(
+                $"{file.Path}: scene_channels {config.SceneChannels} needs more out_channels, one more in_channels than those, and patches of 1"
+            );
+        if (config.AttentionHeadDim % 2 != 0)
+            throw SoraException.Failed($"{file.Path}: attention_head_dim must be even");
         if (config.VaceLayers?.Any(layer => layer < 0 || layer >= config.NumLayers) == true)
             throw SoraException.Failed($"{file.Path}: vace_layers lists a block that doesn't exist");
         return config;
@@ -162,8 +196,10 @@ public sealed record WanTransformerConfig
             ["rope_max_seq_len"] = 1024,
             ["text_dim"] = TextDim,
         };
-        if (SceneChannels > 0) json["scene_channels"] = SceneChannels;
-        if (VaceLayers is null) return json;
+        if (SceneChannels > 0)
+            json["scene_channels"] = SceneChannels;
+        if (VaceLayers is null)
+            return json;
         json["vace_in_channels"] = VaceInChannels;
         json["vace_layers"] = new JsonArray([.. VaceLayers.Select(layer => JsonValue.Create(layer))]);
         return json;

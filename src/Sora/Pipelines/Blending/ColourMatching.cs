@@ -36,12 +36,17 @@ internal static class ColourMatching
         {
             var before = known.Before is { } left ? Corrections(colours, left) : null;
             var behind = known.Behind is { } right ? Corrections(colours, right) : null;
-            if ((before ?? behind) is null) continue;
-            colours.Correct(run, toEnd => (before, behind) switch
-            {
-                ({ } first, { } last) => [.. first.Zip(last, (f, l) => (f * (1 - toEnd)) + (l * toEnd))],
-                _ => (before ?? behind)!,
-            });
+            if ((before ?? behind) is null)
+                continue;
+            colours.Correct(
+                run,
+                toEnd =>
+                    (before, behind) switch
+                    {
+                        ({ } first, { } last) => [.. first.Zip(last, (f, l) => (f * (1 - toEnd)) + (l * toEnd))],
+                        _ => (before ?? behind)!,
+                    }
+            );
         }
         return colours.Latents;
     }
@@ -53,54 +58,84 @@ internal static class ColourMatching
         int Row(int from, int away)
         {
             var frame = from;
-            while (frame >= 0 && frame < known.Length && known[frame]) frame += away;
+            while (frame >= 0 && frame < known.Length && known[frame])
+                frame += away;
             return Math.Abs(frame - from);
         }
 
         for (int start = 0, end; start < known.Length; start = end)
         {
             end = start + 1;
-            if (!unknown[start]) continue;
-            while (end < known.Length && unknown[end]) end++;
+            if (!unknown[start])
+                continue;
+            while (end < known.Length && unknown[end])
+                end++;
             var (before, behind) = (Row(start - 1, -1), Row(end, 1));
             // A single video frame before the known ones is no measure for them.
-            if (end == 1) behind = 0;
+            if (end == 1)
+                behind = 0;
             var made = end - start;
             Join? At(int edge, int away, int count) => count > 0 ? new Join(edge, away, count, made) : null;
-            if (before + behind > 0) yield return ((start, end), (At(start - 1, -1, before), At(end, 1, behind)));
+            if (before + behind > 0)
+                yield return ((start, end), (At(start - 1, -1, before), At(end, 1, behind)));
         }
     }
 
     /// <summary>What brings the made frame at a join to the known one, for each channel; null where there is nothing to go by, or no need.</summary>
     private static Correction[]? Corrections(IColours colours, Join join)
     {
-        if (colours.Usual(join) is not { } usual) return null;
+        if (colours.Usual(join) is not { } usual)
+            return null;
         var all = new Correction[usual.Length];
         for (var round = 0; round < Rounds; round++)
         {
             var (known, made) = colours.Across(join, all);
             var jump = known.Zip(made, (k, m) => k.To(m)).ToArray();
-            if (round == 0 && IsMeant(known, jump)) return null;
-            Correction[] excess = [.. jump.Zip(usual, (j, u) => new Correction(Excess(j.Level, u.Level), Excess(Math.Clamp(j.Contrast, -MeantContrast, MeantContrast), u.Contrast)))];
-            if (excess.Zip(known).All(e => Math.Abs(e.First.Level) <= Invisible * e.Second.Deviation && Math.Abs(e.First.Contrast) <= Invisible)) break;
+            if (round == 0 && IsMeant(known, jump))
+                return null;
+            Correction[] excess =
+            [
+                .. jump.Zip(
+                    usual,
+                    (j, u) =>
+                        new Correction(Excess(j.Level, u.Level), Excess(Math.Clamp(j.Contrast, -MeantContrast, MeantContrast), u.Contrast))
+                ),
+            ];
+            if (
+                excess
+                    .Zip(known)
+                    .All(e => Math.Abs(e.First.Level) <= Invisible * e.Second.Deviation && Math.Abs(e.First.Contrast) <= Invisible)
+            )
+                break;
             all = [.. all.Zip(excess, (a, e) => a + e)];
         }
         return all.Any(c => c != default) ? all : null;
     }
 
     /// <summary>The mean absolute change of each channel from frame to frame.</summary>
-    internal static Correction[] MeanChange(IReadOnlyList<ChannelStatistics[]> frames) => [.. frames[0].Select((_, c) =>
-    {
-        var changes = frames.Zip(frames.Skip(1), (one, other) => one[c].To(other[c])).ToList();
-        return new Correction(changes.Average(change => Math.Abs(change.Level)), changes.Average(change => Math.Abs(change.Contrast)));
-    })];
+    internal static Correction[] MeanChange(IReadOnlyList<ChannelStatistics[]> frames) =>
+        [
+            .. frames[0]
+                .Select(
+                    (_, c) =>
+                    {
+                        var changes = frames.Zip(frames.Skip(1), (one, other) => one[c].To(other[c])).ToList();
+                        return new Correction(
+                            changes.Average(change => Math.Abs(change.Level)),
+                            changes.Average(change => Math.Abs(change.Contrast))
+                        );
+                    }
+                ),
+        ];
 
     /// <summary>Whether a jump is too large to be drift. Channels count by how much of the picture is theirs.</summary>
     private static bool IsMeant(ChannelStatistics[] known, Correction[] jump)
     {
         var power = known.Sum(k => k.Deviation * k.Deviation);
         var level = Math.Sqrt(jump.Sum(j => j.Level * j.Level) / power);
-        var contrast = Math.Sqrt(jump.Zip(known).Sum(c => c.Second.Deviation * c.Second.Deviation * c.First.Contrast * c.First.Contrast) / power);
+        var contrast = Math.Sqrt(
+            jump.Zip(known).Sum(c => c.Second.Deviation * c.Second.Deviation * c.First.Contrast * c.First.Contrast) / power
+        );
         return !(level < MeantLevel && contrast < MeantContrast);
     }
 
@@ -127,9 +162,11 @@ internal readonly record struct ChannelStatistics(double Mean, double Deviation)
     public static ChannelStatistics Of(ReadOnlySpan<float> values)
     {
         var (sum, squares) = (0.0, 0.0);
-        foreach (var value in values) sum += value;
+        foreach (var value in values)
+            sum += value;
         var mean = sum / values.Length;
-        foreach (var value in values) squares += (value - mean) * (value - mean);
+        foreach (var value in values)
+            squares += (value - mean) * (value - mean);
         return new(mean, Math.Sqrt(squares / values.Length));
     }
 }

@@ -7,7 +7,8 @@ internal sealed class LatentColours : IColours
 {
     private readonly Tensor latents;
     private readonly float[] values;
-    private readonly int frames, places;
+    private readonly int frames,
+        places;
     private bool changed;
 
     /// <param name="latents">Normalised latents [1, C, T, h, w].</param>
@@ -32,7 +33,8 @@ internal sealed class LatentColours : IColours
 
     public (ChannelStatistics[] Known, ChannelStatistics[] Made) Across(Join join, Correction[] corrections)
     {
-        var made = Colours(join.Edge - join.Away).Zip(corrections, (own, c) => new ChannelStatistics(own.Mean + c.Level, own.Deviation * Math.Exp(c.Contrast)));
+        var made = Colours(join.Edge - join.Away)
+            .Zip(corrections, (own, c) => new ChannelStatistics(own.Mean + c.Level, own.Deviation * Math.Exp(c.Contrast)));
         return (Colours(join.Edge), [.. made]);
     }
 
@@ -46,12 +48,14 @@ internal sealed class LatentColours : IColours
             {
                 var own = Values(c, frame);
                 var (mean, factor) = (ChannelStatistics.Of(own).Mean, Math.Exp(corrections[c].Contrast));
-                for (var i = 0; i < places; i++) own[i] = (float)(mean + ((own[i] - mean) * factor) + corrections[c].Level);
+                for (var i = 0; i < places; i++)
+                    own[i] = (float)(mean + ((own[i] - mean) * factor) + corrections[c].Level);
             }
         }
     }
 
-    private ChannelStatistics[] Colours(int frame) => [.. Enumerable.Range(0, Channels).Select(c => ChannelStatistics.Of(Values(c, frame)))];
+    private ChannelStatistics[] Colours(int frame) =>
+        [.. Enumerable.Range(0, Channels).Select(c => ChannelStatistics.Of(Values(c, frame)))];
 
     private Span<float> Values(int channel, int frame) => values.AsSpan((channel * frames + frame) * places, places);
 }

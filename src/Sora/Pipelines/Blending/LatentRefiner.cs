@@ -56,7 +56,8 @@ internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
     /// <summary>The latents, of which those that hold the stills' frames come nearer still, but where they are known.</summary>
     private Tensor Fitted(Tensor latents, Tensor? known, IReadOnlyList<Still> stills)
     {
-        if (!codec.DecodesGroups) return latents;
+        if (!codec.DecodesGroups)
+            return latents;
         var fitted = new StillFitting(codec, cancel).Fit(latents, stills);
         return known is null ? fitted : where(known.cpu() > 0.5, latents, fitted);
     }
@@ -70,10 +71,12 @@ internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
         {
             var actual = codec.Decode(TensorIO.ToHost(latents), LatentSpace.Raw, cancel);
             var change = Latents(wanted(actual)) - Latents(actual);
-            if (known is not null) change *= 1 - known.cpu();
+            if (known is not null)
+                change *= 1 - known.cpu();
             // A VAE that isn't nearly its own inverse leads away: then the last step is taken back.
             var size = change.square().mean().ToDouble();
-            if (size > least) return before.alias().MoveToOuterDisposeScope();
+            if (size > least)
+                return before.alias().MoveToOuterDisposeScope();
             (before, least) = (latents, size);
             latents = latents + change;
         }
@@ -87,23 +90,31 @@ internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
     {
         // Of two pictures for one frame the later one holds.
         var wanted = stills.GroupBy(still => still.Frame).ToDictionary(group => group.Key, group => group.Last().Picture.Pixels);
-        return frames.Take(wanted.Keys.Max() + 1).Select((frame, index) => (frame, index)).Where(at => wanted.ContainsKey(at.index))
+        return frames
+            .Take(wanted.Keys.Max() + 1)
+            .Select((frame, index) => (frame, index))
+            .Where(at => wanted.ContainsKey(at.index))
             .ToDictionary(at => at.index, at => at.frame.Pixels.Zip(wanted[at.index], (has, should) => (short)(should - has)).ToArray());
     }
 
-    private static IEnumerable<Image> Changed(IEnumerable<Image> frames, Dictionary<int, short[]> differences) => frames.Select((frame, index) =>
-    {
-        List<(int At, short[] Difference)> near = differences.TryGetValue(index, out var exact)
-            ? [(index, exact)]
-            : [.. differences.Where(at => Math.Abs(at.Key - index) <= Fade).Select(at => (at.Key, at.Value))];
-        if (near.Count == 0) return frame;
-        var changed = new Image(frame.Width, frame.Height);
-        for (var i = 0; i < changed.Pixels.Length; i++)
-        {
-            double value = frame.Pixels[i];
-            foreach (var (at, difference) in near) value += difference[i] * (1 - Math.Abs(at - index) / (Fade + 1.0));
-            changed.Pixels[i] = (byte)Math.Clamp(Math.Round(value), 0, 255);
-        }
-        return changed;
-    });
+    private static IEnumerable<Image> Changed(IEnumerable<Image> frames, Dictionary<int, short[]> differences) =>
+        frames.Select(
+            (frame, index) =>
+            {
+                List<(int At, short[] Difference)> near = differences.TryGetValue(index, out var exact)
+                    ? [(index, exact)]
+                    : [.. differences.Where(at => Math.Abs(at.Key - index) <= Fade).Select(at => (at.Key, at.Value))];
+                if (near.Count == 0)
+                    return frame;
+                var changed = new Image(frame.Width, frame.Height);
+                for (var i = 0; i < changed.Pixels.Length; i++)
+                {
+                    double value = frame.Pixels[i];
+                    foreach (var (at, difference) in near)
+                        value += difference[i] * (1 - Math.Abs(at - index) / (Fade + 1.0));
+                    changed.Pixels[i] = (byte)Math.Clamp(Math.Round(value), 0, 255);
+                }
+                return changed;
+            }
+        );
 }

@@ -61,21 +61,25 @@ internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
         }
         double Dot(Tensor a, Tensor b) => (a * b).sum().ToDouble();
         var (z, best, least) = (latent, latent, double.PositiveInfinity);
-        Tensor? direction = null, last = null;
+        Tensor? direction = null,
+            last = null;
         for (var round = 0; round <= Rounds; round++)
         {
             cancel.ThrowIfCancellationRequested();
             using var inner = NewDisposeScope();
             var (missing, downhill) = Gradient(before, z, wanted, weights);
             var loss = Dot(missing * missing, weights);
-            if (loss >= least) break;
+            if (loss >= least)
+                break;
             (best, least) = (z, loss);
-            if (Dot(missing * missing, (weights > 1).to(float32)) <= allowed) break;
+            if (Dot(missing * missing, (weights > 1).to(float32)) <= allowed)
+                break;
             var turn = last is null ? 0 : Math.Max(0, Dot(downhill, downhill - last) / Dot(last, last));
             direction = (direction is null ? downhill.alias() : downhill + direction * turn).MoveToOuterDisposeScope();
             last = downhill.MoveToOuterDisposeScope();
             var length = Dot(direction, direction);
-            if (length == 0) break;
+            if (length == 0)
+                break;
             var probe = Probe * Math.Sqrt(Dot(missing, missing) / length);
             var slope = (Decode(z + direction * probe) - (wanted - missing)) / probe;
             z = (z + direction * (Dot(slope * weights, missing) / Dot(slope * weights, slope))).MoveToOuterDisposeScope();
@@ -101,7 +105,9 @@ internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
             var (from, bottom) = (Math.Max(0, top - codec.Reach), Math.Min(rows, top + strip));
             var around = Math.Min(rows, bottom + codec.Reach) - from;
             var input = z.narrow(3, from, around).detach().clone().requires_grad_(true);
-            var shown = codec.DecodeGroup(before.narrow(3, from, around).contiguous(), input).narrow(3, (top - from) * cell, (bottom - top) * cell);
+            var shown = codec
+                .DecodeGroup(before.narrow(3, from, around).contiguous(), input)
+                .narrow(3, (top - from) * cell, (bottom - top) * cell);
             var lacks = wanted.narrow(3, top * cell, (bottom - top) * cell) - shown;
             downhill.narrow(3, from, around).sub_(autograd.grad([(lacks.square() * weights).sum()], [input])[0]);
             missing.narrow(3, top * cell, (bottom - top) * cell).copy_(lacks.detach());

@@ -18,7 +18,8 @@ internal sealed class VideoColours : IColours
     /// <param name="codec">The VAE, one that <see cref="FrameCodec.DecodesGroups"/>.</param>
     /// <param name="model">Its model.</param>
     /// <param name="latents">Normalised latents [1, C, T, h, w].</param>
-    public VideoColours(FrameCodec codec, VideoModel model, Tensor latents) => (this.codec, this.model, Latents) = (codec, model, latents.clone());
+    public VideoColours(FrameCodec codec, VideoModel model, Tensor latents) =>
+        (this.codec, this.model, Latents) = (codec, model, latents.clone());
 
     public Tensor Latents { get; }
 
@@ -26,11 +27,15 @@ internal sealed class VideoColours : IColours
     {
         using var scope = NewDisposeScope();
         // A single frame says nothing of what changes: what follows it says so.
-        if (join is { Edge: 0, Away: < 0 }) return ColourMatching.MeanChange(Colours(Decode(0, 1)));
+        if (join is { Edge: 0, Away: < 0 })
+            return ColourMatching.MeanChange(Colours(Decode(0, 1)));
         // The one that looks back to what is made, or is the video's first frame, is left out if there are others: behind
         // frames that are not corrected yet it comes out otherwise.
         var count = Math.Clamp(join.Count - 1, 1, Measured);
-        var start = join.Away < 0 ? join.Edge - count + 1 : join.Count > 1 ? join.Edge + 1 : join.Edge;
+        var start =
+            join.Away < 0 ? join.Edge - count + 1
+            : join.Count > 1 ? join.Edge + 1
+            : join.Edge;
         return ColourMatching.MeanChange([.. codec.DecodeGroups(Raw(start - 1, count + 1)).SelectMany(Colours)]);
     }
 
@@ -38,7 +43,8 @@ internal sealed class VideoColours : IColours
     {
         using var scope = NewDisposeScope();
         var made = join.Edge - join.Away;
-        Tensor Corrected(int frame) => Raw(frame, 1) + Change(frame == 0 ? codec.DecodeFirst(Raw(0, 1)) : Decode(frame - 1, frame), _ => corrections);
+        Tensor Corrected(int frame) =>
+            Raw(frame, 1) + Change(frame == 0 ? codec.DecodeFirst(Raw(0, 1)) : Decode(frame - 1, frame), _ => corrections);
         var corrected = Corrected(made);
         if (join.Away < 0)
         {
@@ -56,7 +62,10 @@ internal sealed class VideoColours : IColours
         // The video's own first frame, or what the run looks back to.
         var (before, start) = (Math.Max(0, run.Start - 1), run.Start);
         var raw = Raw(before, run.End - before);
-        var (shown, frames) = (Shown(raw.clone(), run.Start > 0), codec.Geometry.VideoFrames(run.End) - codec.Geometry.VideoFrames(run.Start));
+        var (shown, frames) = (
+            Shown(raw.clone(), run.Start > 0),
+            codec.Geometry.VideoFrames(run.End) - codec.Geometry.VideoFrames(run.Start)
+        );
         var first = 0;
         foreach (var group in shown)
         {
@@ -70,12 +79,13 @@ internal sealed class VideoColours : IColours
     /// <summary>What each of raw latent frames shows, or each but the first one.</summary>
     private IEnumerable<Tensor> Shown(Tensor raw, bool skipFirst)
     {
-        if (!skipFirst) yield return codec.DecodeFirst(raw.narrow(2, 0, 1));
-        foreach (var group in codec.DecodeGroups(raw)) yield return group;
+        if (!skipFirst)
+            yield return codec.DecodeFirst(raw.narrow(2, 0, 1));
+        foreach (var group in codec.DecodeGroups(raw))
+            yield return group;
     }
 
     /// <summary>Video frames of so many latent ones.</summary>
-
     /// <summary>What is added to a latent frame so that what it shows is corrected, frame by frame: its encoder is linear.</summary>
     private Tensor Change(Tensor shown, Func<int, Correction[]> at)
     {
@@ -104,7 +114,16 @@ internal sealed class VideoColours : IColours
         using var scope = NewDisposeScope();
         var (channels, frames, pixels) = ((int)video.shape[1], (int)video.shape[2], (int)(video.shape[3] * video.shape[4]));
         var values = video.cpu().contiguous().data<float>().ToArray();
-        return [.. Enumerable.Range(0, frames).Select(f =>
-            Enumerable.Range(0, channels).Select(c => ChannelStatistics.Of(values.AsSpan((c * frames + f) * pixels, pixels))).ToArray())];
+        return
+        [
+            .. Enumerable
+                .Range(0, frames)
+                .Select(f =>
+                    Enumerable
+                        .Range(0, channels)
+                        .Select(c => ChannelStatistics.Of(values.AsSpan((c * frames + f) * pixels, pixels)))
+                        .ToArray()
+                ),
+        ];
     }
 }

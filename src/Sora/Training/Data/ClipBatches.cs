@@ -9,8 +9,13 @@ internal sealed record ClipBatch(byte[] Rgb, ClipShape Shape, int Count)
     public string[] Captions { get; init; } = [];
 
     /// <summary>The pixels as <c>[B, 3, F, H, W]</c> in [-1, 1].</summary>
-    public Tensor Pixels() => tensor(Rgb, [Count, Shape.Frames, Shape.Height, Shape.Width, 3], dtype: ScalarType.Byte)
-        .to(ScalarType.Float32).permute(0, 4, 1, 2, 3).contiguous().div_(127.5).sub_(1);
+    public Tensor Pixels() =>
+        tensor(Rgb, [Count, Shape.Frames, Shape.Height, Shape.Width, 3], dtype: ScalarType.Byte)
+            .to(ScalarType.Float32)
+            .permute(0, 4, 1, 2, 3)
+            .contiguous()
+            .div_(127.5)
+            .sub_(1);
 }
 
 /// <summary>The batches of a VAE's training: a step draws one shape, and clips of that shape, from its own seed.</summary>
@@ -27,12 +32,15 @@ internal sealed class ClipBatches : IDisposable
     {
         Shapes = [.. shapes.Select(s => s.Shape)];
         next = firstStep;
-        prefetch = new Prefetch<ClipBatch>(firstStep, step =>
-        {
-            var random = new Rng(seed, (ulong)step);
-            var (shape, count) = shapes[random.Below(shapes.Count)];
-            return Draw(source, shape, random.NextBits(), count);
-        });
+        prefetch = new Prefetch<ClipBatch>(
+            firstStep,
+            step =>
+            {
+                var random = new Rng(seed, (ulong)step);
+                var (shape, count) = shapes[random.Below(shapes.Count)];
+                return Draw(source, shape, random.NextBits(), count);
+            }
+        );
     }
 
     /// <summary>The shapes that are drawn.</summary>
@@ -41,7 +49,8 @@ internal sealed class ClipBatches : IDisposable
     /// <summary>The batch of a step; steps are taken in order.</summary>
     public ClipBatch Take(long step, CancellationToken cancellation)
     {
-        if (step != next++) throw new ArgumentOutOfRangeException(nameof(step), step, $"expected {next - 1}");
+        if (step != next++)
+            throw new ArgumentOutOfRangeException(nameof(step), step, $"expected {next - 1}");
         return prefetch.Take(cancellation);
     }
 
@@ -51,13 +60,17 @@ internal sealed class ClipBatches : IDisposable
     public static ClipBatch Draw(ClipSource source, ClipShape shape, ulong seed, int count)
     {
         var (rgb, captions) = (new byte[shape.Bytes * count], new string[count]);
-        Parallel.For(0, count, i =>
-        {
-            var random = new Rng(seed, (ulong)i);
-            var own = random.NextBits();
-            source.Draw(own, shape, rgb.AsSpan(i * shape.Bytes, shape.Bytes));
-            captions[i] = source.Caption(own, shape, random.NextBits());
-        });
+        Parallel.For(
+            0,
+            count,
+            i =>
+            {
+                var random = new Rng(seed, (ulong)i);
+                var own = random.NextBits();
+                source.Draw(own, shape, rgb.AsSpan(i * shape.Bytes, shape.Bytes));
+                captions[i] = source.Caption(own, shape, random.NextBits());
+            }
+        );
         return new ClipBatch(rgb, shape, count) { Captions = captions };
     }
 }

@@ -13,8 +13,16 @@ public readonly record struct ClipShape(int Width, int Height, int Frames)
     public static ClipShape Parse(string text)
     {
         var parts = text.Split('x');
-        if (parts.Length == 3 && int.TryParse(parts[0], out var w) && int.TryParse(parts[1], out var h)
-            && int.TryParse(parts[2], out var f) && w > 0 && h > 0 && f > 0 && f % 4 == 1)
+        if (
+            parts.Length == 3
+            && int.TryParse(parts[0], out var w)
+            && int.TryParse(parts[1], out var h)
+            && int.TryParse(parts[2], out var f)
+            && w > 0
+            && h > 0
+            && f > 0
+            && f % 4 == 1
+        )
         {
             return new ClipShape(w, h, f);
         }
@@ -48,7 +56,8 @@ public abstract class ClipSource
     /// threads.
     /// </summary>
     /// <exception cref="NotSupportedException"><see cref="Descriptors"/> is 0.</exception>
-    public virtual void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) => throw new NotSupportedException();
+    public virtual void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) =>
+        throw new NotSupportedException();
 
     /// <summary>The first and the number of the descriptors that say which part of a place things take, and their sum where that is all of it.</summary>
     internal virtual (int First, int Count, float Whole) Taken => (0, 0, 1);
@@ -73,7 +82,8 @@ public abstract class ClipSource
     internal Tensor DescribeAll(ReadOnlySpan<ulong> seeds, ClipShape shape, LatentGrid grid)
     {
         var (size, all) = (Descriptors * grid.Places, new float[seeds.Length * Descriptors * grid.Places]);
-        for (var i = 0; i < seeds.Length; i++) Describe(seeds[i], shape, grid, all.AsSpan(i * size, size));
+        for (var i = 0; i < seeds.Length; i++)
+            Describe(seeds[i], shape, grid, all.AsSpan(i * size, size));
         return tensor(all, [seeds.Length, Descriptors, grid.Frames, grid.Rows, grid.Columns]);
     }
 
@@ -114,7 +124,8 @@ public sealed class MixedSource(IReadOnlyList<(ClipSource Source, double Weight)
         var at = new Rng(seed, 0x6d6978).Uniform() * parts.Sum(p => p.Weight);
         foreach (var (source, weight) in parts)
         {
-            if ((at -= weight) < 0) return source;
+            if ((at -= weight) < 0)
+                return source;
         }
         return parts[^1].Source;
     }

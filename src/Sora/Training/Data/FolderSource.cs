@@ -11,7 +11,20 @@ public sealed class FolderSource : ClipSource
     private const int LongestSide = 640;
     private const int MostFrames = 240;
     private static readonly string[] Extensions =
-        [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif", ".y4m"];
+    [
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".webp",
+        ".bmp",
+        ".mp4",
+        ".webm",
+        ".mkv",
+        ".mov",
+        ".avi",
+        ".gif",
+        ".y4m",
+    ];
 
     private readonly List<Item> items = [];
 
@@ -19,10 +32,15 @@ public sealed class FolderSource : ClipSource
     /// <exception cref="SoraException">The folder is missing or holds no picture or video.</exception>
     public FolderSource(string folder, double fps, Reporter reporter, CancellationToken cancellation)
     {
-        if (!Directory.Exists(folder)) throw SoraException.Failed($"{folder}: no such folder", "pass a folder of pictures or videos");
-        var files = Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
-            .Where(f => Extensions.Contains(Path.GetExtension(f).ToLowerInvariant())).Order(StringComparer.Ordinal).ToArray();
-        if (files.Length == 0) throw SoraException.Failed($"{folder} contains no pictures or videos", $"known extensions are {string.Join(" ", Extensions)}");
+        if (!Directory.Exists(folder))
+            throw SoraException.Failed($"{folder}: no such folder", "pass a folder of pictures or videos");
+        var files = Directory
+            .EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+            .Where(f => Extensions.Contains(Path.GetExtension(f).ToLowerInvariant()))
+            .Order(StringComparer.Ordinal)
+            .ToArray();
+        if (files.Length == 0)
+            throw SoraException.Failed($"{folder} contains no pictures or videos", $"known extensions are {string.Join(" ", Extensions)}");
         foreach (var (i, file) in files.Index())
         {
             cancellation.ThrowIfCancellationRequested();
@@ -32,7 +50,8 @@ public sealed class FolderSource : ClipSource
     }
 
     /// <inheritdoc/>
-    public override IEnumerable<string> Words => items.SelectMany(i => i.Caption.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Distinct();
+    public override IEnumerable<string> Words =>
+        items.SelectMany(i => i.Caption.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Distinct();
 
     /// <inheritdoc/>
     public override string Caption(ulong seed, ClipShape shape, ulong variant)
@@ -64,7 +83,8 @@ public sealed class FolderSource : ClipSource
     private Item Pick(ref Rng random, ClipShape shape)
     {
         var long_enough = items.Where(i => i.Frames.Count == 1 || i.Frames.Count >= shape.Frames).ToArray();
-        if (long_enough.Length == 0) throw SoraException.Failed($"no video has at least {shape.Frames} frames", "train on shorter clips with --clips");
+        if (long_enough.Length == 0)
+            throw SoraException.Failed($"no video has at least {shape.Frames} frames", "train on shorter clips with --clips");
         return long_enough[random.Below(long_enough.Length)];
     }
 
@@ -78,7 +98,8 @@ public sealed class FolderSource : ClipSource
             using var reader = VideoReader.Open(file, new VideoReaderOptions { Fps = fps, Frames = MostFrames }, cancellation);
             var scale = Math.Min(1, LongestSide / (double)Math.Max(reader.Width, reader.Height));
             var (width, height) = ((int)Math.Round(reader.Width * scale), (int)Math.Round(reader.Height * scale));
-            foreach (var frame in reader.Frames()) frames.Add(Resample.Lanczos(frame, width, height));
+            foreach (var frame in reader.Frames())
+                frames.Add(Resample.Lanczos(frame, width, height));
             return new Item(frames, caption);
         }
     }
@@ -100,7 +121,9 @@ public sealed class FolderSource : ClipSource
             var frame = item.Frames[0];
             return new Window(
                 Math.Clamp(from.Left + (reach * random.Normal()), 0, Math.Max(0, frame.Width - (scale * shape.Width))),
-                Math.Clamp(from.Top + (reach * 0.5 * random.Normal()), 0, Math.Max(0, frame.Height - (scale * shape.Height))), scale);
+                Math.Clamp(from.Top + (reach * 0.5 * random.Normal()), 0, Math.Max(0, frame.Height - (scale * shape.Height))),
+                scale
+            );
         }
 
         public static Window Between(Window a, Window b, double t) =>
@@ -114,17 +137,30 @@ public sealed class FolderSource : ClipSource
             {
                 for (var x = 0; x < shape.Width; x++)
                 {
-                    double r = 0, g = 0, b = 0;
+                    double r = 0,
+                        g = 0,
+                        b = 0;
                     for (var j = 0; j < taps; j++)
                     {
                         for (var i = 0; i < taps; i++)
                         {
-                            Bilinear(frame, Left + ((x + ((i + 0.5) / taps)) * Scale) - 0.5, Top + ((y + ((j + 0.5) / taps)) * Scale) - 0.5, ref r, ref g, ref b);
+                            Bilinear(
+                                frame,
+                                Left + ((x + ((i + 0.5) / taps)) * Scale) - 0.5,
+                                Top + ((y + ((j + 0.5) / taps)) * Scale) - 0.5,
+                                ref r,
+                                ref g,
+                                ref b
+                            );
                         }
                     }
                     var at = ((y * shape.Width) + (mirrored ? shape.Width - 1 - x : x)) * 3;
                     var weight = 1.0 / (taps * taps);
-                    (rgb[at], rgb[at + 1], rgb[at + 2]) = ((byte)((r * weight) + 0.5), (byte)((g * weight) + 0.5), (byte)((b * weight) + 0.5));
+                    (rgb[at], rgb[at + 1], rgb[at + 2]) = (
+                        (byte)((r * weight) + 0.5),
+                        (byte)((g * weight) + 0.5),
+                        (byte)((b * weight) + 0.5)
+                    );
                 }
             }
         }
@@ -133,7 +169,11 @@ public sealed class FolderSource : ClipSource
             Math.Min(item.Frames[0].Width / (double)shape.Width, item.Frames[0].Height / (double)shape.Height);
 
         private static Window Place(ref Rng random, double scale, Item item, ClipShape shape) =>
-            new(random.Uniform() * (item.Frames[0].Width - (scale * shape.Width)), random.Uniform() * (item.Frames[0].Height - (scale * shape.Height)), scale);
+            new(
+                random.Uniform() * (item.Frames[0].Width - (scale * shape.Width)),
+                random.Uniform() * (item.Frames[0].Height - (scale * shape.Height)),
+                scale
+            );
 
         private static void Bilinear(Image frame, double x, double y, ref double r, ref double g, ref double b)
         {

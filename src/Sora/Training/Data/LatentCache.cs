@@ -25,9 +25,12 @@ internal sealed record LatentSet(ClipShape Shape, Tensor Latents, ulong[] Seeds)
         while (true)
         {
             var (clip, wanted) = (random.Below(Seeds.Length), random.Uniform() * source.Marks.Count);
-            if (wanted < 1) return clip;
-            if (things[clip] == 0) things[clip] = (byte)(1 + source.Things(Seeds[clip], Shape));
-            if (things[clip] == 1 || wanted < things[clip] - 1) return clip;
+            if (wanted < 1)
+                return clip;
+            if (things[clip] == 0)
+                things[clip] = (byte)(1 + source.Things(Seeds[clip], Shape));
+            if (things[clip] == 1 || wanted < things[clip] - 1)
+                return clip;
         }
     }
 }
@@ -55,19 +58,22 @@ internal static class LatentCache
             var path = Path.Combine(place, $"{shard:D5}.safetensors");
             var wanted = Math.Min(ShardClips, count - first);
             // The last shard of a smaller request is short.
-            if (Clips(path) < wanted) WriteShard(path, request, seeds.AsSpan(first, wanted).ToArray(), cancellation);
+            if (Clips(path) < wanted)
+                WriteShard(path, request, seeds.AsSpan(first, wanted).ToArray(), cancellation);
             parts.Add(ReadShard(path, request, wanted));
             reporter.Progress($"encoding {shape}", first + wanted, count);
         }
         using var all = cat(parts);
-        foreach (var part in parts) part.Dispose();
+        foreach (var part in parts)
+            part.Dispose();
         using var normalised = vae.Normalise(all.to(ScalarType.Float32));
         return new LatentSet(shape, normalised.to(ScalarType.Float16), seeds);
     }
 
     private static long Clips(string path)
     {
-        if (!File.Exists(path)) return 0;
+        if (!File.Exists(path))
+            return 0;
         using var file = TensorFiles.Open(path);
         return file.Tensors["latents"].Shape[0];
     }
@@ -82,7 +88,11 @@ internal static class LatentCache
             cancellation.ThrowIfCancellationRequested();
             using var inner = NewDisposeScope();
             var rgb = new byte[request.Shape.Bytes * chunk.Length];
-            Parallel.For(0, chunk.Length, i => request.Source.Draw(chunk[i], request.Shape, rgb.AsSpan(i * request.Shape.Bytes, request.Shape.Bytes)));
+            Parallel.For(
+                0,
+                chunk.Length,
+                i => request.Source.Draw(chunk[i], request.Shape, rgb.AsSpan(i * request.Shape.Bytes, request.Shape.Bytes))
+            );
             var latents = request.Vae.Encode(new ClipBatch(rgb, request.Shape, chunk.Length).Pixels());
             encoded.Add(latents.to(ScalarType.Float16).MoveToOuterDisposeScope());
         }
@@ -96,18 +106,18 @@ internal static class LatentCache
         {
             if (file.Metadata.GetValueOrDefault(key) != value)
             {
-                throw SoraException.Failed($"{path} contains latents of another {key}", "delete that folder, or choose another with --cache");
+                throw SoraException.Failed(
+                    $"{path} contains latents of another {key}",
+                    "delete that folder, or choose another with --cache"
+                );
             }
         }
         using var latents = TensorIO.Load(file, "latents");
         return latents.narrow(0, 0, Math.Min(wanted, latents.shape[0])).clone();
     }
 
-    private static Dictionary<string, string> Identity(LatentRequest request) => new()
-    {
-        ["vae"] = request.VaeFingerprint,
-        ["seed"] = request.Seed.ToString(CultureInfo.InvariantCulture),
-    };
+    private static Dictionary<string, string> Identity(LatentRequest request) =>
+        new() { ["vae"] = request.VaeFingerprint, ["seed"] = request.Seed.ToString(CultureInfo.InvariantCulture) };
 }
 
 /// <summary>Which clips to encode with which VAE.</summary>

@@ -16,7 +16,8 @@ internal sealed class Prefetch<T> : IDisposable
         {
             try
             {
-                for (var step = firstStep; !stop.IsCancellationRequested; step++) await channel.Writer.WriteAsync(make(step), stop.Token);
+                for (var step = firstStep; !stop.IsCancellationRequested; step++)
+                    await channel.Writer.WriteAsync(make(step), stop.Token);
             }
             catch (Exception e)
             {

@@ -28,11 +28,16 @@ internal sealed class LossLog : IDisposable
         }
         catch (IOException fault)
         {
-            throw SoraException.Failed($"{csv}: can't be written; is another run training here?", "wait for it, or choose another --output", fault);
+            throw SoraException.Failed(
+                $"{csv}: can't be written; is another run training here?",
+                "wait for it, or choose another --output",
+                fault
+            );
         }
         try
         {
-            if (step > 0) rows.AddRange(Read(file, step));
+            if (step > 0)
+                rows.AddRange(Read(file, step));
         }
         catch (SoraException)
         {
@@ -42,7 +47,8 @@ internal sealed class LossLog : IDisposable
         writer = new StreamWriter(file) { AutoFlush = true };
         file.SetLength(0);
         writer.WriteLine(Header);
-        foreach (var row in rows) writer.WriteLine(row);
+        foreach (var row in rows)
+            writer.WriteLine(row);
     }
 
     /// <summary>The loss, smoothed over about 100 steps.</summary>
@@ -62,10 +68,15 @@ internal sealed class LossLog : IDisposable
     /// <summary>Draws loss.png from all rows.</summary>
     public void Draw()
     {
-        if (rows.Count < 2) return;
-        Plot.Lines(plot, "loss", "step",
+        if (rows.Count < 2)
+            return;
+        Plot.Lines(
+            plot,
+            "loss",
+            "step",
             new PlotSeries("loss, smoothed", [.. rows.Select(r => ((double)r.Step, r.SmoothLoss))]),
-            new PlotSeries("validation", [.. rows.Where(r => r.Validation.HasValue).Select(r => ((double)r.Step, r.Validation!.Value))]));
+            new PlotSeries("validation", [.. rows.Where(r => r.Validation.HasValue).Select(r => ((double)r.Step, r.Validation!.Value))])
+        );
     }
 
     public void Dispose() => writer.Dispose();
@@ -77,8 +88,11 @@ internal sealed class LossLog : IDisposable
         var kept = new List<Row>();
         for (var i = 1; i < lines.Length - 1; i++)
         {
-            var row = Row.Parse(lines[i]) ?? throw SoraException.Failed($"{csv}: line {i + 1} isn't a row of seven numbers", "delete the line and try again");
-            if (row.Step > step) break;
+            var row =
+                Row.Parse(lines[i])
+                ?? throw SoraException.Failed($"{csv}: line {i + 1} isn't a row of seven numbers", "delete the line and try again");
+            if (row.Step > step)
+                break;
             kept.Add(row);
         }
         return kept;
@@ -90,14 +104,16 @@ internal sealed class LossLog : IDisposable
         public static Row? Parse(string line)
         {
             var cells = line.Split(',');
-            if (cells.Length != 7 || !long.TryParse(cells[0], CultureInfo.InvariantCulture, out var step)) return null;
+            if (cells.Length != 7 || !long.TryParse(cells[0], CultureInfo.InvariantCulture, out var step))
+                return null;
             var numbers = new double[7];
             for (var i = 1; i < 7; i++)
-                if (!double.TryParse(cells[i], CultureInfo.InvariantCulture, out numbers[i]) && !(i == 3 && cells[i].Length == 0)) return null;
+                if (!double.TryParse(cells[i], CultureInfo.InvariantCulture, out numbers[i]) && !(i == 3 && cells[i].Length == 0))
+                    return null;
             return new Row(step, numbers[1], numbers[2], cells[3].Length == 0 ? null : numbers[3], numbers[4], numbers[5], numbers[6]);
         }
 
-        public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-            $"{Step},{Loss:R},{SmoothLoss:R},{Validation:R},{Norm:G6},{Rate:G6},{Seconds:F2}");
+        public override string ToString() =>
+            string.Create(CultureInfo.InvariantCulture, $"{Step},{Loss:R},{SmoothLoss:R},{Validation:R},{Norm:G6},{Rate:G6},{Seconds:F2}");
     }
 }

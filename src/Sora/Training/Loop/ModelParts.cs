@@ -9,26 +9,35 @@ internal static class ModelParts
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     /// <summary>The weights file of a part, its folder made if need be.</summary>
-    public static string WeightsFile(string folder, string part) => Path.Combine(Directory.CreateDirectory(Path.Combine(folder, part)).FullName,
-        part == "text_encoder" ? "model.safetensors" : "diffusion_pytorch_model.safetensors");
+    public static string WeightsFile(string folder, string part) =>
+        Path.Combine(
+            Directory.CreateDirectory(Path.Combine(folder, part)).FullName,
+            part == "text_encoder" ? "model.safetensors" : "diffusion_pytorch_model.safetensors"
+        );
 
     /// <summary>Writes the config.json of a part.</summary>
     public static void WriteConfig(string folder, string part, JsonObject config) =>
         Write(Path.Combine(Directory.CreateDirectory(Path.Combine(folder, part)).FullName, "config.json"), config);
 
     /// <summary>Writes a JSON file, whole or not at all.</summary>
-    public static void Write(string path, JsonObject json) => AtomicFile.Write(path, stream =>
-    {
-        JsonSerializer.Serialize(stream, json, Indented);
-        stream.WriteByte((byte)'\n');
-    });
+    public static void Write(string path, JsonObject json) =>
+        AtomicFile.Write(
+            path,
+            stream =>
+            {
+                JsonSerializer.Serialize(stream, json, Indented);
+                stream.WriteByte((byte)'\n');
+            }
+        );
 
     /// <summary>Copies a part from one model folder to another.</summary>
     public static void Copy(string from, string to, string part)
     {
         var (source, target) = (Path.Combine(from, part), Path.Combine(to, part));
-        if (Path.GetFullPath(source) == Path.GetFullPath(target)) return;
+        if (Path.GetFullPath(source) == Path.GetFullPath(target))
+            return;
         Directory.CreateDirectory(target);
-        foreach (var file in Directory.EnumerateFiles(source)) File.Copy(file, Path.Combine(target, Path.GetFileName(file)), overwrite: true);
+        foreach (var file in Directory.EnumerateFiles(source))
+            File.Copy(file, Path.Combine(target, Path.GetFileName(file)), overwrite: true);
     }
 }

@@ -28,7 +28,9 @@ public sealed record OptimizerOptions(double MatrixRate, double OtherRate, doubl
 /// </summary>
 internal sealed class Optimizer : IDisposable
 {
-    private const double NewtonA = 3.4445, NewtonB = -4.7750, NewtonC = 2.0315;
+    private const double NewtonA = 3.4445,
+        NewtonB = -4.7750,
+        NewtonC = 2.0315;
     private const int NewtonSteps = 5;
 
     /// <summary>From how much longer than wide on the iteration on the small square is the cheaper one.</summary>
@@ -38,7 +40,14 @@ internal sealed class Optimizer : IDisposable
     private const int MatricesAtOnce = 8;
     private const double Epsilon = 1e-8;
     private static readonly string[] NotMatrices =
-        ["shared", "relative_attention_bias", "scale_shift_table", "pos_embed", "proj_out", "conv_out"];
+    [
+        "shared",
+        "relative_attention_bias",
+        "scale_shift_table",
+        "pos_embed",
+        "proj_out",
+        "conv_out",
+    ];
 
     private readonly OptimizerOptions options;
     private readonly ScalarType products;
@@ -50,11 +59,21 @@ internal sealed class Optimizer : IDisposable
     /// <param name="options">How it moves.</param>
     /// <param name="products">The type in which gradients of nearly square matrices are made orthogonal; the original does it in bfloat16.</param>
     /// <param name="threads">Threads that share the work.</param>
-    public Optimizer(IReadOnlyDictionary<string, Tensor> parameters, OptimizerOptions options, ScalarType products = ScalarType.Float32, int threads = 1)
+    public Optimizer(
+        IReadOnlyDictionary<string, Tensor> parameters,
+        OptimizerOptions options,
+        ScalarType products = ScalarType.Float32,
+        int threads = 1
+    )
     {
         (this.options, this.products, this.threads) = (options, products, threads);
         parameters = parameters.Where(p => p.Value.requires_grad).ToDictionary();
-        foreach (var members in parameters.Where(p => IsMatrix(p.Key, p.Value)).GroupBy(p => Flat(p.Value.shape)).SelectMany(g => g.Chunk(MatricesAtOnce)))
+        foreach (
+            var members in parameters
+                .Where(p => IsMatrix(p.Key, p.Value))
+                .GroupBy(p => Flat(p.Value.shape))
+                .SelectMany(g => g.Chunk(MatricesAtOnce))
+        )
         {
             var (rows, columns) = Flat(members[0].Value.shape);
             var momentum = zeros([members.Length, rows, columns], device: members[0].Value.device);
@@ -62,8 +81,14 @@ internal sealed class Optimizer : IDisposable
         }
         foreach (var (name, parameter) in parameters.Where(p => !IsMatrix(p.Key, p.Value)))
         {
-            moments.Add(new AdamMoments(name, parameter,
-                zeros_like(parameter).detach().DetachFromDisposeScope(), zeros_like(parameter).detach().DetachFromDisposeScope()));
+            moments.Add(
+                new AdamMoments(
+                    name,
+                    parameter,
+                    zeros_like(parameter).detach().DetachFromDisposeScope(),
+                    zeros_like(parameter).detach().DetachFromDisposeScope()
+                )
+            );
         }
     }
 
@@ -75,7 +100,8 @@ internal sealed class Optimizer : IDisposable
     {
         foreach (var group in groups)
         {
-            foreach (var (i, member) in group.Members.Index()) yield return new($"muon.{member.Key}", group.Momentum[i]);
+            foreach (var (i, member) in group.Members.Index())
+                yield return new($"muon.{member.Key}", group.Momentum[i]);
         }
         foreach (var m in moments)
         {
@@ -88,7 +114,8 @@ internal sealed class Optimizer : IDisposable
     public void Restore(Action<string, Tensor> read, long updates)
     {
         using var noGrad = no_grad();
-        foreach (var (name, tensor) in State()) read(name, tensor);
+        foreach (var (name, tensor) in State())
+            read(name, tensor);
         Updates = updates;
     }
 
@@ -100,8 +127,11 @@ internal sealed class Optimizer : IDisposable
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
-        var gradients = groups.SelectMany(g => g.Members.Select(m => m.Value)).Concat(moments.Select(m => m.Parameter))
-            .Where(p => p.grad is not null).ToArray();
+        var gradients = groups
+            .SelectMany(g => g.Members.Select(m => m.Value))
+            .Concat(moments.Select(m => m.Parameter))
+            .Where(p => p.grad is not null)
+            .ToArray();
         var norm = Math.Sqrt(stack(gradients.Select(p => p.grad!.square().sum())).sum().ToDouble());
         if (double.IsFinite(norm))
         {
@@ -110,13 +140,15 @@ internal sealed class Optimizer : IDisposable
             WorkerThreads.Run(threads, groups.Count, i => StepMatrices(groups[i], scale, rate * options.MatrixRate));
             WorkerThreads.Run(threads, moments.Count, i => StepOther(moments[i], scale, rate * options.OtherRate));
         }
-        foreach (var parameter in gradients) parameter.grad!.zero_();
+        foreach (var parameter in gradients)
+            parameter.grad!.zero_();
         return norm;
     }
 
     public void Dispose()
     {
-        foreach (var group in groups) group.Momentum.Dispose();
+        foreach (var group in groups)
+            group.Momentum.Dispose();
         foreach (var m in moments)
         {
             m.Mean.Dispose();
@@ -137,12 +169,14 @@ internal sealed class Optimizer : IDisposable
         x /= x.square().sum([1, 2], keepdim: true).sqrt() + 1e-7;
         // On the square alone a rounding error can become a negative eigenvalue, which grows tenfold a step.
         var isOblong = x.shape[2] >= Oblong * x.shape[1];
-        if (!isOblong) x = x.to(products);
+        if (!isOblong)
+            x = x.to(products);
         var identity = (eye(x.shape[1], device: x.device) * NewtonA).to(x.dtype);
         Tensor Polynomial(Tensor a) => identity.add(a, NewtonB).add_(Functional.BatchedProduct(a, a), NewtonC);
         if (!isOblong)
         {
-            for (var i = 0; i < NewtonSteps; i++) x = Functional.BatchedProduct(Polynomial(Functional.BatchedProduct(x, x.mT)), x);
+            for (var i = 0; i < NewtonSteps; i++)
+                x = Functional.BatchedProduct(Polynomial(Functional.BatchedProduct(x, x.mT)), x);
             return tall ? x.mT : x;
         }
         var a = Functional.BatchedProduct(x, x.mT);
@@ -168,17 +202,21 @@ internal sealed class Optimizer : IDisposable
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var (rows, columns) = (group.Momentum.shape[1], group.Momentum.shape[2]);
-        var gradient = stack(group.Members.Select(m => m.Value.grad is { } g ? g.reshape(rows, columns) : zeros(rows, columns, device: m.Value.device)));
+        var gradient = stack(
+            group.Members.Select(m => m.Value.grad is { } g ? g.reshape(rows, columns) : zeros(rows, columns, device: m.Value.device))
+        );
         gradient.mul_(scale);
         group.Momentum.mul_(options.Momentum).add_(gradient);
         var update = Orthogonalise(gradient.add_(group.Momentum, options.Momentum), products);
         var size = rate * 0.2 * Math.Sqrt(Math.Max(rows, columns));
-        foreach (var (i, member) in group.Members.Index()) member.Value.add_(update[i].reshape(member.Value.shape).to(float32), -size);
+        foreach (var (i, member) in group.Members.Index())
+            member.Value.add_(update[i].reshape(member.Value.shape).to(float32), -size);
     }
 
     private void StepOther(AdamMoments m, double scale, double rate)
     {
-        if (m.Parameter.grad is not { } raw) return;
+        if (m.Parameter.grad is not { } raw)
+            return;
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var gradient = raw * scale;

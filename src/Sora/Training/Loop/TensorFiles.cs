@@ -7,8 +7,11 @@ namespace Sora.Training;
 internal static class TensorFiles
 {
     /// <summary>Writes tensors as they are, the file whole or not at all.</summary>
-    public static void Write(string path, IEnumerable<KeyValuePair<string, Tensor>> tensors, IReadOnlyDictionary<string, string> metadata) =>
-        AtomicFile.Write(path, stream => SafeTensors.Write(stream, metadata, [.. tensors.Select(t => TensorIO.ToWrite(t.Key, t.Value))]));
+    public static void Write(
+        string path,
+        IEnumerable<KeyValuePair<string, Tensor>> tensors,
+        IReadOnlyDictionary<string, string> metadata
+    ) => AtomicFile.Write(path, stream => SafeTensors.Write(stream, metadata, [.. tensors.Select(t => TensorIO.ToWrite(t.Key, t.Value))]));
 
     /// <summary>Opens such a file.</summary>
     public static SafeTensorsFile Open(string path) => SafeTensorsFile.Open(path);
@@ -20,6 +23,9 @@ internal static class TensorFiles
         var found = file.Info(name).Shape;
         return found.AsSpan().SequenceEqual(shape)
             ? TensorIO.Load(file, name)
-            : throw SoraException.Failed($"{file.Origin}: {name} is {Shapes.Text(found)}, expected {Shapes.Text(shape)}", "it is the state of another model; train into another folder");
+            : throw SoraException.Failed(
+                $"{file.Origin}: {name} is {Shapes.Text(found)}, expected {Shapes.Text(shape)}",
+                "it is the state of another model; train into another folder"
+            );
     }
 }

@@ -107,7 +107,8 @@ internal sealed class TrainingLoop : IDisposable
     /// <summary>The step after which a run goes on: that of its checkpoint, or 0.</summary>
     public static long SavedStep(TrainingOptions options)
     {
-        if (!File.Exists(StatePath(options))) return 0;
+        if (!File.Exists(StatePath(options)))
+            return 0;
         using var file = TensorFiles.Open(StatePath(options));
         return long.Parse(file.Metadata["step"], CultureInfo.InvariantCulture);
     }
@@ -123,7 +124,8 @@ internal sealed class TrainingLoop : IDisposable
             reporter.Note($"all {options.Steps} steps are done; wrote {options.Folder}");
             return;
         }
-        if (step > 0) reporter.Note($"resuming after step {step} of {options.Steps}");
+        if (step > 0)
+            reporter.Note($"resuming after step {step} of {options.Steps}");
         using var log = new LossLog(options.RunFolder, step);
         var (clock, before, bad) = (Stopwatch.StartNew(), log.Seconds, 0);
         for (; step < options.Steps; step++)
@@ -147,20 +149,28 @@ internal sealed class TrainingLoop : IDisposable
             (double Loss, string Detail)? validation = last || done % options.ValidateEvery == 0 ? WithMean(task.Validate) : null;
             log.Add(done, loss, validation?.Loss, norm, rate, before + clock.Elapsed.TotalSeconds);
             reporter.Progress(string.Create(CultureInfo.InvariantCulture, $"training, loss {log.Smooth:F4}"), done, options.Steps);
-            if (validation is { } v) reporter.Note(string.Create(CultureInfo.InvariantCulture, $"step {done}: loss {log.Smooth:F4}, validation {v.Loss:F4}{v.Detail}, {before + clock.Elapsed.TotalSeconds:F0} s"));
+            if (validation is { } v)
+                reporter.Note(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"step {done}: loss {log.Smooth:F4}, validation {v.Loss:F4}{v.Detail}, {before + clock.Elapsed.TotalSeconds:F0} s"
+                    )
+                );
             if (last || done % options.CheckpointEvery == 0)
             {
                 Checkpoint(done);
                 log.Draw();
             }
-            if (last || done % options.SampleEvery == 0) WithMean(() => task.Sample(Path.Combine(options.RunFolder, $"sample-{done:D7}.png")));
+            if (last || done % options.SampleEvery == 0)
+                WithMean(() => task.Sample(Path.Combine(options.RunFolder, $"sample-{done:D7}.png")));
         }
     }
 
     public void Dispose()
     {
         optimizer.Dispose();
-        foreach (var tensor in mean.Values) tensor.Dispose();
+        foreach (var tensor in mean.Values)
+            tensor.Dispose();
     }
 
     private static string StatePath(TrainingOptions options) => Path.Combine(options.RunFolder, "state.safetensors");
@@ -171,18 +181,23 @@ internal sealed class TrainingLoop : IDisposable
         manual_seed((long)new Rng(options.Seed, (ulong)step).NextBits());
         var parts = task.Parts(step, threads, cancellation);
         var losses = new double[parts.Count];
-        WorkerThreads.Run(threads, parts.Count, i =>
-        {
-            using var own = NewDisposeScope();
-            var loss = parts[i]();
-            loss.backward();
-            losses[i] = loss.ToDouble();
-        });
+        WorkerThreads.Run(
+            threads,
+            parts.Count,
+            i =>
+            {
+                using var own = NewDisposeScope();
+                var loss = parts[i]();
+                loss.backward();
+                losses[i] = loss.ToDouble();
+            }
+        );
         var norm = optimizer.Step(rate);
         using var noGrad = no_grad();
         // The mean of few steps is no mean yet: it starts as the weights themselves.
         var decay = Math.Min(options.EmaDecay, (1.0 + step) / (10.0 + step));
-        foreach (var (name, parameter) in task.Parameters) mean[name].mul_(decay).add_(parameter, 1 - decay);
+        foreach (var (name, parameter) in task.Parameters)
+            mean[name].mul_(decay).add_(parameter, 1 - decay);
         return (losses.Sum(), norm);
     }
 
@@ -192,26 +207,30 @@ internal sealed class TrainingLoop : IDisposable
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var own = task.Parameters.ToDictionary(p => p.Key, p => p.Value.detach().clone());
-        foreach (var (name, parameter) in task.Parameters) parameter.copy_(mean[name]);
+        foreach (var (name, parameter) in task.Parameters)
+            parameter.copy_(mean[name]);
         try
         {
             return work();
         }
         finally
         {
-            foreach (var (name, parameter) in task.Parameters) parameter.copy_(own[name]);
+            foreach (var (name, parameter) in task.Parameters)
+                parameter.copy_(own[name]);
         }
     }
 
-    private void WithMean(Action work) => WithMean(() =>
-    {
-        work();
-        return true;
-    });
+    private void WithMean(Action work) =>
+        WithMean(() =>
+        {
+            work();
+            return true;
+        });
 
     private void Checkpoint(long step)
     {
-        var state = task.Parameters.Select(p => new KeyValuePair<string, Tensor>($"weights.{p.Key}", p.Value))
+        var state = task
+            .Parameters.Select(p => new KeyValuePair<string, Tensor>($"weights.{p.Key}", p.Value))
             .Concat(mean.Select(p => new KeyValuePair<string, Tensor>($"mean.{p.Key}", p.Value)))
             .Concat(optimizer.State());
         var metadata = new Dictionary<string, string>
@@ -232,8 +251,10 @@ internal sealed class TrainingLoop : IDisposable
             using var scope = NewDisposeScope();
             into.copy_(TensorFiles.Read(file, name, into.shape));
         }
-        foreach (var (name, parameter) in task.Parameters) Read($"weights.{name}", parameter);
-        foreach (var (name, tensor) in mean) Read($"mean.{name}", tensor);
+        foreach (var (name, parameter) in task.Parameters)
+            Read($"weights.{name}", parameter);
+        foreach (var (name, tensor) in mean)
+            Read($"mean.{name}", tensor);
         optimizer.Restore(Read, long.Parse(file.Metadata["updates"], CultureInfo.InvariantCulture));
         return long.Parse(file.Metadata["step"], CultureInfo.InvariantCulture);
     }

@@ -20,7 +20,8 @@ internal static class WorkerThreads
         if (threads <= 1 || count <= 1)
         {
             using var flushed = KernelLibrary.FlushSubnormals();
-            for (var i = 0; i < count; i++) work(i);
+            for (var i = 0; i < count; i++)
+                work(i);
             return;
         }
         var next = -1;
@@ -31,7 +32,8 @@ internal static class WorkerThreads
             using var flushed = KernelLibrary.FlushSubnormals();
             try
             {
-                for (int i; (i = Interlocked.Increment(ref next)) < count;) work(i);
+                for (int i; (i = Interlocked.Increment(ref next)) < count; )
+                    work(i);
             }
             catch (Exception e)
             {
@@ -40,9 +42,11 @@ internal static class WorkerThreads
         }
         // Threads of their own: one of the pool would keep its single thread of tensor work.
         var others = Enumerable.Range(1, Math.Min(threads, count) - 1).Select(_ => new Thread(Take)).ToArray();
-        foreach (var other in others) other.Start();
+        foreach (var other in others)
+            other.Start();
         Take();
-        foreach (var other in others) other.Join();
+        foreach (var other in others)
+            other.Join();
         set_num_threads(threads);
         failure?.Throw();
     }

@@ -40,19 +40,28 @@ internal static class KnownMasks
     // Making everything from the prompt is the hardest task, and what it teaches serves the others.
     private static readonly (KnownTask Task, double Weight)[] Shares =
     [
-        (KnownTask.None, 0.70), (KnownTask.FirstFrame, 0.09), (KnownTask.LastFrame, 0.02), (KnownTask.FirstAndLast, 0.03),
-        (KnownTask.Prefix, 0.04), (KnownTask.Suffix, 0.03), (KnownTask.BothEnds, 0.02), (KnownTask.Loop, 0.02),
-        (KnownTask.Region, 0.03), (KnownTask.Keyframe, 0.02),
+        (KnownTask.None, 0.70),
+        (KnownTask.FirstFrame, 0.09),
+        (KnownTask.LastFrame, 0.02),
+        (KnownTask.FirstAndLast, 0.03),
+        (KnownTask.Prefix, 0.04),
+        (KnownTask.Suffix, 0.03),
+        (KnownTask.BothEnds, 0.02),
+        (KnownTask.Loop, 0.02),
+        (KnownTask.Region, 0.03),
+        (KnownTask.Keyframe, 0.02),
     ];
 
     /// <summary>A task for a clip of <paramref name="frames"/> latent frames; stills know nothing or all but a region.</summary>
     public static KnownTask DrawTask(ref Rng random, int frames)
     {
-        if (frames == 1) return random.Uniform() < 0.9 ? KnownTask.None : KnownTask.Region;
+        if (frames == 1)
+            return random.Uniform() < 0.9 ? KnownTask.None : KnownTask.Region;
         var at = random.Uniform() * Shares.Sum(s => s.Weight);
         foreach (var (task, weight) in Shares)
         {
-            if ((at -= weight) < 0) return frames > 2 || task is not (KnownTask.BothEnds or KnownTask.Loop or KnownTask.Keyframe) ? task : KnownTask.FirstFrame;
+            if ((at -= weight) < 0)
+                return frames > 2 || task is not (KnownTask.BothEnds or KnownTask.Loop or KnownTask.Keyframe) ? task : KnownTask.FirstFrame;
         }
         return KnownTask.None;
     }
@@ -74,7 +83,8 @@ internal static class KnownMasks
                 break;
             case KnownTask.FirstAndLast:
                 Frames(0, 1);
-                if (frames > 2) Frames(frames - 1, frames);
+                if (frames > 2)
+                    Frames(frames - 1, frames);
                 break;
             case KnownTask.Prefix:
                 Frames(0, 1 + random.Below(frames - 1));
@@ -103,7 +113,8 @@ internal static class KnownMasks
                 var (top, left) = (random.Below(height - h + 1), random.Below(width - w + 1));
                 for (var t = 0; t < frames; t++)
                 {
-                    for (var y = top; y < top + h; y++) mask.AsSpan((((t * height) + y) * width) + left, w).Clear();
+                    for (var y = top; y < top + h; y++)
+                        mask.AsSpan((((t * height) + y) * width) + left, w).Clear();
                 }
                 break;
             default:

@@ -18,7 +18,8 @@ internal sealed class SceneReader
     /// </summary>
     private const int UpdatesAlone = 250;
 
-    private readonly Linear inner, outer;
+    private readonly Linear inner,
+        outer;
     private readonly Linear? text;
 
     /// <param name="transformer">Sizes of the transformer.</param>
@@ -50,7 +51,8 @@ internal sealed class SceneReader
     /// <summary>What it reads in tokens <c>[B, L, dim]</c> in an update: <c>[B, L, descriptors]</c>.</summary>
     public Tensor Read(Tensor tokens, long step)
     {
-        if (ComesLater && step < UpdatesAlone) tokens = tokens.detach();
+        if (ComesLater && step < UpdatesAlone)
+            tokens = tokens.detach();
         return outer.Forward(nn.functional.silu(inner.Forward(nn.functional.layer_norm(tokens, [tokens.shape[^1]]))));
     }
 

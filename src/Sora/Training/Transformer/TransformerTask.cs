@@ -51,13 +51,15 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
 internal sealed class TransformerTask : TrainingTask
 {
     private const ulong CaptionStream = 0x63_61_70_74;
-    private const double CaptionDropout = 0.1, LaterStart = 0.12;
+    private const double CaptionDropout = 0.1,
+        LaterStart = 0.12;
 
     /// <summary>
     /// What the error of a scene's channel of unit variance counts beside that of a channel of latents. The others count as if
     /// they had it, for they are large to be settled first, not to be right first; small ones nearly so.
     /// </summary>
-    private const double SceneWeight = 0.8, SmallVariance = 1.0 / 3;
+    private const double SceneWeight = 0.8,
+        SmallVariance = 1.0 / 3;
 
     /// <summary>
     /// What the error of latents where there are things counts more than elsewhere: they are a tenth of a clip and most of what
@@ -70,7 +72,8 @@ internal sealed class TransformerTask : TrainingTask
 
     // Which object is where is settled under a hundred times as much noise as signal, colours under ten times, as the first
     // principal components of latents are four times as large as the mean channel, and edges under as much of both.
-    private const double SigmaMean = 1.7, SigmaDeviation = 1.7;
+    private const double SigmaMean = 1.7,
+        SigmaDeviation = 1.7;
 
     /// <summary>Captions of which, beside each batch, the text encoder has to say what they speak of, and what its error counts.</summary>
     private const int CaptionsRead = 32;
@@ -79,7 +82,9 @@ internal sealed class TransformerTask : TrainingTask
     /// <summary>The caption of a pass without one.</summary>
     private static readonly string[] NoCaption = [""];
 
-    private const int ValidationClips = 64, SampleClips = 8, SampleSteps = 12;
+    private const int ValidationClips = 64,
+        SampleClips = 8,
+        SampleSteps = 12;
 
     private readonly TransformerParts parts;
     private readonly ClipSource source;
@@ -96,17 +101,31 @@ internal sealed class TransformerTask : TrainingTask
     /// <param name="sets">Encoded clips; each clip is drawn equally often, whatever its shape.</param>
     /// <param name="validation">Encoded clips that are never trained on.</param>
     /// <param name="tokensPerStep">Latent tokens in a batch.</param>
-    public TransformerTask(TransformerParts parts, ClipSource source, IReadOnlyList<LatentSet> sets, LatentSet validation, int tokensPerStep)
+    public TransformerTask(
+        TransformerParts parts,
+        ClipSource source,
+        IReadOnlyList<LatentSet> sets,
+        LatentSet validation,
+        int tokensPerStep
+    )
     {
         (this.parts, this.source, this.sets, this.validation, this.tokensPerStep) = (parts, source, sets, validation, tokensPerStep);
         // Batches of large clips hold fewer of them, so they are drawn more often.
         shares = [.. sets.Select(s => s.Seeds.Length / (double)BatchOf(s))];
         if (SceneChannels > 0)
         {
-            var variances = parts.Preconditioning is { } known ? known.Later.TakeLast(SceneChannels) : Enumerable.Repeat(1.0, SceneChannels);
-            sceneWeights = tensor(variances.Select(v => (float)(SceneWeight / Math.Max(SmallVariance, v))).ToArray(), [1, SceneChannels, 1, 1, 1]).DetachFromDisposeScope();
+            var variances = parts.Preconditioning is { } known
+                ? known.Later.TakeLast(SceneChannels)
+                : Enumerable.Repeat(1.0, SceneChannels);
+            sceneWeights = tensor(
+                    variances.Select(v => (float)(SceneWeight / Math.Max(SmallVariance, v))).ToArray(),
+                    [1, SceneChannels, 1, 1, 1]
+                )
+                .DetachFromDisposeScope();
         }
-        Parameters = parts.TransformerWeights.Named().Select(p => new KeyValuePair<string, Tensor>($"transformer.{p.Key}", p.Value))
+        Parameters = parts
+            .TransformerWeights.Named()
+            .Select(p => new KeyValuePair<string, Tensor>($"transformer.{p.Key}", p.Value))
             .Concat(parts.TextWeights.Named().Select(p => new KeyValuePair<string, Tensor>($"text_encoder.{p.Key}", p.Value)))
             .Concat(parts.Reader?.Weights.Named().Select(p => new KeyValuePair<string, Tensor>($"reader.{p.Key}", p.Value)) ?? [])
             .ToDictionary();
@@ -120,10 +139,18 @@ internal sealed class TransformerTask : TrainingTask
         var random = new Rng(parts.Seed, (ulong)step);
         var set = sets[Pick(ref random)];
         var rows = new long[BatchOf(set)];
-        for (var i = 0; i < rows.Length; i++) rows[i] = set.Pick(source, ref random);
+        for (var i = 0; i < rows.Length; i++)
+            rows[i] = set.Pick(source, ref random);
         var batch = Draw(set, rows, ref random, CaptionDropout);
         count = Math.Min(count, rows.Length);
-        return [.. Enumerable.Range(0, count).Select(i => new Func<Tensor>(() => FlowLoss(batch with { Step = step }, rows.Length * i / count, rows.Length * (i + 1) / count).Sum()))];
+        return
+        [
+            .. Enumerable
+                .Range(0, count)
+                .Select(i => new Func<Tensor>(() =>
+                    FlowLoss(batch with { Step = step }, rows.Length * i / count, rows.Length * (i + 1) / count).Sum()
+                )),
+        ];
     }
 
     public override (double Loss, string Detail) Validate()
@@ -133,7 +160,10 @@ internal sealed class TransformerTask : TrainingTask
         var random = new Rng(0);
         var rows = Enumerable.Range(0, Math.Min(ValidationClips, validation.Seeds.Length)).Select(i => (long)i).ToArray();
         var error = FlowLoss(Draw(validation, rows, ref random, dropout: 0), 0, rows.Length);
-        return (error.Video.ToDouble(), error.Scene is { } scene ? string.Create(CultureInfo.InvariantCulture, $" and {scene.ToDouble():F4} of scenes") : "");
+        return (
+            error.Video.ToDouble(),
+            error.Scene is { } scene ? string.Create(CultureInfo.InvariantCulture, $" and {scene.ToDouble():F4} of scenes") : ""
+        );
     }
 
     /// <summary>Held-out captions as videos, a row each, and the captions in a text file beside the picture.</summary>
@@ -148,23 +178,35 @@ internal sealed class TransformerTask : TrainingTask
         using var none = parts.Transformer.Embed(Context(parts, [.. captions.Select(_ => "")]), parts.TextLength);
         Tensor Answer(TextContext context, Tensor latents, NoiseLevel level)
         {
-            var output = parts.Transformer.Forward(new TransformerInput
-            {
-                HiddenStates = SceneChannels == 0 ? latents : TransformerInput.OfScene(latents, full([1, 1, 1, 1, 1], level.Sigma)),
-                Timestep = full([captions.Length], level.Timestep),
-                Context = context,
-            });
+            var output = parts.Transformer.Forward(
+                new TransformerInput
+                {
+                    HiddenStates = SceneChannels == 0 ? latents : TransformerInput.OfScene(latents, full([1, 1, 1, 1, 1], level.Sigma)),
+                    Timestep = full([captions.Length], level.Timestep),
+                    Context = context,
+                }
+            );
             return Velocity(output, latents, full([1], (float)level.Sigma));
         }
         var run = new SamplerRun(
-            Schedule.Create(new ScheduleOptions { Spacing = Spacing.Flow, Steps = SampleSteps, Shift = MiniPreset.FlowShift }),
+            Schedule.Create(
+                new ScheduleOptions
+                {
+                    Spacing = Spacing.Flow,
+                    Steps = SampleSteps,
+                    Shift = MiniPreset.FlowShift,
+                }
+            ),
             Samplers.Euler,
             (latents, level) =>
             {
                 var with = Answer(text, latents, level);
-                return parts.Guidance is not null ? with : Samplers.Guided(Answer(none, latents, level), with, MiniPreset.Guidance, SceneChannels);
+                return parts.Guidance is not null
+                    ? with
+                    : Samplers.Guided(Answer(none, latents, level), with, MiniPreset.Guidance, SceneChannels);
             },
-            _ => throw new InvalidOperationException("Euler draws no noise"));
+            _ => throw new InvalidOperationException("Euler draws no noise")
+        );
         var end = run.Run(new SamplerState(0, noise), SampleSteps);
         SampleSheet.Write(path, parts.Vae.Decode(parts.Vae.Denormalise(end.Latents.narrow(1, 0, video))));
         File.WriteAllLines(Path.ChangeExtension(path, ".txt"), captions);
@@ -174,7 +216,8 @@ internal sealed class TransformerTask : TrainingTask
 
     public override void Dispose()
     {
-        foreach (var set in sets) set.Latents.Dispose();
+        foreach (var set in sets)
+            set.Latents.Dispose();
         validation.Latents.Dispose();
         sceneWeights?.Dispose();
         parts.Reader?.Weights.Dispose();
@@ -185,7 +228,8 @@ internal sealed class TransformerTask : TrainingTask
         }
     }
 
-    private static Tensor Context(TransformerParts of, IReadOnlyList<string> captions) => of.Text.Encode(of.Tokenizer, captions, of.TextLength);
+    private static Tensor Context(TransformerParts of, IReadOnlyList<string> captions) =>
+        of.Text.Encode(of.Tokenizer, captions, of.TextLength);
 
     private int SceneChannels => parts.Transformer.Config.SceneChannels;
 
@@ -206,7 +250,8 @@ internal sealed class TransformerTask : TrainingTask
         var at = random.Uniform() * shares.Sum();
         for (var i = 0; i < shares.Length; i++)
         {
-            if ((at -= shares[i]) < 0) return i;
+            if ((at -= shares[i]) < 0)
+                return i;
         }
         return shares.Length - 1;
     }
@@ -214,14 +259,25 @@ internal sealed class TransformerTask : TrainingTask
     /// <summary>Draws a batch: what is known of each clip, its noise and noise level, and which caption it gets.</summary>
     private FlowBatch Draw(LatentSet set, long[] rows, ref Rng random, double dropout)
     {
-        var clean = set.Latents.index_select(0, tensor(rows)).to(ScalarType.Float32);     // [B, C, T, h, w]
+        var clean = set.Latents.index_select(0, tensor(rows)).to(ScalarType.Float32); // [B, C, T, h, w]
         // What a sliding window sees: a crop that begins inside a clip, behind a known prefix.
         var later = clean.shape[2] > 3 && random.Uniform() < LaterStart ? 1 + random.Below((int)clean.shape[2] - 2) : 0;
-        if (later > 0) clean = clean.narrow(2, later, clean.shape[2] - later);
+        if (later > 0)
+            clean = clean.narrow(2, later, clean.shape[2] - later);
         // Known and unknown are a matter of tokens: the grid of patches.
         var patch = parts.Transformer.Config.PatchSize;
-        var (batch, frames, height, width) = (rows.Length, (int)clean.shape[2] / patch.Frames, (int)clean.shape[3] / patch.Rows, (int)clean.shape[4] / patch.Columns);
-        var (captions, known, sigma, sceneSigma) = (new Func<string>[batch], new float[batch * frames * height * width], new float[batch], new float[batch]);
+        var (batch, frames, height, width) = (
+            rows.Length,
+            (int)clean.shape[2] / patch.Frames,
+            (int)clean.shape[3] / patch.Rows,
+            (int)clean.shape[4] / patch.Columns
+        );
+        var (captions, known, sigma, sceneSigma) = (
+            new Func<string>[batch],
+            new float[batch * frames * height * width],
+            new float[batch],
+            new float[batch]
+        );
         for (var i = 0; i < batch; i++)
         {
             var (seed, variant) = (set.Seeds[rows[i]], random.NextBits());
@@ -232,7 +288,12 @@ internal sealed class TransformerTask : TrainingTask
             sceneSigma[i] = SceneChannels > 0 && (source.Descriptors == 0 || random.Uniform() < SceneCovered) ? 1 : sigma[i];
         }
         var shape = clean.shape;
-        return new FlowBatch(clean, randn([batch, shape[1] + SceneChannels, .. shape[2..]]), 1 - tensor(known, [batch, 1, frames, height, width]), captions)
+        return new FlowBatch(
+            clean,
+            randn([batch, shape[1] + SceneChannels, .. shape[2..]]),
+            1 - tensor(known, [batch, 1, frames, height, width]),
+            captions
+        )
         {
             Sigma = tensor(sigma, [batch, 1, 1, 1, 1]),
             SceneSigma = tensor(sceneSigma, [batch, 1, 1, 1, 1]),
@@ -245,16 +306,24 @@ internal sealed class TransformerTask : TrainingTask
     {
         var (patch, video, clips) = (parts.Transformer.Config.PatchSize, batch.Clean.shape[1], batch.Captions.Length);
         var reader = batch.Step is null ? null : parts.Reader;
-        var described = batch.Scenes is { } scenes && (batch.Step is not null || SceneChannels > 0) ? Described(scenes, from, to, batch.Clean) : null;
+        var described =
+            batch.Scenes is { } scenes && (batch.Step is not null || SceneChannels > 0) ? Described(scenes, from, to, batch.Clean) : null;
         Tensor Own(Tensor whole) => whole.narrow(0, from, to - from);
         var unknown = Spread(Own(batch.Unknown), patch);
-        var noised = NoisedClips.Of(Own(batch.Clean), SceneChannels > 0 ? described : null, Own(batch.Noise), Own(batch.Sigma) * unknown, Own(batch.SceneSigma));
+        var noised = NoisedClips.Of(
+            Own(batch.Clean),
+            SceneChannels > 0 ? described : null,
+            Own(batch.Noise),
+            Own(batch.Sigma) * unknown,
+            Own(batch.SceneSigma)
+        );
         var captions = batch.Captions[from..to].Select(c => c()).ToArray();
         var times = new TokenTimes(Own(batch.Sigma), Own(batch.Unknown));
         Tensor? misread = null;
         void Read(int block, Tensor tokens)
         {
-            if (described is not null && block == reader?.Block) misread = Misread(reader, tokens, described, clips, batch.Step!.Value).DetachFromDisposeScope();
+            if (described is not null && block == reader?.Block)
+                misread = Misread(reader, tokens, described, clips, batch.Step!.Value).DetachFromDisposeScope();
         }
         var (output, target, gain) = (Predict(parts, noised, times, captions, Read), noised.Velocity, 1.0);
         if (parts.Guidance is { } scale)
@@ -267,7 +336,8 @@ internal sealed class TransformerTask : TrainingTask
             {
                 output = Unguided(output, noised, times, scale);
                 // The scale times an error of which the answer has one part in the scale: it turns the network as the error of an unguided one does.
-                if (batch.Step is not null) gain = scale;
+                if (batch.Step is not null)
+                    gain = scale;
             }
         }
         var missed = (output - target).square();
@@ -278,8 +348,17 @@ internal sealed class TransformerTask : TrainingTask
         }
         var elements = patch.Frames * patch.Rows * patch.Columns * video;
         var counts = batch.Step is null || described is null ? unknown : unknown * (1 + (ThingWeight * source.Presence(described)));
-        var error = new FlowError((missed.narrow(1, 0, video) * counts).sum() * (SceneChannels == 0 ? gain : Math.Sqrt(gain)) / (batch.Unknown.sum() * elements), null, misread);
-        return SceneChannels == 0 || described is null ? error : error with { Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() * gain / (batch.Unknown.numel() * elements) };
+        var error = new FlowError(
+            (missed.narrow(1, 0, video) * counts).sum() * (SceneChannels == 0 ? gain : Math.Sqrt(gain)) / (batch.Unknown.sum() * elements),
+            null,
+            misread
+        );
+        return SceneChannels == 0 || described is null
+            ? error
+            : error with
+            {
+                Scene = (missed.narrow(1, video, SceneChannels) * sceneWeights!).sum() * gain / (batch.Unknown.numel() * elements),
+            };
     }
 
     /// <summary>The error of saying from tokens <c>[B, L, dim]</c> what is where; each of a batch's clips counts by its tokens, as in the other part of the loss.</summary>
@@ -289,7 +368,8 @@ internal sealed class TransformerTask : TrainingTask
         var patch = parts.Transformer.Config.PatchSize;
         var rows = nn.functional.avg_pool3d(described, [patch.Frames, patch.Rows, patch.Columns]).flatten(2).transpose(1, 2);
         var missed = (reader.Read(tokens, step) - rows).square();
-        if (sceneWeights is not null) missed *= sceneWeights.view(-1);
+        if (sceneWeights is not null)
+            missed *= sceneWeights.view(-1);
         return (missed.sum() * (reader.Share / (clips * tokens.shape[1]))).MoveToOuterDisposeScope();
     }
 
@@ -322,17 +402,25 @@ internal sealed class TransformerTask : TrainingTask
     private Tensor Velocity(Tensor output, Tensor x, Tensor sigma) => parts.Preconditioning?.Velocity(output, x, sigma) ?? output;
 
     /// <summary>The velocity that a network predicts for clips with noise, by a caption for each or one for all.</summary>
-    private Tensor Predict(TransformerParts of, NoisedClips noised, TokenTimes times, IReadOnlyList<string> captions, Action<int, Tensor>? afterBlock = null)
+    private Tensor Predict(
+        TransformerParts of,
+        NoisedClips noised,
+        TokenTimes times,
+        IReadOnlyList<string> captions,
+        Action<int, Tensor>? afterBlock = null
+    )
     {
-        var output = of.Transformer.Forward(new TransformerInput
-        {
-            AfterBlock = afterBlock,
-            HiddenStates = noised.Hidden,
-            Timestep = times.Timestep,
-            TimestepIndex = times.Index,
-            Text = Context(of, captions),
-            TextLength = of.TextLength,
-        });
+        var output = of.Transformer.Forward(
+            new TransformerInput
+            {
+                AfterBlock = afterBlock,
+                HiddenStates = noised.Hidden,
+                Timestep = times.Timestep,
+                TimestepIndex = times.Index,
+                Text = Context(of, captions),
+                TextLength = of.TextLength,
+            }
+        );
         return Velocity(output, noised.State, noised.Level);
     }
 
@@ -354,7 +442,8 @@ internal sealed class TransformerTask : TrainingTask
     private Tensor Unguided(Tensor guided, NoisedClips noised, TokenTimes times, double scale)
     {
         Tensor without;
-        using (no_grad()) without = Predict(parts, noised, times, NoCaption);
+        using (no_grad())
+            without = Predict(parts, noised, times, NoCaption);
         return Samplers.Guided(without, guided, 1 / scale, SceneChannels);
     }
 

@@ -16,17 +16,35 @@ public static class TransformerTrainer
     /// Trains text encoder and transformer on the latents of the folder's VAE.
     /// </summary>
     /// <exception cref="SoraException">The folder has no VAE, or training diverges.</exception>
-    public static void Train(TrainingData data, TrainingOptions options, TransformerStart start, Reporter reporter, CancellationToken cancellation)
+    public static void Train(
+        TrainingData data,
+        TrainingOptions options,
+        TransformerStart start,
+        Reporter reporter,
+        CancellationToken cancellation
+    )
     {
         var vaeFolder = Path.Combine(start.VaeFolder ?? options.Folder, "vae");
-        if (!Directory.Exists(vaeFolder)) throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or pass a model folder with --vae");
+        if (!Directory.Exists(vaeFolder))
+            throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or pass a model folder with --vae");
         using var vaeWeights = Checkpoint.Load(vaeFolder, new WeightsOptions { DType = float32 });
         var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(vaeFolder, "config.json")), vaeWeights);
         var fingerprint = Fingerprint(vaeFolder, vae.Config);
         var latents = new LatentRequest(vae, fingerprint, data.Source, default) { Count = 0, Seed = options.Seed };
-        var sets = data.Shapes.Select(s => LatentCache.Open(start.Cache, latents with { Shape = s.Shape, Count = s.Count }, reporter, cancellation)).ToArray();
-        var validation = LatentCache.Open(Path.Combine(start.Cache, "validation"),
-            latents with { Shape = data.Shapes[0].Shape, Count = 64, Seed = ~options.Seed }, reporter, cancellation);
+        var sets = data
+            .Shapes.Select(s => LatentCache.Open(start.Cache, latents with { Shape = s.Shape, Count = s.Count }, reporter, cancellation))
+            .ToArray();
+        var validation = LatentCache.Open(
+            Path.Combine(start.Cache, "validation"),
+            latents with
+            {
+                Shape = data.Shapes[0].Shape,
+                Count = 64,
+                Seed = ~options.Seed,
+            },
+            reporter,
+            cancellation
+        );
 
         var parts = Parts(data, options, start, vae, validation);
         void Save(string folder)
@@ -35,11 +53,22 @@ public static class TransformerTrainer
             parts.TransformerWeights.Save(ModelParts.WeightsFile(folder, "transformer"), options.SavedType);
             parts.TextWeights.Save(ModelParts.WeightsFile(folder, "text_encoder"), options.SavedType);
             MiniPreset.WriteIndex(folder, vae.Config, parts.Preconditioning, start.Guidance is not null);
-            if (start.VaeFolder is null) return;
+            if (start.VaeFolder is null)
+                return;
             ModelParts.WriteConfig(folder, "vae", vae.Config.ToJson());
             vaeWeights.Save(ModelParts.WeightsFile(folder, "vae"), options.SavedType);
         }
-        using var task = new TransformerTask(parts with { Save = Save, Reader = Reader(data, options, start, parts) }, data.Source, sets, validation, start.TokensPerStep);
+        using var task = new TransformerTask(
+            parts with
+            {
+                Save = Save,
+                Reader = Reader(data, options, start, parts),
+            },
+            data.Source,
+            sets,
+            validation,
+            start.TokensPerStep
+        );
         using var loop = new TrainingLoop(task, options, reporter);
         loop.Run(cancellation);
     }
@@ -47,7 +76,16 @@ public static class TransformerTrainer
     /// <summary>A new reader where the source says what its clips show; a teacher's student learns from the teacher alone.</summary>
     private static SceneReader? Reader(TrainingData data, TrainingOptions options, TransformerStart start, TransformerParts parts) =>
         start.Reading > 0 && start.Guidance is null && data.Source.Descriptors > 0
-            ? new SceneReader(parts.Transformer.Config, Weights.Initialise((long)options.Seed + 2), data.Source.Descriptors, start.Reading, IsMarked(parts.Tokenizer, data.Source) ? data.Source.ThingDescriptors : 0) { ComesLater = start.Folder is not null }
+            ? new SceneReader(
+                parts.Transformer.Config,
+                Weights.Initialise((long)options.Seed + 2),
+                data.Source.Descriptors,
+                start.Reading,
+                IsMarked(parts.Tokenizer, data.Source) ? data.Source.ThingDescriptors : 0
+            )
+            {
+                ComesLater = start.Folder is not null,
+            }
             : null;
 
     /// <summary>Whether texts begin with the marks of what a source's captions speak of.</summary>
@@ -64,11 +102,20 @@ public static class TransformerTrainer
     private static WanTransformerConfig Sized(WanTransformerConfig given, string? from, int? heads)
     {
         if (heads < given.NumAttentionHeads && from is not null)
-            throw SoraException.Usage($"the transformer of {from} has {given.NumAttentionHeads} heads, more than --heads {heads}", "leave --heads out, or ask for more");
+            throw SoraException.Usage(
+                $"the transformer of {from} has {given.NumAttentionHeads} heads, more than --heads {heads}",
+                "leave --heads out, or ask for more"
+            );
         return WiderTransformer.Sizes(given, heads ?? given.NumAttentionHeads);
     }
 
-    private static TransformerParts Parts(TrainingData data, TrainingOptions options, TransformerStart start, CausalVae vae, LatentSet sample)
+    private static TransformerParts Parts(
+        TrainingData data,
+        TrainingOptions options,
+        TransformerStart start,
+        CausalVae vae,
+        LatentSet sample
+    )
     {
         var from = start.Folder;
         var tokenizerFolder = Path.Combine(options.Folder, "tokenizer");
@@ -79,26 +126,42 @@ public static class TransformerTrainer
         }
         else if (!Directory.Exists(tokenizerFolder))
         {
-            ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(WordTokenizer.Write(tokenizerFolder, data.Source.Words)));
+            ModelParts.WriteConfig(
+                options.Folder,
+                "text_encoder",
+                MiniPreset.TextConfig(WordTokenizer.Write(tokenizerFolder, data.Source.Words))
+            );
         }
         if (start.Scenes && !IsMarked(Tokenizer.Load(tokenizerFolder), data.Source))
         {
             var config = ConfigFile.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
             var vocabulary = WordTokenizer.Write(tokenizerFolder, data.Source.Words, data.Source.Marks);
             if (from is not null && vocabulary != config.Size("vocab_size") + data.Source.Marks.Count)
-                throw SoraException.Failed($"{from} has a different vocabulary than these clips' captions", "train a new model, without --init");
+                throw SoraException.Failed(
+                    $"{from} has a different vocabulary than these clips' captions",
+                    "train a new model, without --init"
+                );
             ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(vocabulary));
         }
         var tokenizer = Tokenizer.Load(tokenizerFolder);
         var given = from is null ? MiniPreset.Transformer : WanTransformerConfig.Read(Path.Combine(from, "transformer", "config.json"));
         var transformerConfig = Sized(given, from, start.Heads);
-        var preconditioning = from is null ? Preconditioning.Of(sample.Latents) : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json")), given.SceneChannels);
+        var preconditioning = from is null
+            ? Preconditioning.Of(sample.Latents)
+            : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json")), given.SceneChannels);
         var descriptors = data.Source.Descriptors;
         if (transformerConfig.SceneChannels != 0 && descriptors != 0 && transformerConfig.SceneChannels != descriptors)
-            throw SoraException.Failed($"{from} has {transformerConfig.SceneChannels} scene channels, but these clips have {descriptors}", "train a new model, without --init");
+            throw SoraException.Failed(
+                $"{from} has {transformerConfig.SceneChannels} scene channels, but these clips have {descriptors}",
+                "train a new model, without --init"
+            );
         if (start.Scenes)
         {
-            if (descriptors == 0) throw SoraException.Usage("these clips come without descriptions of their scenes", "leave --scenes out, or train on --world alone");
+            if (descriptors == 0)
+                throw SoraException.Usage(
+                    "these clips come without descriptions of their scenes",
+                    "leave --scenes out, or train on --world alone"
+                );
             transformerConfig = transformerConfig with
             {
                 SceneChannels = descriptors,
@@ -106,21 +169,36 @@ public static class TransformerTrainer
                 OutChannels = transformerConfig.LatentChannels + descriptors,
             };
             var shape = sample.Latents.shape;
-            using var scenes = data.Source.DescribeAll(sample.Seeds, sample.Shape, new LatentGrid((int)shape[2], (int)shape[3], (int)shape[4]));
+            using var scenes = data.Source.DescribeAll(
+                sample.Seeds,
+                sample.Shape,
+                new LatentGrid((int)shape[2], (int)shape[3], (int)shape[4])
+            );
             preconditioning = preconditioning?.With(Preconditioning.OfScenes(scenes), transformerConfig.LatentChannels);
         }
         var textConfig = T5Config.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
-        TransformerParts Of(Weights transformer, Weights text) => new(new WanTransformer(transformerConfig, transformer) { Products = options.Products }, transformer, new T5Encoder(textConfig, text), text)
-        {
-            Vae = vae,
-            Tokenizer = tokenizer,
-            TextLength = MiniPreset.TextLength,
-            Preconditioning = preconditioning,
-            Seed = options.Seed,
-        };
+        TransformerParts Of(Weights transformer, Weights text) =>
+            new(
+                new WanTransformer(transformerConfig, transformer) { Products = options.Products },
+                transformer,
+                new T5Encoder(textConfig, text),
+                text
+            )
+            {
+                Vae = vae,
+                Tokenizer = tokenizer,
+                TextLength = MiniPreset.TextLength,
+                Preconditioning = preconditioning,
+                Seed = options.Seed,
+            };
         TransformerParts Opened(string folder, bool trainable)
         {
-            var how = new WeightsOptions { Trainable = trainable, DType = float32, Widened = start.Scenes };
+            var how = new WeightsOptions
+            {
+                Trainable = trainable,
+                DType = float32,
+                Widened = start.Scenes,
+            };
             TensorSource transformer = Checkpoint.Open(Path.Combine(folder, "transformer"));
             if (transformerConfig.NumAttentionHeads != given.NumAttentionHeads)
             {
@@ -129,9 +207,11 @@ public static class TransformerTrainer
             }
             return Of(Weights.From(transformer, how), Checkpoint.Load(Path.Combine(folder, "text_encoder"), how));
         }
-        if (from is null) return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));
+        if (from is null)
+            return Of(Weights.Initialise((long)options.Seed), Weights.Initialise((long)options.Seed + 1));
         var own = Opened(from, trainable: true);
-        if (start.Guidance is not { } guidance) return own;
+        if (start.Guidance is not { } guidance)
+            return own;
         return own with { Guidance = guidance, Teacher = IsGuided(from) ? null : Opened(from, trainable: false) };
     }
 

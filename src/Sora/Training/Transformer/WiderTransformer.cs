@@ -26,12 +26,25 @@ internal static class WiderTransformer
     private const double Gate = 0.5;
 
     /// <summary>Tensors that read tokens, and that read something that stays as wide as it was or is given nothing new.</summary>
-    private static readonly string[] Readers = ["attn1.to_q.weight", "attn1.to_k.weight", "attn1.to_v.weight", "attn2.to_q.weight", "ffn.net.0.proj.weight"],
-        OtherReaders = ["attn2.to_k.weight", "attn2.to_v.weight", "time_embedder.linear_1.weight", "text_embedder.linear_1.weight", "text_embedder.linear_2.weight"];
+    private static readonly string[] Readers =
+        ["attn1.to_q.weight", "attn1.to_k.weight", "attn1.to_v.weight", "attn2.to_q.weight", "ffn.net.0.proj.weight"],
+        OtherReaders =
+
+        [
+            "attn2.to_k.weight",
+            "attn2.to_v.weight",
+            "time_embedder.linear_1.weight",
+            "text_embedder.linear_1.weight",
+            "text_embedder.linear_2.weight",
+        ];
 
     /// <summary>The sizes with so many heads.</summary>
     public static WanTransformerConfig Sizes(WanTransformerConfig narrow, int heads) =>
-        narrow with { NumAttentionHeads = heads, FfnDim = narrow.FfnDim * heads / narrow.NumAttentionHeads };
+        narrow with
+        {
+            NumAttentionHeads = heads,
+            FfnDim = narrow.FfnDim * heads / narrow.NumAttentionHeads,
+        };
 
     /// <summary>Weights of these sizes for so many heads, in memory; the same seed gives the same numbers.</summary>
     public static TensorSet Widen(TensorSource narrow, WanTransformerConfig sizes, int heads, ulong seed)
@@ -42,21 +55,30 @@ internal static class WiderTransformer
         using var built = new WanTransformer(wide, shapes);
         using var generator = new Generator(seed);
         var ratio = Math.Sqrt(wide.Dim / (double)sizes.Dim);
-        var tensors = shapes.Named().OrderBy(p => p.Key, StringComparer.Ordinal)
-            .Select(p => KeyValuePair.Create(p.Key, TensorIO.ToHost(Wide(p.Key, TensorIO.Load(narrow, p.Key, float32), p.Value.shape, ratio, generator))))
+        var tensors = shapes
+            .Named()
+            .OrderBy(p => p.Key, StringComparer.Ordinal)
+            .Select(p =>
+                KeyValuePair.Create(
+                    p.Key,
+                    TensorIO.ToHost(Wide(p.Key, TensorIO.Load(narrow, p.Key, float32), p.Value.shape, ratio, generator))
+                )
+            )
             .ToList();
         return new TensorSet(tensors, origin: narrow.Origin);
     }
 
     private static Tensor Wide(string name, Tensor old, long[] shape, double ratio, Generator generator)
     {
-        if (name.Contains("norm") && !name.EndsWith("bias")) return Ops.Padded(old / ratio, shape, 1 / ratio);
+        if (name.Contains("norm") && !name.EndsWith("bias"))
+            return Ops.Padded(old / ratio, shape, 1 / ratio);
         // Shift, scale and gate of both halves of a block lie one behind the other.
         if (name.Contains("time_proj"))
         {
             long[] inner = [6, shape[0] / 6, .. shape[1..]];
             var vectors = old.view([6, old.shape[0] / 6, .. old.shape[1..]]).clone();
-            foreach (var scale in (long[])[1, 4]) vectors.select(0, scale).div_(ratio);
+            foreach (var scale in (long[])[1, 4])
+                vectors.select(0, scale).div_(ratio);
             return Ops.Padded(vectors, inner).view(shape);
         }
         if (name.EndsWith("scale_shift_table"))
@@ -65,16 +87,20 @@ internal static class WiderTransformer
             for (var i = 0L; i < shape[1]; i++)
             {
                 var vector = table.select(1, i);
-                if (i % 3 == 1) vector.add_(1).div_(ratio).sub_(1);
-                if (i % 3 == 2) vector.narrow(1, old.shape[2], shape[2] - old.shape[2]).fill_(Gate);
+                if (i % 3 == 1)
+                    vector.add_(1).div_(ratio).sub_(1);
+                if (i % 3 == 2)
+                    vector.narrow(1, old.shape[2], shape[2] - old.shape[2]).fill_(Gate);
             }
             return table;
         }
         var reads = Readers.Any(name.EndsWith);
-        if (!reads && !OtherReaders.Any(name.EndsWith)) return Ops.Padded(old, shape);
+        if (!reads && !OtherReaders.Any(name.EndsWith))
+            return Ops.Padded(old, shape);
         var size = old.square().mean().sqrt().ToDouble();
         var wide = randn(shape, generator: generator) * size;
-        if (name.EndsWith("to_q.weight") || name.EndsWith("to_k.weight")) wide.mul_(Quiet);
+        if (name.EndsWith("to_q.weight") || name.EndsWith("to_k.weight"))
+            wide.mul_(Quiet);
         wide.narrow(1, old.shape[1], shape[1] - old.shape[1]).mul_(reads ? Quiet : 0);
         wide.narrow(0, 0, old.shape[0]).narrow(1, 0, old.shape[1]).copy_(old);
         return wide;

@@ -25,7 +25,11 @@ internal static class BlockTransform
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var shapes = data.Shapes.Select(s => s.Shape).Distinct().ToArray();
-        if (shapes.All(s => s.Frames == 1)) throw SoraException.Usage("this VAE can't be trained on stills alone", "add a size with 5 or more frames, as in --clips 64x64x9:8");
+        if (shapes.All(s => s.Frames == 1))
+            throw SoraException.Usage(
+                "this VAE can't be trained on stills alone",
+                "add a size with 5 or more frames, as in --clips 64x64x9:8"
+            );
         var (first, later) = (new BlockCovariance(), new BlockCovariance());
         foreach (var shape in shapes)
         {
@@ -37,10 +41,11 @@ internal static class BlockTransform
                 var still = folded.narrow(2, 0, 1);
                 first.Add(Blocks.Fold(still));
                 later.Add(Blocks.Fold(still.expand(-1, -1, Blocks.Frames, -1, -1)));
-                if (shape.Frames > 1) later.Add(Blocks.Fold(folded.narrow(2, 1, shape.Frames - 1)));
+                if (shape.Frames > 1)
+                    later.Add(Blocks.Fold(folded.narrow(2, 1, shape.Frames - 1)));
             }
         }
-        var (basis, variances) = later.Principal(config.ZDim);                   // [z, n], [z]
+        var (basis, variances) = later.Principal(config.ZDim); // [z, n], [z]
         var offset = basis.mv(later.Mean).neg();
         Copy(weights, "encoder.later.weight", basis);
         Copy(weights, "encoder.later.bias", offset);
@@ -54,7 +59,8 @@ internal static class BlockTransform
     public static void Freeze(IReadOnlyDictionary<string, Tensor> weights)
     {
         foreach (var (name, weight) in weights)
-            if (!name.Contains("refiner")) weight.requires_grad_(false);
+            if (!name.Contains("refiner"))
+                weight.requires_grad_(false);
     }
 
     /// <summary>The clips that are fitted from number <paramref name="first"/> on, a multiple of 16: <c>[count, 3, F, H, W]</c>.</summary>
@@ -70,7 +76,12 @@ internal static class BlockTransform
     /// <param name="first">What first frames are like.</param>
     /// <param name="encode">The transform of a frame that stands still for a group, [z, n / 4] and [z].</param>
     /// <param name="variances">Of each channel in groups, [z].</param>
-    private static void SetFirst(IReadOnlyDictionary<string, Tensor> weights, BlockCovariance first, (Tensor Basis, Tensor Offset) encode, Tensor variances)
+    private static void SetFirst(
+        IReadOnlyDictionary<string, Tensor> weights,
+        BlockCovariance first,
+        (Tensor Basis, Tensor Offset) encode,
+        Tensor variances
+    )
     {
         var (still, offset) = encode;
         var known = still.mm(first.Covariance).mm(still.t()) + (variances * (Doubt * Doubt)).diag();
@@ -88,13 +99,14 @@ internal static class BlockTransform
     /// <summary>Mean and covariance of blocks, added up in double precision.</summary>
     private sealed class BlockCovariance
     {
-        private Tensor? sum, square;
+        private Tensor? sum,
+            square;
         private long count;
 
         /// <param name="blocks"><c>[B, n, t, h, w]</c>.</param>
         public void Add(Tensor blocks)
         {
-            var rows = blocks.transpose(0, 1).flatten(1);                        // [n, blocks]
+            var rows = blocks.transpose(0, 1).flatten(1); // [n, blocks]
             count += rows.shape[1];
             sum = Added(sum, rows.sum(1));
             square = Added(square, rows.mm(rows.t()));
@@ -116,7 +128,8 @@ internal static class BlockTransform
         private static Tensor Added(Tensor? total, Tensor part)
         {
             var wide = part.to(ScalarType.Float64);
-            if (total is null) return wide.MoveToOuterDisposeScope();
+            if (total is null)
+                return wide.MoveToOuterDisposeScope();
             total.add_(wide);
             return total;
         }

@@ -15,22 +15,30 @@ namespace Sora.Training;
 internal sealed class MadeLatents : IDisposable
 {
     /// <summary>Noise over signal in the last of few steps, at least and at most.</summary>
-    private const double LeastNoise = 0.7, MostNoise = 4;
+    private const double LeastNoise = 0.7,
+        MostNoise = 4;
 
     private readonly WanTransformer transformer;
     private readonly T5Encoder text;
     private readonly Tokenizer tokenizer;
     private readonly Preconditioning? preconditioning;
-    private readonly Weights transformerWeights, textWeights;
+    private readonly Weights transformerWeights,
+        textWeights;
 
     /// <summary>Opens a model that <see cref="TransformerTrainer"/> trained.</summary>
     /// <exception cref="SoraException">The folder holds none, or its latents have another number of channels.</exception>
     public MadeLatents(string folder, CausalVaeConfig vae)
     {
         if (VideoModel.Open(folder) is not MiniModel model || model.Transformer.LatentChannels != vae.ZDim)
-            throw SoraException.Failed($"{folder} does not generate latents of this VAE", "pass a model that sora train transformer made with this VAE");
+            throw SoraException.Failed(
+                $"{folder} does not generate latents of this VAE",
+                "pass a model that sora train transformer made with this VAE"
+            );
         var how = new WeightsOptions { DType = float32 };
-        (transformerWeights, textWeights) = (Weights.From(model.OpenWeights("transformer"), how), Weights.From(model.OpenWeights("text_encoder"), how));
+        (transformerWeights, textWeights) = (
+            Weights.From(model.OpenWeights("transformer"), how),
+            Weights.From(model.OpenWeights("text_encoder"), how)
+        );
         transformer = new(model.Transformer, transformerWeights);
         text = new(T5Config.From(model.Config("text_encoder")), textWeights);
         (tokenizer, preconditioning) = (model.OpenTokenizer(), model.Preconditioning);
@@ -53,14 +61,22 @@ internal sealed class MadeLatents : IDisposable
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         var (shape, covered) = (latents.shape, ones([1, 1, 1, 1, 1]));
-        var noised = NoisedClips.Of(latents, null, randn([shape[0], shape[1] + transformer.Config.SceneChannels, .. shape[2..]]), sigma, covered);
-        var output = transformer.Forward(new TransformerInput
-        {
-            HiddenStates = noised.Hidden,
-            Timestep = sigma.flatten() * Schedule.TrainSteps,
-            Text = text.Encode(tokenizer, captions, MiniPreset.TextLength),
-            TextLength = MiniPreset.TextLength,
-        });
+        var noised = NoisedClips.Of(
+            latents,
+            null,
+            randn([shape[0], shape[1] + transformer.Config.SceneChannels, .. shape[2..]]),
+            sigma,
+            covered
+        );
+        var output = transformer.Forward(
+            new TransformerInput
+            {
+                HiddenStates = noised.Hidden,
+                Timestep = sigma.flatten() * Schedule.TrainSteps,
+                Text = text.Encode(tokenizer, captions, MiniPreset.TextLength),
+                TextLength = MiniPreset.TextLength,
+            }
+        );
         var velocity = preconditioning?.Velocity(output, noised.State, noised.Level) ?? output;
         return (noised.State - (noised.Level * velocity)).narrow(1, 0, shape[1]).MoveToOuterDisposeScope();
     }

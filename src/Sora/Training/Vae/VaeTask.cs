@@ -15,13 +15,20 @@ namespace Sora.Training;
 /// </summary>
 internal sealed class VaeTask : TrainingTask
 {
-    private const double Noise = 0.05, GradientWeight = 0.5, SquareWeight = 2, MeanWeight = 1e-4, LogVarianceWeight = 1e-4;
+    private const double Noise = 0.05,
+        GradientWeight = 0.5,
+        SquareWeight = 2,
+        MeanWeight = 1e-4,
+        LogVarianceWeight = 1e-4;
     private const double RestingLogVariance = -6;
 
     /// <summary>Of clips that a block VAE is shown with latents as a transformer leaves them, and how far off these are at most, in deviations.</summary>
-    private const double RoughShare = 0.5, Roughness = 0.5;
-    private const int ValidationClips = 8, StatisticsClips = 64;
-    private const ulong ValidationSeed = 0xfeed_0000_0000, StatisticsSeed = 0xbeef_0000_0000;
+    private const double RoughShare = 0.5,
+        Roughness = 0.5;
+    private const int ValidationClips = 8,
+        StatisticsClips = 64;
+    private const ulong ValidationSeed = 0xfeed_0000_0000,
+        StatisticsSeed = 0xbeef_0000_0000;
 
     private readonly CausalVae vae;
     private readonly Weights weights;
@@ -45,17 +52,24 @@ internal sealed class VaeTask : TrainingTask
     public override IReadOnlyList<Func<Tensor>> Parts(long step, int count, CancellationToken cancellation)
     {
         var batch = batches.Take(step, cancellation);
-        var video = batch.Pixels();                                              // [B, 3, F, H, W]
+        var video = batch.Pixels(); // [B, 3, F, H, W]
         vae.Clamps = false;
         var parts = video.chunk(count, 0);
-        return [.. parts.Zip(batch.Captions.Chunk((int)parts[0].shape[0]), (part, captions) => new Func<Tensor>(() => Loss(part, captions) * (part.shape[0] / (double)video.shape[0])))];
+        return
+        [
+            .. parts.Zip(
+                batch.Captions.Chunk((int)parts[0].shape[0]),
+                (part, captions) => new Func<Tensor>(() => Loss(part, captions) * (part.shape[0] / (double)video.shape[0]))
+            ),
+        ];
     }
 
     private Tensor Loss(Tensor video, string[] captions)
     {
-        var (mean, logVariance) = vae.EncodeMoments(video);                      // [B, z, T, h, w]
+        var (mean, logVariance) = vae.EncodeMoments(video); // [B, z, T, h, w]
         // A transform that is given has no posterior to shape.
-        if (vae.Config is BlockVaeConfig) return Reconstruction(vae.Decode(AsMade(mean, captions)), video);
+        if (vae.Config is BlockVaeConfig)
+            return Reconstruction(vae.Decode(AsMade(mean, captions)), video);
         return Reconstruction(vae.Decode(mean + (Noise * randn_like(mean))), video)
             + (MeanWeight * mean.square().mean())
             + (LogVarianceWeight * (logVariance - RestingLogVariance).square().mean());
@@ -68,12 +82,29 @@ internal sealed class VaeTask : TrainingTask
     private Tensor AsMade(Tensor mean, string[] captions)
     {
         var rough = Roughened(mean);
-        if (Made is null) return rough;
+        if (Made is null)
+            return rough;
         using var draws = rand(captions.Length);
-        var chosen = captions.Index().Zip(draws.data<float>().ToArray()).Where(c => c.First.Item.Length > 0 && c.Second < RoughShare).Select(c => (long)c.First.Index).ToList();
-        if (chosen.Count == 0) return rough;
-        var made = vae.Denormalise(Made.Of(vae.Normalise(mean.index_select(0, tensor(chosen.ToArray()))), [.. chosen.Select(i => captions[i])], MadeLatents.DrawSigma(chosen.Count)));
-        return cat([.. Enumerable.Range(0, captions.Length).Select(i => chosen.IndexOf(i) is >= 0 and var at ? made.narrow(0, at, 1) : rough.narrow(0, i, 1))]);
+        var chosen = captions
+            .Index()
+            .Zip(draws.data<float>().ToArray())
+            .Where(c => c.First.Item.Length > 0 && c.Second < RoughShare)
+            .Select(c => (long)c.First.Index)
+            .ToList();
+        if (chosen.Count == 0)
+            return rough;
+        var made = vae.Denormalise(
+            Made.Of(
+                vae.Normalise(mean.index_select(0, tensor(chosen.ToArray()))),
+                [.. chosen.Select(i => captions[i])],
+                MadeLatents.DrawSigma(chosen.Count)
+            )
+        );
+        return cat([
+            .. Enumerable
+                .Range(0, captions.Length)
+                .Select(i => chosen.IndexOf(i) is >= 0 and var at ? made.narrow(0, at, 1) : rough.narrow(0, i, 1)),
+        ]);
     }
 
     /// <summary>
@@ -122,7 +153,8 @@ internal sealed class VaeTask : TrainingTask
         using var scope = NewDisposeScope();
         foreach (var (name, weight) in weights)
         {
-            if (weight.dim() != 5 || weight.shape[2] != 3) continue;
+            if (weight.dim() != 5 || weight.shape[2] != 3)
+                continue;
             if (!name.Contains("time_conv"))
             {
                 weight.narrow(2, 0, 2).zero_();
@@ -130,7 +162,8 @@ internal sealed class VaeTask : TrainingTask
             }
             var (outputs, inputs) = (weight.shape[0], weight.shape[1]);
             weight.zero_();
-            for (var copy = 0L; copy < outputs; copy += inputs) weight.narrow(0, copy, inputs).select(2, 2).view(inputs, inputs).copy_(eye(inputs));
+            for (var copy = 0L; copy < outputs; copy += inputs)
+                weight.narrow(0, copy, inputs).select(2, 2).view(inputs, inputs).copy_(eye(inputs));
             weights[name.Replace("weight", "bias")].zero_();
         }
     }
@@ -149,22 +182,27 @@ internal sealed class VaeTask : TrainingTask
         var (height, width) = (error.shape[3], error.shape[4]);
         var down = error.narrow(3, 1, height - 1) - error.narrow(3, 0, height - 1);
         var across = error.narrow(4, 1, width - 1) - error.narrow(4, 0, width - 1);
-        return error.abs().mean() + (GradientWeight * (down.abs().mean() + across.abs().mean()) / 2) + (SquareWeight * error.square().mean());
+        return error.abs().mean()
+            + (GradientWeight * (down.abs().mean() + across.abs().mean()) / 2)
+            + (SquareWeight * error.square().mean());
     }
 
     /// <summary>Mean and standard deviation of each latent channel over clips of every shape.</summary>
     private (double[] Mean, double[] Deviation) Statistics()
     {
-        var values = shapes.Select(shape =>
-        {
-            var video = ClipBatches.Draw(source, shape, StatisticsSeed, Math.Max(1, StatisticsClips / shapes.Length)).Pixels();
-            return vae.Encode(video).transpose(0, 1).flatten(1);                 // [z, everything else]
-        }).ToArray();
+        var values = shapes
+            .Select(shape =>
+            {
+                var video = ClipBatches.Draw(source, shape, StatisticsSeed, Math.Max(1, StatisticsClips / shapes.Length)).Pixels();
+                return vae.Encode(video).transpose(0, 1).flatten(1); // [z, everything else]
+            })
+            .ToArray();
         var all = cat(values, dim: 1).to(ScalarType.Float64);
         var deviation = all.std(1);
         // Principal components differ a hundredfold in size, and in what they mean for the picture. At the root of that, the
         // first of them count for more in the transformer's loss, and the last are the last to come out of the noise.
-        if (vae.Config is BlockVaeConfig) deviation = (deviation * deviation.mean()).sqrt();
+        if (vae.Config is BlockVaeConfig)
+            deviation = (deviation * deviation.mean()).sqrt();
         return ([.. all.mean([1]).data<double>()], [.. deviation.data<double>()]);
     }
 }

@@ -1,5 +1,5 @@
-using Sora.Models.Checkpoints;
 using Sora.Models;
+using Sora.Models.Checkpoints;
 using Sora.Models.Mini;
 using Sora.Models.Wan;
 using Sora.Nn;
@@ -25,16 +25,31 @@ public static class VaeTrainer
             : Checkpoint.Load(Path.Combine(start.Folder, "vae"), new WeightsOptions { Trainable = true });
         var config = start.Folder is null ? MiniPreset.Vae : ModelRegistry.VaeConfig(Path.Combine(start.Folder, "vae", "config.json"));
         var vae = new CausalVae(config, weights);
-        if (start.Inflate) VaeTask.Inflate(weights.Named());
+        if (start.Inflate)
+            VaeTask.Inflate(weights.Named());
         var first = TrainingLoop.SavedStep(options);
         if (config is BlockVaeConfig)
         {
-            if (start.Folder is null && first == 0) BlockTransform.Fit(weights.Named().ToDictionary(p => p.Key, p => p.Value), config, data, start.FitClips);
+            if (start.Folder is null && first == 0)
+                BlockTransform.Fit(weights.Named().ToDictionary(p => p.Key, p => p.Value), config, data, start.FitClips);
             BlockTransform.Freeze(weights.Named().ToDictionary(p => p.Key, p => p.Value));
         }
-        else if (start.Transformer is not null) throw SoraException.Usage($"{start.Folder} has no decoder that can be trained on a transformer's latents", "leave --transformer out");
+        else if (start.Transformer is not null)
+            throw SoraException.Usage(
+                $"{start.Folder} has no decoder that can be trained on a transformer's latents",
+                "leave --transformer out"
+            );
         var made = start.Transformer is null ? null : new MadeLatents(start.Transformer, config);
-        using var task = new VaeTask(vae, weights, data.Source, new ClipBatches(data.Source, data.Shapes, options.Seed, first), options.SavedType) { Made = made };
+        using var task = new VaeTask(
+            vae,
+            weights,
+            data.Source,
+            new ClipBatches(data.Source, data.Shapes, options.Seed, first),
+            options.SavedType
+        )
+        {
+            Made = made,
+        };
         using var loop = new TrainingLoop(task, options, reporter);
         loop.Run(cancellation);
     }
