@@ -38,6 +38,10 @@ run() {
     total=$(count total "$file") executed=$(count executed "$file")
     misses=$((executed - $(count passed "$file")))
     passed=$((passed + executed - misses)) failed=$((failed + misses)) skipped=$((skipped + total - executed))
+    if [ "$total" != "$executed" ]; then
+        echo "tests/run.sh: $name: $((total - executed)) skipped:"
+        grep -o 'testName="[^"]*"[^>]*outcome="NotExecuted"' "$file" | sed 's/testName="\([^"]*\)".*/  \1/'
+    fi
     if [ "$total" = 0 ]; then
         fail "$name has no tests"
     elif [ "$misses" != 0 ]; then
@@ -49,6 +53,8 @@ run() {
 
 ./install.sh --prerequisites || { fail "the packages that the build needs could not be installed"; finish; }
 dotnet build sora-cli.sln --nologo -v quiet || { fail "the build failed"; finish; }
+
+{ dotnet tool restore > /dev/null && dotnet csharpier check . ; } || fail "some sources are not formatted: dotnet csharpier format ."
 
 # The program as it is installed: compiled ahead of time, each of the hundreds of commands takes half a second less.
 export SORA_BIN=$PWD/artifacts/bin

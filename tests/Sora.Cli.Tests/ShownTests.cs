@@ -14,7 +14,7 @@ public partial class ShownTests
         for name in a b ball; do cp clip.latent $name.latent; done
         """;
 
-    [MiniFact]
+    [Fact]
     public void ReadmeRuns()
     {
         using var bash = new Bash();
@@ -23,7 +23,7 @@ public partial class ShownTests
         bash.Run($"set -euo pipefail\n{Material}\n{string.Join('\n', blocks)}").Succeeded();
     }
 
-    [MiniTheory]
+    [Theory]
     [InlineData("prompt-to-video.sh", "ball.mp4 ball.gif")]
     [InlineData("animate-a-still.sh", "cube.mp4")]
     [InlineData("real-footage.sh holiday.mp4", "back.mp4")]
@@ -56,7 +56,7 @@ public partial class ShownTests
 
     public static TheoryData<string> Verbs() => [.. Declared.Visible(Program.Verbs).Select(verb => verb.Name)];
 
-    [MiniTheory]
+    [Theory]
     [MemberData(nameof(Verbs))]
     public void ExamplesOfHelpRun(string name)
     {
@@ -67,22 +67,4 @@ public partial class ShownTests
 
     [GeneratedRegex("^```sh\n(.*?)^```$", RegexOptions.Singleline | RegexOptions.Multiline)]
     private static partial Regex Block();
-}
-
-/// <summary>A test that needs the built-in model's weights.</summary>
-internal sealed class MiniFactAttribute : FactAttribute
-{
-    public MiniFactAttribute() => Skip = Mini.Missing;
-}
-
-/// <inheritdoc cref="MiniFactAttribute"/>
-internal sealed class MiniTheoryAttribute : TheoryAttribute
-{
-    public MiniTheoryAttribute() => Skip = Mini.Missing;
-}
-
-internal static class Mini
-{
-    public static string? Missing =>
-        Directory.Exists(Repository.Path("src", "Sora", "Models", "Mini", "Builtin", "mini")) ? null : "the built-in model isn't there";
 }
