@@ -26,8 +26,23 @@ internal static partial class Memory
         var ti2v = Path.Combine(models, "wan22-ti2v");
         if ("codec".StartsWith(only, StringComparison.Ordinal))
         {
-            CheckCodec(sora, "2.1", t2v, new() { ["base_dim"] = 48 });
-            CheckCodec(sora, "2.2", ti2v, new() { ["base_dim"] = 48, ["decoder_base_dim"] = 64 });
+            foreach (var side in (int[])[192, 512])
+            {
+                CheckCodec(sora, "2.1", t2v, new() { ["base_dim"] = 48 }, side);
+                CheckCodec(
+                    sora,
+                    "2.2",
+                    ti2v,
+                    new()
+                    {
+                        ["base_dim"] = 48,
+                        ["decoder_base_dim"] = 64,
+                        ["num_res_blocks"] = 2,
+                    },
+                    side
+                );
+                CheckCodec(sora, "mini", Path.Combine(models, "..", "..", "..", "src", "Sora", "Builtin", "mini"), [], side);
+            }
         }
         var vace = Path.Combine(models, "wan21-vace");
         var cat = Path.Combine(Path.GetTempPath(), "sora-bench-cat.pgm");
@@ -122,10 +137,9 @@ internal static partial class Memory
     }
 
     /// <summary>Encodes and decodes a video.</summary>
-    private static void CheckCodec(string sora, string kind, string like, JsonObject vae)
+    private static void CheckCodec(string sora, string kind, string like, JsonObject vae, int side)
     {
-        const int side = 192,
-            frames = 9;
+        const int frames = 9;
         using var sibling = Sibling.Create(like, new Dictionary<string, JsonObject> { ["vae"] = vae });
         string Inside(string file) => Path.Combine(sibling.Folder, file);
         WriteGrey(Inside("in.y4m"), side, frames);
@@ -150,7 +164,7 @@ internal static partial class Memory
                 ]
             );
             Report(
-                $"{verb}, {kind}",
+                $"{verb}, {kind}, {side}x{side}",
                 planned,
                 Measure(sora, [verb, Inside(from), "--model", sibling.Folder, "--quiet", "-o", Inside(to)]),
                 none

@@ -16,122 +16,97 @@ internal readonly record struct VaeLoad(long Bytes, double Flops)
 /// <param name="threads">Threads on the CPU; 0 on another device.</param>
 internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames, int threads)
 {
-    /// <summary>Pixels as floats: red, green, blue.</summary>
-    private const double Colours = 3;
+    /// <summary>Numbers that are live at the peak.</summary>
+    /// <param name="Pixels">For each pixel of the frames that pass at a time, whatever the width.</param>
+    /// <param name="Live">For each of these pixels, folded, and each channel of the base width.</param>
+    /// <param name="Kept">For each folded pixel of a frame that is remembered, and each channel of the base width.</param>
+    private readonly record struct Rate(double Pixels, double Live, double Kept);
 
-    private readonly int stages = config.DimMult.Count;
+    // Measured on two threads: bytes that `sora encode` and `sora decode` get from malloc and haven't given back, at most, less
+    // weights and what they are at 32x32 (`heaptrack` prints them as peak heap memory consumption). On 9 frames of 256x256 to
+    // 832x480, on one, and on 65 of 64x64: of these 4, 1 and 64 pass at a time, which tells Live and Kept apart. Pixels are
+    // those of models of base width 3.
+    private static readonly Rate FlatEncode = new(34, 3.3, 7.9),
+        FlatDecode = new(13, 3.6, 13.0),
+        ResidualEncode = new(15, 5.2, 6.3),
+        ResidualDecode = new(13, 7.5, 13.9),
+        BlockEncode = new(15, 0, 0),
+        BlockDecode = new(9, 2.9, 0);
+
+    /// <summary>Numbers that a thread works in, for each channel of the base width: what 16 threads take more than 2.</summary>
+    private const double PerThread = 20_000;
+
+    /// <summary>
+    /// Bytes that the C allocator takes for one that is live, beyond what <see cref="StageCost.Kept"/> adds: tensors of many
+    /// sizes leave gaps. The most that `tests/bench memory SORA MODELS codec` needs for its plans to hold.
+    /// </summary>
+    private const double Gaps = 1.35;
+
+    /// <summary>
+    /// On a GPU norm and convolution are two steps, with a tensor between them. Not measured: a walk through the layers, which
+    /// agreed with the CPU's measured peaks, gave 1.00 to 1.07 times as much there.
+    /// </summary>
+    private const double ApartNorm = 1.07;
 
     /// <summary>Numbers of a channel of pixels of the whole video.</summary>
     public double Video => (double)frames * size.Width * size.Height;
 
+    private bool IsStill => frames == 1;
+
+    /// <summary>Whether it is the kind that works on blocks of pixels, one group of frames at a time.</summary>
+    private bool IsBlock => config.DecodesGroups;
+
     /// <summary>Encodes frames as they come; whoever asks for it holds so many numbers besides.</summary>
-    public VaeLoad Encode(double held = 0)
-    {
-        var (all, walk) = (Chunk, new VaePeakMemory(threads, frames == 1));
-        // Bytes of each picture, and of all; as float32, divided, and moved to the middle.
-        walk.Live(held + 3 * Colours * all.Area + 3 * Colours * all.Area / sizeof(float));
-        held += Colours * all.Area;
-        if (config.DecodesGroups)
-        {
-            // Folded twice, and laid out for the product.
-            walk.Live(held + 4 * Colours * all.Area);
-            return Load(walk);
-        }
-        var at = all with { Pixels = all.Pixels / (config.PatchSize * config.PatchSize) };
-        if (config.PatchSize > 1)
-            held += config.InChannels * at.Area;
-        double width = config.BaseDim;
-        walk.Conv(at, config.InChannels, width, held - config.InChannels * at.Area);
-        for (var stage = 0; stage < stages; stage++)
-        {
-            var (input, outputs, whole) = (width, (double)config.BaseDim * config.DimMult[stage], at);
-            // The stage's own input waits for the shortcut around all of it.
-            double Waiting(bool isInput) => held + (config.IsResidual && !isInput ? input * whole.Area : 0);
-            for (var block = 0; block < config.NumResBlocks; block++, width = outputs)
-                walk.Residual(at, width, outputs, Waiting(block == 0));
-            if (stage == stages - 1)
-                continue;
-            at = walk.Down(at, outputs, config.TemporalDownsample[stage], Waiting(false));
-            // Its cells are put in order and averaged; the blocks' result is there still.
-            if (config.IsResidual)
-                walk.Live(held + 2 * input * whole.Area + outputs * (whole.Area + at.Area));
-        }
-        Middle(walk, at, width);
-        walk.NormConv(at, width, 2 * config.ZDim, held, spends: true);
-        return Load(walk);
-    }
+    public VaeLoad Encode(double held = 0) => Load(held, isDecoder: false, config.BaseDim, OfKind(FlatEncode, ResidualEncode, BlockEncode));
 
     /// <summary>Decodes frames as they are taken; whoever asks for it holds so many numbers besides.</summary>
-    public VaeLoad Decode(double held = 0)
+    public VaeLoad Decode(double held = 0) =>
+        Load(held, isDecoder: true, config.DecoderBaseDim ?? config.BaseDim, OfKind(FlatDecode, ResidualDecode, BlockDecode));
+
+    private Rate OfKind(Rate flat, Rate residual, Rate block) =>
+        IsBlock ? block
+        : config.IsResidual ? residual
+        : flat;
+
+    private VaeLoad Load(double held, bool isDecoder, double width, Rate rate)
     {
-        var (all, walk) = (Chunk, new VaePeakMemory(threads, frames == 1));
-        // Unfolded, clamped, and five steps to bytes, which are put in order, copied, and cut into pictures.
-        walk.Live(held + 8 * Colours * all.Area + 4 * Colours * all.Area / sizeof(float));
-        if (config.DecodesGroups)
+        var pixels = (double)size.Width * size.Height;
+        var folded = pixels / (config.PatchSize * config.PatchSize);
+        // The frames that pass at a time; the block kind works on whole groups of them.
+        var chunk = Math.Max(1, Math.Min(frames - 1, CausalVae.ChunkOf((long)pixels, config.TemporalFactor)));
+        var wide = IsBlock ? Math.Max(chunk, config.TemporalFactor) : chunk;
+        // Each stage has a quarter of the pixels of the one before; those that are more than twice as wide lead.
+        var widest = width * config.DimMult.Select((mult, stage) => mult / (double)(1 << stage)).Max();
+        var numbers = rate.Pixels * chunk * pixels + widest * folded * (rate.Live * wide + rate.Kept * (IsStill ? 1 : 2));
+        var all = held + (threads > 0 ? Gaps * (numbers + PerThread * threads * width) : ApartNorm * numbers);
+        return new((long)(sizeof(float) * all), Operations(isDecoder, width) * Video);
+    }
+
+    /// <summary>Floating-point operations of the convolutions, for each pixel of a video.</summary>
+    private double Operations(bool isDecoder, double width)
+    {
+        var (sum, places, blocks) = (0.0, 1.0 / (config.PatchSize * config.PatchSize), config.NumResBlocks + (isDecoder ? 1 : 0));
+        if (IsBlock)
+            return isDecoder ? 36.0 * config.NumResBlocks * width * width * places / config.TemporalFactor : 0;
+        var window = IsStill ? 9 : 27;
+        double Of(int stage) => width * config.DimMult[stage];
+        sum += window * places * (isDecoder ? config.OutChannels : config.InChannels) * width;
+        for (var (stage, last) = (0, config.DimMult.Count - 1); stage <= last; stage++)
         {
-            walk.Live(held + Blocks(all));
-            return Load(walk);
+            var here = Of(stage);
+            // What the stage before gives: the decoder begins at the last, and its steps halve the channels of the flat kind.
+            var from =
+                !isDecoder ? Of(Math.Max(0, stage - 1))
+                : stage == last ? here
+                : Of(stage + 1) / (config.IsResidual ? 1 : 2);
+            sum += window * places * (from + (2 * blocks - 1) * here) * here;
+            if (stage == last)
+                sum += window * places * (4 * here + (isDecoder ? 1 : 2) * config.ZDim) * here;
+            else
+                sum += 9 * places * (isDecoder ? Of(stage + 1) * from : here * here / 4);
+            if (stage < last)
+                places /= config.TemporalDownsample[stage] && !IsStill ? 8 : 4;
         }
-        double width = (config.DecoderBaseDim ?? config.BaseDim) * config.DimMult[^1];
-        var at = new Grid(Math.Max(1, all.Frames / config.TemporalFactor), all.Pixels / (config.SpatialFactor * config.SpatialFactor));
-        walk.Conv(at, config.ZDim, width, held);
-        Middle(walk, at, width);
-        for (var stage = 0; stage < stages; stage++)
-        {
-            var (input, outputs, whole, isLast) = (
-                width,
-                (double)(config.DecoderBaseDim ?? config.BaseDim) * config.DimMult[stages - 1 - stage],
-                at,
-                stage == stages - 1
-            );
-            double Waiting(bool isInput) => held + (config.IsResidual && !isLast && !isInput ? input * whole.Area : 0);
-            for (var block = 0; block <= config.NumResBlocks; block++, width = outputs)
-                walk.Residual(at, width, outputs, Waiting(block == 0));
-            if (isLast)
-                continue;
-            var doublesTime = config.TemporalDownsample[stages - 2 - stage];
-            width = config.IsResidual ? outputs : outputs / 2;
-            at = walk.Up(at, outputs, width, doublesTime, Waiting(false));
-            if (config.IsResidual)
-                walk.Live(Waiting(false) + outputs * whole.Area + Duplicated(input, outputs, whole, at));
-        }
-        walk.NormConv(at, width, config.OutChannels, held, spends: true);
-        return Load(walk);
-    }
-
-    /// <summary>The frames that pass at a time.</summary>
-    private Grid Chunk =>
-        new(
-            Math.Max(1, Math.Min(frames - 1, CausalVae.ChunkOf((long)size.Width * size.Height, config.TemporalFactor))),
-            (double)size.Width * size.Height
-        );
-
-    private VaeLoad Load(VaePeakMemory walk) => new((long)(sizeof(float) * (walk.Most + walk.Kept)), walk.Flops * frames / Chunk.Frames);
-
-    private static void Middle(VaePeakMemory walk, Grid at, double width)
-    {
-        walk.Residual(at, width, width, 0);
-        walk.Attention(at, width);
-        walk.Residual(at, width, width, 0);
-    }
-
-    /// <summary>
-    /// The result of a stage, and the shortcut to be added to it: channels repeated, put in order and, where whole cells are of
-    /// one channel, enlarged.
-    /// </summary>
-    private static double Duplicated(double from, double to, Grid at, Grid large)
-    {
-        var repeats = to * large.Area / (from * at.Area);
-        var isEnlarged = repeats % 4 == 0;
-        var spread = from * at.Area * (isEnlarged ? repeats / 4 : repeats);
-        return to * large.Area + 2 * spread + (isEnlarged ? to * large.Area : 0);
-    }
-
-    /// <summary>The one stage of the block kind, on latent frames; what its blocks give stays until the end.</summary>
-    private double Blocks(Grid all)
-    {
-        var (pixels, latents) = (all.Pixels / (config.PatchSize * config.PatchSize), Math.Ceiling(all.Frames / config.TemporalFactor));
-        return pixels
-            * (latents * (config.DecoderBaseDim ?? config.BaseDim) * (config.NumResBlocks + 10) + 3 * all.Frames * config.OutChannels);
+        return 2 * sum;
     }
 }
