@@ -57,8 +57,7 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
 
     private readonly string name = verb.Length == 0 ? "sora" : $"sora {verb}";
     private ProgressBar? bar;
-    private string? stage;
-    private long stageBegan;
+    private readonly StageClock clock = new();
     private long lastShown;
     private bool textShown;
 
@@ -97,8 +96,8 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
     private void Write(string stage, long done, long total)
     {
         var rewrites = display == ProgressDisplay.Text;
-        if (stage != this.stage)
-            (this.stage, stageBegan, lastShown) = (stage, Stopwatch.GetTimestamp(), rewrites ? 0 : Stopwatch.GetTimestamp());
+        if (clock.Report(stage, done))
+            lastShown = rewrites ? 0 : Stopwatch.GetTimestamp();
         var due = Stopwatch.GetElapsedTime(lastShown) >= (rewrites ? DrawEvery : PlainEvery);
         if (!due && !(rewrites && done >= total))
             return;
@@ -115,10 +114,9 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
 
     private string Remaining(long done, long total)
     {
-        if (done <= 0 || done >= total)
+        if (done >= total || clock.Left(total) is not { } left)
             return "";
-        var left = Stopwatch.GetElapsedTime(stageBegan).TotalSeconds / done * (total - done);
-        return string.Create(CultureInfo.InvariantCulture, $", {left:0} s left");
+        return string.Create(CultureInfo.InvariantCulture, $", {left.TotalSeconds:0} s left");
     }
 
     private void Line(string message, bool silent)

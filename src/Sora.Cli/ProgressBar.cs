@@ -29,20 +29,19 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
         Unicode = IsUnicode(),
     };
 
-    private Timer? clock;
+    private readonly StageClock clock = new();
+    private Timer? ticks;
     private string stage = "";
     private long done;
     private long total;
-    private long doneAtFirst;
-    private long began;
     private long drawn;
     private bool shown;
 
     /// <summary>Shows the bar, or erases it when all is done.</summary>
     public void Report(string stage, long done, long total)
     {
-        if (Kind(stage) != Kind(this.stage) || done < this.done)
-            (began, doneAtFirst, drawn) = (Stopwatch.GetTimestamp(), done, 0);
+        if (clock.Report(stage, done))
+            drawn = 0;
         (this.stage, this.done, this.total) = (stage, done, total);
         if (done >= total)
         {
@@ -50,7 +49,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
             return;
         }
         // Between two reports of slow work the clock goes on.
-        clock ??= new Timer(_ => Tick(), null, ClockEvery, ClockEvery);
+        ticks ??= new Timer(_ => Tick(), null, ClockEvery, ClockEvery);
         if (Stopwatch.GetElapsedTime(drawn) >= DrawEvery)
             Draw();
     }
@@ -73,7 +72,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     /// <summary>Removes the line for good.</summary>
     public void Dispose()
     {
-        clock?.Dispose();
+        ticks?.Dispose();
         Erase();
         this.total = 0;
     }
@@ -123,13 +122,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
             .Render(options, width);
     }
 
-    /// <summary>What was done before the first report, an earlier run's steps say, tells nothing of how long the rest takes.</summary>
-    private string Times()
-    {
-        var elapsed = Stopwatch.GetElapsedTime(began);
-        var known = this.done - doneAtFirst;
-        return known <= 0 ? $" in {Clock(elapsed)}" : $" in {Clock(elapsed)}, {Clock(elapsed / known * (this.total - this.done))} left";
-    }
+    private string Times() => $" in {Clock(clock.Elapsed)}" + (clock.Left(total) is { } left ? $", {Clock(left)} left" : "");
 
     private static string Clock(TimeSpan time) =>
         time.ToString(
@@ -138,9 +131,6 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
                 : @"d\d\ hh\:mm\:ss",
             CultureInfo.InvariantCulture
         );
-
-    /// <summary>What stays the same of a stage: numbers that change as it goes on follow a comma.</summary>
-    private static string Kind(string stage) => stage.Split(',')[0];
 
     private static bool IsUnicode()
     {

@@ -89,7 +89,7 @@ public sealed class LogTests : IDisposable
         log.Note("hello");
         log.Progress("sampling", 4, 4);
         Assert.Equal(
-            "\rsora generate: sampling 1/4, 0 s left\e[K\r\e[Ksora generate: hello\n\rsora generate: sampling 4/4\e[K\r\e[K",
+            "\rsora generate: sampling 1/4\e[K\r\e[Ksora generate: hello\n\rsora generate: sampling 4/4\e[K\r\e[K",
             written.ToString()
         );
     }
