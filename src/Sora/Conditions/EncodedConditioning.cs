@@ -41,16 +41,22 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// <summary>Raw latents as in <see cref="Conditioning.Exact"/>, on the host.</summary>
     public Tensor? Exact { get; init; }
 
-    /// <summary>[1, 1, T, h, w] of ones and zeros: places that are as <see cref="Known"/> while the noise is high, and the model's then.</summary>
+    /// <summary>
+    /// [1, 1, T, h, w] of ones and zeros: places that are as <see cref="Known"/> while the noise is high, and the model's
+    /// then.
+    /// </summary>
     public Tensor? Hints { get; init; }
 
-    /// <summary>Pictures, in the video's size, of frames behind the first one that the finished clip is made to show.</summary>
+    /// <summary>Pictures, in the video's size, that frames after the first one show in the finished clip.</summary>
     public IReadOnlyList<Still> Stills { get; init; } = [];
 
     /// <summary>The noise of the run's start, for networks that noise what is known.</summary>
     public Tensor? Noise { get; init; }
 
-    /// <summary>What else the network reads of it, by names of the family's own: further channels, say, or rows of an image encoder.</summary>
+    /// <summary>
+    /// What else the network reads of it, by names of the family's own: further channels, say, or rows of an image
+    /// encoder.
+    /// </summary>
     public IReadOnlyDictionary<string, Tensor> Inputs { get; init; } = new Dictionary<string, Tensor>();
 
     /// <summary>A factor for each control layer.</summary>
@@ -59,7 +65,7 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// <summary>Latent frames in front that are references, no part of the video.</summary>
     public int References { get; init; }
 
-    /// <summary>Channels that the network makes behind the latents; they are made everywhere, and nothing of them is known.</summary>
+    /// <summary>Channels that the network makes after the latents; they are made everywhere, and none of them is known.</summary>
     public int AuxiliaryChannels { get; init; }
 
     /// <summary>Every tensor by the name under which an unfinished run stores it.</summary>

@@ -47,10 +47,10 @@ public sealed record Region
     /// <summary>A part of every frame; null: all of it.</summary>
     public Box? Box { get; init; }
 
-    /// <summary>First frame, and the one behind the last; null: all frames.</summary>
-    public (int First, int Behind)? Time { get; init; }
+    /// <summary>First frame, and the one after the last; null: all frames.</summary>
+    public (int First, int End)? Time { get; init; }
 
-    /// <summary>Keeps what the masks and the box name, instead; the time stays as it is.</summary>
+    /// <summary>Keeps what the masks and the box select instead of remaking it; the time stays as it is.</summary>
     public bool Invert { get; init; }
 
     /// <summary>Pixels by which the region grows on all sides.</summary>
@@ -64,7 +64,10 @@ public sealed record Region
     public Tensor Known(SamplingSettings settings, LatentGeometry geometry, (int Rows, int Columns) token) =>
         Known(settings.Frames, new FrameSize(settings.Width, settings.Height), geometry, token);
 
-    /// <summary>The latents of <paramref name="made"/> inside, and those of <paramref name="old"/>, bit for bit, where the mask is 1.</summary>
+    /// <summary>
+    /// The latents of <paramref name="made"/> inside, and those of <paramref name="old"/>, bit for bit, where the mask is
+    /// 1.
+    /// </summary>
     internal static HostTensor Keep(HostTensor old, HostTensor made, Tensor mask)
     {
         using var scope = NewDisposeScope();
@@ -90,8 +93,8 @@ public sealed record Region
             columns = size.Width / cell,
             latents = geometry.LatentFrames(frames);
         var known = Enumerable.Repeat(1f, latents * rows * columns).ToArray();
-        var (first, behind) = Time ?? (0, frames);
-        for (var frame = first; frame < behind; frame++)
+        var (first, end) = Time ?? (0, frames);
+        for (var frame = first; frame < end; frame++)
         {
             var latent = geometry.LatentFrameOf(frame);
             if (latent >= latents)

@@ -23,8 +23,8 @@ public delegate Tensor Denoiser(Tensor latents, NoiseLevel level);
 public sealed record SamplerRun(Schedule Schedule, SamplerStep Step, Denoiser Denoiser, Func<int, Tensor> Noise)
 {
     /// <summary>
-    /// Runs from a state to the end of the schedule, or until <paramref name="until"/> calls are behind.
-    /// The state given stays the caller's; the one returned belongs to the caller's dispose scope.
+    /// Runs from a state to the end of the schedule, or until <paramref name="until"/> calls are done. The state given
+    /// stays the caller's; the one returned belongs to the caller's dispose scope.
     /// </summary>
     /// <param name="start">A fresh state or that of an interrupted run.</param>
     /// <param name="until">Calls after which to stop.</param>

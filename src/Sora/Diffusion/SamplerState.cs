@@ -6,7 +6,7 @@ namespace Sora.Diffusion;
 /// All that a sampler knows between two model calls. A run that is cut here, stored and taken up again goes on
 /// bit-identically: samplers keep nothing elsewhere.
 /// </summary>
-/// <param name="Call">Model calls of the schedule that are behind.</param>
+/// <param name="Call">Model calls of the schedule that are done.</param>
 /// <param name="Latents">Where the run stands, [B, C, T, h, w]; what the model sees next.</param>
 public sealed record SamplerState(int Call, Tensor Latents)
 {

@@ -37,7 +37,7 @@ public readonly record struct KeyColour
 
     private KeyColour(string name, int rgb, double tolerance) => (this.name, this.rgb, this.tolerance) = (name, rgb, tolerance);
 
-    /// <summary>Reads <c>red</c>, <c>#e51a17</c> or <c>e51a17</c>, and a tolerance behind a colon: <c>red:0.4</c>.</summary>
+    /// <summary>Reads <c>red</c>, <c>#e51a17</c> or <c>e51a17</c>, and a tolerance after a colon: <c>red:0.4</c>.</summary>
     /// <exception cref="SoraException">The text is none of these.</exception>
     public static KeyColour Parse(string text)
     {

@@ -233,7 +233,7 @@ internal sealed partial class MediaInput : IDisposable
                     // ffmpeg has had enough frames, or failed: its exit status says which.
                     return;
                 }
-                // A read that nothing answers is left behind when ffmpeg has ended.
+                // A read that nothing answers is abandoned when ffmpeg has ended.
                 var read = rest.ReadAsync(buffer, CancellationToken.None).AsTask();
                 piece = buffer.AsMemory(0, await read.WaitAsync(cancellationToken).ConfigureAwait(false));
             }

@@ -37,7 +37,7 @@ public sealed class FrameCodec : IDisposable
     public int Reach => this.vae.Reach;
 
     /// <summary>Encodes frames of one size, which the VAE's space factor divides, as they come.</summary>
-    /// <param name="frames">At least one; those behind the last whole group are left out.</param>
+    /// <param name="frames">At least one; those after the last whole group are left out.</param>
     /// <param name="cancel">Stops between groups.</param>
     /// <returns>The mean of the posterior, raw, float32 <c>[1, z, 1 + k, h, w]</c>, and the number of frames that came.</returns>
     public (HostTensor Latents, int FramesSeen) Encode(IEnumerable<Image> frames, CancellationToken cancel)
@@ -134,7 +134,10 @@ public sealed class FrameCodec : IDisposable
             yield return session.Push(latents.narrow(2, i, 1));
     }
 
-    /// <summary>The latent frame of <see cref="LatentGeometry.TemporalFactor"/> frames <c>[1, 3, F, H, W]</c> of a stream, or of its first one, raw.</summary>
+    /// <summary>
+    /// The latent frame of <see cref="LatentGeometry.TemporalFactor"/> frames <c>[1, 3, F, H, W]</c> of a stream, or of
+    /// its first one, raw.
+    /// </summary>
     /// <exception cref="InvalidOperationException">The VAE looks back.</exception>
     public Tensor EncodeGroup(Tensor frames)
     {

@@ -44,7 +44,7 @@ internal static class StillEncoder
             Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit),
         };
 
-    /// <summary>A still of the video's size as one normalised latent frame: behind copies of itself, where it isn't the first.</summary>
+    /// <summary>A still of the video's size as one normalised latent frame: after copies of itself, where it isn't the first.</summary>
     private static Tensor Encode(VideoVae vae, Still still)
     {
         var frames = vae.Geometry.VideoFrames(still.Frame == 0 ? 1 : 2);

@@ -27,7 +27,7 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     /// <summary>How the network is told what is known.</summary>
     public virtual ConditioningMode Mode => ConditioningMode.Renoise;
 
-    /// <summary>Channels that the network makes behind those of the latents; no part of the video.</summary>
+    /// <summary>Channels that the network makes after those of the latents; not part of the video.</summary>
     public virtual int AuxiliaryChannels => 0;
 
     /// <summary>Transformers that share the noise levels between them.</summary>
@@ -39,7 +39,10 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     /// <summary>Whether each token has a timestep of its own.</summary>
     public virtual bool ExpandTimesteps => false;
 
-    /// <summary>Whether a latent frame and the one before decide what it shows: then its VAE decodes a video at any place, with gradients.</summary>
+    /// <summary>
+    /// Whether a latent frame and the one before decide what it shows: then its VAE decodes a video at any place, with
+    /// gradients.
+    /// </summary>
     public virtual bool DecodesGroups => false;
 
     /// <summary>Pictures that it can't do without.</summary>
@@ -100,7 +103,10 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     /// <summary>The conditioning of a run that knows nothing.</summary>
     public EncodedConditioning Unconditioned => new(Mode, PatchSize) { AuxiliaryChannels = AuxiliaryChannels };
 
-    /// <summary>What is known, in the form that the network takes, in float32. Encoders that this needs are loaded, used and freed.</summary>
+    /// <summary>
+    /// What is known, in the form that the network takes, in float32. Encoders that this needs are loaded, used and
+    /// freed.
+    /// </summary>
     /// <param name="conditioning">What is known.</param>
     /// <param name="settings">Of the run.</param>
     /// <param name="noise">The noise of the run's start.</param>
@@ -131,7 +137,9 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     /// <summary>What decoding it needs.</summary>
     public abstract StageCost DecodeCost(FrameSize size, int frames, Device device);
 
-    /// <summary>Holds the header of every part that has weights against its config, and the parts against each other. Loads torch.</summary>
+    /// <summary>
+    /// Holds the header of every part that has weights against its config, and the parts against each other. Loads torch.
+    /// </summary>
     /// <exception cref="SoraException">One is missing, truncated, or of another model.</exception>
     public abstract void Check();
 

@@ -5,7 +5,10 @@ namespace Sora.Models;
 /// <summary>One stream of frames through an encoder, or of latents through a decoder, however long, in bounded memory.</summary>
 public interface IVaeStream : IDisposable
 {
-    /// <summary>The next part of the stream, <c>[B, C, T, H, W]</c>, whole latent frames, the first one of them alone or with others.</summary>
+    /// <summary>
+    /// The next part of the stream, <c>[B, C, T, H, W]</c>, whole latent frames, the first one of them alone or with
+    /// others.
+    /// </summary>
     Tensor Push(Tensor part);
 }
 
@@ -15,7 +18,10 @@ public interface IVaeStream : IDisposable
 /// </summary>
 public abstract class VideoVae : IDisposable
 {
-    /// <summary>Pixels in the frames that pass at a time: small frames make large products so, and memory doesn't grow with the duration.</summary>
+    /// <summary>
+    /// Pixels in the frames that pass at a time: small frames make large products so, and memory doesn't grow with the
+    /// duration.
+    /// </summary>
     private const long ChunkPixels = 1 << 18;
 
     /// <summary>How frames and latents lie on each other.</summary>
@@ -42,7 +48,7 @@ public abstract class VideoVae : IDisposable
     /// <summary>Decodes a stream of raw latents.</summary>
     public abstract IVaeStream NewDecoder();
 
-    /// <summary>The raw latents of a whole video; frames behind the last whole latent frame aren't looked at.</summary>
+    /// <summary>The raw latents of a whole video; frames after the last whole latent frame aren't looked at.</summary>
     public virtual Tensor Encode(Tensor video)
     {
         using var stream = NewEncoder();
@@ -56,7 +62,10 @@ public abstract class VideoVae : IDisposable
         return stream.Push(latents);
     }
 
-    /// <summary>How many frames of a stream to encode or decode at once, the first latent frame apart: a multiple of the time factor.</summary>
+    /// <summary>
+    /// How many frames of a stream to encode or decode at once, the first latent frame apart: a multiple of the time
+    /// factor.
+    /// </summary>
     internal int FramesPerPush(long height, long width) => ChunkOf(height * width, Geometry.TemporalFactor);
 
     /// <summary>As <see cref="FramesPerPush"/>, for frames of so many pixels and latent frames of so many frames.</summary>

@@ -10,9 +10,9 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines;
 
 /// <summary>
-/// Clips made longer, closed to a loop, and joined. Latents can be continued as they are. They can't be put behind
-/// something, for the first one of a clip is a single frame and the others four: what moves back is decoded, and encoded
-/// again behind the frames that precede it.
+/// Clips made longer, closed to a loop, and joined. Latents can be continued as they are. They can't be appended to
+/// something, because the first one of a clip is a single frame and the others are four: what moves back is decoded, and
+/// encoded again after the frames that precede it.
 /// </summary>
 public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings, CancellationToken cancel)
 {
@@ -26,7 +26,10 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
 
     private int Overlap => geometry.LatentFrames(settings.Overlap);
 
-    /// <summary>The clip with <paramref name="frames"/> more frames behind it, rounded up to latent frames; it itself is kept bit for bit.</summary>
+    /// <summary>
+    /// The clip with <paramref name="frames"/> more frames after it, rounded up to latent frames; its own are kept bit
+    /// for bit.
+    /// </summary>
     /// <param name="clip">What there is.</param>
     /// <param name="frames">Video frames to add.</param>
     /// <param name="options">What watches the run.</param>
@@ -73,7 +76,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
             var latents = Math.Min(all - made, piece);
             made += latents;
             // One more than the groups: the new first latent frame, which is a single video frame.
-            var filled = Fill(null, latents + 1, Behind(following, codec), new Place(-made, all - made));
+            var filled = Fill(null, latents + 1, After(following, codec), new Place(-made, all - made));
             var pictures = Arriving([.. Decode(filled, codec).Take(geometry.VideoFrames(latents + 1))], following[0])[..^1];
             fresh.InsertRange(0, pictures);
             following = [.. pictures.Concat(following).Take(geometry.VideoFrames(1 + Overlap))];
@@ -101,7 +104,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         var tail = (int)Math.Min(old.shape[2], Overlap);
         var start = Frames(clip, codec).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var begins = (int)old.shape[2] - tail;
-        var filled = Fill(old.narrow(2, begins, tail), geometry.AddedLatentFrames(frames), Behind(start, codec), new Place(begins, begins));
+        var filled = Fill(old.narrow(2, begins, tail), geometry.AddedLatentFrames(frames), After(start, codec), new Place(begins, begins));
         var loop = TensorIO.ToTensor(Kept(clip, filled, tail, geometry.AddedLatentFrames(frames)));
         var known = ones([1, 1, .. loop.shape[2..]]);
         known.narrow(2, old.shape[2], geometry.AddedLatentFrames(frames)).fill_(0);
@@ -119,7 +122,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         before = before[^geometry.WholeFrames(before.Count)..];
         var after = Frames(to.Clip, codec).Skip(to.Frame).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var known = pipeline.Model.Normalise(new LatentRefiner(codec, cancel).Encode(before)).to(pipeline.Device);
-        var filled = Fill(known, geometry.AddedLatentFrames(frames), Behind(after, codec), new Place(0, 1 - (int)known.shape[2]));
+        var filled = Fill(known, geometry.AddedLatentFrames(frames), After(after, codec), new Place(0, 1 - (int)known.shape[2]));
         var between = Decode(filled, codec)
             .Skip(before.Count - 1)
             .Take(geometry.VideoFrames(1 + geometry.AddedLatentFrames(frames)))
@@ -157,10 +160,11 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     }
 
     /// <summary>
-    /// The latents, from the second on, of frames behind copies of their first one, [1, C, 1 + k, h, w], normalised: first
-    /// those of copies alone, a hint of what the latent frame shows that ends with the first frame, then those of the others.
+    /// The latents, from the second on, of frames after copies of their first one, [1, C, 1 + k, h, w], normalised: first
+    /// that of copies alone, a hint of what the latent frame that ends with the first frame shows, then those of the
+    /// others.
     /// </summary>
-    private Tensor Behind(List<Image> frames, FrameCodec codec)
+    private Tensor After(List<Image> frames, FrameCodec codec)
     {
         var encoded = new LatentRefiner(codec, cancel).Encode([.. Enumerable.Repeat(frames[0], geometry.TemporalFactor), .. frames]);
         return pipeline.Model.Normalise(encoded.narrow(2, 1, encoded.shape[2] - 1)).to(pipeline.Device);
@@ -169,7 +173,10 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     private IEnumerable<Image> Decode(Tensor normalised, FrameCodec codec) =>
         codec.Decode(pipeline.ToRaw(normalised), LatentSpace.Raw, cancel);
 
-    /// <summary>[before, filled in, after], normalised, where either end may be missing; the first of what comes after is a hint for the last one filled in.</summary>
+    /// <summary>
+    /// [before, filled in, after], normalised, where either end may be missing; the first of what comes after is a hint
+    /// for the last one filled in.
+    /// </summary>
     private Tensor Fill(Tensor? before, int latents, Tensor? after, Place place)
     {
         var like = before ?? after!;
@@ -199,7 +206,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         );
     }
 
-    /// <summary>The clip's own latents, bit for bit, and behind them those from <paramref name="first"/> on of what was filled in.</summary>
+    /// <summary>The clip's own latents, bit for bit, followed by those of what was filled in from <paramref name="first"/> on.</summary>
     private HostTensor Kept(Clip clip, Tensor filled, long first, int latents)
     {
         var fresh = TensorIO.ToTensor(pipeline.ToRaw(filled.narrow(2, first, latents)));

@@ -18,8 +18,8 @@ internal sealed class DenoisingModel(VideoModel model, Precision precision, Canc
     private bool isSecondSound;
 
     /// <summary>
-    /// Asks of the expert that takes over within these calls that its weights are numbers, by reading them once: it is loaded
-    /// when half of the run is behind, and what is wrong with it would be known no sooner.
+    /// Checks that the weights of the expert that takes over within these calls are numbers, by reading them once: it is
+    /// loaded when half of the run is done, and nobody would know sooner that something is wrong with it.
     /// </summary>
     /// <exception cref="SoraException">They aren't.</exception>
     public void RequireFinite(SamplingSettings settings, IEnumerable<float> timesteps)

@@ -15,7 +15,7 @@ public sealed class JoinLengths(VideoModel model, SamplingSettings settings)
 
     private long Overlap => geometry.LatentFrames(settings.Overlap);
 
-    /// <summary>Frames behind a clip of so many.</summary>
+    /// <summary>Frames after a clip of so many.</summary>
     public int After(int clip, int frames) => geometry.VideoFrames(geometry.LatentFrames(clip) + geometry.AddedLatentFrames(frames));
 
     /// <summary>Frames before a clip of so many.</summary>

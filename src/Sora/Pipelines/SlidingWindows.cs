@@ -9,13 +9,13 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines;
 
 /// <summary>Which of a video's windows a run is in.</summary>
-/// <param name="Done">Latent frames of the video that are behind: the first one that the window makes.</param>
-/// <param name="Behind">Windows that are behind.</param>
+/// <param name="Done">Latent frames of the video that are done: the first one that the window makes.</param>
+/// <param name="Behind">Windows that are done.</param>
 /// <param name="All">Windows of the video.</param>
 public sealed record WindowPlace(int Done, int Behind, int All);
 
 /// <summary>
-/// Videos of any length: windows slide over what is there already, each filling in what lies behind. A window ends where
+/// Videos of any length: windows slide over what exists so far, each filling in what comes after it. A window ends where
 /// another prompt takes over, and one that comes near to what is known further on sees some of that, so that it can lead
 /// there. A video that fits into one window, and has one prompt, is made in one piece.
 /// </summary>
@@ -38,7 +38,10 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
             || model.Geometry.LatentFrames(settings.Frames) > model.Geometry.LatentFrames(settings.Window);
     }
 
-    /// <summary>What is known of the whole video, as windows take parts of it; its <see cref="EncodedConditioning.Known"/> is for them to fill in.</summary>
+    /// <summary>
+    /// What is known of the whole video, as windows take parts of it; its <see cref="EncodedConditioning.Known"/> is for
+    /// them to fill in.
+    /// </summary>
     /// <param name="conditioning">What is known, without stills.</param>
     /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
     public EncodedConditioning Video(Conditioning conditioning, Tensor? noise = null)
@@ -88,17 +91,17 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     {
         using var scope = NewDisposeScope();
         control?.RequireLength(settings.Frames);
-        var (done, behind) = stopped?.Place is { } place ? (place.Done, place.Behind) : (0, 0);
+        var (done, windows) = stopped?.Place is { } place ? (place.Done, place.Behind) : (0, 0);
         var mask = video.Mask!.clone();
         if (done > 0)
             mask.narrow(2, 0, done).fill_(1);
         var known = Masks.WhollyKnown(mask);
-        var (all, calls, steps) = (behind + Count(known, done), pipeline.CallsOf(settings), pipeline.StepsOf(settings));
-        for (done = Unknown(known, done); done < known.Length; behind++)
+        var (all, calls, steps) = (windows + Count(known, done), pipeline.CallsOf(settings), pipeline.StepsOf(settings));
+        for (done = Unknown(known, done); done < known.Length; windows++)
         {
             using var window = NewDisposeScope();
             var (start, end) = Next(known, done);
-            var at = Begin(video with { Mask = mask }, (start, end), done) with { Place = new WindowPlace(done, behind, all) };
+            var at = Begin(video with { Mask = mask }, (start, end), done) with { Place = new WindowPlace(done, windows, all) };
             if (stopped is not null)
                 at = at with { State = stopped.State, Cache = stopped.Cache };
             stopped = null;
@@ -111,7 +114,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
                         Estimate = now.Estimate is { } estimate ? cat([video.Known!.narrow(2, 0, start), estimate], 2) : null,
                     }
                 );
-            var until = options.Until - behind * steps;
+            var until = options.Until - windows * steps;
             var now = pipeline.Advance(
                 at,
                 pipeline.Prompt(at.Settings),
@@ -172,7 +175,10 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         );
     }
 
-    /// <summary>The control of a window, whose first latent frame stands for a single video frame: the last one of those that it was made of.</summary>
+    /// <summary>
+    /// The control of a window, whose first latent frame stands for a single video frame: the last one of those that it
+    /// was made of.
+    /// </summary>
     private Control? ControlOf(int start, int length)
     {
         IReadOnlyList<Image> Frames(IReadOnlyList<Image> whole) =>

@@ -235,7 +235,7 @@ public sealed class VideoPipeline : IDisposable
             denoising.Denoiser(settings, encoded, prompt, cache),
             call => SeededNoise(settings, (uint)call + 1, noiseShape)
         );
-        var (behind, all) = at.Place is { } place
+        var (done, all) = at.Place is { } place
             ? (place.Behind * schedule.Calls, place.All * schedule.Calls)
             : (-state.Call, schedule.Calls - state.Call);
         var end = run.Run(
@@ -244,7 +244,7 @@ public sealed class VideoPipeline : IDisposable
             now =>
             {
                 using var scope = NewDisposeScope();
-                Reporter.Progress("sampling", behind + now.Call, all);
+                Reporter.Progress("sampling", done + now.Call, all);
                 RequireFinite(now, schedule);
                 if (now.Estimate is { } estimate)
                     options.Preview?.Invoke(model.Denormalise(encoded.Finish(estimate)));

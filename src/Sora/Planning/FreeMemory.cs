@@ -8,7 +8,7 @@ namespace Sora.Planning;
 
 /// <summary>Memory that may be used.</summary>
 /// <param name="Bytes">How much.</param>
-/// <param name="Where">Where it is, behind "are free": nothing for that of the machine.</param>
+/// <param name="Where">Where it is, after "are free": empty for the machine's own.</param>
 public sealed partial record FreeMemory(long Bytes, string Where)
 {
     /// <summary>Of the device that computes: of the card, or of this machine or the container that it is.</summary>

@@ -120,7 +120,7 @@ public static class CheckpointFile
         return new MappedTensor(ours, info.Name, shape, ScaleOf(raw, info));
     }
 
-    /// <summary>Queries, keys and values that lie in one tensor, one behind the other, as three; any other tensor as it is.</summary>
+    /// <summary>Queries, keys and values that lie in one tensor, one after another, as three; any other tensor as it is.</summary>
     private static IReadOnlyList<MappedTensor> Split(MappedTensor tensor)
     {
         if (!tensor.Name.Contains(KeyMaps.Fused) || tensor.Shape is not [var all, .. var columns] || all % 3 != 0)

@@ -4,8 +4,8 @@ using Sora.Nn;
 namespace Sora.Models.Mini;
 
 /// <summary>
-/// The sizes of the linear transform of blocks with a network behind it that refines pixels (class <c>SoraBlockVae</c>); the decoder's
-/// base width and the residual blocks are that network's.
+/// The sizes of the linear transform of blocks, followed by a network that refines pixels (class <c>SoraBlockVae</c>);
+/// the decoder's base width and the residual blocks are that network's.
 /// </summary>
 public sealed record BlockVaeConfig : CausalVaeConfig
 {

@@ -5,9 +5,9 @@ using Sora.Nn;
 namespace Sora.Models.Mini;
 
 /// <summary>
-/// Models that <c>sora train</c> makes, <c>mini</c> among them: Wan's transformer with a timestep for each token, trained on known parts
-/// anywhere, whose output may be <see cref="Preconditioning">preconditioned</see>, and which may make a scene behind the video: what is
-/// where.
+/// Models that <c>sora train</c> makes, <c>mini</c> among them: Wan's transformer with a timestep for each token, trained
+/// on known parts anywhere, whose output may be <see cref="Preconditioning">preconditioned</see>, and which may make a
+/// scene along with the video: what is where.
 /// </summary>
 public sealed class MiniModel : WanModel
 {

@@ -5,17 +5,20 @@ namespace Sora.Models.Mini;
 
 /// <summary>
 /// Turns the answer F of a network into a velocity where the network is trained on the unknown part only. Were the
-/// channels of normalised latents independent and Gaussian with variances v, the best guess of x0 from
-/// x = (1 - s) x0 + s noise would be the Wiener filter (1 - s) v x / D, D = (1 - s)² v + s². The network gives what is
-/// left of x0, in units of its deviation s sqrt(v / D): x0 = (1 - s) v x / D + s sqrt(v / D) F. This is the preconditioning
-/// of Karras et al. 2022 ("Elucidating the design space of diffusion-based generative models", table 1) for flow
-/// matching, with a variance for each channel: principal components differ a hundredfold in size, and neither their
-/// noise nor their signal has to pass through the network. What a scene shows is far from independent: a network that sees a whole
-/// map knows its numbers to within little, and the noise that the filter lets through would have to be taken out by the network, which
-/// has no room for it (Li and He 2025, "Back to basics: let denoising generative models denoise"). For a scene's channels the filter is that of
-/// what the rest of the map leaves open, and F is nearly x0 itself until the noise is less than that.
+/// channels of normalised latents independent and Gaussian with variances v, the best guess of x0 from x = (1 - s) x0 + s
+/// noise would be the Wiener filter (1 - s) v x / D, D = (1 - s)² v + s². The network gives what is left of x0, in units
+/// of its deviation s sqrt(v / D): x0 = (1 - s) v x / D + s sqrt(v / D) F. This is the preconditioning of Karras et al.
+/// 2022 ("Elucidating the design space of diffusion-based generative models", table 1) for flow matching, with a variance
+/// for each channel: principal components differ a hundredfold in size, and neither their noise nor their signal has to
+/// pass through the network. What a scene shows is far from independent: a network that sees a whole map knows its
+/// numbers to within little, and the noise that the filter lets through would have to be taken out by the network, which
+/// has no room for it (Li and He 2025, "Back to basics: let denoising generative models denoise"). For a scene's channels
+/// the filter is that of what the rest of the map leaves open, and F is nearly x0 itself until the noise is less than
+/// that.
 /// </summary>
-/// <param name="First">Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, in which nothing moves.</param>
+/// <param name="First">
+/// Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, in which nothing moves.
+/// </param>
 /// <param name="Later">Variance of each channel of the other latent frames, which stand for several.</param>
 public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<double> Later)
 {
@@ -25,7 +28,10 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     /// <summary>Channels that tell of motion have nearly no variance in first frames.</summary>
     private const double Least = 1e-4;
 
-    /// <summary>Channels of scenes are nothing nearly everywhere: what is rare, as hidden objects are, mustn't seem smaller than it is.</summary>
+    /// <summary>
+    /// Channels of scenes are nothing nearly everywhere: what is rare, as hidden objects are, mustn't seem smaller than
+    /// it is.
+    /// </summary>
     private const double LeastOfScenes = 0.03;
 
     /// <summary>What the rest of a map leaves open of a number of it, at most.</summary>
@@ -34,10 +40,13 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     /// <summary>How many of the last channels are a scene's.</summary>
     public int SceneChannels { get; init; }
 
-    /// <summary>Largest variance that is left open in a scene's channels by its others; infinite: they were taken to be independent.</summary>
+    /// <summary>
+    /// Largest variance that is left open in a scene's channels by its others; infinite: they were taken to be
+    /// independent.
+    /// </summary>
     public double OpenVariance { get; init; } = double.PositiveInfinity;
 
-    /// <summary>The variances of the first channels, so many, and behind them those of a scene's.</summary>
+    /// <summary>The variances of the first channels, so many of them, and after them those of a scene.</summary>
     internal Preconditioning With(Preconditioning scene, int channels) =>
         new([.. First.Take(channels), .. scene.First], [.. Later.Take(channels), .. scene.Later])
         {

@@ -172,7 +172,7 @@ public sealed class T5Encoder : IDisposable
 
     /// <summary>
     /// The class of a distance (key minus query): one for each small distance, then logarithmically wider ones; those of
-    /// keys behind the query come after all others. In float32, since some distances sit exactly on an edge.
+    /// keys after the query come after all others. In float32, since some distances sit exactly on an edge.
     /// </summary>
     internal static long Bucket(long distance, T5Config config)
     {

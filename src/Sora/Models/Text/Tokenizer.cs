@@ -110,8 +110,8 @@ public sealed class Tokenizer
 
 /// <summary>What both kinds of tokenizer file come down to.</summary>
 /// <param name="Segment">A text to its ids, without what goes around it.</param>
-/// <param name="Before">The ids put in front of every text.</param>
-/// <param name="After">The ids put behind every text.</param>
+/// <param name="Before">The ids put before every text.</param>
+/// <param name="After">The ids put after every text.</param>
 /// <param name="Tokens">The readable form of each id.</param>
 /// <param name="PadId">The id that fills up.</param>
 /// <param name="UnknownId">The id of what the vocabulary lacks.</param>

@@ -75,7 +75,7 @@ internal static class TokenizerSteps
         }
     }
 
-    /// <summary>The ids in front of and behind a single text.</summary>
+    /// <summary>The ids before and after a single text.</summary>
     public static (int[] Before, int[] After) Template(JsonElement? step)
     {
         if (step is not { } element)

@@ -11,7 +11,7 @@ namespace Sora.Models.Wan;
 /// </summary>
 internal sealed class ChannelNorm
 {
-    /// <summary>Numbers that a processor's second cache holds, with some of their like beside them.</summary>
+    /// <summary>Numbers that fit a processor's second-level cache, along with a few others like them.</summary>
     private const long BandElements = 1 << 17;
 
     private readonly Tensor gamma;
@@ -19,7 +19,7 @@ internal sealed class ChannelNorm
 
     /// <param name="weights">Holds <c>gamma</c>.</param>
     /// <param name="channels">C.</param>
-    /// <param name="axes">Axes behind the channels as the file has them: 3 for video, 2 for images.</param>
+    /// <param name="axes">Axes after the channels as the file has them: 3 for video, 2 for images.</param>
     public ChannelNorm(Weights weights, int channels, int axes = 3)
     {
         gamma = weights.Get("gamma", Init.Ones, [channels, .. Enumerable.Repeat(1L, axes)]);
@@ -94,10 +94,10 @@ internal sealed class CausalConv
         return Convolve(extended).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Whether the convolution of a norm can be had in one.</summary>
+    /// <summary>Whether norm and convolution can be done in one pass.</summary>
     public bool Fuses(Tensor x) => x.device_type == DeviceType.CPU && x.dtype == float32 && Ops.NeedsNoGradient(x, weight);
 
-    /// <summary>The same of SiLU of the norm of <paramref name="x"/>, without memory for these; where it fuses.</summary>
+    /// <summary>The same for SiLU of the norm of <paramref name="x"/>, without memory for these, where it fuses.</summary>
     public Tensor Forward(Tensor x, ChannelNorm norm, StreamMemory memory, bool spends)
     {
         using var scope = NewDisposeScope();

@@ -39,10 +39,16 @@ public sealed record TransformerInput
     /// <summary>A factor for each control hint; null: ones.</summary>
     public IReadOnlyList<double>? ControlScale { get; init; }
 
-    /// <summary>Is given the tokens <c>[B, L, dim]</c> behind each block, by the block's number, with their gradient; they last as long as the call.</summary>
+    /// <summary>
+    /// Gets the tokens <c>[B, L, dim]</c> after each block, by the block's number, with their gradient; they last as long
+    /// as the call.
+    /// </summary>
     public Action<int, Tensor>? AfterBlock { get; init; }
 
-    /// <summary>The hidden states of a network that makes scenes: latents and scene, and behind them a channel that is the scene's noise level.</summary>
+    /// <summary>
+    /// The hidden states of a network that makes scenes: latents and scene, followed by a channel that is the scene's
+    /// noise level.
+    /// </summary>
     /// <param name="state">Latents and scene, noisy, <c>[B, C, T, h, w]</c>.</param>
     /// <param name="sigma">The scene's noise level, of a shape that expands to <c>[B, 1, T, h, w]</c>.</param>
     internal static Tensor OfScene(Tensor state, Tensor sigma) => cat([state, sigma.expand_as(state.narrow(1, 0, 1))], 1);

@@ -92,7 +92,7 @@ internal sealed class ConditionEmbedder
     }
 
     /// <param name="text"><c>[B, n, text_dim]</c>.</param>
-    /// <param name="length">Rows in all; those behind the n given are zeros.</param>
+    /// <param name="length">Rows in all; those after the n given are zeros.</param>
     public ContextRows EmbedText(Tensor text, long length)
     {
         var padding = length - text.shape[1];
@@ -103,7 +103,7 @@ internal sealed class ConditionEmbedder
         var rows = text2.Forward(text1.ForwardGelu(text));
         if (padding == 0)
             return new(rows, null);
-        // Half a float is too coarse for the logarithm: there, all the rows stand for themselves.
+        // Half precision is too coarse for the logarithm: there, all the rows stand for themselves.
         if (rows.dtype != float32)
             return new(cat([rows, rows.narrow(1, text.shape[1] - 1, 1).expand(-1, padding - 1, -1)], 1), null);
         var bias = zeros([1, text.shape[1]], rows.dtype, rows.device);

@@ -46,7 +46,7 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
             return null;
         if (model.Mode is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise)
         {
-            // A single frame, or one behind copies of itself.
+            // A single frame, or one after copies of itself.
             var seen = model.Geometry.VideoFrames(request.ShowsOthers ? 2 : 1);
             return request.Conditioning.Stills.Count > 0 ? Of("encode", Plan(seen).Encode()) : null;
         }

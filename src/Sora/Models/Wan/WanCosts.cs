@@ -71,15 +71,15 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
             inner = 2L * config.FfnDim;
         // Known tokens have a timestep of their own, and so do its shifts, scales and gates, in float32.
         var each = model.ExpandTimesteps ? 1 : 0;
-        // Input, normalised input, queries, keys, values and the result twice; or input, normalised input, inner layer twice,
-        // result. Half a float is widened where it is normalised, turned, attended to on the CPU, and added.
+        // Input, normalised input, queries, keys, values and the result twice; or input, normalised input, inner layer
+        // twice, result. Half precision is widened where it is normalised, turned, attended to on the CPU, and added.
         var perToken =
             bytes == sizeof(float) ? Math.Max(7 * dim, (3 + each) * dim + inner) : Math.Max(14 * dim, (10 + 2 * each) * dim + inner);
-        // VACE's hints are there before the blocks run that they are added behind.
+        // VACE's hints exist before the blocks run that they are added after.
         var control = config.VaceLayers?.Count ?? 0;
         if (control > 0)
             perToken += (control + 1) * dim;
-        // In float32 all rows behind a prompt's are one row.
+        // In float32 all rows after a prompt's are one row.
         var keys = 2L * passes * (config.NumLayers + control) * (bytes == sizeof(float) ? Rows() : settings.TextLength) * dim;
         // Latents, the sampler's memory, and both answers.
         var latents = 12L * tokens * config.OutChannels * config.PatchSize.Rows * config.PatchSize.Columns * sizeof(float);

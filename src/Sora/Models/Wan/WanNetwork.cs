@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
 
-/// <summary>A transformer of Wan, or one of its two experts, behind guidance.</summary>
+/// <summary>A transformer of Wan, or one of its two experts, with guidance.</summary>
 internal class WanNetwork : DenoisingNetwork
 {
     /// <summary>Names of what the network reads besides latents, among <see cref="EncodedConditioning.Inputs"/>.</summary>

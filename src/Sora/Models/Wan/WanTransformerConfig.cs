@@ -50,11 +50,11 @@ public sealed record WanTransformerConfig
     /// <summary>Positions of the image rows of first and last frame together; null: none.</summary>
     public int? PosEmbedSeqLen { get; init; }
 
-    /// <summary>Blocks behind which a control hint is added (VACE); null: the model takes no control video.</summary>
+    /// <summary>Blocks after which a control hint is added (VACE); null: the model takes no control video.</summary>
     public IReadOnlyList<int>? VaceLayers { get; init; }
 
     /// <summary>
-    /// Channels behind the latents that say what is where in the video, and are made along with it; 0: none. In the input
+    /// Channels after the latents that say what is where in the video, and are made along with it; 0: none. In the input
     /// one more follows them, their noise level.
     /// </summary>
     public int SceneChannels { get; init; }

@@ -27,7 +27,7 @@ internal static class ColourMatching
     /// <param name="mask">[1, 1, T, h, w], 1 where latents are known.</param>
     public static bool Applies(Tensor mask) => Gaps(mask).Any();
 
-    /// <summary>The latents with runs of unknown frames matched to what is known before and behind them.</summary>
+    /// <summary>The latents with runs of unknown frames matched to what is known before and after them.</summary>
     /// <param name="colours">Finished latents, and how their colours are measured.</param>
     /// <param name="mask">[1, 1, T, h, w], 1 where they are known. Frames of which a part is known stay as they are.</param>
     public static Tensor Match(IColours colours, Tensor mask)
@@ -35,16 +35,16 @@ internal static class ColourMatching
         foreach (var (run, known) in Gaps(mask))
         {
             var before = known.Before is { } left ? Corrections(colours, left) : null;
-            var behind = known.Behind is { } right ? Corrections(colours, right) : null;
-            if ((before ?? behind) is null)
+            var after = known.After is { } right ? Corrections(colours, right) : null;
+            if ((before ?? after) is null)
                 continue;
             colours.Correct(
                 run,
                 toEnd =>
-                    (before, behind) switch
+                    (before, after) switch
                     {
                         ({ } first, { } last) => [.. first.Zip(last, (f, l) => (f * (1 - toEnd)) + (l * toEnd))],
-                        _ => (before ?? behind)!,
+                        _ => (before ?? after)!,
                     }
             );
         }
@@ -52,7 +52,7 @@ internal static class ColourMatching
     }
 
     /// <summary>Runs of unknown frames [start, end), and where they meet known ones.</summary>
-    private static IEnumerable<((int Start, int End) Run, (Join? Before, Join? Behind) Known)> Gaps(Tensor mask)
+    private static IEnumerable<((int Start, int End) Run, (Join? Before, Join? After) Known)> Gaps(Tensor mask)
     {
         var (known, unknown) = (Masks.WhollyKnown(mask), Masks.WhollyKnown(1 - mask));
         int Row(int from, int away)
@@ -70,18 +70,21 @@ internal static class ColourMatching
                 continue;
             while (end < known.Length && unknown[end])
                 end++;
-            var (before, behind) = (Row(start - 1, -1), Row(end, 1));
+            var (before, after) = (Row(start - 1, -1), Row(end, 1));
             // A single video frame before the known ones is no measure for them.
             if (end == 1)
-                behind = 0;
+                after = 0;
             var made = end - start;
             Join? At(int edge, int away, int count) => count > 0 ? new Join(edge, away, count, made) : null;
-            if (before + behind > 0)
-                yield return ((start, end), (At(start - 1, -1, before), At(end, 1, behind)));
+            if (before + after > 0)
+                yield return ((start, end), (At(start - 1, -1, before), At(end, 1, after)));
         }
     }
 
-    /// <summary>What brings the made frame at a join to the known one, for each channel; null where there is nothing to go by, or no need.</summary>
+    /// <summary>
+    /// What brings the made frame at a join to the known one, for each channel; null where there is nothing to go by, or
+    /// no need.
+    /// </summary>
     private static Correction[]? Corrections(IColours colours, Join join)
     {
         if (colours.Usual(join) is not { } usual)
@@ -191,6 +194,8 @@ internal interface IColours
     /// <summary>The known and the made frame on both sides of a join, where the made one gets corrections for each channel.</summary>
     (ChannelStatistics[] Known, ChannelStatistics[] Made) Across(Join join, Correction[] corrections);
 
-    /// <summary>Corrects a run of latent frames by what a function says for each part, from 0 at the first frame to 1 at the last.</summary>
+    /// <summary>
+    /// Corrects a run of latent frames by what a function says for each part, from 0 at the first frame to 1 at the last.
+    /// </summary>
     void Correct((int Start, int End) run, Func<double, Correction[]> at);
 }

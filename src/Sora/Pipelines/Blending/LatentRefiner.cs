@@ -41,7 +41,7 @@ internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
 
     /// <summary>
     /// Raw latents of which single frames show given pictures. A latent frame is four video frames, so a picture's own
-    /// latents can't be put there. The frames before and behind fade towards the difference.
+    /// latents can't be put there. The frames before and after fade towards the difference.
     /// </summary>
     /// <param name="latents">Raw latents [1, C, T, h, w] of a clip.</param>
     /// <param name="known">Where they stay as they are, ones and zeros that broadcast to [1, 1, T, h, w]; null is nowhere.</param>

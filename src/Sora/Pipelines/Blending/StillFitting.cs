@@ -32,7 +32,7 @@ internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
     /// encoding of its own: no more than that can be asked, and frames beside it would pay for it.
     /// </summary>
     /// <param name="latents">Raw latents of a clip.</param>
-    /// <param name="stills">Pictures in the video's size, behind the first frame.</param>
+    /// <param name="stills">Pictures in the video's size, after the first frame.</param>
     public Tensor Fit(Tensor latents, IEnumerable<Still> stills)
     {
         using var scope = NewDisposeScope();
@@ -45,7 +45,10 @@ internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
         return fitted.MoveToOuterDisposeScope();
     }
 
-    /// <summary>One latent frame [1, C, 1, h, w] behind another; <paramref name="first"/> is the clip's index of its first video frame.</summary>
+    /// <summary>
+    /// One latent frame [1, C, 1, h, w] after another; <paramref name="first"/> is the clip's index of its first video
+    /// frame.
+    /// </summary>
     private Tensor Fit(Tensor before, Tensor latent, IEnumerable<Still> stills, int first)
     {
         using var scope = NewDisposeScope();

@@ -29,8 +29,8 @@ internal sealed class VideoColours : IColours
         // A single frame says nothing of what changes: what follows it says so.
         if (join is { Edge: 0, Away: < 0 })
             return ColourMatching.MeanChange(Colours(Decode(0, 1)));
-        // The one that looks back to what is made, or is the video's first frame, is left out if there are others: behind
-        // frames that are not corrected yet it comes out otherwise.
+        // The one that looks back to what is made, or is the video's first frame, is left out if there are others: after
+        // frames that aren't corrected yet it comes out differently.
         var count = Math.Clamp(join.Count - 1, 1, Measured);
         var start =
             join.Away < 0 ? join.Edge - count + 1
@@ -51,7 +51,7 @@ internal sealed class VideoColours : IColours
             var known = join.Edge == 0 ? codec.DecodeFirst(Raw(0, 1)) : Decode(join.Edge - 1, join.Edge);
             return (Colours(known)[^1], Colours(codec.DecodeGroup(Raw(join.Edge, 1), corrected))[0]);
         }
-        // What is known behind looks back to what is made.
+        // What is known after a gap looks back to what is made.
         var before = join.Made > 1 ? Corrected(made - 1) : Raw(made - 1, 1);
         return (Colours(codec.DecodeGroup(corrected, Raw(join.Edge, 1)))[0], Colours(codec.DecodeGroup(before, corrected))[^1]);
     }
