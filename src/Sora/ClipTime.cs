@@ -8,7 +8,7 @@ namespace Sora;
 /// </summary>
 public readonly record struct ClipTime
 {
-    /// <summary>A year at 16 frames a second. Clips that are joined have sums of three such lengths.</summary>
+    /// <summary>A year at 16 frames a second. Joined clips add up three such lengths.</summary>
     private const int MostFrames = 1 << 29;
 
     private readonly double value;
@@ -46,7 +46,7 @@ public readonly record struct ClipTime
     }
 
     /// <summary>The number of frames that this length covers at a frame rate, to the nearest frame.</summary>
-    /// <exception cref="SoraException">It says <c>end</c>, or more than a clip can have.</exception>
+    /// <exception cref="SoraException">It is <c>end</c>, or more than a clip can have.</exception>
     public int FrameCount(double fps)
     {
         if (IsEnd)
@@ -61,7 +61,7 @@ public readonly record struct ClipTime
     }
 
     /// <summary>As <see cref="FrameCount"/>, at least one frame.</summary>
-    /// <exception cref="SoraException">It says <c>end</c>, or covers no frame.</exception>
+    /// <exception cref="SoraException">It is <c>end</c>, or covers no frame.</exception>
     public int Length(double fps) =>
         FrameCount(fps) is > 0 and var frames
             ? frames

@@ -22,8 +22,8 @@ public readonly record struct Box(int X, int Y, int Width, int Height)
             : throw SoraException.Usage($"'{text}' is not a box", "write X,Y,WIDTH,HEIGHT in pixels, for instance 0,0,64,64");
     }
 
-    /// <summary>Asks that some of it lies in a picture of this size.</summary>
-    /// <exception cref="SoraException">It lies beside it.</exception>
+    /// <summary>Checks that some of it lies in a picture of this size.</summary>
+    /// <exception cref="SoraException">It lies outside.</exception>
     public void RequireIn(FrameSize size)
     {
         if (X < size.Width && Y < size.Height)
@@ -36,8 +36,8 @@ public readonly record struct Box(int X, int Y, int Width, int Height)
 }
 
 /// <summary>
-/// The part of a video that an edit remakes: pixels of masks, of a box, of a time. Whatever has one such pixel among
-/// those of its token is remade as a whole.
+/// The part of a video that an edit remakes: pixels of masks, of a box, of a time. A token with one such pixel is remade
+/// as a whole.
 /// </summary>
 public sealed record Region
 {
@@ -53,7 +53,7 @@ public sealed record Region
     /// <summary>Keeps what the masks and the box select instead of remaking it; the time stays as it is.</summary>
     public bool Invert { get; init; }
 
-    /// <summary>Pixels by which the region grows on all sides.</summary>
+    /// <summary>Pixels by which the region grows on every side.</summary>
     public int Grow { get; init; }
 
     /// <summary>Where latents of a video are known, [1, 1, T, h, w] of ones and zeros.</summary>
@@ -118,7 +118,7 @@ public sealed record Region
             : tensor(known, [1, 1, latents, rows, columns]);
     }
 
-    /// <summary>Whether a pixel of a token, or so near to it that the region grows there, is in the region.</summary>
+    /// <summary>Whether the region, grown, holds a pixel of a token.</summary>
     private bool Touches(List<Image> masks, int frame, FrameSize size, Box token)
     {
         int bottom = Math.Min(size.Height, token.Y + token.Height + Grow),

@@ -75,7 +75,7 @@ public static class ModelLocator
         }
         catch (SoraException)
         {
-            // What can't be read is no model that could be listed; opening it says why.
+            // What can't be read isn't listed; opening it says why.
             return false;
         }
     }

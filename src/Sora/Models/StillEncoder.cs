@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Models;
 
-/// <summary>Puts pictures among known latents, for models that are told in latents what is known.</summary>
+/// <summary>Puts pictures among known latents, for models that take what is known as latents.</summary>
 internal static class StillEncoder
 {
     /// <summary>Known latents that replace the sampler's, with each still encoded at its place.</summary>

@@ -19,21 +19,21 @@ public interface IVaeStream : IDisposable
 public abstract class VideoVae : IDisposable
 {
     /// <summary>
-    /// Pixels in the frames that pass at a time: small frames make large products so, and memory doesn't grow with the
+    /// Pixels in the frames that pass at a time: even small frames make large products, and memory doesn't grow with the
     /// duration.
     /// </summary>
     private const long ChunkPixels = 1 << 18;
 
-    /// <summary>How frames and latents lie on each other.</summary>
+    /// <summary>How frames map to latents.</summary>
     public abstract LatentGeometry Geometry { get; }
 
     /// <summary>Where it computes.</summary>
     public abstract Device Device { get; }
 
-    /// <summary>Whether a latent frame and the one before decide what it shows.</summary>
+    /// <summary>Whether a latent frame and the one before it decide what it shows.</summary>
     public virtual bool DecodesGroups => false;
 
-    /// <summary>Latents on each side of one that have a part in what it shows, for a VAE that <see cref="DecodesGroups"/>.</summary>
+    /// <summary>Latents on each side of one that affect what it shows, for a VAE that <see cref="DecodesGroups"/>.</summary>
     public virtual int Reach => 0;
 
     /// <summary>Normalised latents of raw ones.</summary>
@@ -63,8 +63,7 @@ public abstract class VideoVae : IDisposable
     }
 
     /// <summary>
-    /// How many frames of a stream to encode or decode at once, the first latent frame apart: a multiple of the time
-    /// factor.
+    /// How many frames of a stream to encode or decode at once, the first latent frame aside: a multiple of the time factor.
     /// </summary>
     internal int FramesPerPush(long height, long width) => ChunkOf(height * width, Geometry.TemporalFactor);
 

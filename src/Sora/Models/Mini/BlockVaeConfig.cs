@@ -15,7 +15,7 @@ public sealed record BlockVaeConfig : CausalVaeConfig
     /// <inheritdoc/>
     public override bool DecodesGroups => true;
 
-    /// <summary>The refiner's convolutions see so far.</summary>
+    /// <summary>How far the refiner's convolutions see.</summary>
     public override int Reach => (2 * NumResBlocks + 1 + Blocks.Side - 1) / Blocks.Side;
 
     internal override string ClassName => Class;

@@ -40,8 +40,8 @@ internal static class Blocks
 }
 
 /// <summary>
-/// A linear transform of blocks to their latents: that of principal components (Karhunen-Loève), which no other linear
-/// codec of as many numbers beats. Blocks do not see each other.
+/// A linear transform of blocks to their latents: principal components (Karhunen-Loève), which no other linear codec of
+/// as many numbers beats. Blocks do not see each other.
 /// </summary>
 internal sealed class BlockEncoderNetwork(CausalVaeConfig config, Weights root) : IVaeNetwork
 {
@@ -65,8 +65,8 @@ internal sealed class BlockEncoderNetwork(CausalVaeConfig config, Weights root) 
 }
 
 /// <summary>
-/// The inverse transform, and a convolutional network that adds what it leaves: it sees a group's latents and those before,
-/// on a grid of folded pixels, and knows what edges are like across blocks.
+/// The inverse transform, and a convolutional network that adds what it misses: it sees a group's latents and those
+/// before, on a grid of folded pixels, and knows what edges are like across blocks.
 /// </summary>
 internal sealed class BlockDecoderNetwork : IVaeNetwork
 {
@@ -134,7 +134,7 @@ internal sealed class FrameNorm(Weights weights, long channels)
     }
 }
 
-/// <summary>Two times norm, SiLU, 3x3 convolution, added to the input; begins as the identity.</summary>
+/// <summary>Norm, SiLU, 3x3 convolution, twice, added to the input; begins as the identity.</summary>
 internal sealed class RefinerBlock(Weights weights, long width)
 {
     private readonly FrameNorm norm1 = new(weights.Scope("norm1"), width),

@@ -22,27 +22,25 @@ namespace Sora.Models.Mini;
 /// <param name="Later">Variance of each channel of the other latent frames, which stand for several.</param>
 public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<double> Later)
 {
-    /// <summary>What a scheduler's config calls it, under <c>prediction_type</c>.</summary>
+    /// <summary>Its name in a scheduler's config, under <c>prediction_type</c>.</summary>
     internal const string PredictionType = SchedulerConfig.Preconditioned;
 
-    /// <summary>Channels that tell of motion have nearly no variance in first frames.</summary>
+    /// <summary>Channels that describe motion have almost no variance in first frames.</summary>
     private const double Least = 1e-4;
 
     /// <summary>
-    /// Channels of scenes are nothing nearly everywhere: what is rare, as hidden objects are, mustn't seem smaller than
-    /// it is.
+    /// Channels of scenes are zero nearly everywhere: what is rare, such as hidden objects, mustn't seem smaller than it is.
     /// </summary>
     private const double LeastOfScenes = 0.03;
 
-    /// <summary>What the rest of a map leaves open of a number of it, at most.</summary>
+    /// <summary>The most that the rest of a map leaves open about one of its numbers.</summary>
     private const double OpenInMaps = 0.3;
 
     /// <summary>How many of the last channels are a scene's.</summary>
     public int SceneChannels { get; init; }
 
     /// <summary>
-    /// Largest variance that is left open in a scene's channels by its others; infinite: they were taken to be
-    /// independent.
+    /// Largest variance that is left open in a scene's channels by its others; infinite: they are taken as independent.
     /// </summary>
     public double OpenVariance { get; init; } = double.PositiveInfinity;
 
@@ -75,7 +73,7 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     private IEnumerable<double> Open(IReadOnlyList<double> variances) =>
         variances.Select((v, channel) => channel < variances.Count - SceneChannels ? v : Math.Min(v, OpenVariance));
 
-    /// <summary>What a scheduler's config says of a network with so many channels of a scene; null: it gives the velocity.</summary>
+    /// <summary>What a scheduler's config says about a network with so many scene channels; null: it predicts the velocity.</summary>
     internal static Preconditioning? Read(ConfigFile scheduler, int sceneChannels) =>
         scheduler.Text("prediction_type", null) == PredictionType
             ? new Preconditioning(scheduler.Numbers("first_latents_variance", []), scheduler.Numbers("latents_variance", []))

@@ -3,9 +3,9 @@ using System.Text.RegularExpressions;
 namespace Sora.Models.Text;
 
 /// <summary>
-/// Tells text that went through a wrong encoding from text that is merely unusual: by neighbours that do not occur in
-/// any language, such as an accented small letter before a currency sign. Classes and rules are those of ftfy 6.3
-/// (badness.py, Apache License 2.0); in all they know the 400 characters that UTF-8 turns into.
+/// Tells text that went through a wrong encoding from text that is merely unusual: by neighbours that do not occur in any
+/// language, such as an accented small letter before a currency sign. Classes and rules are those of ftfy 6.3
+/// (badness.py, Apache License 2.0); altogether they cover the 400 characters that UTF-8 turns into.
 /// </summary>
 internal static class MojibakeClues
 {
@@ -21,7 +21,7 @@ internal static class MojibakeClues
         @"\u00B1-\u00B3\u00B5\u00B9\u00BC-\u00BE\u00D7\u00F7\u2044\u2116\u2202\u2206\u220F\u2211\u221A\u221E\u2229\u222B\u2248\u2260\u2261\u2264\u2265";
     private const string Box = @"\u2502\u250C\u2510\u2518\u251C\u2524\u252C\u253C\u2550-\u256C\u2580\u2584\u2588\u258C\u2590-\u2593";
 
-    /// <summary>Letters of which faces are made, so that odd company proves nothing.</summary>
+    /// <summary>Letters used in emoticons, where odd company proves nothing.</summary>
     private const string Face = @"\u00B0\u00D2-\u00D6\u00D9-\u00DC\u00F2-\u00F6\u00F8-\u00FC\u014C\u0150\u016A\u0172";
 
     private const string UpperAccented =

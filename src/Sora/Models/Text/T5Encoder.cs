@@ -88,14 +88,14 @@ public sealed class T5Encoder : IDisposable
     private readonly T5LayerNorm norm;
 
     /// <summary>
-    /// Builds the encoder over <paramref name="weights"/>, which must outlive it. As many blocks as these say stay in memory;
-    /// unless that is all of them, the rows of the embedding that a prompt needs are read, too.
+    /// Builds the encoder over <paramref name="weights"/>, which must outlive it. They say how many blocks stay in
+    /// memory; unless that is all of them, the embedding rows that a prompt needs are read as well.
     /// </summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
     public T5Encoder(T5Config config, Weights weights)
     {
         (Config, this.weights) = (config, weights);
-        // Some files have the embedding under both names; the first always exists where transformers wrote it.
+        // Some files have the embedding under both names; transformers always writes the first.
         embeddingName = weights.Has("shared.weight") ? "shared.weight" : "encoder.embed_tokens.weight";
         if (weights.Kept is null)
             embedding = weights.Get(embeddingName, Init.Normal(1), config.VocabSize, config.DModel);
@@ -110,13 +110,15 @@ public sealed class T5Encoder : IDisposable
     /// <summary>The sizes.</summary>
     public T5Config Config { get; }
 
-    /// <summary>Is shown the input of every block as <c>hidden_states.i</c>.</summary>
+    /// <summary>Gets the input of every block as <c>hidden_states.i</c>.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 
     /// <summary>The hidden states after the last norm, <c>[B, L, D]</c>.</summary>
     /// <param name="ids">Token ids <c>[B, L]</c>, int64.</param>
-    /// <param name="mask">1 for tokens to attend to and 0 for padding, <c>[B, L]</c>; null: all of them. Rows of padding
-    /// have values, too, which mean nothing.</param>
+    /// <param name="mask">
+    /// 1 for tokens to attend to and 0 for padding, <c>[B, L]</c>; null: all of them. Rows of padding also have values,
+    /// but they mean nothing.
+    /// </param>
     public Tensor Forward(Tensor ids, Tensor? mask = null)
     {
         using var scope = NewDisposeScope();

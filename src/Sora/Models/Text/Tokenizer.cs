@@ -16,7 +16,7 @@ public sealed class Tokenizer
 
     /// <summary>Reads the tokenizer of a model.</summary>
     /// <param name="folder">The folder with <c>tokenizer.json</c> or <c>spiece.model</c>, or one of these files.</param>
-    /// <exception cref="SoraException">There is none, or it uses something that is not supported.</exception>
+    /// <exception cref="SoraException">There is none, or it uses something unsupported.</exception>
     public static Tokenizer Load(string folder)
     {
         if (File.Exists(folder))
@@ -36,7 +36,7 @@ public sealed class Tokenizer
         ((string[])["tokenizer.json", "spiece.model"]).Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
 
     /// <summary>Reads the bytes of a <c>spiece.model</c>.</summary>
-    /// <param name="bytes">The file, or what another file carries of it.</param>
+    /// <param name="bytes">The file's, or a copy inside another file.</param>
     /// <param name="origin">Where they come from, for messages.</param>
     /// <exception cref="SoraException">They are something else.</exception>
     public static Tokenizer FromSentencePiece(byte[] bytes, string origin) => new(SentencePieceModel.Read(bytes, origin));

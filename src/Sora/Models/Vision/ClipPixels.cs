@@ -5,7 +5,7 @@ namespace Sora.Models.Vision;
 /// <summary>
 /// What CLIP's image processor does to a picture (<c>preprocessor_config.json</c>): the shorter side is resized to
 /// <see cref="ShortestEdge"/> by an 8-bit bicubic filter, the middle is cut out, and the values are normalised. The
-/// resizing itself belongs to whoever has the picture.
+/// resizing itself is up to whoever has the picture.
 /// </summary>
 public sealed record ClipPixels
 {
@@ -28,7 +28,7 @@ public sealed record ClipPixels
     public IReadOnlyList<double> Std { get; init; } = [0.26862954, 0.26130258, 0.27577711];
 
     /// <summary>Reads a <c>preprocessor_config.json</c>.</summary>
-    /// <exception cref="SoraException">It can't be read, or what it says can't be done.</exception>
+    /// <exception cref="SoraException">It can't be read, or asks for something unsupported.</exception>
     public static ClipPixels Read(string path)
     {
         var file = ConfigFile.Read(path);
@@ -52,7 +52,10 @@ public sealed record ClipPixels
         return pixels;
     }
 
-    /// <summary>What a model does to the pictures that its encoder sees; without a file, for single files come without, CLIP's own numbers.</summary>
+    /// <summary>
+    /// What a model does to the pictures that its encoder sees; CLIP's own numbers without a file, as single files come
+    /// without one.
+    /// </summary>
     /// <exception cref="SoraException">Its file can't be read, or makes pictures of another size than the encoder takes.</exception>
     internal static ClipPixels Of(ModelFolder model, ClipVisionConfig encoder)
     {
@@ -74,7 +77,7 @@ public sealed record ClipPixels
             );
     }
 
-    /// <summary>The size to which a picture is to be resized (bicubic); the longer side is rounded down.</summary>
+    /// <summary>The size to resize a picture to (bicubic); the longer side is rounded down.</summary>
     public (int Width, int Height) ResizedTo(int width, int height) =>
         width < height
             ? (ShortestEdge, (int)((long)ShortestEdge * height / width))

@@ -17,7 +17,7 @@ public sealed record ClipVisionConfig
     /// <summary>Width of the feed-forward layer.</summary>
     public int IntermediateSize { get; init; } = 5120;
 
-    /// <summary>Layers of the checkpoint, of which all but the last are run.</summary>
+    /// <summary>Layers of the checkpoint; all but the last are run.</summary>
     public int NumHiddenLayers { get; init; } = 32;
 
     /// <summary>Attention heads.</summary>
@@ -102,12 +102,12 @@ public sealed class ClipVision
             config.PatchSize
         );
         positions = embeddings.Get("position_embedding.weight", Init.Normal(0.02), config.Tokens, config.HiddenSize);
-        // The published files spell it so.
+        // The published files spell it this way.
         norm = new AffineNorm(config, vision.Scope("pre_layrnorm"));
         layers = [.. Enumerable.Range(0, config.NumHiddenLayers - 1).Select(i => new Layer(config, vision.Scope("encoder.layers", i)))];
     }
 
-    /// <summary>Is shown intermediate results by name.</summary>
+    /// <summary>Gets intermediate results by name.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 
     /// <summary>The hidden state <c>[B, 1 + n, D]</c>, class token first.</summary>

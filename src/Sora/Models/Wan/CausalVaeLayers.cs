@@ -111,9 +111,8 @@ internal sealed class CausalConv
     }
 
     /// <summary>
-    /// libtorch on the CPU leaves the fast kernels when a batch of volumes has one entry, and takes several times as
-    /// long: so one frame is convolved as an image whose channels are those of three, and a small clip as a batch of its
-    /// halves.
+    /// libtorch on the CPU avoids its fast kernels when a batch of volumes has one entry, and takes several times as
+    /// long. So one frame is convolved as an image with the channels of three, and a small clip as a batch of its halves.
     /// </summary>
     private Tensor Convolve(Tensor extended)
     {
@@ -147,7 +146,7 @@ internal sealed class CausalConv
     public static bool IsLarge(Tensor x) => x.shape[4] >= 32 && x.shape[2] * x.shape[3] * x.shape[4] >= 1 << 13;
 }
 
-/// <summary>A convolution over three frames of each place by itself: the last two before it, and its own.</summary>
+/// <summary>A convolution over three frames, for each place separately: the last two before it, and its own.</summary>
 internal sealed class TimeConv
 {
     private readonly Tensor weight;
@@ -189,7 +188,7 @@ internal sealed class PointConv
     }
 }
 
-/// <summary>A convolution of each frame by itself.</summary>
+/// <summary>A convolution of each frame separately.</summary>
 internal static class FrameConv
 {
     /// <param name="x"><c>[B, C, T, H, W]</c>.</param>
@@ -223,7 +222,7 @@ internal sealed class NormConv(ChannelNorm norm, CausalConv conv)
     }
 }
 
-/// <summary>Two times norm, SiLU, causal convolution, added to the input.</summary>
+/// <summary>Norm, SiLU, causal convolution, twice, added to the input.</summary>
 internal sealed class ResidualBlock
 {
     private readonly NormConv first;
@@ -306,8 +305,8 @@ internal sealed class DownStep
     }
 
     /// <summary>
-    /// 3x3, stride 2, with zeros at the right and bottom only: as with two zeros all around, without the first
-    /// row and column, which saves a padded copy.
+    /// 3x3, stride 2, with zeros at the right and bottom only: like two zeros all around, without the first row and
+    /// column, which saves a padded copy.
     /// </summary>
     private Tensor HalveSpace(Tensor frames) =>
         Functional
@@ -340,11 +339,11 @@ internal sealed class UpStep
             x = time.Forward(memory.Extend(this, x), stride: 1)
                 .view(batch, 2, channels, frames, rows, columns)
                 .permute(0, 2, 3, 1, 4, 5)
-                .reshape(batch, channels, 2 * frames, rows, columns); // both of a frame, then the next
+                .reshape(batch, channels, 2 * frames, rows, columns); // both of one frame, then the next
         }
         if (x.device_type == DeviceType.CPU && Ops.NeedsNoGradient(x, weight) && CausalConv.IsLarge(x))
         {
-            // As a clip, by a window of one frame: no frame needs to be moved before and after.
+            // As a clip, with a window of one frame: no frame needs to be moved before or after.
             var large = functional.interpolate(x, [x.shape[2], 2 * x.shape[3], 2 * x.shape[4]]);
             return Functional.Conv3d(large, weight.unsqueeze(2), bias, padding: [0, 1, 1]).MoveToOuterDisposeScope();
         }
@@ -396,7 +395,7 @@ internal static class Shortcuts
                 .permute(0, 1, 5, 2, 6, 3, 7, 4)
                 .reshape(batch, outputs, frames * time, rows * cell, columns * cell);
 
-        // Where all places of a cell get the same channel, which is usual, space is doubled by the nearest pixel.
+        // Where all places of a cell get the same channel, as is usual, space is doubled by nearest neighbour.
         var isNearest = repeats % (space * space) == 0;
         var y = isNearest ? Spread(repeats / (space * space), 1) : Spread(repeats, space);
         if (isFirstChunk)

@@ -11,7 +11,7 @@ internal interface IVaeNetwork
 
     /// <param name="x">The next chunk, <c>[B, C, T, H, W]</c>: folded pixels or latents.</param>
     /// <param name="memory">What the stream remembers.</param>
-    /// <param name="trace">Is shown intermediate results.</param>
+    /// <param name="trace">Gets intermediate results.</param>
     Tensor Forward(Tensor x, StreamMemory memory, Trace trace);
 }
 
@@ -214,7 +214,7 @@ internal sealed class VaeDecoderNetwork : IVaeNetwork
                 shortcut = (x, isFirstChunk) => Shortcuts.Duplicate(x, outputs, doubles ? 2 : 1, 2, isFirstChunk);
         }
 
-        /// <param name="x">Freed as soon as it is not needed any more.</param>
+        /// <param name="x">Freed as soon as it isn't needed any more.</param>
         /// <param name="memory">The stream's.</param>
         /// <param name="trace">Of this stage.</param>
         public Tensor Forward(Tensor x, StreamMemory memory, Trace trace)

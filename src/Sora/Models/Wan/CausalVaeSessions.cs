@@ -14,11 +14,11 @@ public sealed class VaeEncoder : IVaeStream
     internal VaeEncoder(CausalVae vae, IVaeNetwork network) => (this.vae, this.network) = (vae, network);
 
     /// <summary>
-    /// Encodes the next frames, <c>[B, 3, F, H, W]</c> in [-1, 1]: at first 1 + 4k of them, then any multiple of 4
-    /// (of the VAE's time factor).
+    /// Encodes the next frames, <c>[B, 3, F, H, W]</c> in [-1, 1]: first 1 + 4k of them, then any multiple of 4 (the
+    /// VAE's time factor).
     /// </summary>
     /// <returns>The mean of their latents, <c>[B, z, t, h, w]</c>.</returns>
-    /// <exception cref="ArgumentException">Another number of frames.</exception>
+    /// <exception cref="ArgumentException">The number of frames is another.</exception>
     public Tensor Push(Tensor part)
     {
         using var scope = NewDisposeScope();
@@ -58,7 +58,7 @@ public sealed class VaeEncoder : IVaeStream
         var (height, width, patch) = (frames.shape[3], frames.shape[4], vae.Config.PatchSize);
         if (vae.Tiling is not { } tiling || (height <= tiling.MinHeight && width <= tiling.MinWidth))
             return new TiledStream();
-        // Sizes in pixels count folded pixels here, and real ones when decoding: so does diffusers.
+        // Sizes in pixels count folded pixels here, and real ones when decoding, as in diffusers.
         var ratio = vae.Config.SpatialFactor / patch;
         TileAxis Axis(long size, long tile, long stride) =>
             new(size / patch, tile, stride, size / patch / ratio, stride / ratio, tile / ratio - stride / ratio);

@@ -4,14 +4,14 @@ using static TorchSharp.torch.nn;
 
 namespace Sora.Models.Wan;
 
-/// <summary>What a Wan transformer is given for one pass.</summary>
+/// <summary>What a Wan transformer gets for one pass.</summary>
 public sealed record TransformerInput
 {
     /// <summary>Noisy latents, normalised, and mask and condition channels where the model has them: <c>[B, C, T, h, w]</c>.</summary>
     public required Tensor HiddenStates { get; init; }
 
     /// <summary>
-    /// Timesteps in [0, 1000], fractions allowed: <c>[B]</c>, or <c>[D]</c>, those that <see cref="TimestepIndex"/> chooses from.
+    /// Timesteps in [0, 1000], fractions allowed: <c>[B]</c>, or <c>[D]</c>, for <see cref="TimestepIndex"/> to choose from.
     /// </summary>
     public required Tensor Timestep { get; init; }
 
@@ -30,7 +30,7 @@ public sealed record TransformerInput
     /// <summary>Rows of the image encoder, <c>[B, n, image_dim]</c>; <c>[2 B, n, image_dim]</c> for first and last frame.</summary>
     public Tensor? Image { get; init; }
 
-    /// <summary>Text and image already embedded by <see cref="WanTransformer.Embed"/>, to use in every step.</summary>
+    /// <summary>Text and image already embedded by <see cref="WanTransformer.Embed"/>, for use in every step.</summary>
     public TextContext? Context { get; init; }
 
     /// <summary>The control video of VACE, <c>[B, 96, T', h', w']</c>.</summary>
@@ -72,7 +72,7 @@ public sealed class WanTransformer : IDisposable
     private readonly Linear projOut;
 
     /// <summary>
-    /// Builds the transformer over <paramref name="weights"/>, which must outlive it. As many blocks as these say stay in
+    /// Builds the transformer over <paramref name="weights"/>, which must outlive it. They say how many blocks stay in
     /// memory.
     /// </summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
@@ -102,7 +102,7 @@ public sealed class WanTransformer : IDisposable
     /// <summary>The sizes.</summary>
     public WanTransformerConfig Config { get; }
 
-    /// <summary>Is shown intermediate results by name.</summary>
+    /// <summary>Gets intermediate results by name.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 
     /// <summary>The type of the matrix products of its blocks; null: that of the weights.</summary>
@@ -207,7 +207,7 @@ internal readonly record struct PassContext(TimeEmbedding Time, TextContext Text
     public BlockContext Of(int index) => new(Time, Text[index], Rotary, Products);
 }
 
-/// <summary>What one block is given of it.</summary>
+/// <summary>What one block gets of it.</summary>
 internal readonly record struct BlockContext(TimeEmbedding Time, CrossAttention.Memory Text, Tensor Rotary, ScalarType Products);
 
 /// <summary>Self-attention, cross attention, feed-forward; the first and the last are modulated by the timestep.</summary>

@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
 
-/// <summary>x / sqrt(mean(x^2) + eps) weight over the last axis, in float32 and then in the weight's type: over all heads together.</summary>
+/// <summary>
+/// x / sqrt(mean(x^2) + eps) weight over the last axis, in float32 and then in the weight's type, over all heads
+/// together.
+/// </summary>
 internal sealed class RmsNorm(Weights weights, long dim, double eps)
 {
     private readonly Tensor weight = weights.Get("weight", Init.Ones, dim);
@@ -62,7 +65,7 @@ internal sealed class SelfAttention
         trace.Show("norm_k", k);
         q = RotaryPositions.Turn(Heads.Split(q, heads), rotary);
         k = RotaryPositions.Turn(Heads.Split(k, heads), rotary);
-        // Norms of float32 have float32 for the softmax.
+        // Norms in float32 give the softmax float32.
         var v = Heads.Split(toV.Forward(x), heads).to(q.dtype);
         return toOut.Forward(Heads.Attend(q, k, v).to(type)).MoveToOuterDisposeScope();
     }

@@ -6,8 +6,8 @@ using static TorchSharp.torch.nn;
 namespace Sora.Models.Wan;
 
 /// <summary>
-/// Embedded text, <c>[B, n, dim]</c>. Every zero row of the padding embeds to the same row, so one stands for all m of
-/// them, the last: softmax then needs log m added to its score, which <c>Bias</c>, <c>[1, n]</c>, does. Null: every row
+/// Embedded text, <c>[B, n, dim]</c>. Every zero row of the padding embeds to the same row, so the last one stands for
+/// all m of them: softmax then needs log m added to its score, which <c>Bias</c>, <c>[1, n]</c>, does. Null: every row
 /// stands for itself.
 /// </summary>
 internal readonly record struct ContextRows(Tensor Rows, Tensor? Bias);
@@ -24,8 +24,8 @@ internal enum Modulation
 }
 
 /// <summary>
-/// The embedded timestep of every token. There are few different ones (that of known tokens and that of the others, for
-/// each clip), so each is embedded once. The caller knows them: finding them here would stall a GPU in every step.
+/// The embedded timestep of every token. There are only a few different ones (known tokens and the others, for each
+/// clip), so each is embedded once. The caller knows them: finding them here would stall a GPU in every step.
 /// </summary>
 /// <param name="Embedding">Of each different timestep, float32: <c>[D, 1, dim]</c>.</param>
 /// <param name="Projection">Shift, scale and gate of both halves of a block, float32: <c>[D, 6, dim]</c>.</param>

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
 
-/// <summary>Known latents as frames, for models that are told in pixels what is known.</summary>
+/// <summary>Known latents as frames, for models that take what is known as pixels.</summary>
 /// <param name="Video">[1, 3, F, H, W] in [-1, 1]; what isn't known shows anything.</param>
 /// <param name="Kept">[1, 1, F, H, W], 1 where it is known.</param>
 internal sealed record KnownPixels(Tensor Video, Tensor Kept)
@@ -50,7 +50,7 @@ internal sealed record KnownPixels(Tensor Video, Tensor Kept)
         return known.index_select(2, tensor(sources, device: known.device));
     }
 
-    /// <summary>For each frame whether anything of it is above zero.</summary>
+    /// <summary>For each frame, whether anything in it is above zero.</summary>
     private static bool[] AnyOf(Tensor frames)
     {
         using var scope = NewDisposeScope();

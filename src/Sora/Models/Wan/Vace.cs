@@ -18,7 +18,7 @@ internal sealed class VaceBranch
 
     /// <param name="config">Sizes.</param>
     /// <param name="weights">Of the transformer.</param>
-    /// <param name="blocks">The first of them are this branch's.</param>
+    /// <param name="blocks">The first ones are this branch's.</param>
     public VaceBranch(WanTransformerConfig config, Weights weights, BlockList<WanBlock> blocks)
     {
         (this.config, this.blocks) = (config, blocks);

@@ -53,7 +53,7 @@ internal sealed class TiledStream : IDisposable
             for (var j = 0; j < columns.Count; j++)
             {
                 var tile = network(columns.Cut(rows.Cut(x, Height, i), Width, j).contiguous(), memories[i * columns.Count + j]);
-                // In place and in this order: a tile is blended with neighbours that are blended themselves.
+                // In place and in this order: a tile is blended with neighbours that are already blended.
                 if (i > 0)
                     Blend(above[j], tile, Height, rows.Blend);
                 if (j > 0)

@@ -13,7 +13,7 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
 {
     private readonly SamplingSettings settings = request.Settings;
 
-    /// <summary>Them in their order.</summary>
+    /// <summary>The stages in order.</summary>
     /// <param name="calls">Model calls of the schedule.</param>
     public IReadOnlyList<StageCost> Stages(int calls)
     {
@@ -30,8 +30,8 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
             Streamed = held.Streamed,
             Flops = (double)(calls - (request.CallsDone ?? 0)) * passes * PassFlops(tokens),
         };
-        // Frames that show pictures, those of clips that are joined, those beside a join, and those of a preview are decoded
-        // and encoded beside the transformer.
+        // Frames that show pictures, those of joined clips, those next to a join, and those of a preview are decoded and
+        // encoded while the transformer is loaded.
         var isShown = request.ShowsOthers && model.Mode is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise;
         var isMatched = model.DecodesGroups && (request.KnowsLatents || request.ShowsFirst || settings.Frames > settings.Window);
         StageCost?[] stages =
@@ -61,7 +61,7 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
         return new StageCost("text", held.Elements * bytes, activations, passes * 2 * length * used) { Streamed = held.Streamed };
     }
 
-    /// <summary>Rows of the longer prompt: a token has a character or more, and one closes it.</summary>
+    /// <summary>Rows of the longer prompt: each token takes a character or more, and one closes it.</summary>
     private int Rows() => Math.Min(settings.TextLength, Math.Max(settings.Prompt.Length, settings.Negative.Length) + 2);
 
     private StageCost Sampling(long tokens, int passes, int bytes)

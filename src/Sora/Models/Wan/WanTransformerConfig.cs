@@ -38,7 +38,7 @@ public sealed record WanTransformerConfig
     /// <summary>Whether cross attention has a norm of its own.</summary>
     public bool CrossAttnNorm { get; init; } = true;
 
-    /// <summary>Epsilon of the norms, those of the image embedder excepted.</summary>
+    /// <summary>Epsilon of the norms, except those of the image embedder.</summary>
     public double Eps { get; init; } = 1e-6;
 
     /// <summary>Width of the image encoder's rows; null: the model takes no image.</summary>
@@ -55,7 +55,7 @@ public sealed record WanTransformerConfig
 
     /// <summary>
     /// Channels after the latents that say what is where in the video, and are made along with it; 0: none. In the input
-    /// one more follows them, their noise level.
+    /// one more channel follows them: their noise level.
     /// </summary>
     public int SceneChannels { get; init; }
 
