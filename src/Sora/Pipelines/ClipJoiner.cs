@@ -17,8 +17,8 @@ namespace Sora.Pipelines;
 public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings, CancellationToken cancel)
 {
     /// <summary>Where a part that is filled in lies, in latent frames.</summary>
-    /// <param name="Noise">Whose noise its first one takes, counted from the start of the clip that there was.</param>
-    /// <param name="Time">Which one of the result it is.</param>
+    /// <param name="Noise">The place whose noise its first one takes, counted from the start of the original clip.</param>
+    /// <param name="Time">Its place in the result.</param>
     private readonly record struct Place(int Noise, int Time);
 
     private readonly VideoGenerator generator = new(pipeline);
@@ -30,7 +30,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     /// The clip with <paramref name="frames"/> more frames after it, rounded up to latent frames; its own are kept bit
     /// for bit.
     /// </summary>
-    /// <param name="clip">What there is.</param>
+    /// <param name="clip">The original clip.</param>
     /// <param name="frames">Video frames to add.</param>
     /// <param name="options">What watches the run.</param>
     public Clip After(Clip clip, int frames, RunOptions? options = null)
@@ -65,7 +65,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         generator.Require(Ability.Extend);
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
-        // What precedes is made in pieces, the last one first, that see the start of what follows.
+        // What precedes is made in pieces, the last one first; each sees the start of what follows.
         var piece = Math.Max(1, geometry.LatentFrames(settings.Window) - Overlap - 1);
         var following = Frames(clip, codec).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var (start, fresh, first) = (following[0], new List<Image>(), zeros(0));
@@ -94,7 +94,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         );
     }
 
-    /// <summary>The clip with so many frames more that lead back to its first one, which the last one shows again.</summary>
+    /// <summary>The clip with so many more frames that lead back to its first one, which the last one shows again.</summary>
     public Clip Loop(Clip clip, int frames)
     {
         generator.Require(Ability.Loop);
@@ -112,7 +112,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         return Longer(clip, TensorIO.ToHost(new LatentRefiner(codec, cancel).Pin(loop, known, [last])));
     }
 
-    /// <summary>A clip of one frame and <paramref name="frames"/> more that goes from a frame of one clip to a frame of another.</summary>
+    /// <summary>A clip of one frame and <paramref name="frames"/> more that leads from a frame of one clip to a frame of another.</summary>
     public Clip Between((Clip Clip, int Frame) from, (Clip Clip, int Frame) to, int frames)
     {
         generator.Require(Ability.Interpolate);
@@ -145,7 +145,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         return codec.Decode(clip.FinishedLatents, clip.Info.Space, cancel);
     }
 
-    /// <summary>The frames, of which the last one becomes the given one, and those before it fade towards that.</summary>
+    /// <summary>The frames with the last one replaced by the given one; those before it fade towards that.</summary>
     private List<Image> Arriving(List<Image> frames, Image last)
     {
         var (guess, fade) = (frames[^1], Math.Min(2 * geometry.TemporalFactor, frames.Count - 1));
@@ -215,11 +215,11 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
 
     private Clip Longer(Clip clip, HostTensor latents) => Carrier(clip, (int)latents.Shape[2]) with { Latents = latents };
 
-    /// <summary>The clip as it is to be called with so many latent frames.</summary>
+    /// <summary>The clip's metadata with so many latent frames.</summary>
     private Clip Carrier(Clip clip, int latents) =>
         clip with
         {
-            // Depth and the like belong to the frames that were.
+            // Depth and the like belong to the old frames.
             Tensors = new Dictionary<string, HostTensor>(),
             Info = clip.Info with
             {

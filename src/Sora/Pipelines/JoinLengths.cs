@@ -4,11 +4,11 @@ using Sora.Models;
 namespace Sora.Pipelines;
 
 /// <summary>
-/// How many video frames <see cref="ClipJoiner"/> samples at once, as long as no window is shorter: what is made, and what it sees
-/// on either side. The plan of a run counts them.
+/// How many video frames <see cref="ClipJoiner"/> samples at once, as long as no window is shorter: what it makes, and
+/// what it sees on either side. The plan of a run counts them.
 /// </summary>
 /// <param name="model">The model.</param>
-/// <param name="settings">Of the joins.</param>
+/// <param name="settings">The joins' settings.</param>
 public sealed class JoinLengths(VideoModel model, SamplingSettings settings)
 {
     private readonly LatentGeometry geometry = model.Geometry;
@@ -29,6 +29,6 @@ public sealed class JoinLengths(VideoModel model, SamplingSettings settings)
     public int Between(int first, int second, int frames) =>
         geometry.VideoFrames(Math.Min(geometry.LatentFrames(first), 1 + Overlap) + geometry.AddedLatentFrames(frames) + Following(second));
 
-    /// <summary>Latent frames that are seen of a clip that follows, whose first frame is told by a hint.</summary>
+    /// <summary>Latent frames seen of a clip that follows; a hint stands for its first frame.</summary>
     private long Following(int clip) => Math.Min(geometry.LatentFrames(clip) - 1, Overlap);
 }

@@ -16,7 +16,7 @@ public sealed record WindowPlace(int Done, int Behind, int All);
 
 /// <summary>
 /// Videos of any length: windows slide over what exists so far, each filling in what comes after it. A window ends where
-/// another prompt takes over, and one that comes near to what is known further on sees some of that, so that it can lead
+/// another prompt takes over, and one that comes near to known frames further on sees some of them, so that it can lead
 /// there. A video that fits into one window, and has one prompt, is made in one piece.
 /// </summary>
 /// <param name="pipeline">Samples each window.</param>
@@ -39,11 +39,11 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     }
 
     /// <summary>
-    /// What is known of the whole video, as windows take parts of it; its <see cref="EncodedConditioning.Known"/> is for
-    /// them to fill in.
+    /// What is known of the whole video, for windows to take parts of; they fill in its
+    /// <see cref="EncodedConditioning.Known"/>.
     /// </summary>
     /// <param name="conditioning">What is known, without stills.</param>
-    /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
+    /// <param name="noise">Noise to start from, in the shape of the latents; null: from the seed.</param>
     public EncodedConditioning Video(Conditioning conditioning, Tensor? noise = null)
     {
         var shape = pipeline.Model.LatentShape(settings);
@@ -68,7 +68,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         return video.Known!.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Takes a video as far as the options of a request say.</summary>
+    /// <summary>Advances a video as far as the options of a request say.</summary>
     /// <param name="request">The run.</param>
     /// <param name="video">What is known, and gets what is made.</param>
     /// <param name="stopped">Where a run of it stopped; null at its start.</param>
@@ -133,7 +133,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         return null;
     }
 
-    /// <summary>The latent frames [start, end) of the window that fills in from <paramref name="done"/> on, as far as it goes.</summary>
+    /// <summary>The latent frames [start, end) of the window that fills in from <paramref name="done"/> on, as far as it reaches.</summary>
     internal (int Start, int End) Next(bool[] known, int done)
     {
         var (total, window) = (known.Length, Math.Min(known.Length, geometry.LatentFrames(settings.Window)));
@@ -144,7 +144,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
                 ? 0
                 : Math.Min(known.AsSpan(done + gap).IndexOf(false) is >= 0 and var run ? run : total - done - gap, Math.Max(1, window / 4));
         var prompt = LaterPrompts().Where(latent => latent > done).Append(total).Min();
-        // The last piece before what is known has room for some of it; the piece before that leaves it as much as it can take.
+        // The last piece before what is known has room for some of it; the piece before it leaves it as much as it can take.
         var last = Math.Max(1, window - overlap - target);
         var fresh = gap <= last ? gap + target : Math.Min(window - overlap, target == 0 ? gap : gap - last);
         var end = done + fresh;
@@ -160,7 +160,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     {
         var (start, length) = (window.Start, window.End - window.Start);
         Tensor? Part(Tensor? whole) => whole?.narrow(2, start, length);
-        // A mask of zeros is no mask: the network takes the same path, and the result the same bits, as without windows.
+        // A mask of zeros is no mask: the network takes the same path, and the result has the same bits, as without windows.
         var nothing = video.Hints is null && Part(video.Mask)!.max().ToDouble() == 0;
         return pipeline.Begin(
             At(start, length, done),
@@ -176,8 +176,8 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     }
 
     /// <summary>
-    /// The control of a window, whose first latent frame stands for a single video frame: the last one of those that it
-    /// was made of.
+    /// The control of a window, whose first latent frame stands for a single video frame: the last of those that it was
+    /// made from.
     /// </summary>
     private Control? ControlOf(int start, int length)
     {
@@ -195,7 +195,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         return count;
     }
 
-    /// <summary>The first unknown latent frame from one on; their number where there is none.</summary>
+    /// <summary>The first unknown latent frame at or after one; their number where there is none.</summary>
     private static int Unknown(bool[] known, int from) =>
         known.AsSpan(from).IndexOf(false) is >= 0 and var ahead ? from + ahead : known.Length;
 
@@ -207,10 +207,10 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         return end;
     }
 
-    /// <summary>Latent frames from which on another prompt holds.</summary>
+    /// <summary>Latent frames where another prompt takes over.</summary>
     private IEnumerable<int> LaterPrompts() => settings.Later.Select(later => geometry.LatentFrameOf(later.Frame));
 
-    /// <summary>Settings of a window of latent frames, of which those from <paramref name="fresh"/> on are new.</summary>
+    /// <summary>Settings of a window of latent frames; those from <paramref name="fresh"/> on are new.</summary>
     private SamplingSettings At(int start, int length, int fresh) =>
         settings with
         {

@@ -4,7 +4,7 @@ using System.Text;
 namespace Sora.Tensors;
 
 /// <summary>
-/// The header of a GGUF file, value by value. Every count is held against the bytes that are left before anything is
+/// The header of a GGUF file, value by value. Every count is checked against the remaining bytes before anything is
 /// allocated for it.
 /// </summary>
 internal sealed class GgufReader(MappedFile file)
@@ -126,7 +126,7 @@ internal sealed class GgufReader(MappedFile file)
         var left = (ulong)(file.Length - Position) / (ulong)leastBytes;
         if (count > left)
             throw Truncated($"it declares {count} {what}, but the file ends before that");
-        // A header of 2 GB would not be one.
+        // Nothing with 2 GB is a header.
         return count <= int.MaxValue / (ulong)leastBytes ? count : throw Bad($"it declares {count} {what}");
     }
 

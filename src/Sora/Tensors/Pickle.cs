@@ -9,12 +9,13 @@ namespace Sora.Tensors;
 /// <param name="Elements">Numbers in it.</param>
 internal sealed record PickledStorage(string Type, string Key, long Elements);
 
-/// <summary>A tensor in a pickle: numbers of a storage from an offset on.</summary>
+/// <summary>A tensor in a pickle: numbers of a storage, starting at an offset.</summary>
 internal sealed record PickledTensor(PickledStorage Storage, long Offset, long[] Shape, long[] Strides);
 
 /// <summary>
-/// The pickle of a PyTorch checkpoint (https://docs.python.org/3/library/pickletools.html, protocol 2), which is a program. This
-/// machine knows the instructions that build names and tensors, and calls nothing: everything else is refused by its name.
+/// The pickle of a PyTorch checkpoint (https://docs.python.org/3/library/pickletools.html, protocol 2), which is a
+/// program. This machine knows the instructions that build names and tensors, and calls nothing: everything else is
+/// refused by name.
 /// </summary>
 internal static class Pickle
 {
@@ -174,7 +175,7 @@ internal static class Pickle
             "none of it was run; get the model in the safetensors format"
         );
 
-    /// <summary>The bytes of a pickle, one instruction after the other.</summary>
+    /// <summary>The bytes of a pickle, one instruction after another.</summary>
     private sealed class Reader(byte[] code, string origin)
     {
         private int at;

@@ -11,16 +11,16 @@ namespace Sora.Pipelines.Blending;
 /// </summary>
 internal static class ColourMatching
 {
-    /// <summary>A jump of more than this part of the picture's own deviation is no drift: the scene was meant to change.</summary>
+    /// <summary>A jump of more than this part of the picture's own deviation isn't drift: the picture was meant to change.</summary>
     private const double MeantLevel = 0.25;
 
     /// <summary>Likewise for a factor of contrast, as a logarithm.</summary>
     private const double MeantContrast = 0.3;
 
-    /// <summary>Frames don't follow a correction exactly: what is left of the jump is corrected again, so many times in all.</summary>
+    /// <summary>Frames don't follow a correction exactly: what is left of the jump is corrected again, this many times in all.</summary>
     private const int Rounds = 8;
 
-    /// <summary>A jump that is beyond the usual change by less than this part of the deviation is not seen.</summary>
+    /// <summary>A jump that exceeds the usual change by less than this part of the deviation isn't visible.</summary>
     private const double Invisible = 1e-3;
 
     /// <summary>Whether there are colours to match: frames that are unknown as a whole, next to some that are known as a whole.</summary>
@@ -29,7 +29,7 @@ internal static class ColourMatching
 
     /// <summary>The latents with runs of unknown frames matched to what is known before and after them.</summary>
     /// <param name="colours">Finished latents, and how their colours are measured.</param>
-    /// <param name="mask">[1, 1, T, h, w], 1 where they are known. Frames of which a part is known stay as they are.</param>
+    /// <param name="mask">[1, 1, T, h, w], 1 where they are known. Frames that are partly known stay as they are.</param>
     public static Tensor Match(IColours colours, Tensor mask)
     {
         foreach (var (run, known) in Gaps(mask))
@@ -71,7 +71,7 @@ internal static class ColourMatching
             while (end < known.Length && unknown[end])
                 end++;
             var (before, after) = (Row(start - 1, -1), Row(end, 1));
-            // A single video frame before the known ones is no measure for them.
+            // A single video frame before the known ones says nothing about them.
             if (end == 1)
                 after = 0;
             var made = end - start;
@@ -82,8 +82,8 @@ internal static class ColourMatching
     }
 
     /// <summary>
-    /// What brings the made frame at a join to the known one, for each channel; null where there is nothing to go by, or
-    /// no need.
+    /// The correction from the made frame at a join to the known one, for each channel; null where there is nothing to go
+    /// by, or no need.
     /// </summary>
     private static Correction[]? Corrections(IColours colours, Join join)
     {
@@ -142,15 +142,15 @@ internal static class ColourMatching
         return !(level < MeantLevel && contrast < MeantContrast);
     }
 
-    /// <summary>What takes a change back to the most that is usual.</summary>
+    /// <summary>The correction of a change back to the largest usual one.</summary>
     private static double Excess(double change, double usual) => Math.Clamp(change, -usual, usual) - change;
 }
 
 /// <summary>Where made frames meet known ones.</summary>
 /// <param name="Edge">The known latent frame next to a made one.</param>
 /// <param name="Away">The direction in which the known ones go on: 1 or -1.</param>
-/// <param name="Count">How many there are in a row, up to the video's first one.</param>
-/// <param name="Made">How many made ones are in a row on the other side.</param>
+/// <param name="Count">How many of them are in a row, up to the video's first one.</param>
+/// <param name="Made">How many made ones are in a row on the other side of it.</param>
 internal readonly record struct Join(int Edge, int Away, int Count, int Made);
 
 /// <summary>Mean and standard deviation of a channel of a frame.</summary>
@@ -158,7 +158,7 @@ internal readonly record struct ChannelStatistics(double Mean, double Deviation)
 {
     private const double Tiny = 1e-6;
 
-    /// <summary>What a channel changes by up to another frame.</summary>
+    /// <summary>How a channel changes to another frame.</summary>
     public Correction To(ChannelStatistics other) => new(other.Mean - Mean, Math.Log((other.Deviation + Tiny) / (Deviation + Tiny)));
 
     /// <summary>Of a channel's values in one frame.</summary>

@@ -9,7 +9,7 @@ namespace Sora.Pipelines.Blending;
 /// </summary>
 internal sealed class VideoColours : IColours
 {
-    /// <summary>Known latent frames that tell how much change is usual.</summary>
+    /// <summary>Known latent frames that show how much change is usual.</summary>
     private const int Measured = 4;
 
     private readonly FrameCodec codec;
@@ -26,10 +26,10 @@ internal sealed class VideoColours : IColours
     public Correction[]? Usual(Join join)
     {
         using var scope = NewDisposeScope();
-        // A single frame says nothing of what changes: what follows it says so.
+        // A single frame says nothing about change: what follows it does.
         if (join is { Edge: 0, Away: < 0 })
             return ColourMatching.MeanChange(Colours(Decode(0, 1)));
-        // The one that looks back to what is made, or is the video's first frame, is left out if there are others: after
+        // The one that looks back to made frames, or is the video's first frame, is left out if there are others: after
         // frames that aren't corrected yet it comes out differently.
         var count = Math.Clamp(join.Count - 1, 1, Measured);
         var start =
@@ -76,7 +76,7 @@ internal sealed class VideoColours : IColours
         Latents.narrow(2, run.Start, run.End - run.Start).copy_(model.Normalise(raw.narrow(2, run.Start - before, run.End - run.Start)));
     }
 
-    /// <summary>What each of raw latent frames shows, or each but the first one.</summary>
+    /// <summary>What each raw latent frame shows, or each but the first.</summary>
     private IEnumerable<Tensor> Shown(Tensor raw, bool skipFirst)
     {
         if (!skipFirst)
