@@ -113,7 +113,8 @@ public sealed record Region
         return known.All(value => value == 1)
             ? throw SoraException.Usage(
                 "nothing in the clip is in the region",
-                "masks are white where the clip is regenerated, and --invert swaps that; with several of --mask or --colour, --box and --time, the region is what lies in all of them"
+                "masks are white where the clip is regenerated, and --invert swaps that; "
+                    + "with several of --mask or --colour, --box and --time, the region is what lies in all of them"
             )
             : tensor(known, [1, 1, latents, rows, columns]);
     }

@@ -6,11 +6,7 @@ public sealed record SchedulerConfig
     /// <summary>The names of all samplers.</summary>
     public static readonly IReadOnlyList<string> Samplers = ["unipc", "euler", "dpm++", "dpm++-sde", "heun", "lcm"];
 
-    /// <summary>
-    /// The <c>prediction_type</c> of networks that predict the velocity, and of those whose answer must be turned into
-    /// it.
-    /// </summary>
-    /// <summary>A network whose output a family turns into the velocity of flow matching.</summary>
+    /// <summary>The <c>prediction_type</c> of a network whose output a family turns into the velocity of flow matching.</summary>
     internal const string Preconditioned = "preconditioned";
 
     internal const string Flow = "flow_prediction";
@@ -102,7 +98,8 @@ public sealed record SchedulerConfig
             return this;
         throw SoraException.Failed(
             refusal,
-            $"choose another sampler with --sampler: {string.Join(", ", Samplers.Where(name => !name.StartsWith(Sampler, StringComparison.Ordinal)))}"
+            "choose another sampler with --sampler: "
+                + string.Join(", ", Samplers.Where(name => !name.StartsWith(Sampler, StringComparison.Ordinal)))
         );
     }
 

@@ -83,7 +83,9 @@ public sealed class StepCache : IDisposable
     public string Report(int calls) =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"the cache replaced {State?.Progress.Skipped ?? 0} of {calls} model calls; estimated relative change {State?.Progress.Change ?? 0:0.###} in all, at most {State?.Progress.Largest ?? 0:0.###} in one call"
+            $"the cache replaced {State?.Progress.Skipped ?? 0} of {calls} model calls; "
+                + $"estimated relative change {State?.Progress.Change ?? 0:0.###} in all, "
+                + $"at most {State?.Progress.Largest ?? 0:0.###} in one call"
         );
 
     /// <summary>Frees what it knows.</summary>

@@ -40,7 +40,8 @@ public sealed class VideoReader : IDisposable
     /// A frame passes untouched when it is square RGB already.
     /// </summary>
     private const string ToRgb =
-        "scale=w='round(iw*max(sar,1))':h='round(ih/min(sar,1))':flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,setsar=1,format=rgb24";
+        "scale=w='round(iw*max(sar,1))':h='round(ih/min(sar,1))'"
+        + ":flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,setsar=1,format=rgb24";
 
     private readonly MediaInput input;
     private readonly OutputSocket socket;

@@ -24,7 +24,8 @@ public sealed record StageCost(string Name, long Weights, long Activations, doub
     public string Line =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"{Name, -9} weights {Size(Weights)}{(Streamed > 0 ? $" and {Size(Streamed)} in files" : "")}, peak {Size(Needed)}, {Flops / 1e12:0.###} TFLOP"
+            $"{Name, -9} weights {Size(Weights)}{(Streamed > 0 ? $" and {Size(Streamed)} in files" : "")}"
+                + $", peak {Size(Needed)}, {Flops / 1e12:0.###} TFLOP"
         );
 
     /// <summary>

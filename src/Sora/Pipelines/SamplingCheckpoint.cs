@@ -139,7 +139,8 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
     /// </summary>
     public static string? HowFar(Clip clip) =>
         clip.Metadata.TryGetValue(ProgressKey, out var text) && JsonSerializer.Deserialize<Progress>(text) is { } progress
-            ? $"{progress.Call} of {progress.Calls} model calls{(progress.Place is { } place ? $" of window {place.Behind + 1} of {place.All}" : "")}"
+            ? $"{progress.Call} of {progress.Calls} model calls"
+                + (progress.Place is { } place ? $" of window {place.Behind + 1} of {place.All}" : "")
             : null;
 
     /// <summary>A clip without what an unfinished run added.</summary>

@@ -93,7 +93,8 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
     {
         var (settings, conditioning, options) = (request.Settings, request.Conditioning, request.Run);
         var windows =
-            $"{settings.Frames} frames are generated in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}";
+            $"{settings.Frames} frames are generated in windows of {settings.Window}"
+            + (settings.Later.Count > 0 ? ", one for each prompt" : "");
         var hint =
             settings.Later.Count > 0
                 ? "leave --prompt-at out"

@@ -150,7 +150,8 @@ public sealed class GgufFile : TensorSource
         if ((UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes > (ulong)file.Length)
         {
             throw SoraException.Damaged(
-                $"{Origin}: cut off: '{info.Name}' ends {(UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes} bytes into the file, which has {file.Length}"
+                $"{Origin}: cut off: '{info.Name}' ends "
+                    + $"{(UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes} bytes into the file, which has {file.Length}"
             );
         }
         var shape = OriginalShape(info) ?? info.Shape;

@@ -155,7 +155,8 @@ public static class CheckpointFile
         return scale.Length == 1 || (weight.Shape.Length > 0 && scale.Length == weight.Shape[0])
             ? scale
             : throw SoraException.Failed(
-                $"{raw.Origin}: '{name}' is {Shapes.Text(raw.Info(name).Shape)}: neither a single scale nor one per row of {Shapes.Text(weight.Shape)}"
+                $"{raw.Origin}: '{name}' is {Shapes.Text(raw.Info(name).Shape)}: "
+                    + $"neither a single scale nor one per row of {Shapes.Text(weight.Shape)}"
             );
     }
 

@@ -58,7 +58,8 @@ public static class Lora
         {
             if (left.Count > 0)
                 reporter.Warn(
-                    $"{option.Path}: {left.Count} of {file.Tensors.Tensors.Count} tensors {why}: {NameList.Text(left.Select(LoraFile.WithoutSuffix))}"
+                    $"{option.Path}: {left.Count} of {file.Tensors.Tensors.Count} tensors {why}: "
+                        + NameList.Text(left.Select(LoraFile.WithoutSuffix))
                 );
         }
     }

@@ -108,7 +108,8 @@ internal sealed class LoraFile : IDisposable
             return lora.modules.Count > 0
                 ? lora
                 : throw SoraException.Failed(
-                    $"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors fits {model.Origin}; the first is '{lora.unmatched[0]}'",
+                    $"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors "
+                        + $"fits {model.Origin}; the first is '{lora.unmatched[0]}'",
                     $"sora info {path} lists its tensors"
                 );
         }

@@ -22,7 +22,8 @@ public sealed class MiniModel : WanModel
         if (Preconditioning is { } p && (p.First.Count != Transformer.OutChannels || p.Later.Count != Transformer.OutChannels))
         {
             throw SoraException.Failed(
-                $"{path}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Transformer.OutChannels} channels",
+                $"{path}: {p.First.Count} first_latents_variance "
+                    + $"and {p.Later.Count} latents_variance for {Transformer.OutChannels} channels",
                 "it belongs to another model; train it or download it again"
             );
         }

@@ -45,7 +45,8 @@ public sealed record ClipPixels
         };
         if (pixels.ShortestEdge < Math.Max(pixels.CropWidth, pixels.CropHeight))
             throw SoraException.Damaged(
-                $"{path}: a crop of {pixels.CropWidth}x{pixels.CropHeight} doesn't fit in pictures whose shortest_edge is {pixels.ShortestEdge}"
+                $"{path}: a crop of {pixels.CropWidth}x{pixels.CropHeight} doesn't fit "
+                    + $"in pictures whose shortest_edge is {pixels.ShortestEdge}"
             );
         if (pixels.Mean.Count != 3 || pixels.Std.Count != 3 || pixels.Std.Any(deviation => deviation <= 0))
             throw SoraException.Damaged($"{path}: image_mean and image_std need three numbers, those of image_std above 0");

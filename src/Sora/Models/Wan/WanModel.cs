@@ -116,7 +116,8 @@ public class WanModel : VideoModel
 
     /// <inheritdoc/>
     public override string Sizes =>
-        $"{Transformer.NumLayers} blocks of width {Transformer.Dim}; latents of {Vae.ZDim} channels, one per {Vae.SpatialFactor}x{Vae.SpatialFactor} pixels and {Vae.TemporalFactor} frames";
+        $"{Transformer.NumLayers} blocks of width {Transformer.Dim}; latents of {Vae.ZDim} channels, "
+        + $"one per {Vae.SpatialFactor}x{Vae.SpatialFactor} pixels and {Vae.TemporalFactor} frames";
 
     /// <inheritdoc/>
     public override Support Supports(Ability ability) => WanAbilities.Of(this, ability);

@@ -164,7 +164,8 @@ public sealed record WanTransformerConfig
             && (config.LatentChannels < 1 || config.InChannels != config.OutChannels + 1 || config.PatchSize != (1, 1, 1))
         )
             throw SoraException.Failed(
-                $"{file.Path}: scene_channels {config.SceneChannels} needs more out_channels, one more in_channels than those, and patches of 1"
+                $"{file.Path}: scene_channels {config.SceneChannels} needs more out_channels, "
+                    + "one more in_channels than those, and patches of 1"
             );
         if (config.AttentionHeadDim % 2 != 0)
             throw SoraException.Failed($"{file.Path}: attention_head_dim must be even");

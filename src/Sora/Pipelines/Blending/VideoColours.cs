@@ -85,7 +85,6 @@ internal sealed class VideoColours : IColours
             yield return group;
     }
 
-    /// <summary>Video frames of so many latent ones.</summary>
     /// <summary>What is added to a latent frame so that what it shows is corrected, frame by frame: its encoder is linear.</summary>
     private Tensor Change(Tensor shown, Func<int, Correction[]> at)
     {
