@@ -122,9 +122,9 @@ public sealed class T5Encoder : IDisposable
     public Tensor Forward(Tensor ids, Tensor? mask = null)
     {
         using var scope = NewDisposeScope();
-        var (batch, length) = (ids.shape[0], ids.shape[1]);
-        var buckets = tensor(Buckets(length), int64, weights.Device);
-        var absent = mask?.eq(0).view(batch, 1, 1, length);
+        var (batch, length) = (ids.shape[0], ids.shape[1]); // B, L
+        var buckets = tensor(Buckets(length), int64, weights.Device); // [L L]
+        var absent = mask?.eq(0).view(batch, 1, 1, length); // [B, 1, 1, L]
 
         var x = Embed(ids.reshape(-1)).view(batch, length, Config.DModel); // [B, L, D]
         Tensor? bias = null;
@@ -262,7 +262,7 @@ public sealed class T5Encoder : IDisposable
         public Tensor PositionBias(Tensor buckets, long length, Tensor? absent)
         {
             using var scope = NewDisposeScope();
-            var bias = relative!.index_select(0, buckets).view(1, length, length, config.NumHeads).permute(0, 3, 1, 2);
+            var bias = relative!.index_select(0, buckets).view(1, length, length, config.NumHeads).permute(0, 3, 1, 2); // [1, H, L, L]
             if (absent is not null)
                 bias = bias.masked_fill(absent, double.NegativeInfinity);
             return bias.MoveToOuterDisposeScope(); // [B or 1, H, L, L]
@@ -271,15 +271,15 @@ public sealed class T5Encoder : IDisposable
         public Tensor Forward(Tensor x, Tensor bias)
         {
             using var scope = NewDisposeScope();
-            var (batch, length) = (x.shape[0], x.shape[1]);
+            var (batch, length) = (x.shape[0], x.shape[1]); // B, L
             var scores = Functional.BatchedProduct(Heads(x, q), Heads(x, k).transpose(-2, -1)) + bias; // [B, H, L, L]
-            var probabilities = scores.softmax(-1, float32).to(x.dtype);
+            var probabilities = scores.softmax(-1, float32).to(x.dtype); // [B, H, L, L]
             var mixed = Functional.BatchedProduct(probabilities, Heads(x, v)).transpose(1, 2); // [B, L, H, d]
-            return Functional.Linear(mixed.reshape(batch, length, -1), o).MoveToOuterDisposeScope();
+            return Functional.Linear(mixed.reshape(batch, length, -1), o).MoveToOuterDisposeScope(); // [B, L, D]
         }
 
         private Tensor Heads(Tensor x, Tensor weight) =>
-            Functional.Linear(x, weight).view(x.shape[0], x.shape[1], config.NumHeads, config.DKv).transpose(1, 2);
+            Functional.Linear(x, weight).view(x.shape[0], x.shape[1], config.NumHeads, config.DKv).transpose(1, 2); // [B, H, L, d]
     }
 
     /// <summary>wo(gelu(wi_0 x) * wi_1 x), or wo(relu(wi x)).</summary>
@@ -303,7 +303,7 @@ public sealed class T5Encoder : IDisposable
             using var scope = NewDisposeScope();
             var inner = Functional.Linear(x, wi); // [B, L, F]
             inner = gate is null ? inner.relu() : Functional.LinearGelu(x, gate) * inner;
-            return Functional.Linear(inner, wo).MoveToOuterDisposeScope();
+            return Functional.Linear(inner, wo).MoveToOuterDisposeScope(); // [B, L, D]
         }
     }
 
@@ -316,7 +316,7 @@ public sealed class T5Encoder : IDisposable
         {
             using var scope = NewDisposeScope();
             var full = x.to(float32);
-            var scale = full.mul(full).mean([-1], keepdim: true).add(config.LayerNormEpsilon).rsqrt();
+            var scale = full.mul(full).mean([-1], keepdim: true).add(config.LayerNormEpsilon).rsqrt(); // [B, L, 1]
             return full.mul(scale).to(weight.dtype).mul(weight).MoveToOuterDisposeScope();
         }
     }

@@ -163,18 +163,18 @@ public sealed class ClipVision
             var attended = Attend(norm1.Forward(x));
             trace.Show("self_attn", attended);
             x = x + attended;
-            var hidden = fc1.Forward(norm2.Forward(x));
-            hidden = fc2.Forward(config.IsQuickGelu ? hidden * hidden.mul(1.702).sigmoid() : hidden.gelu());
+            var hidden = fc1.Forward(norm2.Forward(x)); // [B, L, F]
+            hidden = fc2.Forward(config.IsQuickGelu ? hidden * hidden.mul(1.702).sigmoid() : hidden.gelu()); // [B, L, D]
             trace.Show("mlp", hidden);
             return (x + hidden).MoveToOuterDisposeScope();
         }
 
         private Tensor Attend(Tensor x)
         {
-            var (batch, length, width) = (x.shape[0], x.shape[1], x.shape[2]);
+            var (batch, length, width) = (x.shape[0], x.shape[1], x.shape[2]); // B, L, D
             Tensor Heads(Linear layer) => layer.Forward(x).view(batch, length, config.NumAttentionHeads, -1).transpose(1, 2);
             var mixed = Functional.ScaledDotProductAttention(Heads(q), Heads(k), Heads(v)); // [B, H, L, d]
-            return o.Forward(mixed.transpose(1, 2).reshape(batch, length, width));
+            return o.Forward(mixed.transpose(1, 2).reshape(batch, length, width)); // [B, L, D]
         }
     }
 

@@ -97,7 +97,7 @@ public sealed class CausalVae : VideoVae
             var length = start == 0 ? 1 : Math.Min(chunk, frames - start);
             parts.Add(session.PushMoments(video.narrow(2, start, length)));
         }
-        var moments = Join(parts).chunk(2, 1);
+        var moments = Join(parts).chunk(2, 1); // each [B, z, t, h, w]
         return (moments[0].contiguous().MoveToOuterDisposeScope(), moments[1].clamp(-30, 20).MoveToOuterDisposeScope());
     }
 

@@ -30,7 +30,7 @@ internal sealed class ChannelNorm
     public Tensor Forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        var scale = gamma.mul(root).view(-1, 1, 1, 1);
+        var scale = gamma.mul(root).view(-1, 1, 1, 1); // [C, 1, 1, 1]
         // The square of a half overflows. Clamping comes before the root, whose slope at zero is infinite.
         var wide = x.dtype == float32 ? x : x.to(float32);
         var y = x.mul(wide.square().sum(1, keepdim: true).clamp_min(1e-24).rsqrt().to(x.dtype));
@@ -46,8 +46,8 @@ internal sealed class ChannelNorm
         using var scope = NewDisposeScope();
         if (Functional.TryNormSilu(x, gamma.mul(root).flatten(), target))
             return;
-        var scale = gamma.mul(root).view(-1, 1, 1);
-        var (frames, height) = (x.shape[2], x.shape[3]);
+        var scale = gamma.mul(root).view(-1, 1, 1); // [C, 1, 1]
+        var (frames, height) = (x.shape[2], x.shape[3]); // T, H
         var rows = Math.Max(1, BandElements / (x.shape[0] * x.shape[1] * x.shape[4]));
         for (long frame = 0; frame < frames; frame++)
         for (long row = 0; row < height; row += rows)
@@ -88,7 +88,7 @@ internal sealed class CausalConv
             memory.Keep(this, x);
             return Functional.Conv2d(x.squeeze(2), weight.select(2, 2), bias, padding: [1, 1]).unsqueeze(2).MoveToOuterDisposeScope();
         }
-        var extended = memory.Extend(this, x);
+        var extended = memory.Extend(this, x); // [B, C, T + 2, H, W]
         if (spends)
             x.Dispose();
         return Convolve(extended).MoveToOuterDisposeScope();
@@ -135,11 +135,11 @@ internal sealed class CausalConv
         )
             return Functional.Conv3d(extended, weight, bias, padding: [0, 1, 1]);
         var half = frames / 2;
-        var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0);
+        var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0); // [2, C, T/2 + 2, H, W]
         extended.Dispose();
-        var convolved = Functional.Conv3d(halves, weight, bias, padding: [0, 1, 1]);
+        var convolved = Functional.Conv3d(halves, weight, bias, padding: [0, 1, 1]); // [2, C_out, T/2, H, W]
         halves.Dispose();
-        return cat(convolved.split(1), 2);
+        return cat(convolved.split(1), 2); // [1, C_out, T, H, W]
     }
 
     /// <summary>Whether a clip is large enough for a kernel of our own.</summary>
@@ -164,8 +164,8 @@ internal sealed class TimeConv
     {
         using var scope = NewDisposeScope();
         // An image whose rows are frames and whose columns are places.
-        var y = Functional.Conv2d(x.flatten(3), weight.squeeze(4), bias, stride: [stride, 1]);
-        return y.unflatten(3, x.shape[3], x.shape[4]).MoveToOuterDisposeScope();
+        var y = Functional.Conv2d(x.flatten(3), weight.squeeze(4), bias, stride: [stride, 1]); // [B, C', T', H W]
+        return y.unflatten(3, x.shape[3], x.shape[4]).MoveToOuterDisposeScope(); // [B, C', T', H, W]
     }
 }
 
@@ -197,7 +197,7 @@ internal static class FrameConv
     {
         using var scope = NewDisposeScope();
         var y = conv(x.transpose(1, 2).flatten(0, 1)); // [B T, C', H', W']
-        return y.unflatten(0, x.shape[0], x.shape[2]).transpose(1, 2).contiguous().MoveToOuterDisposeScope();
+        return y.unflatten(0, x.shape[0], x.shape[2]).transpose(1, 2).contiguous().MoveToOuterDisposeScope(); // [B, C', T, H', W']
     }
 }
 
@@ -261,9 +261,9 @@ internal sealed class FrameAttention
 
     public Tensor Forward(Tensor x)
     {
-        var (batch, channels, frames, height, width) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
+        var (batch, channels, frames, height, width) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]); // B, C, T, H, W
         using var scope = NewDisposeScope();
-        var places = norm.Forward(x).permute(0, 2, 3, 4, 1).reshape(batch * frames, 1, height * width, channels);
+        var places = norm.Forward(x).permute(0, 2, 3, 4, 1).reshape(batch * frames, 1, height * width, channels); // [B T, 1, H W, C]
         var parts = Functional.Linear(places, qkv.Weight.flatten(1), qkv.Bias).chunk(3, -1); // each [B T, 1, H W, C]
         var seen = Functional.ScaledDotProductAttention(parts[0].contiguous(), parts[1].contiguous(), parts[2].contiguous());
         var y = Functional
@@ -337,14 +337,14 @@ internal sealed class UpStep
         {
             var (batch, channels, frames, rows, columns) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
             x = time.Forward(memory.Extend(this, x), stride: 1)
-                .view(batch, 2, channels, frames, rows, columns)
-                .permute(0, 2, 3, 1, 4, 5)
+                .view(batch, 2, channels, frames, rows, columns) // [B, 2, C, T, H, W]
+                .permute(0, 2, 3, 1, 4, 5) // [B, C, T, 2, H, W]
                 .reshape(batch, channels, 2 * frames, rows, columns); // both of one frame, then the next
         }
         if (x.device_type == DeviceType.CPU && Ops.NeedsNoGradient(x, weight) && CausalConv.IsLarge(x))
         {
             // As a clip, with a window of one frame: no frame needs to be moved before or after.
-            var large = functional.interpolate(x, [x.shape[2], 2 * x.shape[3], 2 * x.shape[4]]);
+            var large = functional.interpolate(x, [x.shape[2], 2 * x.shape[3], 2 * x.shape[4]]); // [B, C, T, 2 H, 2 W]
             return Functional.Conv3d(large, weight.unsqueeze(2), bias, padding: [0, 1, 1]).MoveToOuterDisposeScope();
         }
         return FrameConv.Apply(x, DoubleSpace).MoveToOuterDisposeScope();
@@ -352,7 +352,7 @@ internal sealed class UpStep
 
     private Tensor DoubleSpace(Tensor frames)
     {
-        using var large = functional.interpolate(frames, [2 * frames.shape[2], 2 * frames.shape[3]]);
+        using var large = functional.interpolate(frames, [2 * frames.shape[2], 2 * frames.shape[3]]); // [B T, C, 2 H, 2 W]
         return Functional.Conv2d(large, weight, bias, padding: [1, 1]);
     }
 }
@@ -372,10 +372,10 @@ internal static class Shortcuts
             x = functional.pad(x, [0, 0, 0, 0, time - x.shape[2] % time, 0]);
         var (batch, channels, frames, rows, columns) = (x.shape[0], x.shape[1], x.shape[2] / time, x.shape[3] / space, x.shape[4] / space);
         var group = channels * time * space * space / outputs;
-        return x.view(batch, channels, frames, time, rows, space, columns, space)
-            .permute(0, 1, 3, 5, 7, 2, 4, 6)
-            .reshape(batch, outputs, group, frames, rows, columns)
-            .mean([2])
+        return x.view(batch, channels, frames, time, rows, space, columns, space) // [B, C, T, time, H, space, W, space]
+            .permute(0, 1, 3, 5, 7, 2, 4, 6) // [B, C, time, space, space, T, H, W]
+            .reshape(batch, outputs, group, frames, rows, columns) // [B, C_out, group, T, H, W]
+            .mean([2]) // [B, C_out, T, H, W]
             .MoveToOuterDisposeScope();
     }
 
@@ -390,10 +390,10 @@ internal static class Shortcuts
         using var scope = NewDisposeScope();
         Tensor Spread(long repeats, long cell) =>
             x.unsqueeze(2)
-                .expand(batch, channels, repeats, frames, rows, columns)
-                .reshape(batch, outputs, time, cell, cell, frames, rows, columns)
-                .permute(0, 1, 5, 2, 6, 3, 7, 4)
-                .reshape(batch, outputs, frames * time, rows * cell, columns * cell);
+                .expand(batch, channels, repeats, frames, rows, columns) // [B, C, repeats, T, H, W]
+                .reshape(batch, outputs, time, cell, cell, frames, rows, columns) // [B, C_out, time, cell, cell, T, H, W]
+                .permute(0, 1, 5, 2, 6, 3, 7, 4) // [B, C_out, T, time, H, cell, W, cell]
+                .reshape(batch, outputs, frames * time, rows * cell, columns * cell); // [B, C_out, time T, cell H, cell W]
 
         // Where all places of a cell get the same channel, as is usual, space is doubled by nearest neighbour.
         var isNearest = repeats % (space * space) == 0;

@@ -122,9 +122,9 @@ internal static class Patches
         if (height % patch != 0 || width % patch != 0)
             throw new ArgumentException($"{width}x{height} pixels don't divide into patches of {patch}");
         using var scope = NewDisposeScope();
-        return x.reshape(batch, channels, frames, height / patch, patch, width / patch, patch)
-            .permute(0, 1, 6, 4, 2, 3, 5)
-            .reshape(batch, channels * patch * patch, frames, height / patch, width / patch)
+        return x.reshape(batch, channels, frames, height / patch, patch, width / patch, patch) // [B, C, T, h, dy, w, dx]
+            .permute(0, 1, 6, 4, 2, 3, 5) // [B, C, dx, dy, T, h, w]
+            .reshape(batch, channels * patch * patch, frames, height / patch, width / patch) // [B, C p p, T, h, w]
             .MoveToOuterDisposeScope();
     }
 
@@ -134,9 +134,9 @@ internal static class Patches
             return x;
         var (batch, channels, frames, height, width) = (x.shape[0], x.shape[1] / (patch * patch), x.shape[2], x.shape[3], x.shape[4]);
         using var scope = NewDisposeScope();
-        return x.view(batch, channels, patch, patch, frames, height, width)
-            .permute(0, 1, 4, 5, 3, 6, 2)
-            .reshape(batch, channels, frames, height * patch, width * patch)
+        return x.view(batch, channels, patch, patch, frames, height, width) // [B, C, dx, dy, T, h, w]
+            .permute(0, 1, 4, 5, 3, 6, 2) // [B, C, T, h, dy, w, dx]
+            .reshape(batch, channels, frames, height * patch, width * patch) // [B, C, T, H, W]
             .MoveToOuterDisposeScope();
     }
 }

@@ -119,7 +119,7 @@ public sealed class WanTransformer : IDisposable
     {
         using var scope = NewDisposeScope();
         var trace = new Trace(Observer);
-        var rows = conditions.EmbedText(text.to(patchEmbedding.DType), textLength);
+        var rows = conditions.EmbedText(text.to(patchEmbedding.DType), textLength); // [B, n, dim]
         trace.Show("text", rows.Rows);
         var imageRows = image is null ? null : conditions.EmbedImage(image.to(patchEmbedding.DType), text.shape[0], trace.Of("image"));
         return new TextContext([.. Enumerable.Range(0, textKeys.Count).Select(i => textKeys.Run(i, keys => keys.Embed(rows, imageRows)))]);
@@ -132,9 +132,9 @@ public sealed class WanTransformer : IDisposable
     {
         using var scope = NewDisposeScope();
         var trace = new Trace(Observer);
-        var latents = input.HiddenStates.to(patchEmbedding.DType);
+        var latents = input.HiddenStates.to(patchEmbedding.DType); // [B, C, T, h, w]
         var grid = TokenPatches.Grid(Config, latents);
-        var rotary = positions.Table(grid.Frames, grid.Rows, grid.Columns, latents.device);
+        var rotary = positions.Table(grid.Frames, grid.Rows, grid.Columns, latents.device); // [L, 1, headDim / 2]
 
         var x = patchEmbedding.Forward(TokenPatches.Fold(Config, latents)); // [B, L, dim]
         trace.Show("patch_embedding", x);
@@ -159,12 +159,12 @@ public sealed class WanTransformer : IDisposable
             input.AfterBlock?.Invoke(i, x);
         }
 
-        var wide = functional.layer_norm(x.to(float32), [Config.Dim], eps: Config.Eps);
+        var wide = functional.layer_norm(x.to(float32), [Config.Dim], eps: Config.Eps); // [B, L, dim]
         trace.Show("norm_out", wide);
-        var (shift, scale) = time.OfHead(scaleShiftTable);
-        x = projOut.Forward(shift.addcmul(wide, scale.add(1), 1).to(x.dtype));
+        var (shift, scale) = time.OfHead(scaleShiftTable); // each [B, 1 or L, dim]
+        x = projOut.Forward(shift.addcmul(wide, scale.add(1), 1).to(x.dtype)); // [B, L, pt ph pw C_out]
         trace.Show("proj_out", x);
-        return TokenPatches.Unfold(Config, x, grid).MoveToOuterDisposeScope();
+        return TokenPatches.Unfold(Config, x, grid).MoveToOuterDisposeScope(); // [B, C_out, T, h, w]
     }
 
     /// <summary>Ends the reading of blocks that don't stay in memory; the weights are the caller's to free, afterwards.</summary>
@@ -271,9 +271,9 @@ internal sealed class WanBlock
     {
         using var scope = NewDisposeScope();
         var y = Modulate(x, context, (Modulation.ShiftMlp, Modulation.ScaleMlp), trace, "norm3");
-        y = up.ForwardGelu(y);
+        y = up.ForwardGelu(y); // [B, L, ffn]
         trace.Show("ffn.gelu", y);
-        y = down.Forward(y);
+        y = down.Forward(y); // [B, L, dim]
         trace.Show("ffn", y);
         return Ops.Leave(AddGated(x, y, context.Time.Of(scaleShiftTable, Modulation.GateMlp)), x);
     }
@@ -284,7 +284,7 @@ internal sealed class WanBlock
         using var scope = NewDisposeScope();
         var y = functional.layer_norm(x.to(float32), [dim], eps: eps);
         trace.Show(name, y);
-        var (shift, scale) = (context.Time.Of(scaleShiftTable, by.Shift), context.Time.Of(scaleShiftTable, by.Scale));
+        var (shift, scale) = (context.Time.Of(scaleShiftTable, by.Shift), context.Time.Of(scaleShiftTable, by.Scale)); // [B, 1 or L, dim]
         return shift.addcmul(y, scale.add(1), 1).to(context.Products).MoveToOuterDisposeScope();
     }
 
