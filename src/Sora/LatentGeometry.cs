@@ -13,17 +13,17 @@ public readonly record struct LatentGeometry(int Channels, int TemporalFactor, i
     /// <summary>The frame counts it allows, such as <c>1+4n</c>; clips state it.</summary>
     public string FrameGrid => FirstFrames == TemporalFactor ? $"{TemporalFactor}n" : $"{FirstFrames}+{TemporalFactor}n";
 
-    /// <summary>Latent frames that fit into so many video frames, at least one.</summary>
+    /// <summary>Latent frames that fit into this many video frames, at least one.</summary>
     public int LatentFrames(int frames) => Math.Max(0, frames - FirstFrames) / TemporalFactor + 1;
 
-    /// <summary>Video frames of so many latent frames; 0 of none.</summary>
+    /// <summary>Video frames of this many latent frames; 0 of none.</summary>
     public int VideoFrames(long latentFrames) =>
         latentFrames == 0 ? 0 : (int)Math.Min(int.MaxValue, (latentFrames - 1) * TemporalFactor + FirstFrames);
 
     /// <summary>The latent frame that a video frame belongs to.</summary>
     public int LatentFrameOf(int frame) => AddedLatentFrames(frame - FirstFrames + 1);
 
-    /// <summary>Latent frames that are added to a clip to make it so many video frames longer, or more.</summary>
+    /// <summary>Latent frames that are added to a clip to make it this many video frames longer, or more.</summary>
     public int AddedLatentFrames(int frames) => (int)((Math.Max(0L, frames) + TemporalFactor - 1) / TemporalFactor);
 
     /// <summary>
@@ -32,7 +32,7 @@ public readonly record struct LatentGeometry(int Channels, int TemporalFactor, i
     /// </summary>
     public int WholeFrames(int frames) => VideoFrames(LatentFrames(frames));
 
-    /// <summary>Frame size in pixels for latents of so many rows and columns.</summary>
+    /// <summary>Frame size in pixels for latents of this many rows and columns.</summary>
     public FrameSize PixelSize(long rows, long columns) => new((int)columns * SpatialFactor, (int)rows * SpatialFactor);
 
     /// <summary>The shape [1, C, T, h, w] of a video's latents.</summary>

@@ -1,6 +1,6 @@
 namespace Sora.Diffusion;
 
-/// <summary>A sampler by name, with the spacing of noise levels that it wants.</summary>
+/// <summary>A sampler by name, with the spacing of noise levels that it needs.</summary>
 /// <param name="Name">As users write it.</param>
 /// <param name="Spacing">How its levels are spaced.</param>
 /// <param name="Step">One call of it.</param>

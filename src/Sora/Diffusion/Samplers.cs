@@ -41,8 +41,8 @@ public static class Samplers
     /// <param name="with">The answer to the prompt.</param>
     /// <param name="scale">Of the guidance.</param>
     /// <param name="scene">
-    /// Channels, the last ones, that say what is where. Where there are any, it is they that follow the prompt. Latents
-    /// follow them and need only the root of the scale: they flicker less, and their colours stay as they are.
+    /// The last channels, those that say what is where. Where there are any, they follow the prompt. Latents follow them
+    /// and need only the root of the scale: they flicker less, and their colours stay as they are.
     /// </param>
     public static Tensor Guided(Tensor without, Tensor with, double scale, int scene = 0)
     {

@@ -79,7 +79,7 @@ public sealed class StepCache : IDisposable
         return answer;
     }
 
-    /// <summary>What it did in a run of so many calls.</summary>
+    /// <summary>What it did in a run of this many calls.</summary>
     public string Report(int calls) =>
         string.Create(
             CultureInfo.InvariantCulture,

@@ -5,7 +5,7 @@ namespace Sora.Models;
 
 /// <summary>A family of models: which ones belong to it, and how they are opened.</summary>
 /// <param name="Name">What people call it.</param>
-/// <param name="Claims">Whether the files are those of a model of this family.</param>
+/// <param name="Claims">Whether the files are a model of this family.</param>
 /// <param name="Open">Reads its configs.</param>
 public sealed record ModelFamily(string Name, Func<ModelFolder, bool> Claims, Func<ModelFolder, VideoModel> Open);
 

@@ -131,7 +131,7 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     /// <param name="precision">Where and in which type the model computes, and how much of it stays in memory.</param>
     public abstract IReadOnlyList<StageCost> Costs(GenerationRequest request, int calls, Precision precision);
 
-    /// <summary>What encoding a video of so many frames needs.</summary>
+    /// <summary>What encoding a video of this many frames needs.</summary>
     public abstract StageCost EncodeCost(FrameSize size, int frames, Device device);
 
     /// <summary>What decoding it needs.</summary>

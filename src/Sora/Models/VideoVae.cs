@@ -67,7 +67,7 @@ public abstract class VideoVae : IDisposable
     /// </summary>
     internal int FramesPerPush(long height, long width) => ChunkOf(height * width, Geometry.TemporalFactor);
 
-    /// <summary>As <see cref="FramesPerPush"/>, for frames of so many pixels and latent frames of so many frames.</summary>
+    /// <summary>As <see cref="FramesPerPush"/>, for frames of this many pixels and latent frames of this many frames.</summary>
     internal static int ChunkOf(long pixels, int temporalFactor) =>
         (int)Math.Max(1, ChunkPixels / (pixels * temporalFactor)) * temporalFactor;
 

@@ -10,9 +10,9 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines;
 
 /// <summary>
-/// Clips made longer, closed to a loop, and joined. Latents can be continued as they are. They can't be appended to
-/// something, because the first one of a clip is a single frame and the others are four: what moves back is decoded, and
-/// encoded again after the frames that precede it.
+/// Makes clips longer, closes them into loops, and joins them. Latents can be continued as they are. They can't be
+/// appended to something, because the first one of a clip is a single frame and the others are four: what moves back is
+/// decoded, and encoded again after the frames that precede it.
 /// </summary>
 public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings, CancellationToken cancel)
 {
@@ -94,7 +94,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         );
     }
 
-    /// <summary>The clip with so many more frames that lead back to its first one, which the last one shows again.</summary>
+    /// <summary>The clip with this many more frames that lead back to its first one, which the last one shows again.</summary>
     public Clip Loop(Clip clip, int frames)
     {
         generator.Require(Ability.Loop);
@@ -215,7 +215,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
 
     private Clip Longer(Clip clip, HostTensor latents) => Carrier(clip, (int)latents.Shape[2]) with { Latents = latents };
 
-    /// <summary>The clip's metadata with so many latent frames.</summary>
+    /// <summary>The clip's metadata with this many latent frames.</summary>
     private Clip Carrier(Clip clip, int latents) =>
         clip with
         {

@@ -15,17 +15,17 @@ public sealed class JoinLengths(VideoModel model, SamplingSettings settings)
 
     private long Overlap => geometry.LatentFrames(settings.Overlap);
 
-    /// <summary>Frames after a clip of so many.</summary>
+    /// <summary>Frames after a clip of this many.</summary>
     public int After(int clip, int frames) => geometry.VideoFrames(geometry.LatentFrames(clip) + geometry.AddedLatentFrames(frames));
 
-    /// <summary>Frames before a clip of so many.</summary>
+    /// <summary>Frames before a clip of this many.</summary>
     public int Before(int clip, int frames) => geometry.VideoFrames(geometry.AddedLatentFrames(frames) + 1 + Following(clip));
 
-    /// <summary>Frames from the end of a clip of so many to its start.</summary>
+    /// <summary>Frames from the end of a clip of this many to its start.</summary>
     public int Loop(int clip, int frames) =>
         geometry.VideoFrames(Math.Min(geometry.LatentFrames(clip), Overlap) + geometry.AddedLatentFrames(frames) + Following(clip));
 
-    /// <summary>Frames from the end of a clip of so many to the start of another one.</summary>
+    /// <summary>Frames from the end of a clip of this many to the start of another one.</summary>
     public int Between(int first, int second, int frames) =>
         geometry.VideoFrames(Math.Min(geometry.LatentFrames(first), 1 + Overlap) + geometry.AddedLatentFrames(frames) + Following(second));
 

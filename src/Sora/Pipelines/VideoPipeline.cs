@@ -288,7 +288,7 @@ public sealed class VideoPipeline : IDisposable
     /// <summary>Steps of a run in one piece, or of a window.</summary>
     internal int StepsOf(SamplingSettings settings) => Steps(settings, CallsOf(settings));
 
-    /// <summary>Steps in so many model calls; the last one may be only begun.</summary>
+    /// <summary>Steps in this many model calls; the last one may be only begun.</summary>
     internal int Steps(SamplingSettings settings, int calls)
     {
         var each = settings.ChooseSampler(Defaults.Scheduler).CallsPerStep;

@@ -35,7 +35,7 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<StageCost> Stages)
     /// Refuses a run that doesn't fit into memory, before anything is loaded.
     /// </summary>
     /// <param name="free">What may be used.</param>
-    /// <param name="smaller">The plan for other settings; with true, for weights that are streamed.</param>
+    /// <param name="smaller">The plan for other settings; true means streamed weights.</param>
     /// <param name="model">The model.</param>
     /// <param name="settings">What to make.</param>
     /// <param name="isOfClip">Whether it is made from a clip, whose size and length are fixed: only its windows can be shorter.</param>

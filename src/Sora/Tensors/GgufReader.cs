@@ -119,7 +119,7 @@ internal sealed class GgufReader(MappedFile file)
         return items;
     }
 
-    /// <summary>A count of things that take at least so many bytes each.</summary>
+    /// <summary>A count of things that take at least this many bytes each.</summary>
     private ulong ReadCount(int leastBytes, string what)
     {
         var count = ReadU64();

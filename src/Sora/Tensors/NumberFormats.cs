@@ -140,7 +140,7 @@ public static class NumberFormats
     }
 
     /// <summary>
-    /// The pattern of |value| with a mantissa of so many bits; past the largest exponent it just keeps counting, for the
+    /// The pattern of |value| with a mantissa of this many bits; past the largest exponent it just keeps counting, for the
     /// caller to clamp. In double the scaling by a power of two is exact, so there is one rounding.
     /// </summary>
     private static uint ToFloat8(float value, int mantissaBits, int bias)

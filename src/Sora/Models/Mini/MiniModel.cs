@@ -36,7 +36,7 @@ public sealed class MiniModel : WanModel
         }
     }
 
-    /// <summary>Whether files are those of such a model: <c>sora train</c> made them, or the output is preconditioned.</summary>
+    /// <summary>Whether files are such a model's: <c>sora train</c> made them, or the output is preconditioned.</summary>
     public static bool Claims(ModelFolder files) =>
         files.IsTrainedHere
         || files.SchedulerPath is { } path
@@ -53,7 +53,7 @@ public sealed class MiniModel : WanModel
     public override string Sizes =>
         base.Sizes + (Transformer.SceneChannels > 0 ? $", and {Transformer.SceneChannels} channels for what is where" : "");
 
-    /// <summary>It is told of known parts anywhere, as it was trained.</summary>
+    /// <summary>It takes known parts anywhere, as it was trained to.</summary>
     public override Support Supports(Ability ability) =>
         Mode != ConditioningMode.TokenTimesteps ? base.Supports(ability)
         : ability == Ability.Control ? Support.Refused

@@ -44,7 +44,7 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     /// </summary>
     public double OpenVariance { get; init; } = double.PositiveInfinity;
 
-    /// <summary>The variances of the first channels, so many of them, and after them those of a scene.</summary>
+    /// <summary>The variances of the first channels, this many of them, and after them those of a scene.</summary>
     internal Preconditioning With(Preconditioning scene, int channels) =>
         new([.. First.Take(channels), .. scene.First], [.. Later.Take(channels), .. scene.Later])
         {
@@ -73,7 +73,7 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     private IEnumerable<double> Open(IReadOnlyList<double> variances) =>
         variances.Select((v, channel) => channel < variances.Count - SceneChannels ? v : Math.Min(v, OpenVariance));
 
-    /// <summary>What a scheduler's config says about a network with so many scene channels; null: it predicts the velocity.</summary>
+    /// <summary>What a scheduler's config says about a network with this many scene channels; null: it predicts the velocity.</summary>
     internal static Preconditioning? Read(ConfigFile scheduler, int sceneChannels) =>
         scheduler.Text("prediction_type", null) == PredictionType
             ? new Preconditioning(scheduler.Numbers("first_latents_variance", []), scheduler.Numbers("latents_variance", []))

@@ -46,7 +46,7 @@ public sealed record T5Config
     public static T5Config Umt5Xxl { get; } = new();
 
     /// <summary>Reads a <c>config.json</c>.</summary>
-    /// <exception cref="SoraException">It can't be read or is of another kind of model.</exception>
+    /// <exception cref="SoraException">It can't be read or is for another kind of model.</exception>
     public static T5Config Read(string path) => From(ConfigFile.Read(path));
 
     internal static T5Config From(ConfigFile file)

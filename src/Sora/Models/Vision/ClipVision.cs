@@ -42,7 +42,7 @@ public sealed record ClipVisionConfig
     public int Tokens => 1 + ImageSize / PatchSize * (ImageSize / PatchSize);
 
     /// <summary>Reads a <c>config.json</c>.</summary>
-    /// <exception cref="SoraException">It can't be read or is of another kind of model.</exception>
+    /// <exception cref="SoraException">It can't be read or is for another kind of model.</exception>
     public static ClipVisionConfig Read(string path) => From(ConfigFile.Read(path));
 
     internal static ClipVisionConfig From(ConfigFile file)
@@ -73,8 +73,8 @@ public sealed record ClipVisionConfig
 }
 
 /// <summary>
-/// The image encoder of CLIP (https://arxiv.org/abs/2103.00020) as image-to-video models use it: a vision
-/// transformer whose result is the output of the last layer but one, without a final norm.
+/// The image encoder of CLIP (https://arxiv.org/abs/2103.00020) as image-to-video models use it: a vision transformer
+/// whose result is the output of the second to last layer, without a final norm.
 /// </summary>
 public sealed class ClipVision
 {

@@ -31,7 +31,7 @@ internal sealed class ChannelNorm
     {
         using var scope = NewDisposeScope();
         var scale = gamma.mul(root).view(-1, 1, 1, 1); // [C, 1, 1, 1]
-        // The square of a half overflows. Clamping comes before the root, whose slope at zero is infinite.
+        // Squares overflow in half precision. Clamping comes before the root, whose slope at zero is infinite.
         var wide = x.dtype == float32 ? x : x.to(float32);
         var y = x.mul(wide.square().sum(1, keepdim: true).clamp_min(1e-24).rsqrt().to(x.dtype));
         return (Ops.NeedsNoGradient(y, scale) ? y.mul_(scale) : y.mul(scale)).MoveToOuterDisposeScope();

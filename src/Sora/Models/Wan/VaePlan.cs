@@ -56,10 +56,10 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
     /// <summary>Whether it is the kind that works on blocks of pixels, one group of frames at a time.</summary>
     private bool IsBlock => config.DecodesGroups;
 
-    /// <summary>Encodes frames as they come; the caller holds so many more numbers.</summary>
+    /// <summary>Encodes frames as they come; the caller holds this many more numbers.</summary>
     public VaeLoad Encode(double held = 0) => Load(held, isDecoder: false, config.BaseDim, OfKind(FlatEncode, ResidualEncode, BlockEncode));
 
-    /// <summary>Decodes frames as they are taken; the caller holds so many more numbers.</summary>
+    /// <summary>Decodes frames as they are taken; the caller holds this many more numbers.</summary>
     public VaeLoad Decode(double held = 0) =>
         Load(held, isDecoder: true, config.DecoderBaseDim ?? config.BaseDim, OfKind(FlatDecode, ResidualDecode, BlockDecode));
 

@@ -29,7 +29,7 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
     /// <summary>Latents to frames, as they are taken.</summary>
     public StageCost Decode() => Of("decode", Plan(frames).Decode());
 
-    /// <summary>Frames decoded and encoded, next to so many bytes of weights.</summary>
+    /// <summary>Frames decoded and encoded, next to this many bytes of weights.</summary>
     internal StageCost Frames(long beside) =>
         Of("frames", VaeLoad.Then(Plan(frames).Decode(), Plan(frames).Encode())) with
         {

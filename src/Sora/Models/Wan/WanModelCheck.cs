@@ -12,7 +12,7 @@ namespace Sora.Models.Wan;
 internal static class WanModelCheck
 {
     /// <exception cref="SoraException">
-    /// A part is missing, truncated, lacks a tensor, has one of another shape, or is of another model.
+    /// A part is missing, truncated, lacks a tensor, has one of another shape, or belongs to another model.
     /// </exception>
     public static void Run(WanModel model)
     {
