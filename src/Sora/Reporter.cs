@@ -1,8 +1,8 @@
 namespace Sora;
 
 /// <summary>
-/// Where long work reports: messages, warnings and progress, never payload. The command line shows them on standard error
-/// as text or as JSON lines.
+/// Where long work reports: messages, warnings and progress, never payload. The
+/// command line shows them on standard error as text or as JSON lines.
 /// </summary>
 public abstract class Reporter
 {

@@ -47,8 +47,8 @@ public sealed record ClipInfo
 }
 
 /// <summary>
-/// A video in latent space: tensors, what they are, and how they were made. Tensors and metadata that no verb knows are
-/// passed on unchanged.
+/// A video in latent space: tensors, what they are, and how they were made.
+/// Tensors and metadata that no verb knows are passed on unchanged.
 /// </summary>
 public sealed record Clip
 {

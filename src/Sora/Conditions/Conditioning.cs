@@ -30,8 +30,8 @@ public sealed record Conditioning
     public Tensor? Mask { get; init; }
 
     /// <summary>
-    /// Raw latents [1, C, T, h, w] that the finished clip has, bit for bit, where <see cref="Mask"/> is 1; null: those of
-    /// <see cref="Known"/>, rounded.
+    /// Raw latents [1, C, T, h, w] that the finished clip has, bit for bit, where
+    /// <see cref="Mask"/> is 1; null: those of <see cref="Known"/>, rounded.
     /// </summary>
     public Tensor? Exact { get; init; }
 

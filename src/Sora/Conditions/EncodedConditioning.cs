@@ -42,8 +42,8 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     public Tensor? Exact { get; init; }
 
     /// <summary>
-    /// [1, 1, T, h, w] of ones and zeros: places that follow <see cref="Known"/> while the noise is high, and the model
-    /// after that.
+    /// [1, 1, T, h, w] of ones and zeros: places that follow
+    /// <see cref="Known"/> while the noise is high, and the model after that.
     /// </summary>
     public Tensor? Hints { get; init; }
 

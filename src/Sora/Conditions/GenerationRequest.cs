@@ -57,14 +57,14 @@ public sealed record GenerationRequest(SamplingSettings Settings)
     public int? CallsDone { get; init; }
 
     /// <summary>
-    /// Video frames of the longest clip whose parts a resident VAE decodes and encodes between samplings; null: nothing
-    /// is joined.
+    /// Video frames of the longest clip whose parts a resident VAE decodes
+    /// and encodes between samplings; null: nothing is joined.
     /// </summary>
     public int? JoinedFrames { get; init; }
 
     /// <summary>
-    /// Whether there are known latents: around a region or, where this is set, of a clip that is extended or of earlier
-    /// windows.
+    /// Whether there are known latents: around a region or, where this is
+    /// set, of a clip that is extended or of earlier windows.
     /// </summary>
     public bool KnowsLatents
     {

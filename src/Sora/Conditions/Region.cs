@@ -36,8 +36,8 @@ public readonly record struct Box(int X, int Y, int Width, int Height)
 }
 
 /// <summary>
-/// The part of a video that an edit remakes: pixels of masks, of a box, of a time. A token with one such pixel is remade
-/// as a whole.
+/// The part of a video that an edit remakes: pixels of masks, of a box, of a
+/// time. A token with one such pixel is remade as a whole.
 /// </summary>
 public sealed record Region
 {
@@ -65,8 +65,8 @@ public sealed record Region
         Known(settings.Frames, new FrameSize(settings.Width, settings.Height), geometry, token);
 
     /// <summary>
-    /// The latents of <paramref name="made"/> inside, and those of <paramref name="old"/>, bit for bit, where the mask is
-    /// 1.
+    /// The latents of <paramref name="made"/> inside, and those of
+    /// <paramref name="old"/>, bit for bit, where the mask is 1.
     /// </summary>
     internal static HostTensor Keep(HostTensor old, HostTensor made, Tensor mask)
     {

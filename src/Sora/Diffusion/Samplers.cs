@@ -34,8 +34,8 @@ public static class Samplers
     public static Tensor Noised(Tensor clean, Tensor noise, float sigma) => clean * (1 - (double)sigma) + noise * sigma;
 
     /// <summary>
-    /// Classifier-free guidance (Ho and Salimans 2022): past the model's answer to the prompt, away from its answer
-    /// without one.
+    /// Classifier-free guidance (Ho and Salimans 2022): past the model's
+    /// answer to the prompt, away from its answer without one.
     /// </summary>
     /// <param name="without">The answer without the prompt, [B, C, T, h, w].</param>
     /// <param name="with">The answer to the prompt.</param>
@@ -58,8 +58,8 @@ public static class Samplers
         new(s.Call + 1, s.Latents + v * Difference(schedule, s.Call)) { Estimate = X0(s, v, schedule) };
 
     /// <summary>
-    /// Heun's method: a trial step, then the mean of both velocities from where the trial started; the last step is
-    /// Euler's.
+    /// Heun's method: a trial step, then the mean of both velocities from
+    /// where the trial started; the last step is Euler's.
     /// </summary>
     public static SamplerState Heun(SamplerState s, Tensor v, Schedule schedule, Func<int, Tensor> noise)
     {
@@ -194,8 +194,8 @@ public static class Samplers
     }
 
     /// <summary>
-    /// Gauss-Jordan elimination of n rows of n coefficients and a right side; the pivots of a Vandermonde matrix aren't
-    /// 0.
+    /// Gauss-Jordan elimination of n rows of n coefficients and a right
+    /// side; the pivots of a Vandermonde matrix aren't 0.
     /// </summary>
     private static double[] Solve(double[,] rows)
     {

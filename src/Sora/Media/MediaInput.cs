@@ -230,7 +230,7 @@ internal sealed partial class MediaInput : IDisposable
                 }
                 catch (IOException)
                 {
-                    // ffmpeg has had enough frames, or failed: its exit status says which.
+                    // ffmpeg has enough frames, or failed: its exit status says which.
                     return;
                 }
                 // A read that nothing answers is abandoned when ffmpeg has ended.

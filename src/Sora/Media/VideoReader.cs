@@ -17,8 +17,8 @@ public sealed record VideoReaderOptions
     public int? Frames { get; init; }
 
     /// <summary>
-    /// The frames a second to resample a video to, by dropping and repeating frames; null keeps its own rate, or its
-    /// average if it varies.
+    /// The frames a second to resample a video to, by dropping and repeating
+    /// frames; null keeps its own rate, or its average if it varies.
     /// </summary>
     public double? Fps { get; init; }
 

@@ -15,8 +15,8 @@ public abstract class DenoisingNetwork : IDisposable
     public PromptEmbeds? Prompt { get; private set; }
 
     /// <summary>
-    /// Takes what is known and the prompts, and computes what is the same in all steps; does nothing if it has them
-    /// already.
+    /// Takes what is known and the prompts, and computes what is the same
+    /// in all steps; does nothing if it has them already.
     /// </summary>
     public void Condition(EncodedConditioning conditioning, PromptEmbeds prompt)
     {

@@ -135,8 +135,8 @@ public sealed class FrameCodec : IDisposable
     }
 
     /// <summary>
-    /// The latent frame of <see cref="LatentGeometry.TemporalFactor"/> frames <c>[1, 3, F, H, W]</c> of a stream, or of
-    /// its first one, raw.
+    /// The latent frame of <see cref="LatentGeometry.TemporalFactor"/> frames
+    /// <c>[1, 3, F, H, W]</c> of a stream, or of its first one, raw.
     /// </summary>
     /// <exception cref="InvalidOperationException">The VAE looks back.</exception>
     public Tensor EncodeGroup(Tensor frames)

@@ -13,8 +13,8 @@ public sealed record PartPaths
     public string? TextEncoder { get; init; }
 
     /// <summary>
-    /// <c>tokenizer.json</c> or <c>spiece.model</c>, or a folder with one of them; if it isn't named, the one in the text
-    /// encoder's folder.
+    /// <c>tokenizer.json</c> or <c>spiece.model</c>, or a folder with one of them;
+    /// if it isn't named, the one in the text encoder's folder.
     /// </summary>
     public string? Tokenizer { get; init; }
 

@@ -40,8 +40,8 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     public virtual bool ExpandTimesteps => false;
 
     /// <summary>
-    /// Whether a latent frame and the one before it decide what it shows: then its VAE decodes a video from any place,
-    /// with gradients.
+    /// Whether a latent frame and the one before it decide what it shows: then
+    /// its VAE decodes a video from any place, with gradients.
     /// </summary>
     public virtual bool DecodesGroups => false;
 
@@ -104,8 +104,8 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     public EncodedConditioning Unconditioned => new(Mode, PatchSize) { AuxiliaryChannels = AuxiliaryChannels };
 
     /// <summary>
-    /// What is known, in the form that the network takes, in float32. Encoders that this needs are loaded, used and
-    /// freed.
+    /// What is known, in the form that the network takes, in float32.
+    /// Encoders that this needs are loaded, used and freed.
     /// </summary>
     /// <param name="conditioning">What is known.</param>
     /// <param name="settings">Of the run.</param>

@@ -6,8 +6,8 @@ namespace Sora.Models;
 public interface IVaeStream : IDisposable
 {
     /// <summary>
-    /// The next part of the stream, <c>[B, C, T, H, W]</c>, whole latent frames, the first one of them alone or with
-    /// others.
+    /// The next part of the stream, <c>[B, C, T, H, W]</c>, whole latent
+    /// frames, the first one of them alone or with others.
     /// </summary>
     Tensor Push(Tensor part);
 }
@@ -19,8 +19,8 @@ public interface IVaeStream : IDisposable
 public abstract class VideoVae : IDisposable
 {
     /// <summary>
-    /// Pixels in the frames that pass at a time: even small frames make large products, and memory doesn't grow with the
-    /// duration.
+    /// Pixels in the frames that pass at a time: even small frames make large
+    /// products, and memory doesn't grow with the duration.
     /// </summary>
     private const long ChunkPixels = 1 << 18;
 

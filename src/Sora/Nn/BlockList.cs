@@ -92,7 +92,7 @@ internal sealed class BlockList<T> : IDisposable
         public void Drop()
         {
             ((IAsyncResult)Block).AsyncWaitHandle.WaitOne();
-            // Nobody asked for it yet: if it couldn't be read, whoever does hears so.
+            // Nobody has asked for it yet; if it couldn't be read, whoever asks gets the error.
             if (Block.IsCompletedSuccessfully)
                 Block.Result.Dispose();
         }

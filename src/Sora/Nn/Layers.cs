@@ -63,8 +63,8 @@ internal static class Ops
     }
 
     /// <summary>
-    /// A tensor of another shape, with no side shorter, that begins with this one and holds <paramref name="rest"/>
-    /// elsewhere.
+    /// A tensor of another shape, with no side shorter, that begins with
+    /// this one and holds <paramref name="rest"/> elsewhere.
     /// </summary>
     public static Tensor Padded(Tensor tensor, long[] shape, double rest = 0)
     {

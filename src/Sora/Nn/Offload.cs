@@ -4,8 +4,8 @@ using Sora.Tensors;
 namespace Sora.Nn;
 
 /// <summary>
-/// How much of a transformer or text encoder stays in memory, ready to compute, between runs. The result is the same, bit
-/// for bit.
+/// How much of a transformer or text encoder stays in memory, ready to
+/// compute, between runs. The result is the same, bit for bit.
 /// </summary>
 /// <param name="Blocks">
 /// Blocks that stay, however they are stored; the others are read from their files, and widened, each time they run, the

@@ -28,8 +28,8 @@ public sealed record Precision(Device Device, ScalarType Type)
     public WeightsOptions Full => new() { Device = Device, DType = float32 };
 
     /// <summary>
-    /// bfloat16 on a GPU where there is one, else float32 on the CPU, whatever its instructions, so that machines differ
-    /// by rounding only.
+    /// bfloat16 on a GPU where there is one, else float32 on the CPU, whatever
+    /// its instructions, so that machines differ by rounding only.
     /// </summary>
     public static Precision Default() =>
         cuda.is_available() ? new(new Device(DeviceType.CUDA, 0), bfloat16) : new(new Device(DeviceType.CPU), float32);

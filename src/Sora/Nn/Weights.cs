@@ -334,8 +334,8 @@ public sealed class Weights : IDisposable
         private readonly Ledger ledger = lender ?? new Ledger();
 
         /// <summary>
-        /// Whether memory of what was borrowed is reused for what is borrowed next; on a device its own allocator does
-        /// that.
+        /// Whether memory of what was borrowed is reused for what is
+        /// borrowed next; on a device its own allocator does that.
         /// </summary>
         private bool IsRecycled => lender is not null && Device.type == DeviceType.CPU;
 

@@ -27,8 +27,8 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     private int Overlap => geometry.LatentFrames(settings.Overlap);
 
     /// <summary>
-    /// The clip with <paramref name="frames"/> more frames after it, rounded up to latent frames; its own are kept bit
-    /// for bit.
+    /// The clip with <paramref name="frames"/> more frames after it, rounded
+    /// up to latent frames; its own are kept bit for bit.
     /// </summary>
     /// <param name="clip">The original clip.</param>
     /// <param name="frames">Video frames to add.</param>
@@ -174,8 +174,8 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         codec.Decode(pipeline.ToRaw(normalised), LatentSpace.Raw, cancel);
 
     /// <summary>
-    /// [before, filled in, after], normalised, where either end may be missing; the first of what comes after is a hint
-    /// for the last one filled in.
+    /// [before, filled in, after], normalised, where either end may be missing; the
+    /// first of what comes after is a hint for the last one filled in.
     /// </summary>
     private Tensor Fill(Tensor? before, int latents, Tensor? after, Place place)
     {

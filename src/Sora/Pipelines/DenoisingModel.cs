@@ -9,8 +9,8 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines;
 
 /// <summary>
-/// The transformer of a model, or its two experts, one in memory at a time: noise levels from the boundary on belong to
-/// the first.
+/// The transformer of a model, or its two experts, one in memory at a time:
+/// noise levels from the boundary on belong to the first.
 /// </summary>
 internal sealed class DenoisingModel(VideoModel model, Precision precision, CancellationToken cancel) : IDisposable
 {

@@ -31,8 +31,8 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
     private const string CacheAnswer = Clip.NoisePrefix + "cache_answer";
 
     /// <summary>
-    /// What the video looks like so far, normalised latents [1, C, T, h, w]; null before the first call. Resuming ignores
-    /// it.
+    /// What the video looks like so far, normalised latents [1, C, T, h,
+    /// w]; null before the first call. Resuming ignores it.
     /// </summary>
     public Tensor? Estimate { get; init; }
 
@@ -134,8 +134,8 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
     }
 
     /// <summary>
-    /// How far the run of an unfinished clip got, such as <c>4 of 12 model calls of window 2 of 5</c>; null where the
-    /// clip doesn't say.
+    /// How far the run of an unfinished clip got, such as <c>4 of 12 model calls
+    /// of window 2 of 5</c>; null where the clip doesn't say.
     /// </summary>
     public static string? HowFar(Clip clip) =>
         clip.Metadata.TryGetValue(ProgressKey, out var text) && JsonSerializer.Deserialize<Progress>(text) is { } progress

@@ -176,8 +176,8 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     }
 
     /// <summary>
-    /// The control of a window, whose first latent frame stands for a single video frame: the last of those that it was
-    /// made from.
+    /// The control of a window, whose first latent frame stands for a single
+    /// video frame: the last of those that it was made from.
     /// </summary>
     private Control? ControlOf(int start, int length)
     {

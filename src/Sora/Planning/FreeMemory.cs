@@ -48,8 +48,8 @@ public sealed partial record FreeMemory(long Bytes, string Where)
     }
 
     /// <summary>
-    /// TorchSharp doesn't say, but the driver does, for the context that libtorch computes in, with devices numbered as
-    /// in libtorch.
+    /// TorchSharp doesn't say, but the driver does, for the context that
+    /// libtorch computes in, with devices numbered as in libtorch.
     /// </summary>
     private static long Card(int index)
     {

@@ -189,8 +189,8 @@ internal static class GgmlTypes
     }
 
     /// <summary>
-    /// Sixteen values scale (quant - zero) - minimum. The products are rounded before the difference, as in the
-    /// reference.
+    /// Sixteen values scale (quant - zero) - minimum. The products are
+    /// rounded before the difference, as in the reference.
     /// </summary>
     private static void Write(Vector128<byte> quants, int zero, float scale, float minimum, Span<float> values)
     {

@@ -126,7 +126,7 @@ internal sealed class GgufReader(MappedFile file)
         var left = (ulong)(file.Length - Position) / (ulong)leastBytes;
         if (count > left)
             throw Truncated($"it declares {count} {what}, but the file ends before that");
-        // Nothing with 2 GB is a header.
+        // No header has 2 GB.
         return count <= int.MaxValue / (ulong)leastBytes ? count : throw Bad($"it declares {count} {what}");
     }
 

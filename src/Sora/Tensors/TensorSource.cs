@@ -67,8 +67,8 @@ public abstract class TensorSource : IDisposable
     public virtual TensorInfo Stored(string name) => Info(name);
 
     /// <summary>
-    /// Whether the weights are stored in a format that is chosen for its size, GGUF or float8: they stay as they are, and
-    /// are widened on use.
+    /// Whether the weights are stored in a format that is chosen for its size, GGUF
+    /// or float8: they stay as they are, and are widened on use.
     /// </summary>
     public virtual bool IsCompact => Tensors.Keys.Any(name => Stored(name).DType is DType.F8E4M3 or DType.F8E5M2);
 

@@ -7,8 +7,8 @@ using Sora.Tensors;
 namespace Sora.Models.Checkpoints;
 
 /// <summary>
-/// Finds the weights of a model part: one file, or the shards that an index names. Whatever their format and spelling,
-/// they get diffusers' names.
+/// Finds the weights of a model part: one file, or the shards that an index names.
+/// Whatever their format and spelling, they get diffusers' names.
 /// </summary>
 public static class Checkpoint
 {

@@ -19,7 +19,7 @@ public sealed record KnownCheckpoint(string Name, string? Licence, JsonObject De
 }
 
 /// <summary>
-/// The table of known checkpoints: <c>checkpoints.json</c> of this program, and in front of it the user's
+/// The table of known checkpoints: <c>checkpoints.json</c> of this program, and before it the user's
 /// <c>$XDG_CONFIG_HOME/sora/models.json</c> (<c>~/.config/sora/models.json</c>) in the same form:
 /// <code>{"checkpoints": [{"name": "My model", "licence": "…", "match": {"fingerprint": "…"}, "defaults": {"steps": 8}}]}</code>
 /// An entry applies to a model if everything under <c>match</c> holds: <c>fingerprint</c> of its transformer,

@@ -106,8 +106,8 @@ internal static partial class KeyMaps
         };
 
     /// <summary>
-    /// The VAE of Wan 2.1: flat lists of layers, of which the decoder's become up blocks of three residuals and a
-    /// sampler.
+    /// The VAE of Wan 2.1: flat lists of layers, of which the decoder's
+    /// become up blocks of three residuals and a sampler.
     /// </summary>
     public static string? Vae21(string name)
     {

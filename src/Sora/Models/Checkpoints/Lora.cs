@@ -140,8 +140,8 @@ public static class Lora
         }
 
         /// <summary>
-        /// sum += scale (b A) for some columns of a row, four vectors at a time that stay in registers. Each element's terms are
-        /// added in one order, whatever part of the row is asked for.
+        /// sum += scale (b A) for some columns of a row, four vectors at a time that stay in registers. Each element's
+        /// terms are added in one order, whatever part of the row is requested.
         /// </summary>
         private void AddRow(ReadOnlySpan<float> b, ReadOnlySpan<float> a, int columns, Span<float> sum)
         {

@@ -11,10 +11,9 @@ namespace Sora.Models.Mini;
 /// 2022 ("Elucidating the design space of diffusion-based generative models", table 1) for flow matching, with a variance
 /// for each channel: principal components differ a hundredfold in size, and neither their noise nor their signal has to
 /// pass through the network. What a scene shows is far from independent: a network that sees a whole map knows its
-/// numbers to within little, and the noise that the filter lets through would have to be taken out by the network, which
-/// has no room for it (Li and He 2025, "Back to basics: let denoising generative models denoise"). For a scene's channels
-/// the filter is that of what the rest of the map leaves open, and F is nearly x0 itself until the noise is less than
-/// that.
+/// numbers almost exactly, and the network, which has no room for it, would have to take out the noise that the filter
+/// lets through (Li and He 2025, "Back to basics: let denoising generative models denoise"). For a scene's channels the
+/// filter is for what the rest of the map leaves open, and F is nearly x0 itself until the noise is less than that.
 /// </summary>
 /// <param name="First">
 /// Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, in which nothing moves.
@@ -40,7 +39,7 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     public int SceneChannels { get; init; }
 
     /// <summary>
-    /// Largest variance that is left open in a scene's channels by its others; infinite: they are taken as independent.
+    /// Largest variance that the others leave open in a scene's channels; infinite: they are taken as independent.
     /// </summary>
     public double OpenVariance { get; init; } = double.PositiveInfinity;
 

@@ -5,7 +5,7 @@ namespace Sora.Models.Text;
 
 /// <summary>
 /// A one-byte encoding as a table. The "sloppy" ones are as in browsers: a byte without a meaning is the control
-/// character of its number. U+FFFD, which stands for a character already lost, takes the place of byte 0x1A in them.
+/// character of its number. U+FFFD, which stands for a character already lost, takes the place of byte 0x1A there.
 /// </summary>
 internal sealed class CodePage
 {

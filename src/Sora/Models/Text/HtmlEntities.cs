@@ -7,7 +7,7 @@ namespace Sora.Models.Text;
 
 /// <summary>
 /// HTML character references, by two sets of rules: those of browsers (and Python's <c>html.unescape</c>), and ftfy's,
-/// which ask for the semicolon and know all-capitals names. The names are AngleSharp's; its parser has other rules for
+/// which require the semicolon and know all-capitals names. The names are AngleSharp's; its parser has other rules for
 /// numbers, and <see cref="System.Net.WebUtility"/> only a tenth of the names.
 /// </summary>
 internal static partial class HtmlEntities

@@ -116,8 +116,8 @@ public sealed class T5Encoder : IDisposable
     /// <summary>The hidden states after the last norm, <c>[B, L, D]</c>.</summary>
     /// <param name="ids">Token ids <c>[B, L]</c>, int64.</param>
     /// <param name="mask">
-    /// 1 for tokens to attend to and 0 for padding, <c>[B, L]</c>; null: all of them. Rows of padding also have values,
-    /// but they mean nothing.
+    /// 1 for tokens to attend to and 0 for padding, <c>[B, L]</c>; null: all of
+    /// them. Rows of padding also have values, but they mean nothing.
     /// </param>
     public Tensor Forward(Tensor ids, Tensor? mask = null)
     {

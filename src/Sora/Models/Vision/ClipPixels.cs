@@ -54,8 +54,8 @@ public sealed record ClipPixels
     }
 
     /// <summary>
-    /// What a model does to the pictures that its encoder sees; CLIP's own numbers without a file, as single files come
-    /// without one.
+    /// What a model does to the pictures that its encoder sees; CLIP's own
+    /// numbers without a file, as single files come without one.
     /// </summary>
     /// <exception cref="SoraException">Its file can't be read, or makes pictures of another size than the encoder takes.</exception>
     internal static ClipPixels Of(ModelFolder model, ClipVisionConfig encoder)

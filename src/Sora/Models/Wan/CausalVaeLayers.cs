@@ -38,8 +38,8 @@ internal sealed class ChannelNorm
     }
 
     /// <summary>
-    /// Writes SiLU of the norm of <paramref name="x"/> to <paramref name="target"/>: some rows of a frame at a time, which stay
-    /// in cache, because a pass over memory takes as long as much of a convolution. Not for gradients.
+    /// Writes SiLU of the norm of <paramref name="x"/> to <paramref name="target"/>: some rows of a frame at a time,
+    /// which stay in cache, because a pass over memory costs a good part of a convolution. Not for gradients.
     /// </summary>
     public void Activate(Tensor x, Tensor target)
     {

@@ -14,11 +14,11 @@ public sealed class VaeEncoder : IVaeStream
     internal VaeEncoder(CausalVae vae, IVaeNetwork network) => (this.vae, this.network) = (vae, network);
 
     /// <summary>
-    /// Encodes the next frames, <c>[B, 3, F, H, W]</c> in [-1, 1]: first 1 + 4k of them, then any multiple of 4 (the
-    /// VAE's time factor).
+    /// Encodes the next frames, <c>[B, 3, F, H, W]</c> in [-1, 1]: first 1 + 4k
+    /// of them, then any multiple of 4 (the VAE's time factor).
     /// </summary>
     /// <returns>The mean of their latents, <c>[B, z, t, h, w]</c>.</returns>
-    /// <exception cref="ArgumentException">The number of frames is another.</exception>
+    /// <exception cref="ArgumentException">The number of frames is wrong.</exception>
     public Tensor Push(Tensor part)
     {
         using var scope = NewDisposeScope();

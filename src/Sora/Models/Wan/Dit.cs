@@ -40,14 +40,14 @@ public sealed record TransformerInput
     public IReadOnlyList<double>? ControlScale { get; init; }
 
     /// <summary>
-    /// Gets the tokens <c>[B, L, dim]</c> after each block, by the block's number, with their gradient; they last as long
-    /// as the call.
+    /// Gets the tokens <c>[B, L, dim]</c> after each block, by the block's
+    /// number, with their gradient; they last as long as the call.
     /// </summary>
     public Action<int, Tensor>? AfterBlock { get; init; }
 
     /// <summary>
-    /// The hidden states of a network that makes scenes: latents and scene, followed by a channel that is the scene's
-    /// noise level.
+    /// The hidden states of a network that makes scenes: latents and scene,
+    /// followed by a channel that is the scene's noise level.
     /// </summary>
     /// <param name="state">Latents and scene, noisy, <c>[B, C, T, h, w]</c>.</param>
     /// <param name="sigma">The scene's noise level, of a shape that expands to <c>[B, 1, T, h, w]</c>.</param>

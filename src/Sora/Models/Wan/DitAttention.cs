@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Sora.Models.Wan;
 
 /// <summary>
-/// x / sqrt(mean(x^2) + eps) weight over the last axis, in float32 and then in the weight's type, over all heads
-/// together.
+/// x / sqrt(mean(x^2) + eps) weight over the last axis, in float32 and
+/// then in the weight's type, over all heads together.
 /// </summary>
 internal sealed class RmsNorm(Weights weights, long dim, double eps)
 {

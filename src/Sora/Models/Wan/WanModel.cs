@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Sora.Models.Wan;
 
 /// <summary>
-/// Models of Wan 2.1 and 2.2 (https://arxiv.org/abs/2503.20314): text, image and control to video, one transformer or two
-/// experts.
+/// Models of Wan 2.1 and 2.2 (https://arxiv.org/abs/2503.20314): text,
+/// image and control to video, one transformer or two experts.
 /// </summary>
 public class WanModel : VideoModel
 {

@@ -82,8 +82,8 @@ internal static class ColourMatching
     }
 
     /// <summary>
-    /// The correction from the made frame at a join to the known one, for each channel; null where there is nothing to go
-    /// by, or no need.
+    /// The correction from the made frame at a join to the known one, for each
+    /// channel; null where there is nothing to go by, or no need.
     /// </summary>
     private static Correction[]? Corrections(IColours colours, Join join)
     {
