@@ -7,8 +7,8 @@ namespace Sora.Models.Wan;
 /// The causal video VAE of Wan (https://arxiv.org/abs/2503.20314, section 4.1), in both kinds: 2.1 (flat) and 2.2
 /// (residual, on folded pixels), and a small kind of this project's own, linear except for what refines its pixels. It
 /// looks backward in time only, so a video of any length passes through it chunk by chunk, with what each layer remembers
-/// between chunks: a chunked result equals the result of one pass. Video is <c>[B, 3, F, H, W]</c> in [-1, 1] with F =
-/// <c>1 + 4k</c> frames (for the usual time factor 4), latents are raw <c>[B, z, 1 + k, h, w]</c>.
+/// between chunks: a chunked result equals the result of one pass. Video is <c>[B, 3, F, H, W]</c> in [-1, 1] with
+/// <c>F = 1 + 4k</c> frames (for the usual time factor 4), latents are raw <c>[B, z, 1 + k, h, w]</c>.
 /// </summary>
 public sealed class CausalVae : VideoVae
 {
