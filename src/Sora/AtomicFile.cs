@@ -22,7 +22,7 @@ public static class AtomicFile
 
     /// <summary>Lets a program or library write a file that it opens by name.</summary>
     /// <param name="path">Replaced where it exists; a link is followed.</param>
-    /// <param name="write">Writes the content to the name that it is given, which has the extension of <paramref name="path"/>.</param>
+    /// <param name="write">Writes the content to the name it gets, which has the extension of <paramref name="path"/>.</param>
     /// <exception cref="SoraException">The file cannot be written.</exception>
     public static void WriteVia(string path, Action<string> write)
     {
@@ -38,11 +38,11 @@ public static class AtomicFile
         pending.Commit();
     }
 
-    /// <summary>Begins a file that is written by and by, under a name that it has until it is complete.</summary>
+    /// <summary>Begins a file that is written gradually, under a temporary name until it is complete.</summary>
     /// <exception cref="SoraException">There is no such folder, or the path is one.</exception>
     public static PendingFile Begin(string path) => new(path, FileType.IsDevice(path) ? path : Target(path));
 
-    /// <summary>Flushes a file to disk and gives it a name, under which another one may have been.</summary>
+    /// <summary>Flushes a file to disk and gives it a name, replacing any other file of that name.</summary>
     internal static void MoveWhole(string from, string to)
     {
         if (!OperatingSystem.IsWindows() && File.Exists(to))

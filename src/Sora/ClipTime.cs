@@ -8,7 +8,7 @@ namespace Sora;
 /// </summary>
 public readonly record struct ClipTime
 {
-    /// <summary>A year at 16 frames a second. Clips that are joined have sums of three such lengths.</summary>
+    /// <summary>A year at 16 frames a second. Joined clips add up three such lengths.</summary>
     private const int MostFrames = 1 << 29;
 
     private readonly double value;
@@ -19,7 +19,7 @@ public readonly record struct ClipTime
     /// <summary>The last frame of a clip.</summary>
     public static ClipTime End => new(0, 'e');
 
-    /// <summary>Whether it says <c>end</c>, which is a point but not a length.</summary>
+    /// <summary>Whether it is <c>end</c>, which is a point but not a length.</summary>
     public bool IsEnd => this.unit == 'e';
 
     /// <summary>A number of seconds.</summary>
@@ -46,7 +46,7 @@ public readonly record struct ClipTime
     }
 
     /// <summary>The number of frames that this length covers at a frame rate, to the nearest frame.</summary>
-    /// <exception cref="SoraException">It says <c>end</c>, or more than a clip can have.</exception>
+    /// <exception cref="SoraException">It is <c>end</c>, or more than a clip can have.</exception>
     public int FrameCount(double fps)
     {
         if (IsEnd)
@@ -61,14 +61,14 @@ public readonly record struct ClipTime
     }
 
     /// <summary>As <see cref="FrameCount"/>, at least one frame.</summary>
-    /// <exception cref="SoraException">It says <c>end</c>, or covers no frame.</exception>
+    /// <exception cref="SoraException">It is <c>end</c>, or covers no frame.</exception>
     public int Length(double fps) =>
         FrameCount(fps) is > 0 and var frames
             ? frames
             : throw SoraException.Usage($"'{this}' is shorter than one frame", "write 2s or 33f");
 
     /// <summary>The index of the frame at this point of a clip of <paramref name="frames"/> frames.</summary>
-    /// <exception cref="SoraException">The point lies behind the last frame.</exception>
+    /// <exception cref="SoraException">The point lies beyond the last frame.</exception>
     public int FrameIndex(double fps, int frames)
     {
         if (IsEnd)
@@ -104,14 +104,14 @@ public readonly record struct ClipRange(ClipTime From, ClipTime To)
             : throw SoraException.Usage($"'{text}' is not a time range", "write 1s-2s, 0-9f or 2s-end");
     }
 
-    /// <summary>First frame, and the frame behind the last one, in a clip of <paramref name="frames"/> frames.</summary>
+    /// <summary>First frame, and the frame after the last one, in a clip of <paramref name="frames"/> frames.</summary>
     /// <exception cref="SoraException">The part is empty or lies outside the clip.</exception>
-    public (int First, int Behind) Frames(double fps, int frames)
+    public (int First, int End) Frames(double fps, int frames)
     {
         var first = From.FrameIndex(fps, frames);
-        var behind = To.IsEnd ? frames : Math.Min(To.FrameCount(fps), frames);
-        return first < behind
-            ? (first, behind)
+        var end = To.IsEnd ? frames : Math.Min(To.FrameCount(fps), frames);
+        return first < end
+            ? (first, end)
             : throw SoraException.Usage(
                 $"'{this}' is an empty time range",
                 "it starts at the first time and ends before the second: 1s-2s, or 2s-end"

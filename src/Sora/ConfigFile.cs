@@ -18,7 +18,7 @@ internal sealed partial class ConfigFile
 
     public string Path { get; }
 
-    /// <summary>The class that diffusers or transformers would make of it, or null.</summary>
+    /// <summary>The class that diffusers or transformers would build from it, or null.</summary>
     public string? ClassName => Text("_class_name", null) ?? (Texts("architectures", []) is [var first, ..] ? first : null);
 
     public static ConfigFile Read(string path)
@@ -61,7 +61,7 @@ internal sealed partial class ConfigFile
         }
     }
 
-    /// <summary>JSON in which no field is there twice: of two, it couldn't be said which one is meant.</summary>
+    /// <summary>JSON in which no field occurs twice: of two, nobody could say which one is meant.</summary>
     /// <exception cref="JsonException">It isn't.</exception>
     internal static JsonNode? ParseNode(string text) =>
         JsonNode.Parse(text, documentOptions: new JsonDocumentOptions { AllowDuplicateProperties = false });
@@ -70,7 +70,7 @@ internal sealed partial class ConfigFile
 
     public bool Has(string name) => fields[name] is not null;
 
-    /// <summary>How much or how many of something: at least one, and no more than could be looked for in the weights.</summary>
+    /// <summary>A size or a count: at least one, and no more than could be looked up in the weights.</summary>
     public int Size(string name, int fallback) =>
         Value(
             name,
@@ -100,7 +100,7 @@ internal sealed partial class ConfigFile
     /// <summary>The fields of an object among these; none where there is no such object.</summary>
     public ConfigFile Inner(string name) => new(Path, Object(name) ?? []);
 
-    /// <summary>Python writes what is no finite number as a bare word, which JSON doesn't have: as a string.</summary>
+    /// <summary>Python writes numbers that aren't finite as bare words, which JSON doesn't have: as a string.</summary>
     private static string WithoutPythonsWords(string text) =>
         StringOrWord().Replace(text, found => found.Value[0] == '"' ? found.Value : $"\"{found.Value}\"");
 

@@ -10,7 +10,7 @@ public static partial class FileType
     private const ushort Fifo = 0x1000;
     private const ushort Socket = 0xC000;
 
-    /// <summary>Whether it is a pipe or a socket, that is, cannot be mapped or read twice.</summary>
+    /// <summary>Whether it is a pipe or a socket, which can't be mapped or read twice.</summary>
     public static bool IsPipe(string path) => TypeOf(path) is Fifo or Socket;
 
     /// <summary>Whether it exists and is neither a file nor a folder: a pipe, a terminal, <c>/dev/null</c>.</summary>

@@ -1,6 +1,6 @@
 namespace Sora;
 
-/// <summary>What goes wrong with files, said in one line.</summary>
+/// <summary>What goes wrong with files, in one line.</summary>
 internal static class Files
 {
     public static SoraException CannotRead(string path, Exception fault) =>

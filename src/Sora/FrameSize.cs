@@ -18,8 +18,8 @@ public readonly record struct FrameSize(int Width, int Height)
     }
 
     /// <summary>
-    /// Smaller sizes of this shape, the largest first: fifteen to one sixteenths of it, then the same of the last of these, down
-    /// to a pixel.
+    /// Smaller sizes of this shape, the largest first: fifteen to one sixteenths of
+    /// it, then the same again from the last of these, down to a pixel.
     /// </summary>
     public IEnumerable<FrameSize> Smaller()
     {

@@ -1,8 +1,8 @@
 namespace Sora;
 
 /// <summary>
-/// Where long work says what it does: messages, warnings and progress, never payload.
-/// The command line shows them on standard error as text or as JSON lines.
+/// Where long work reports: messages, warnings and progress, never payload. The
+/// command line shows them on standard error as text or as JSON lines.
 /// </summary>
 public abstract class Reporter
 {
@@ -14,7 +14,7 @@ public abstract class Reporter
     /// <summary>One line for the user.</summary>
     public abstract void Note(string message);
 
-    /// <summary>The same, unless it was said before: of what holds for many clips.</summary>
+    /// <summary>The same, unless it was said before: for what applies to many clips.</summary>
     public void NoteOnce(string message)
     {
         lock (said)

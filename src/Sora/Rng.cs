@@ -18,7 +18,7 @@ public struct Rng
         key = Mix(Mix(seed + Golden) ^ (stream * 0xD1B54A32D192ED03 + 0x8CB92BA72F3D8DD7));
     }
 
-    /// <summary>Another, independent generator that depends on this one's key and the given number only.</summary>
+    /// <summary>Another, independent generator that depends only on this one's key and the given number.</summary>
     public readonly Rng Fork(ulong stream) => new(key, stream);
 
     /// <summary>64 random bits.</summary>

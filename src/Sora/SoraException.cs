@@ -35,7 +35,7 @@ public sealed class SoraException(ErrorKind kind, string message, string? hint =
     public static SoraException Failed(string message, string? hint = null, Exception? inner = null) =>
         new(ErrorKind.Failure, message, hint, inner);
 
-    /// <summary>A failure (exit status 1) whose cause lies in a file as it came from elsewhere.</summary>
+    /// <summary>A failure (exit status 1) caused by a damaged file from elsewhere.</summary>
     public static SoraException Damaged(string message, Exception? inner = null) => Failed(message, "download the file again", inner);
 
     /// <summary>Wrong usage (exit status 2).</summary>

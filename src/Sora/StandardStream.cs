@@ -4,9 +4,9 @@ namespace Sora;
 
 /// <summary>
 /// Standard input, output and error as the system's file descriptors. The console's own streams won't do: its output
-/// hides that the reader went away, so that a computation would go on for nobody; a read of its input can't be
-/// interrupted; and a <see cref="FileStream"/> keeps a file position of its own, so that two programs that write into
-/// one redirected file would overwrite each other.
+/// hides that the reader went away, so a computation would go on for nobody; a read of its input can't be interrupted;
+/// and a <see cref="FileStream"/> keeps a file position of its own, so that two programs that write into one redirected
+/// file would overwrite each other.
 /// </summary>
 public static partial class StandardStream
 {
@@ -23,7 +23,7 @@ public static partial class StandardStream
     /// <summary>Standard error.</summary>
     public static Stream OpenError() => new DescriptorStream(Error, default);
 
-    /// <summary>The width of the terminal that standard error is; null where it is none, or one that doesn't know.</summary>
+    /// <summary>The width of the terminal on standard error; null where it isn't one, or doesn't know its width.</summary>
     public static int? ErrorColumns() =>
         GetWindowSize(Error, WindowSizeRequest, out var size) == 0 && size.Columns > 0 ? size.Columns : null;
 
@@ -44,7 +44,7 @@ public static partial class StandardStream
         thread.Start();
     }
 
-    /// <summary>A descriptor read and written where it stands; it isn't closed.</summary>
+    /// <summary>A descriptor, read and written at its current position; it isn't closed.</summary>
     private sealed class DescriptorStream(int descriptor, CancellationToken cancel) : Stream
     {
         public override bool CanRead => descriptor == Input;

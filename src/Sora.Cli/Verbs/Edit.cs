@@ -185,7 +185,7 @@ internal static class Edit
                 if (masks.Count > 0)
                     throw SoraException.Usage("--mask and --colour both select the region", "use only one of them");
                 var pictures = frames();
-                var range = (time?.First ?? 0)..(time?.Behind ?? pictures.Count);
+                var range = (time?.First ?? 0)..(time?.End ?? pictures.Count);
                 if (!Invert)
                     colour.Require(pictures[range].Select(picture => Inside(picture, Box)));
                 masks.AddRange(pictures.Select(colour.Mask));

@@ -12,13 +12,13 @@ public enum LatentSpace
     Normalised,
 }
 
-/// <summary>What a clip says of itself. Everything is optional, for files of other programs say nothing.</summary>
+/// <summary>What a clip says about itself. Everything is optional: files of other programs say nothing.</summary>
 public sealed record ClipInfo
 {
     /// <summary>The model that made it: a name or a path.</summary>
     public string? Model { get; init; }
 
-    /// <summary>Fingerprint of the VAE whose latents they are.</summary>
+    /// <summary>Fingerprint of the VAE that the latents belong to.</summary>
     public string? Vae { get; init; }
 
     /// <summary>Of the frames, in pixels.</summary>
@@ -30,7 +30,7 @@ public sealed record ClipInfo
     /// <summary>Number of video frames.</summary>
     public int? Frames { get; init; }
 
-    /// <summary>How many frames videos of its VAE have, such as <c>1+4n</c>.</summary>
+    /// <summary>The frame counts that its VAE allows, such as <c>1+4n</c>.</summary>
     public string? FrameGrid { get; init; }
 
     /// <summary>Frames a second.</summary>
@@ -47,15 +47,15 @@ public sealed record ClipInfo
 }
 
 /// <summary>
-/// A video in latent space: tensors, what they are, and how they were made. Tensors and metadata that no verb knows are
-/// carried along as they are.
+/// A video in latent space: tensors, what they are, and how they were made.
+/// Tensors and metadata that no verb knows are passed on unchanged.
 /// </summary>
 public sealed record Clip
 {
     /// <summary>Prefix of the tensors of an unfinished sampling.</summary>
     public const string NoisePrefix = "noise_";
 
-    /// <summary>Name of the tensor with an unfinished sampling's current estimate of the video, raw latents <c>[1, C, T, h, w]</c>.</summary>
+    /// <summary>Name of the tensor with an unfinished sampling's current estimate: raw latents <c>[1, C, T, h, w]</c>.</summary>
     public const string EstimateName = NoisePrefix + "estimate";
 
     /// <summary>Name of the tensor <c>[F, H, W]</c> of relative inverse depth.</summary>
@@ -64,7 +64,7 @@ public sealed record Clip
     /// <summary><c>[1, C, T, h, w]</c>; null in an unfinished sampling.</summary>
     public HostTensor? Latents { get; init; }
 
-    /// <summary>What the clip says of itself.</summary>
+    /// <summary>What the clip says about itself.</summary>
     public ClipInfo Info { get; init; } = new();
 
     /// <summary>The verbs applied so far.</summary>
@@ -73,13 +73,13 @@ public sealed record Clip
     /// <summary>All other tensors by name: <c>depth</c>, <c>noise_*</c>, and whatever else the file held.</summary>
     public IReadOnlyDictionary<string, HostTensor> Tensors { get; init; } = new Dictionary<string, HostTensor>();
 
-    /// <summary>Metadata that is none of <see cref="Info"/> and <see cref="History"/>.</summary>
+    /// <summary>Metadata that belongs to neither <see cref="Info"/> nor <see cref="History"/>.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>Where it was read, for messages.</summary>
+    /// <summary>Where it was read from, for messages.</summary>
     public string Origin { get; init; } = "clip";
 
-    /// <summary>Whether it is the state of a sampling that has not come to its end.</summary>
+    /// <summary>Whether it is the state of a sampling that isn't finished.</summary>
     public bool IsUnfinished => Latents == null;
 
     /// <summary>The latents of a finished clip.</summary>

@@ -20,7 +20,7 @@ internal static class ClipFormat
     private const string VersionKey = "sora_clip";
     private const string HistoryKey = "history";
 
-    // Put before keys of other programs that mean something else here: ComfyUI's "prompt" is its node graph.
+    // A prefix for other programs' keys that mean something else here: ComfyUI's "prompt" is its node graph.
     private const string ForeignPrefix = "comfyui_";
 
     /// <summary>Names under which other programs keep video latents.</summary>

@@ -2,22 +2,22 @@ using Sora.Tensors;
 
 namespace Sora.Clips;
 
-/// <summary>All that a clip is but its numbers: what <c>sora info</c> reads, whatever the size of the file.</summary>
+/// <summary>Everything in a clip but its numbers: what <c>sora info</c> reads, whatever the size of the file.</summary>
 public sealed record ClipHeader
 {
-    /// <summary>Where it was read, for messages.</summary>
+    /// <summary>Where it was read from, for messages.</summary>
     public required string Origin { get; init; }
 
-    /// <summary>Whether this program wrote it; otherwise its metadata mean nothing here.</summary>
+    /// <summary>Whether this program wrote it; if not, its metadata means nothing here.</summary>
     public required bool IsOurs { get; init; }
 
-    /// <summary>What the clip says of itself.</summary>
+    /// <summary>What the clip says about itself.</summary>
     public required ClipInfo Info { get; init; }
 
     /// <summary>The verbs applied so far.</summary>
     public required IReadOnlyList<HistoryEntry> History { get; init; }
 
-    /// <summary>Metadata that is none of <see cref="Info"/> and <see cref="History"/>.</summary>
+    /// <summary>Metadata that belongs to neither <see cref="Info"/> nor <see cref="History"/>.</summary>
     public required IReadOnlyDictionary<string, string> Metadata { get; init; }
 
     /// <summary><c>[1, C, T, h, w]</c>; null in an unfinished sampling.</summary>
@@ -32,7 +32,7 @@ public sealed record ClipHeader
     /// <summary>Whether a document holds a clip, and not, say, a model's weights.</summary>
     public static bool IsClip(TensorSource document) => ClipFormat.IsClip(document);
 
-    /// <summary>Reads what a document says.</summary>
-    /// <exception cref="SoraException">It holds no clip, or its metadata are not valid.</exception>
+    /// <summary>Reads the header of a document.</summary>
+    /// <exception cref="SoraException">It holds no clip, or its metadata isn't valid.</exception>
     public static ClipHeader Read(TensorSource document) => ClipFormat.ReadHeader(document, LatentSpace.Raw);
 }

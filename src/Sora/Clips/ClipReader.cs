@@ -11,7 +11,7 @@ public sealed class ClipReader
     /// <summary>Told what had to be assumed.</summary>
     public Reporter Reporter { get; init; } = Reporter.Silent;
 
-    /// <summary>Reads a file, which holds exactly one clip; a pipe's name (a FIFO, <c>/dev/stdin</c>, <c>&lt;(…)</c>) gives its only clip, too.</summary>
+    /// <summary>Reads a file that holds exactly one clip. It may be a pipe by name: a FIFO, <c>/dev/stdin</c>, <c>&lt;(…)</c>.</summary>
     /// <exception cref="SoraException">It cannot be read, or holds no clip, or more than one.</exception>
     public Clip ReadFile(string path, CancellationToken cancel = default)
     {
@@ -30,7 +30,7 @@ public sealed class ClipReader
         return ClipFormat.Read(file, Space, Reporter);
     }
 
-    /// <summary>Reads the clips of a stream one after the other, each as it arrives.</summary>
+    /// <summary>Reads the clips of a stream one after another, each as it arrives.</summary>
     /// <param name="stream">Where the first begins.</param>
     /// <param name="origin">The stream's name, for messages.</param>
     /// <param name="cancel">Stops between reads.</param>

@@ -2,7 +2,7 @@ using Sora.Tensors;
 
 namespace Sora.Clips;
 
-/// <summary>Writes clips one after the other.</summary>
+/// <summary>Writes clips one after another.</summary>
 /// <param name="stream">Flushed after every clip, so that the next stage can begin.</param>
 /// <param name="isSingle">True for a file, which holds one clip.</param>
 public sealed class ClipWriter(Stream stream, bool isSingle = false)

@@ -6,11 +6,11 @@ namespace Sora.Clips;
 
 /// <summary>One verb that was applied to a clip.</summary>
 /// <param name="Verb">Such as <c>generate</c>.</param>
-/// <param name="Arguments">The words that matter, as on the command line, without the clip that came from the stage before.</param>
+/// <param name="Arguments">The words that matter, as on the command line, without the clip from the previous stage.</param>
 /// <param name="Version">The version of the tool.</param>
 public sealed record HistoryEntry(string Verb, IReadOnlyList<string> Arguments, string Version)
 {
-    /// <summary>Further clips that took part: a word of <see cref="Arguments"/>, and the history of the clip that it names.</summary>
+    /// <summary>Other clips that took part: a word of <see cref="Arguments"/>, and the history of the clip that it names.</summary>
     public IReadOnlyDictionary<string, IReadOnlyList<HistoryEntry>> Clips { get; init; } =
         new Dictionary<string, IReadOnlyList<HistoryEntry>>();
 
@@ -100,7 +100,7 @@ public static class History
         entry.TryGetProperty(name, out var value) && value.ValueKind == kind ? value : throw new JsonException($"an entry has no {name}");
 
     /// <summary>
-    /// The pipeline that makes the clip again, for a POSIX shell; where further clips took part, for bash, as
+    /// The pipeline that makes the clip again, for a POSIX shell; where other clips took part, for bash, with
     /// <c>&lt;(…)</c>. Empty for a clip without history.
     /// </summary>
     public static string Command(IReadOnlyList<HistoryEntry> history) =>

@@ -7,13 +7,13 @@ namespace Sora.Conditions;
 /// <summary>A picture that a frame of the result shows.</summary>
 /// <param name="Frame">Index of the video frame.</param>
 /// <param name="Picture">The picture, of any size.</param>
-/// <param name="Fit">How it gets the video's size.</param>
+/// <param name="Fit">How it is brought to the video's size.</param>
 public sealed record Still(int Frame, Image Picture, Fit Fit);
 
 /// <summary>
 /// What is known of a video before it is made. Every verb is one of these: nothing is known to make a video from text,
 /// frame 0 to animate a still, the old clip to extend it, what lies outside a region to change the inside, and a whole
-/// clip up to a noise level to remake it. How the network is told is the business of its <see cref="EncodedConditioning"/>.
+/// clip up to a noise level to remake it. How the network is told is up to its <see cref="EncodedConditioning"/>.
 /// </summary>
 public sealed record Conditioning
 {
@@ -24,15 +24,18 @@ public sealed record Conditioning
     public Tensor? Known { get; init; }
 
     /// <summary>
-    /// Where <see cref="Known"/> holds, [1, 1, T, h, w] of ones and zeros; null is nowhere. Elsewhere it is known up to a
-    /// noise level only: the run starts from it with noise of <see cref="SamplingSettings.Strength"/>.
+    /// Where <see cref="Known"/> holds, [1, 1, T, h, w] of ones and zeros; null is nowhere. Elsewhere it is known only up
+    /// to a noise level: the run starts from it with noise of <see cref="SamplingSettings.Strength"/>.
     /// </summary>
     public Tensor? Mask { get; init; }
 
-    /// <summary>Raw latents [1, C, T, h, w] that the finished clip has, bit for bit, where <see cref="Mask"/> is 1; null: those of <see cref="Known"/>, rounded.</summary>
+    /// <summary>
+    /// Raw latents [1, C, T, h, w] that the finished clip has, bit for bit, where
+    /// <see cref="Mask"/> is 1; null: those of <see cref="Known"/>, rounded.
+    /// </summary>
     public Tensor? Exact { get; init; }
 
-    /// <summary>Where <see cref="Known"/> is what is roughly there, as in <see cref="EncodedConditioning.Hints"/>; null is nowhere.</summary>
+    /// <summary>Where <see cref="Known"/> holds only roughly, as in <see cref="EncodedConditioning.Hints"/>; null is nowhere.</summary>
     public Tensor? Hints { get; init; }
 
     /// <summary>Pictures that frames show.</summary>
@@ -42,7 +45,7 @@ public sealed record Conditioning
     public Control? Control { get; init; }
 }
 
-/// <summary>What a model takes besides text that is controlled by a video (VACE).</summary>
+/// <summary>What a model that is controlled by a video (VACE) takes besides text.</summary>
 public sealed record Control
 {
     /// <summary>Frames of the control video; empty for none.</summary>

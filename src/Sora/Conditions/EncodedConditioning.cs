@@ -9,7 +9,7 @@ public enum ConditioningMode
     /// <summary>Known tokens are clean and have timestep 0 (after Diffusion Forcing, arXiv:2407.01392).</summary>
     TokenTimesteps,
 
-    /// <summary>Mask and condition are further input channels (of image-to-video models).</summary>
+    /// <summary>Mask and condition are extra input channels (of image-to-video models).</summary>
     MaskChannels,
 
     /// <summary>A second stack of blocks reads a control video (VACE, arXiv:2503.07598).</summary>
@@ -28,11 +28,11 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
 {
     /// <summary>
     /// Noise level down to which hints hold. A still inside a clip is one frame of the four of its latent frame: held to
-    /// the end it would stop the picture for all four, and let go here it moves like what is around it.
+    /// the end it would freeze the picture for all four; let go here, it moves like its surroundings.
     /// </summary>
     private const float Release = 0.6f;
 
-    /// <summary>Normalised latents [1, C, T, h, w] of which the result has those where <see cref="Mask"/> is 1.</summary>
+    /// <summary>Normalised latents [1, C, T, h, w] that the result has where <see cref="Mask"/> is 1.</summary>
     public Tensor? Known { get; init; }
 
     /// <summary>[1, 1, T, h, w] of ones and zeros.</summary>
@@ -41,25 +41,30 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// <summary>Raw latents as in <see cref="Conditioning.Exact"/>, on the host.</summary>
     public Tensor? Exact { get; init; }
 
-    /// <summary>[1, 1, T, h, w] of ones and zeros: places that are as <see cref="Known"/> while the noise is high, and the model's then.</summary>
+    /// <summary>
+    /// [1, 1, T, h, w] of ones and zeros: places that follow
+    /// <see cref="Known"/> while the noise is high, and the model after that.
+    /// </summary>
     public Tensor? Hints { get; init; }
 
-    /// <summary>Pictures, in the video's size, of frames behind the first one that the finished clip is made to show.</summary>
+    /// <summary>Pictures, in the video's size, that frames after the first one show in the finished clip.</summary>
     public IReadOnlyList<Still> Stills { get; init; } = [];
 
     /// <summary>The noise of the run's start, for networks that noise what is known.</summary>
     public Tensor? Noise { get; init; }
 
-    /// <summary>What else the network reads of it, by names of the family's own: further channels, say, or rows of an image encoder.</summary>
+    /// <summary>
+    /// What else the network reads, by the family's own names: extra channels, say, or rows of an image encoder.
+    /// </summary>
     public IReadOnlyDictionary<string, Tensor> Inputs { get; init; } = new Dictionary<string, Tensor>();
 
     /// <summary>A factor for each control layer.</summary>
     public IReadOnlyList<double>? ControlScale { get; init; }
 
-    /// <summary>Latent frames in front that are references, no part of the video.</summary>
+    /// <summary>Leading latent frames that are references, not part of the video.</summary>
     public int References { get; init; }
 
-    /// <summary>Channels that the network makes behind the latents; they are made everywhere, and nothing of them is known.</summary>
+    /// <summary>Channels that the network makes after the latents; they are made everywhere, and none of them is known.</summary>
     public int AuxiliaryChannels { get; init; }
 
     /// <summary>Every tensor by the name under which an unfinished run stores it.</summary>
@@ -75,7 +80,7 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
             yield return (name, tensor);
     }
 
-    /// <summary>The same with these tensors in place of its own.</summary>
+    /// <summary>A copy with these tensors in place of its own.</summary>
     /// <param name="stored">By the names of <see cref="Tensors"/>.</param>
     public EncodedConditioning With(IReadOnlyDictionary<string, Tensor> stored)
     {
@@ -92,8 +97,8 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     }
 
     /// <summary>
-    /// The sampler's latents [1, C, T, h, w] with what is known in its place, clean or noised to the level, as the mode says; and which
-    /// tokens are clean then, [1, tokens] of ones and zeros, null where all are noisy.
+    /// The sampler's latents [1, C, T, h, w] with what is known in its place, clean or noised to the level, depending on
+    /// the mode; and which tokens are then clean, [1, tokens] of ones and zeros, null where all are noisy.
     /// </summary>
     public (Tensor Latents, Tensor? Clean) Held(Tensor latents, NoiseLevel level)
     {
@@ -111,7 +116,7 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
         }
     }
 
-    /// <summary>The model's answer, where hints hold replaced by the velocity that leads to them.</summary>
+    /// <summary>The model's answer, replaced where hints hold by the velocity that leads to them.</summary>
     public Tensor Answer(Tensor velocity, Tensor state, NoiseLevel level)
     {
         if (!HoldsHints(level))
@@ -123,7 +128,7 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// <summary>Whether there are hints, and they hold at this level.</summary>
     public bool HoldsHints(NoiseLevel level) => Hints is not null && level.Sigma > Release;
 
-    /// <summary>The video's latents at the end of a run: what is known as it was, without references and auxiliary channels.</summary>
+    /// <summary>The video's latents at the end of a run: what is known unchanged, without references and auxiliary channels.</summary>
     public Tensor Finish(Tensor state)
     {
         var latents = Video(state);
@@ -131,15 +136,15 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
         return References == 0 ? whole : whole.narrow(2, References, whole.shape[2] - References);
     }
 
-    /// <summary>The latents of latents and auxiliary channels.</summary>
+    /// <summary>The latents among latents and auxiliary channels.</summary>
     public Tensor Video(Tensor state) => AuxiliaryChannels > 0 ? state.narrow(1, 0, state.shape[1] - AuxiliaryChannels) : state;
 
-    /// <summary>The auxiliary channels of them.</summary>
+    /// <summary>The auxiliary channels among them.</summary>
     public Tensor Auxiliary(Tensor state) => state.narrow(1, state.shape[1] - AuxiliaryChannels, AuxiliaryChannels);
 
     private Tensor? MaskAt(NoiseLevel level) => HoldsHints(level) ? maximum(Mask!, Hints!) : Mask;
 
-    /// <summary>Tokens of which everything is known, [1, tokens] of ones and zeros.</summary>
+    /// <summary>Tokens that are known completely, [1, tokens] of ones and zeros.</summary>
     private Tensor KnownTokens(Tensor mask) =>
         -nn.functional.max_pool3d(-mask, [1, Patch.Rows, Patch.Columns], [1, Patch.Rows, Patch.Columns]).flatten(1);
 
@@ -147,7 +152,7 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     private Tensor Spread(Tensor tokens, Tensor mask)
     {
         var (frames, rows, columns) = (mask.shape[2], mask.shape[3] / Patch.Rows, mask.shape[4] / Patch.Columns);
-        // Not repeat_interleave: it asks the device how long its result is.
+        // Not repeat_interleave: it has to ask the device how long its result is.
         return tokens
             .view(1, 1, frames, rows, 1, columns, 1)
             .expand(-1, -1, -1, -1, Patch.Rows, -1, Patch.Columns)

@@ -5,7 +5,7 @@ using TorchSharp;
 
 namespace Sora.Conditions;
 
-/// <summary>How a run is watched, where it stops, and what carries its result.</summary>
+/// <summary>Who watches a run, where it stops, and what its result carries along.</summary>
 public sealed record RunOptions
 {
     /// <summary>Steps after which to stop with an unfinished clip, counted over all windows; null runs to the end.</summary>
@@ -20,15 +20,15 @@ public sealed record RunOptions
     /// <summary>Sees the current estimate after every model call: raw latents [1, C, T, h, w], in windows those of the window.</summary>
     public Action<torch.Tensor>? Preview { get; init; }
 
-    /// <summary>What the result has besides latents: what it says of itself, history, tensors of other verbs; null: what the settings say.</summary>
+    /// <summary>What the result has besides latents: metadata, history, tensors of other verbs; null: what the settings say.</summary>
     public Clip? Carrier { get; init; }
 }
 
 /// <summary>A clip that a run remakes.</summary>
 /// <param name="Clip">The clip, finished.</param>
 /// <param name="Region">
-/// Makes the region that is remade, once the run begins: to select by colour, frames are decoded. Null: all of the clip is remade, from
-/// a noise level of <see cref="SamplingSettings.Strength"/>.
+/// Makes the region to remake once the run begins: selecting by colour decodes frames. Null: the whole clip is remade,
+/// from a noise level of <see cref="SamplingSettings.Strength"/>.
 /// </param>
 public sealed record EditedClip(Clip Clip, Func<Region>? Region);
 
@@ -36,7 +36,7 @@ public sealed record EditedClip(Clip Clip, Func<Region>? Region);
 /// One generation, from the options of a command line to the sampler: what is sampled, what is known of it, where the run stops, and
 /// who watches. The plan of its memory is made from the same object.
 /// </summary>
-/// <param name="Settings">All that the result depends on besides the model and what is known.</param>
+/// <param name="Settings">Everything that the result depends on besides the model and what is known.</param>
 public sealed record GenerationRequest(SamplingSettings Settings)
 {
     private readonly bool knowsLatents;
@@ -44,10 +44,10 @@ public sealed record GenerationRequest(SamplingSettings Settings)
     /// <summary>What is known of the video.</summary>
     public Conditioning Conditioning { get; init; } = Conditioning.Nothing;
 
-    /// <summary>A clip that is remade, or a part of it; it becomes latents of <see cref="Conditioning"/> when the run begins.</summary>
+    /// <summary>A clip that is remade, wholly or in part; it becomes latents of <see cref="Conditioning"/> when the run begins.</summary>
     public EditedClip? Edited { get; init; }
 
-    /// <summary>Noise to start from, in the shape of the latents; null for that of the seed.</summary>
+    /// <summary>Noise to start from, in the shape of the latents; null: from the seed.</summary>
     public HostTensor? Noise { get; init; }
 
     /// <summary>How far it goes, and who watches.</summary>
@@ -57,12 +57,15 @@ public sealed record GenerationRequest(SamplingSettings Settings)
     public int? CallsDone { get; init; }
 
     /// <summary>
-    /// Video frames of the longest clip of which parts are decoded and encoded between samplings, by a VAE that stays; null: nothing is
-    /// joined.
+    /// Video frames of the longest clip whose parts a resident VAE decodes
+    /// and encodes between samplings; null: nothing is joined.
     /// </summary>
     public int? JoinedFrames { get; init; }
 
-    /// <summary>Whether there are known latents: around a region, or, where this is set, of a clip that goes on or of earlier windows.</summary>
+    /// <summary>
+    /// Whether there are known latents: around a region or, where this is
+    /// set, of a clip that is extended or of earlier windows.
+    /// </summary>
     public bool KnowsLatents
     {
         get => knowsLatents || Conditioning.Mask is not null || Edited?.Region is not null;

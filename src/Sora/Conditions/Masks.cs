@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Conditions;
 
-/// <summary>What masks [1, 1, T, h, w] of ones and zeros say.</summary>
+/// <summary>Questions about masks [1, 1, T, h, w] of ones and zeros.</summary>
 internal static class Masks
 {
     /// <summary>For each latent frame, whether all of it is 1.</summary>

@@ -22,8 +22,8 @@ public readonly record struct Box(int X, int Y, int Width, int Height)
             : throw SoraException.Usage($"'{text}' is not a box", "write X,Y,WIDTH,HEIGHT in pixels, for instance 0,0,64,64");
     }
 
-    /// <summary>Asks that some of it lies in a picture of this size.</summary>
-    /// <exception cref="SoraException">It lies beside it.</exception>
+    /// <summary>Checks that some of it lies in a picture of this size.</summary>
+    /// <exception cref="SoraException">It lies outside.</exception>
     public void RequireIn(FrameSize size)
     {
         if (X < size.Width && Y < size.Height)
@@ -36,8 +36,8 @@ public readonly record struct Box(int X, int Y, int Width, int Height)
 }
 
 /// <summary>
-/// The part of a video that an edit remakes: pixels of masks, of a box, of a time. Whatever has one such pixel among
-/// those of its token is remade as a whole.
+/// The part of a video that an edit remakes: pixels of masks, of a box, of a
+/// time. A token with one such pixel is remade as a whole.
 /// </summary>
 public sealed record Region
 {
@@ -47,13 +47,13 @@ public sealed record Region
     /// <summary>A part of every frame; null: all of it.</summary>
     public Box? Box { get; init; }
 
-    /// <summary>First frame, and the one behind the last; null: all frames.</summary>
-    public (int First, int Behind)? Time { get; init; }
+    /// <summary>First frame, and the one after the last; null: all frames.</summary>
+    public (int First, int End)? Time { get; init; }
 
-    /// <summary>Keeps what the masks and the box name, instead; the time stays as it is.</summary>
+    /// <summary>Keeps what the masks and the box select instead of remaking it; the time stays as it is.</summary>
     public bool Invert { get; init; }
 
-    /// <summary>Pixels by which the region grows on all sides.</summary>
+    /// <summary>Pixels by which the region grows on every side.</summary>
     public int Grow { get; init; }
 
     /// <summary>Where latents of a video are known, [1, 1, T, h, w] of ones and zeros.</summary>
@@ -64,7 +64,10 @@ public sealed record Region
     public Tensor Known(SamplingSettings settings, LatentGeometry geometry, (int Rows, int Columns) token) =>
         Known(settings.Frames, new FrameSize(settings.Width, settings.Height), geometry, token);
 
-    /// <summary>The latents of <paramref name="made"/> inside, and those of <paramref name="old"/>, bit for bit, where the mask is 1.</summary>
+    /// <summary>
+    /// The latents of <paramref name="made"/> inside, and those of
+    /// <paramref name="old"/>, bit for bit, where the mask is 1.
+    /// </summary>
     internal static HostTensor Keep(HostTensor old, HostTensor made, Tensor mask)
     {
         using var scope = NewDisposeScope();
@@ -90,8 +93,8 @@ public sealed record Region
             columns = size.Width / cell,
             latents = geometry.LatentFrames(frames);
         var known = Enumerable.Repeat(1f, latents * rows * columns).ToArray();
-        var (first, behind) = Time ?? (0, frames);
-        for (var frame = first; frame < behind; frame++)
+        var (first, end) = Time ?? (0, frames);
+        for (var frame = first; frame < end; frame++)
         {
             var latent = geometry.LatentFrameOf(frame);
             if (latent >= latents)
@@ -110,12 +113,13 @@ public sealed record Region
         return known.All(value => value == 1)
             ? throw SoraException.Usage(
                 "nothing in the clip is in the region",
-                "masks are white where the clip is regenerated, and --invert swaps that; with several of --mask or --colour, --box and --time, the region is what lies in all of them"
+                "masks are white where the clip is regenerated, and --invert swaps that; "
+                    + "with several of --mask or --colour, --box and --time, the region is what lies in all of them"
             )
             : tensor(known, [1, 1, latents, rows, columns]);
     }
 
-    /// <summary>Whether a pixel of a token, or so near to it that the region grows there, is in the region.</summary>
+    /// <summary>Whether the region, grown, holds a pixel of a token.</summary>
     private bool Touches(List<Image> masks, int frame, FrameSize size, Box token)
     {
         int bottom = Math.Min(size.Height, token.Y + token.Height + Grow),

@@ -13,7 +13,7 @@ public static class Noise
     /// <param name="seed">Seed of the run.</param>
     /// <param name="stream">0 for the start of a run; samplers that draw noise use one stream a call.</param>
     /// <param name="shape">Channels, frames, rows (below 65536) and columns (below 262144).</param>
-    /// <param name="firstFrame">Frame of the whole video that the first frame of this part is.</param>
+    /// <param name="firstFrame">Where the first frame of this part is in the whole video.</param>
     public static float[] Normal(ulong seed, uint stream, (int Channels, int Frames, int Rows, int Columns) shape, int firstFrame = 0)
     {
         var (channels, frames, rows, columns) = shape;

@@ -1,6 +1,6 @@
 namespace Sora.Diffusion;
 
-/// <summary>A sampler by name, with the spacing of noise levels that it wants.</summary>
+/// <summary>A sampler by name, with the spacing of noise levels that it needs.</summary>
 /// <param name="Name">As users write it.</param>
 /// <param name="Spacing">How its levels are spaced.</param>
 /// <param name="Step">One call of it.</param>
@@ -15,7 +15,7 @@ public sealed record Sampler(string Name, Spacing Spacing, SamplerStep Step)
     /// <param name="name">One of <see cref="SchedulerConfig.Samplers"/>; null for the one in the configuration.</param>
     /// <param name="order">Order of a multistep sampler, 1 to 3; null for the configured one, or 2.</param>
     /// <param name="config">The model's scheduler configuration.</param>
-    /// <exception cref="SoraException">There is no such sampler, it has no such order, or the configured one can't be had.</exception>
+    /// <exception cref="SoraException">There is no such sampler, it has no such order, or the configured one isn't supported.</exception>
     public static Sampler Create(string? name, int? order, SchedulerConfig config)
     {
         var own = config.For(name);

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 namespace Sora.Diffusion;
 
 /// <summary>
-/// All that a sampler knows between two model calls. A run that is cut here, stored and taken up again goes on
+/// Everything that a sampler knows between two model calls. A run that stops here, is stored and resumed goes on
 /// bit-identically: samplers keep nothing elsewhere.
 /// </summary>
-/// <param name="Call">Model calls of the schedule that are behind.</param>
+/// <param name="Call">Model calls of the schedule that are done.</param>
 /// <param name="Latents">Where the run stands, [B, C, T, h, w]; what the model sees next.</param>
 public sealed record SamplerState(int Call, Tensor Latents)
 {
@@ -19,7 +19,7 @@ public sealed record SamplerState(int Call, Tensor Latents)
     /// <summary>Order of the last prediction (UniPC corrects with the same one).</summary>
     public int Order { get; init; }
 
-    /// <summary>The last call's estimate of x0, to be looked at; no sampler reads it.</summary>
+    /// <summary>The last call's estimate of x0, for display; no sampler reads it.</summary>
     public Tensor? Estimate { get; init; }
 
     /// <summary>Every tensor of the state, once.</summary>

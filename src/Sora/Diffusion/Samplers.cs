@@ -33,13 +33,16 @@ public static class Samplers
     /// <summary>Clean latents noised to a level: (1 - sigma) clean + sigma noise.</summary>
     public static Tensor Noised(Tensor clean, Tensor noise, float sigma) => clean * (1 - (double)sigma) + noise * sigma;
 
-    /// <summary>Classifier-free guidance (Ho and Salimans 2022): past what a model answers to the prompt, away from what it answers without.</summary>
+    /// <summary>
+    /// Classifier-free guidance (Ho and Salimans 2022): past the model's
+    /// answer to the prompt, away from its answer without one.
+    /// </summary>
     /// <param name="without">The answer without the prompt, [B, C, T, h, w].</param>
     /// <param name="with">The answer to the prompt.</param>
     /// <param name="scale">Of the guidance.</param>
     /// <param name="scene">
-    /// Channels, the last ones, that say what is where. Where there are some they are what follows the prompt, and latents, which
-    /// follow them, need the root of the scale only: they flicker less, and their colours stay as they are.
+    /// The last channels, those that say what is where. Where there are any, they follow the prompt. Latents follow them
+    /// and need only the root of the scale: they flicker less, and their colours stay as they are.
     /// </param>
     public static Tensor Guided(Tensor without, Tensor with, double scale, int scene = 0)
     {
@@ -54,7 +57,10 @@ public static class Samplers
     public static SamplerState Euler(SamplerState s, Tensor v, Schedule schedule, Func<int, Tensor> noise) =>
         new(s.Call + 1, s.Latents + v * Difference(schedule, s.Call)) { Estimate = X0(s, v, schedule) };
 
-    /// <summary>Heun's method: a trial step, then the mean of both velocities from where the trial started; the last step is Euler's.</summary>
+    /// <summary>
+    /// Heun's method: a trial step, then the mean of both velocities from
+    /// where the trial started; the last step is Euler's.
+    /// </summary>
     public static SamplerState Heun(SamplerState s, Tensor v, Schedule schedule, Func<int, Tensor> noise)
     {
         if (s.Previous is null)
@@ -127,7 +133,7 @@ public static class Samplers
                     r1 = step.Ratio(1) - step.Ratio(2);
                 var d0 = (m[0] - m[1]) / r0;
                 var change = d0 - (m[1] - m[2]) / r1;
-                // diffusers has this sign of the half in its stochastic solver, which is kept for equal results.
+                // diffusers' stochastic solver has this sign of the half; it is kept for equal results.
                 var curvature = (phi - z) / (z * z) + (options.Stochastic ? 0.5 : -0.5);
                 x += (d0 + change * (r0 / (r0 + r1))) * (step.Alpha * (1 - phi / z)) - change * (step.Alpha * curvature / (r0 + r1));
             }
@@ -170,7 +176,7 @@ public static class Samplers
         var n = corrects ? step.Order : step.Order - 1;
         if (n == 0)
             return [];
-        // The paper's choice where one weight is all there is, instead of the solution.
+        // The paper's choice instead of the solution where there is only one weight.
         if (n == 1)
             return [0.5];
         var rows = new double[n, n + 1];
@@ -187,7 +193,10 @@ public static class Samplers
         return Solve(rows);
     }
 
-    /// <summary>Gauss-Jordan elimination of n rows of n coefficients and a right side; the pivots of a Vandermonde matrix aren't 0.</summary>
+    /// <summary>
+    /// Gauss-Jordan elimination of n rows of n coefficients and a right
+    /// side; the pivots of a Vandermonde matrix aren't 0.
+    /// </summary>
     private static double[] Solve(double[,] rows)
     {
         var n = rows.GetLength(0);

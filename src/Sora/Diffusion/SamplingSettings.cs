@@ -4,14 +4,14 @@ using System.Text.Json.Serialization;
 
 namespace Sora.Diffusion;
 
-/// <summary>A prompt from a frame on.</summary>
+/// <summary>A prompt that takes over at a frame.</summary>
 /// <param name="Frame">Video frame.</param>
 /// <param name="Prompt">What the video shows from there on.</param>
 public sealed record TimedPrompt(int Frame, string Prompt);
 
 /// <summary>
-/// All that a sampling run depends on besides the model and what is known of the video. It is stored with an
-/// unfinished run, and names every default that was taken.
+/// Everything that a sampling run depends on besides the model and what is known of the video. It is stored with an
+/// unfinished run, and spells out every default.
 /// </summary>
 public sealed record SamplingSettings
 {
@@ -26,7 +26,7 @@ public sealed record SamplingSettings
     /// <summary>What the video shows.</summary>
     public string Prompt { get; init; } = "";
 
-    /// <summary>What guidance leads away from.</summary>
+    /// <summary>What guidance steers away from.</summary>
     public string Negative { get; init; } = "";
 
     /// <summary>Rows of text that the transformer attends to; the rest of them are zeros.</summary>
@@ -59,13 +59,13 @@ public sealed record SamplingSettings
     /// <summary>Shift of the schedule towards noise.</summary>
     public double Shift { get; init; } = 1;
 
-    /// <summary>Own noise levels, before the shift.</summary>
+    /// <summary>Custom noise levels, before the shift.</summary>
     public IReadOnlyList<double>? Sigmas { get; init; }
 
     /// <summary>UniPC's table as diffusers had it up to 0.36.</summary>
     public bool OriginalSchedule { get; init; }
 
-    /// <summary>Scale of guidance; none up to 1.</summary>
+    /// <summary>Scale of guidance; up to 1 there is none.</summary>
     public double Guidance { get; init; } = 5;
 
     /// <summary>Scale of guidance of the expert for low noise; null for the same.</summary>
@@ -80,13 +80,13 @@ public sealed record SamplingSettings
     /// <summary>How much of the schedule runs where the known latents are only a start: 1 is all of it.</summary>
     public double Strength { get; init; } = 1;
 
-    /// <summary>Video frames that are made in one piece; longer videos are made in windows that slide over what there is.</summary>
+    /// <summary>Video frames that are made in one piece; longer videos are made in sliding windows.</summary>
     public int Window { get; init; } = 81;
 
     /// <summary>Video frames that a window sees of the one before.</summary>
     public int Overlap { get; init; } = 33;
 
-    /// <summary>Latent frame of the whole video that the first one of this run is.</summary>
+    /// <summary>Where the first latent frame of this run is in the whole video.</summary>
     public int FirstLatent { get; init; }
 
     /// <summary>Prompts that take over from a video frame on, for windows that begin there or later.</summary>
@@ -97,7 +97,7 @@ public sealed record SamplingSettings
     public Sampler ChooseSampler(SchedulerConfig config) => Diffusion.Sampler.Create(Sampler, Order, config);
 
     /// <summary>The noise levels that these settings ask for.</summary>
-    /// <exception cref="SoraException">They can't be had.</exception>
+    /// <exception cref="SoraException">There is no such schedule.</exception>
     public Schedule MakeSchedule(SchedulerConfig config)
     {
         var (spacing, own) = (ChooseSampler(config).Spacing, config.For(Sampler));

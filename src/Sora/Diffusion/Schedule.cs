@@ -66,10 +66,10 @@ public sealed record ScheduleOptions
     /// <summary>mu of the exponential and the linear curve.</summary>
     public double Mu { get; init; }
 
-    /// <summary>Own noise levels before the shift, falling, without the final one.</summary>
+    /// <summary>Custom noise levels before the shift, falling, without the final one.</summary>
     public IReadOnlyList<double>? Sigmas { get; init; }
 
-    /// <summary>Own timesteps, handed to the model as they are (flow spacings only).</summary>
+    /// <summary>Custom timesteps, passed to the model unchanged (flow spacings only).</summary>
     public IReadOnlyList<double>? Timesteps { get; init; }
 
     /// <summary>Level that the last one is stretched to after the shift, if any.</summary>

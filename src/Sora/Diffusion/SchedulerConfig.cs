@@ -6,15 +6,14 @@ public sealed record SchedulerConfig
     /// <summary>The names of all samplers.</summary>
     public static readonly IReadOnlyList<string> Samplers = ["unipc", "euler", "dpm++", "dpm++-sde", "heun", "lcm"];
 
-    /// <summary>What <c>prediction_type</c> says of networks that give the velocity, and of those whose answer must be turned into it.</summary>
-    /// <summary>A network whose output a family turns into the velocity of flow matching.</summary>
+    /// <summary>The <c>prediction_type</c> of a network whose output a family turns into the velocity of flow matching.</summary>
     internal const string Preconditioned = "preconditioned";
 
     internal const string Flow = "flow_prediction";
 
     private const double FirstBeta = 0.0001;
 
-    /// <summary>Name of the sampler; of a scheduler that isn't known, its class.</summary>
+    /// <summary>Name of the sampler; for an unknown scheduler, its class.</summary>
     public string Sampler { get; init; } = "unipc";
 
     /// <summary>Shift of the noise levels towards noise.</summary>
@@ -47,7 +46,7 @@ public sealed record SchedulerConfig
     /// <summary>Spacing between first and last level.</summary>
     public Respacing Respacing { get; init; }
 
-    /// <summary>Why this scheduler's own sampler can't be had; null: it can.</summary>
+    /// <summary>Why this scheduler's own sampler isn't supported; null: it is.</summary>
     internal string? Refusal { get; init; }
 
     /// <summary>Reads the file; a model folder without one is a <see cref="SchedulerConfig"/> of defaults.</summary>
@@ -55,8 +54,8 @@ public sealed record SchedulerConfig
     public static SchedulerConfig Read(string path) => File.Exists(path) ? From(ConfigFile.Read(path)) : new SchedulerConfig();
 
     /// <summary>
-    /// Takes of each class of diffusers the fields that this class looks at in video pipelines; another class's, which
-    /// configurations that were converted keep, change nothing, as there.
+    /// Takes the fields that each diffusers class looks at in video pipelines. Those of other classes, which converted
+    /// configurations keep, change nothing, as in diffusers.
     /// </summary>
     /// <exception cref="SoraException">It is for models that don't predict flow.</exception>
     internal static SchedulerConfig From(ConfigFile file)
@@ -88,9 +87,9 @@ public sealed record SchedulerConfig
         return read with { Refusal = (read.Refusal ?? Unsupported(file, read)) is { } refusal ? $"{file.Path}: {refusal}" : null };
     }
 
-    /// <summary>This, for the sampler that it names; for one of another kind, what that has by default.</summary>
-    /// <param name="sampler">Name of a sampler; null for the own one.</param>
-    /// <exception cref="SoraException">The own sampler is asked for, and can't be had.</exception>
+    /// <summary>This one for the sampler that it names; the defaults for any other kind.</summary>
+    /// <param name="sampler">Name of a sampler; null for its own.</param>
+    /// <exception cref="SoraException">Its own sampler is asked for, and isn't supported.</exception>
     internal SchedulerConfig For(string? sampler)
     {
         if (sampler is not null && !sampler.StartsWith(Sampler, StringComparison.Ordinal))
@@ -99,7 +98,8 @@ public sealed record SchedulerConfig
             return this;
         throw SoraException.Failed(
             refusal,
-            $"choose another sampler with --sampler: {string.Join(", ", Samplers.Where(name => !name.StartsWith(Sampler, StringComparison.Ordinal)))}"
+            "choose another sampler with --sampler: "
+                + string.Join(", ", Samplers.Where(name => !name.StartsWith(Sampler, StringComparison.Ordinal)))
         );
     }
 
@@ -141,7 +141,7 @@ public sealed record SchedulerConfig
                 : Respacing.None,
         };
 
-    /// <summary>diffusers takes a level of 0 for none.</summary>
+    /// <summary>diffusers reads a level of 0 as none.</summary>
     private static double? TerminalOf(ConfigFile file) =>
         file.Number("shift_terminal", 0) switch
         {
@@ -150,7 +150,7 @@ public sealed record SchedulerConfig
             var level => throw SoraException.Failed($"{file.Path}: shift_terminal {level}", "it must be a noise level from 0 to 1"),
         };
 
-    /// <summary>The first field that would change what the sampler does and that it has no equal of, or null.</summary>
+    /// <summary>The first field that would change what the sampler does and isn't supported here, or null.</summary>
     private static string? Unsupported(ConfigFile file, SchedulerConfig read)
     {
         if (read.Sampler == "heun")
@@ -164,7 +164,7 @@ public sealed record SchedulerConfig
         string? Has(string field) => file.Has(field) ? $"{field} isn't supported for {file.ClassName}" : null;
         if (read.Sampler is "euler" or "lcm")
         {
-            // A mu, which a dynamic shift needs, comes from no video pipeline.
+            // A dynamic shift needs a mu, which no video pipeline passes.
             return Is("use_dynamic_shifting", true)
                 ?? Is("use_beta_sigmas", true)
                 ?? Is("invert_sigmas", true)
@@ -188,7 +188,7 @@ public sealed record SchedulerConfig
                 ?? Is("lower_order_final", false, true)
                 ?? Has("solver_p");
         both ??= Is("use_lu_lambdas", true) ?? IsNot("algorithm_type", "dpmsolver++", "dpmsolver++", "sde-dpmsolver++", "deis");
-        // Where it ends then is the first level of these betas, which flow has none of.
+        // It would end at the first level of these betas, and flow has no betas.
         return both
             ?? (
                 !read.EndAtSigmaMin

@@ -1,6 +1,6 @@
 namespace Sora.Media;
 
-/// <summary>A picture that shows many: rows of frames, one row for each clip.</summary>
+/// <summary>One picture of many: rows of frames, one row for each clip.</summary>
 public static class ContactSheet
 {
     /// <summary>Pixels between the frames.</summary>

@@ -15,7 +15,7 @@ public sealed partial class FfmpegRun : IDisposable
     private readonly string failure;
     private volatile string? lastLine;
 
-    /// <summary>Starts ffmpeg; <paramref name="failure"/> says what can't be done if it fails.</summary>
+    /// <summary>Starts ffmpeg; <paramref name="failure"/> says what went wrong if it fails.</summary>
     public FfmpegRun(FFMpegArgumentProcessor processor, string failure, CancellationToken cancel)
     {
         Require();
@@ -25,7 +25,7 @@ public sealed partial class FfmpegRun : IDisposable
         stop = cancel.Register(Kill);
     }
 
-    /// <summary>Ends, well or not, when ffmpeg has.</summary>
+    /// <summary>Completes when ffmpeg has ended, well or not.</summary>
     public Task Ended { get; }
 
     /// <summary>The last thing that ffmpeg complained about, though it may have gone on.</summary>
@@ -56,7 +56,7 @@ public sealed partial class FfmpegRun : IDisposable
     {
         stop.Dispose();
         Kill();
-        // How a killed run ends is of no interest.
+        // How a killed run ends doesn't matter.
         Ended.ContinueWith(_ => { }, TaskScheduler.Default).Wait();
         kill.Dispose();
     }
@@ -69,7 +69,7 @@ public sealed partial class FfmpegRun : IDisposable
         }
         catch (AggregateException error) when (error.InnerExceptions.All(inner => inner is IOException))
         {
-            // FFMpegCore asks ffmpeg to quit on its standard input, which is closed if ffmpeg has ended just now.
+            // FFMpegCore asks ffmpeg to quit on its standard input, which is closed if ffmpeg has just ended.
         }
     }
 
@@ -91,7 +91,7 @@ public sealed partial class FfmpegRun : IDisposable
         }
     }
 
-    /// <summary>Says what to install when ffmpeg isn't to be found.</summary>
+    /// <summary>Says what to install when ffmpeg isn't found.</summary>
     /// <exception cref="SoraException">ffmpeg or ffprobe isn't on PATH.</exception>
     public static void Require()
     {
@@ -109,7 +109,7 @@ public sealed partial class FfmpegRun : IDisposable
     [GeneratedRegex("""(\\+)(?="|$)""")]
     private static partial Regex BackslashesBeforeQuote();
 
-    /// <summary>"[png @ 0x55d0] " in front of a line names the part of ffmpeg that speaks, of no use to a user.</summary>
+    /// <summary>"[png @ 0x55d0] " in front of a line names the part of ffmpeg that speaks, which is of no use to a user.</summary>
     [GeneratedRegex(@"^(\[[^\]]* @ 0x[0-9a-f]+\] )+")]
     private static partial Regex Speaker();
 

@@ -38,7 +38,10 @@ public sealed record Image(int Width, int Height, byte[] Pixels)
         return part;
     }
 
-    /// <summary>Copies <paramref name="part"/> into this picture, its corner at column <paramref name="left"/>, row <paramref name="top"/>.</summary>
+    /// <summary>
+    /// Copies <paramref name="part"/> into this picture, its corner at column <paramref name="left"/>, row
+    /// <paramref name="top"/>.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">It doesn't fit there.</exception>
     public void Paste(Image part, int left, int top)
     {

@@ -5,7 +5,7 @@ namespace Sora.Media;
 /// <summary>A colour, and how near to it another one counts as the same: light and shadow on it matter less than its hue.</summary>
 public readonly record struct KeyColour
 {
-    /// <summary>Of two colours whose shares of red, green and blue differ by so much, from 0 to about 1.4.</summary>
+    /// <summary>How much the shares of red, green and blue may differ, from 0 to about 1.4.</summary>
     private const double DefaultTolerance = 0.2;
 
     /// <summary>How much brightness counts beside hue.</summary>
@@ -25,10 +25,10 @@ public readonly record struct KeyColour
         ["black"] = 0x121214,
     };
 
-    /// <summary>Part of the pictures that a tolerance takes when it is proposed.</summary>
+    /// <summary>The part of the pictures that a proposed tolerance selects.</summary>
     private const double Proposed = 0.01;
 
-    /// <summary>Part of the pictures from which on a colour is named.</summary>
+    /// <summary>The part of the pictures from which a colour is named.</summary>
     private const double Notable = 0.05;
 
     private readonly string name;
@@ -37,7 +37,7 @@ public readonly record struct KeyColour
 
     private KeyColour(string name, int rgb, double tolerance) => (this.name, this.rgb, this.tolerance) = (name, rgb, tolerance);
 
-    /// <summary>Reads <c>red</c>, <c>#e51a17</c> or <c>e51a17</c>, and a tolerance behind a colon: <c>red:0.4</c>.</summary>
+    /// <summary>Reads <c>red</c>, <c>#e51a17</c> or <c>e51a17</c>, and a tolerance after a colon: <c>red:0.4</c>.</summary>
     /// <exception cref="SoraException">The text is none of these.</exception>
     public static KeyColour Parse(string text)
     {
@@ -72,7 +72,7 @@ public readonly record struct KeyColour
         return mask;
     }
 
-    /// <summary>Refuses pictures of which nothing has the colour, and says which tolerance would do and what colours they have.</summary>
+    /// <summary>Refuses pictures without the colour, and says which tolerance would do and what colours they have.</summary>
     /// <exception cref="SoraException">Nothing in them has it.</exception>
     public void Require(IEnumerable<Image> pictures)
     {

@@ -6,7 +6,7 @@ using FFMpegCore.Pipes;
 
 namespace Sora.Media;
 
-/// <summary>Where pictures come from, as ffmpeg is told: a file, a numbered sequence of stills, or a stream.</summary>
+/// <summary>Where pictures come from, as ffmpeg takes it: a file, a numbered sequence of stills, or a stream.</summary>
 internal sealed partial class MediaInput : IDisposable
 {
     /// <summary>The rate of videos that don't say theirs; ffmpeg's own assumption.</summary>
@@ -25,7 +25,7 @@ internal sealed partial class MediaInput : IDisposable
     /// <summary>What to call it in messages.</summary>
     public string Name { get; }
 
-    /// <summary>Its frame rate; for stills, which have none, the one that was asked for.</summary>
+    /// <summary>Its frame rate; for stills, which have none, the requested one.</summary>
     public double Fps { get; }
 
     /// <summary>Whether its frames have times of their own, so that it can be resampled to another rate.</summary>
@@ -34,11 +34,11 @@ internal sealed partial class MediaInput : IDisposable
     /// <summary>ffmpeg's number of the stream to read.</summary>
     public int Stream { get; private init; }
 
-    /// <summary>About how many frames there are from a time on; null if that isn't known.</summary>
+    /// <summary>About how many frames follow a time; null if that isn't known.</summary>
     public int? FramesAt(double fps, ClipTime? start) =>
         duration is { } length ? Math.Max(0, (int)Math.Round(length.TotalSeconds * fps) - (start?.FrameCount(fps) ?? 0)) : null;
 
-    /// <summary>Begins ffmpeg's command line with this input, and options that stand before it.</summary>
+    /// <summary>Begins ffmpeg's command line with this input and the options before it.</summary>
     public FFMpegArguments Arguments(Action<FFMpegInputOptions> options) => this.arguments(options);
 
     public void Dispose()
@@ -184,7 +184,7 @@ internal sealed partial class MediaInput : IDisposable
         );
     }
 
-    /// <summary>Reads by way of a temporary file: also what has a double quote in its name, which FFMpegCore can't pass on.</summary>
+    /// <summary>Reads through a temporary file, also where the name has a double quote, which FFMpegCore can't pass on.</summary>
     private static MediaInput FromTemporary(string name, Action<string> make, double stillsRate, CancellationToken cancel)
     {
         var temporary = Path.Combine(Path.GetTempPath(), $"sora-{Guid.NewGuid():N}{Path.GetExtension(name).Replace("\"", "")}");
@@ -214,7 +214,7 @@ internal sealed partial class MediaInput : IDisposable
     [GeneratedRegex(@"%(0\d+)?d")]
     internal static partial Regex NumberPattern();
 
-    /// <summary>Bytes already read, and the rest of the stream they came from.</summary>
+    /// <summary>Bytes already read, followed by the rest of their stream.</summary>
     private sealed class StreamSource(byte[] head, Stream rest) : IPipeSource
     {
         public string GetStreamArguments() => "-f yuv4mpegpipe";
@@ -230,10 +230,10 @@ internal sealed partial class MediaInput : IDisposable
                 }
                 catch (IOException)
                 {
-                    // ffmpeg has had enough frames, or failed: its exit status says which.
+                    // ffmpeg has enough frames, or failed: its exit status says which.
                     return;
                 }
-                // A read that nothing answers is left behind when ffmpeg has ended.
+                // A read that nothing answers is abandoned when ffmpeg has ended.
                 var read = rest.ReadAsync(buffer, CancellationToken.None).AsTask();
                 piece = buffer.AsMemory(0, await read.WaitAsync(cancellationToken).ConfigureAwait(false));
             }

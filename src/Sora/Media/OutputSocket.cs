@@ -3,9 +3,9 @@ using System.Net.Sockets;
 namespace Sora.Media;
 
 /// <summary>
-/// A socket that ffmpeg writes its output into. FFMpegCore's own output pipe is closed as soon as ffmpeg has ended,
-/// with all that a slow reader hasn't taken from it yet; this one keeps the rest. It also holds ffmpeg back when
-/// nobody reads, so that memory stays bounded.
+/// A socket that ffmpeg writes its output into. FFMpegCore's own output pipe closes as soon as ffmpeg has ended, and
+/// loses what a slow reader hasn't taken from it yet; this one keeps the rest. It also holds ffmpeg back when nobody
+/// reads, so that memory stays bounded.
 /// </summary>
 internal sealed class OutputSocket : IDisposable
 {
@@ -27,7 +27,7 @@ internal sealed class OutputSocket : IDisposable
         using var stop = new CancellationTokenSource();
         var connected = listener.AcceptAsync(stop.Token).AsTask();
         Task.WaitAny(connected, ended);
-        // A connection that was made before the end counts, however short the run was.
+        // A connection made before the end counts, however short the run was.
         if (!connected.IsCompleted && !listener.Poll(0, SelectMode.SelectRead))
             stop.Cancel();
         try

@@ -18,7 +18,7 @@ public static class Plot
     /// <summary>Values that span more than this factor are shown on a logarithmic axis.</summary>
     private const double LogarithmicFrom = 30;
 
-    /// <summary>What ffmpeg's own packages bring along on Debian.</summary>
+    /// <summary>What ffmpeg's own packages install on Debian.</summary>
     private const string Typeface = "DejaVu Sans";
 
     /// <summary>Room around the curves for ticks and titles.</summary>
@@ -54,7 +54,7 @@ public static class Plot
             plot.Axes.Left.TickGenerator = Decades(low, high);
         plot.Axes.Margins(0, 0);
         plot.Layout.Fixed(Frame);
-        // Without it the text is in whichever font there is.
+        // Without it the text is in whatever font there is.
         plot.Font.Set(Typeface);
         plot.Title(title);
         plot.XLabel(horizontal);

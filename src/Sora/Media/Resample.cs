@@ -32,8 +32,8 @@ public static class Resample
     public static Image Bicubic(Image image, int width, int height) => Resize(image, width, height, 2, BicubicKernel);
 
     /// <summary>
-    /// Lanczos to exactly <paramref name="width"/> x <paramref name="height"/>, by way of <paramref name="fit"/>.
-    /// A crop keeps round(W or H) pixels of the axis that is too long, from floor(rest / 2) on.
+    /// Lanczos to exactly <paramref name="width"/> x <paramref name="height"/>, fitted as <paramref name="fit"/> says. A
+    /// crop keeps round(W or H) pixels of the axis that is too long, from floor(rest / 2) on.
     /// </summary>
     public static Image ToSize(Image image, int width, int height, Fit fit)
     {

@@ -33,7 +33,7 @@ public enum VideoFormat
 /// <summary>What ffmpeg is told for each format.</summary>
 internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, string PixelFormat)
 {
-    /// <summary>Of the filters' RGB conversions; without these flags chroma is rounded coarsely.</summary>
+    /// <summary>For the filters' RGB conversions; without these flags chroma is rounded coarsely.</summary>
     private const string Exact = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp";
 
     private const string ToBt709 = $"scale=out_color_matrix=bt709:out_range=tv:{Exact}";
@@ -50,13 +50,13 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
     /// <summary>The largest constant rate factor.</summary>
     public int MaximumCrf { get; init; }
 
-    /// <summary>Whether the encoder takes even sizes only.</summary>
+    /// <summary>Whether the encoder takes only even sizes.</summary>
     public bool EvenSizes { get; init; }
 
     /// <summary>Whether one file holds one frame.</summary>
     public bool Stills { get; init; }
 
-    /// <summary>Whether the file can be written without going back in it.</summary>
+    /// <summary>Whether the file can be written without seeking back.</summary>
     public bool Streams { get; init; }
 
     public static FormatRecipe Of(VideoFormat format) =>

@@ -16,7 +16,10 @@ public sealed record VideoReaderOptions
     /// <summary>Reads no more than this many frames.</summary>
     public int? Frames { get; init; }
 
-    /// <summary>The frames a second to resample a video to, by dropping and repeating frames; null keeps its own rate, or its average if it varies.</summary>
+    /// <summary>
+    /// The frames a second to resample a video to, by dropping and repeating
+    /// frames; null keeps its own rate, or its average if it varies.
+    /// </summary>
     public double? Fps { get; init; }
 
     /// <summary>The frames a second that numbered pictures stand for, which have no times of their own.</summary>
@@ -24,11 +27,11 @@ public sealed record VideoReaderOptions
 }
 
 /// <summary>
-/// Reads any media that ffmpeg reads as a stream of RGB frames of one size: videos, single pictures, numbered sequences
-/// of pictures, and streams. Rotation and sample aspect ratio are applied (frames come upright, with square
-/// pixels); colours are converted from the matrix and range that the file states, or from ffmpeg's assumption, BT.601
-/// in video range, where it states none. A varying frame rate becomes a constant one. Transparency is dropped.
-/// Frames pass one at a time: memory doesn't grow with the duration.
+/// Reads anything that ffmpeg reads as a stream of RGB frames of one size: videos, single pictures, numbered sequences of
+/// pictures, and streams. Rotation and sample aspect ratio are applied (frames come upright, with square pixels); colours
+/// are converted from the matrix and range that the file states, or from ffmpeg's assumption, BT.601 in video range,
+/// where it states none. A varying frame rate becomes a constant one. Transparency is dropped. Frames pass one at a time:
+/// memory doesn't grow with the duration.
 /// </summary>
 public sealed class VideoReader : IDisposable
 {
@@ -37,7 +40,8 @@ public sealed class VideoReader : IDisposable
     /// A frame passes untouched when it is square RGB already.
     /// </summary>
     private const string ToRgb =
-        "scale=w='round(iw*max(sar,1))':h='round(ih/min(sar,1))':flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,setsar=1,format=rgb24";
+        "scale=w='round(iw*max(sar,1))':h='round(ih/min(sar,1))'"
+        + ":flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,setsar=1,format=rgb24";
 
     private readonly MediaInput input;
     private readonly OutputSocket socket;
@@ -99,7 +103,7 @@ public sealed class VideoReader : IDisposable
 
     /// <summary>Opens a stream such as standard input. YUV4MPEG2 is read as it comes; any other format, since most need
     /// seeking, is copied to a temporary file first.</summary>
-    /// <param name="stream">Read to the end of the part that is asked for; not closed.</param>
+    /// <param name="stream">Read to the end of the requested part; not closed.</param>
     /// <param name="name">What to call it in messages.</param>
     /// <param name="options">Which part to read; null means all.</param>
     /// <param name="cancel">Stops the reading.</param>
@@ -123,7 +127,7 @@ public sealed class VideoReader : IDisposable
         }
     }
 
-    /// <summary>Ends the reading; frames that are left are dropped.</summary>
+    /// <summary>Stops reading; remaining frames are dropped.</summary>
     public void Dispose()
     {
         // Each may be missing after a failed start.
@@ -160,7 +164,7 @@ public sealed class VideoReader : IDisposable
                     o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"");
                     if (frames is { } limit)
                         o.WithFrameCount(limit);
-                    // A stream of PPM pictures says its own size, after rotation and all.
+                    // A stream of PPM pictures states its own size, after rotation and so on.
                     o.WithVideoCodec("ppm").ForceFormat("image2pipe");
                 }
             );

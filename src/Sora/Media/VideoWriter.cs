@@ -5,7 +5,7 @@ using FFMpegCore.Pipes;
 
 namespace Sora.Media;
 
-/// <summary>What a <see cref="VideoWriter"/> is to write.</summary>
+/// <summary>What a <see cref="VideoWriter"/> writes.</summary>
 public sealed record VideoWriterOptions
 {
     /// <summary>Columns of every frame.</summary>
@@ -20,7 +20,7 @@ public sealed record VideoWriterOptions
     /// <summary>How many frames will come, if that is known: then what can't hold them is refused before the first.</summary>
     public int? Frames { get; init; }
 
-    /// <summary>The number of a sequence's first still.</summary>
+    /// <summary>The number of the first still in a sequence.</summary>
     public int FirstNumber { get; init; } = 1;
 
     /// <summary>The format; null takes it from the file's extension, and YUV4MPEG2 for a stream.</summary>
@@ -34,8 +34,8 @@ public sealed record VideoWriterOptions
 /// Writes RGB frames as a video, a still, or a numbered sequence of stills (<c>frames/%04d.png</c>, from number 1 on).
 /// Nothing appears under the file's name before <see cref="Complete"/> has written, flushed and renamed it; of a
 /// sequence, the frames appear then, one after another. H.264 wants even sizes: an odd one gets its last column or row
-/// once more, so that every pixel keeps its place and value and nothing is resampled.
-/// Frames pass one at a time: memory doesn't grow with the duration.
+/// twice, so that every pixel keeps its place and value and nothing is resampled. Frames pass one at a time: memory
+/// doesn't grow with the duration.
 /// </summary>
 public sealed class VideoWriter : IDisposable
 {
@@ -120,7 +120,7 @@ public sealed class VideoWriter : IDisposable
     /// <exception cref="SoraException">No format has that name.</exception>
     public static VideoFormat ParseFormat(string name) => FormatRecipe.Named(name);
 
-    /// <summary>The format that a file's extension means; of a device, YUV4MPEG2.</summary>
+    /// <summary>The format that a file's extension means; for a device, YUV4MPEG2.</summary>
     /// <exception cref="SoraException">There is no extension, or no format has it.</exception>
     public static VideoFormat FormatOf(string path) =>
         FileType.IsDevice(path) ? VideoFormat.Y4m
@@ -167,7 +167,7 @@ public sealed class VideoWriter : IDisposable
         sequence?.Commit();
     }
 
-    /// <summary>Ends the writing; what wasn't completed leaves no file.</summary>
+    /// <summary>Stops writing; what wasn't completed leaves no file.</summary>
     public void Dispose()
     {
         run.Dispose();
@@ -243,12 +243,12 @@ public sealed class VideoWriter : IDisposable
         return run.Failure();
     }
 
-    /// <summary>Waits for ffmpeg's end, and throws what it was that failed.</summary>
+    /// <summary>Waits for ffmpeg to end, and throws if something failed.</summary>
     private void WaitForEnd()
     {
         Task.WaitAny(run.Ended);
         this.cancel.ThrowIfCancellationRequested();
-        // If the reader of the stream went away, ffmpeg's own end is only the consequence.
+        // If the reader of the stream went away, that ffmpeg ended is only the consequence.
         copy.GetAwaiter().GetResult();
         run.Wait();
     }

@@ -17,7 +17,7 @@ public enum Ability
     /// <summary>Pictures that other frames show.</summary>
     Keyframes,
 
-    /// <summary>A clip that goes on, or begins earlier; also a video longer than a window.</summary>
+    /// <summary>A clip that is extended at its end or start; also a video longer than a window.</summary>
     Extend,
 
     /// <summary>A clip that leads back to its start.</summary>
@@ -39,17 +39,17 @@ public enum Ability
 /// <summary>How well a model can do something.</summary>
 public enum Support
 {
-    /// <summary>In the way in which it was trained.</summary>
+    /// <summary>In the way it was trained.</summary>
     Native,
 
-    /// <summary>In a way that it wasn't trained for; the result may not follow what is known.</summary>
+    /// <summary>In a way it wasn't trained for; the result may not follow what is known.</summary>
     Approximate,
 
     /// <summary>Not at all.</summary>
     Refused,
 }
 
-/// <summary>What abilities are called, and what is asked of a model before a run.</summary>
+/// <summary>What abilities are called, and the check of a model before a run.</summary>
 public static class Abilities
 {
     private static readonly (string Key, string Name)[] Names =
@@ -72,7 +72,7 @@ public static class Abilities
     /// <summary>The name of an ability in JSON, as in <c>edit_mask</c>.</summary>
     public static string Key(this Ability ability) => Names[(int)ability].Key;
 
-    /// <summary>The ability that a run takes.</summary>
+    /// <summary>The ability that a run needs.</summary>
     internal static Ability Needed(GenerationRequest request)
     {
         if (request.Conditioning.Control is not null)
@@ -91,7 +91,7 @@ public static class Abilities
         };
     }
 
-    /// <summary>Asks that a model can do something.</summary>
+    /// <summary>Checks that a model can do something.</summary>
     /// <exception cref="SoraException">It can't; the hint names one that can.</exception>
     internal static void Require(VideoModel model, Ability ability)
     {

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Models;
 
-/// <summary>A transformer in memory, as a sampler asks it: for the velocity of flow matching, noise - x0.</summary>
+/// <summary>A transformer in memory, as a sampler sees it: it gives the velocity of flow matching, noise - x0.</summary>
 public abstract class DenoisingNetwork : IDisposable
 {
     /// <summary>What is known, as of the last <see cref="Condition"/>.</summary>
@@ -14,7 +14,10 @@ public abstract class DenoisingNetwork : IDisposable
     /// <summary>The prompts, as of the last <see cref="Condition"/>.</summary>
     public PromptEmbeds? Prompt { get; private set; }
 
-    /// <summary>Takes what is known and the prompts, and computes what is the same in all steps; nothing, where it has them already.</summary>
+    /// <summary>
+    /// Takes what is known and the prompts, and computes what is the same
+    /// in all steps; does nothing if it has them already.
+    /// </summary>
     public void Condition(EncodedConditioning conditioning, PromptEmbeds prompt)
     {
         if (ReferenceEquals(Conditioning, conditioning) && ReferenceEquals(Prompt, prompt))

@@ -7,7 +7,7 @@ namespace Sora.Models;
 
 /// <summary>
 /// Streams of frames to latents and back through a model's VAE. Frames pass in groups and only latents are kept, so
-/// that memory doesn't grow with the duration of a video but for its latents. Computes in float32, on a GPU if there is one.
+/// memory grows with the duration of a video only by its latents. Computes in float32, on a GPU if there is one.
 /// </summary>
 public sealed class FrameCodec : IDisposable
 {
@@ -15,7 +15,7 @@ public sealed class FrameCodec : IDisposable
 
     private FrameCodec(VideoVae vae) => this.vae = vae;
 
-    /// <summary>Where it computes if nothing else is said.</summary>
+    /// <summary>Where it computes by default.</summary>
     public static Device DefaultDevice => cuda.is_available() ? CUDA : CPU;
 
     /// <summary>Loads the VAE of a model.</summary>
@@ -27,7 +27,7 @@ public sealed class FrameCodec : IDisposable
     /// <summary>Where it computes.</summary>
     public Device Device => this.vae.Device;
 
-    /// <summary>How frames and latents lie on each other.</summary>
+    /// <summary>How frames map to latents.</summary>
     public LatentGeometry Geometry => this.vae.Geometry;
 
     /// <inheritdoc cref="VideoVae.DecodesGroups"/>
@@ -36,8 +36,8 @@ public sealed class FrameCodec : IDisposable
     /// <inheritdoc cref="VideoVae.Reach"/>
     public int Reach => this.vae.Reach;
 
-    /// <summary>Encodes frames of one size, which the VAE's space factor divides, as they come.</summary>
-    /// <param name="frames">At least one; those behind the last whole group are left out.</param>
+    /// <summary>Encodes frames of one size, a multiple of the VAE's space factor, as they come.</summary>
+    /// <param name="frames">At least one; those after the last whole group are left out.</param>
     /// <param name="cancel">Stops between groups.</param>
     /// <returns>The mean of the posterior, raw, float32 <c>[1, z, 1 + k, h, w]</c>, and the number of frames that came.</returns>
     public (HostTensor Latents, int FramesSeen) Encode(IEnumerable<Image> frames, CancellationToken cancel)
@@ -123,7 +123,7 @@ public sealed class FrameCodec : IDisposable
     }
 
     /// <summary>What latent frames of a stream show, <c>[1, 3, F, H, W]</c> each, as they are taken; the caller disposes of them.</summary>
-    /// <param name="latents">Raw, <c>[1, z, 1 + n, h, w]</c>: the one before them, and they.</param>
+    /// <param name="latents">Raw, <c>[1, z, 1 + n, h, w]</c>: the one before them, then these.</param>
     /// <exception cref="InvalidOperationException">The VAE looks back further.</exception>
     public IEnumerable<Tensor> DecodeGroups(Tensor latents)
     {
@@ -134,7 +134,10 @@ public sealed class FrameCodec : IDisposable
             yield return session.Push(latents.narrow(2, i, 1));
     }
 
-    /// <summary>The latent frame of <see cref="LatentGeometry.TemporalFactor"/> frames <c>[1, 3, F, H, W]</c> of a stream, or of its first one, raw.</summary>
+    /// <summary>
+    /// The latent frame of <see cref="LatentGeometry.TemporalFactor"/> frames
+    /// <c>[1, 3, F, H, W]</c> of a stream, or of its first one, raw.
+    /// </summary>
     /// <exception cref="InvalidOperationException">The VAE looks back.</exception>
     public Tensor EncodeGroup(Tensor frames)
     {

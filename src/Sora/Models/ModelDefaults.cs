@@ -5,11 +5,12 @@ using Sora.Diffusion;
 namespace Sora.Models;
 
 /// <summary>
-/// What a model does where the user says nothing. A model names its own in <c>model_index.json</c>, under
-/// <c>"_sora"</c>, which diffusers passes over:
+/// What a model does where the user says nothing. A model sets its own in <c>model_index.json</c>, under <c>"_sora"</c>,
+/// which diffusers ignores:
 /// <code>"_sora": {"steps": 8, "guidance": 1, "shift": 2, "fps": 16, "size": "128x128", "frames": 33, "text_length": 64}</code>
-/// (further keys: <c>negative</c>, <c>sampler</c>, <c>guidance_2</c>, <c>window</c>, <c>overlap</c>). What it leaves out
-/// is what the table of checkpoints says, the shift that of the scheduler's configuration; a user's own table goes before all.
+/// (other keys: <c>negative</c>, <c>sampler</c>, <c>guidance_2</c>, <c>window</c>, <c>overlap</c>). What it leaves out
+/// comes from the table of checkpoints, the shift from the scheduler's configuration; a user's own table overrides all of
+/// them.
 /// </summary>
 public sealed record ModelDefaults
 {
@@ -20,7 +21,7 @@ public sealed record ModelDefaults
     public required SchedulerConfig Scheduler { get; init; }
 
     /// <summary>Reads the model's own defaults.</summary>
-    /// <exception cref="SoraException">A file can't be read, or a key isn't what it should be.</exception>
+    /// <exception cref="SoraException">A file can't be read, or a key has a wrong value.</exception>
     public static ModelDefaults Of(VideoModel model)
     {
         var scheduler = model.SchedulerPath is { } path ? SchedulerConfig.Read(path) : new SchedulerConfig();

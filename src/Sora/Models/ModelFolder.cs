@@ -6,9 +6,9 @@ using Sora.Tensors;
 namespace Sora.Models;
 
 /// <summary>
-/// A model on disk: a folder in the layout of diffusers (<c>model_index.json</c> and a folder for each part), or a file with a
-/// transformer and the other parts beside it or named. Opening it reads the configs and the headers of the weights, nothing
-/// else, so that what is missing or broken is known at once; it doesn't load torch.
+/// A model on disk: a folder in the layout of diffusers (<c>model_index.json</c> and a folder for each part), or a file
+/// with a transformer and the other parts beside it or named. Opening it reads only the configs and the headers of the
+/// weights, so that anything missing or broken shows at once; it doesn't load torch.
 /// </summary>
 public class ModelFolder
 {
@@ -89,7 +89,7 @@ public class ModelFolder
     /// <summary>The pipeline's class in diffusers, empty for single files.</summary>
     public string PipelineClass => index.ClassName ?? "";
 
-    /// <summary>Whether <c>sora train</c> made it, with every known mask that there is.</summary>
+    /// <summary>Whether <c>sora train</c> made it, with every kind of known mask.</summary>
     public bool IsTrainedHere => index.Has("_sora");
 
     /// <summary>The model's own defaults, and the file that they are in.</summary>
@@ -123,7 +123,7 @@ public class ModelFolder
     public bool Has(string part) => parts.ContainsKey(part);
 
     /// <summary>The folder or file of a part.</summary>
-    /// <exception cref="SoraException">The model has no such part, it isn't there, or there are several that it could be.</exception>
+    /// <exception cref="SoraException">The model has no such part, it is missing, or several files could be it.</exception>
     public string Part(string part)
     {
         var option = $"--{part.Replace('_', '-')}";
@@ -146,8 +146,8 @@ public class ModelFolder
     /// <exception cref="SoraException">They are missing, truncated or not safetensors.</exception>
     public TensorSource OpenWeights(string part) => Merged(part, Reporter.Silent);
 
-    /// <summary>The tokenizer: of its part, or that inside the file of the text encoder.</summary>
-    /// <exception cref="SoraException">There is none, or it uses something that is not supported.</exception>
+    /// <summary>The tokenizer: its own part, or the one inside the text encoder's file.</summary>
+    /// <exception cref="SoraException">There is none, or it uses something unsupported.</exception>
     public Tokenizer OpenTokenizer()
     {
         if (
@@ -195,7 +195,7 @@ public class ModelFolder
         return InferredConfig.Of(part, weights, configs.Find(PartKinds.IsOriginalTransformer)?.Size("num_heads"));
     }
 
-    /// <summary>A file in the folder or, as in the source tree, beside it.</summary>
+    /// <summary>A file in the folder or, in the source tree, beside it.</summary>
     private string? Companion(string name) =>
         !IsTrainedHere ? null : ((string[])[Inside(name), Inside("..", name)]).FirstOrDefault(File.Exists);
 

@@ -55,8 +55,14 @@ public static class ModelLocator
         if (model == Builtin)
             return FindBuiltin();
         throw SoraException.Failed(
-            $"no model '{model}': {(root is null ? $"neither a file nor a folder, and {FolderVariable} isn't set" : $"neither a file, nor a folder, nor in {root}")}",
-            "--model takes the path of a folder with a model_index.json, a file of weights, or a name under $SORA_MODELS or in the Hugging Face cache (sora info --models)"
+            $"no model '{model}': "
+                + (
+                    root is null
+                        ? $"neither a file nor a folder, and {FolderVariable} isn't set"
+                        : $"neither a file, nor a folder, nor in {root}"
+                ),
+            "--model takes the path of a folder with a model_index.json, a file of weights, "
+                + "or a name under $SORA_MODELS or in the Hugging Face cache (sora info --models)"
         );
     }
 
@@ -75,7 +81,7 @@ public static class ModelLocator
         }
         catch (SoraException)
         {
-            // What can't be read is no model that could be listed; opening it says why.
+            // What can't be read isn't listed; opening it says why.
             return false;
         }
     }

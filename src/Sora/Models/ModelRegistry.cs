@@ -3,13 +3,13 @@ using Sora.Models.Wan;
 
 namespace Sora.Models;
 
-/// <summary>A family of models: which ones are of it, and how they are opened.</summary>
+/// <summary>A family of models: which ones belong to it, and how they are opened.</summary>
 /// <param name="Name">What people call it.</param>
-/// <param name="Claims">Whether the files are those of a model of this family.</param>
+/// <param name="Claims">Whether the files are a model of this family.</param>
 /// <param name="Open">Reads its configs.</param>
 public sealed record ModelFamily(string Name, Func<ModelFolder, bool> Claims, Func<ModelFolder, VideoModel> Open);
 
-/// <summary>The families that there are. This is the one file of the library, training aside, that knows all of them.</summary>
+/// <summary>All families of models. No other file of the library, training aside, knows all of them.</summary>
 public static class ModelRegistry
 {
     /// <summary>Where the built-in model lies in the source tree.</summary>
@@ -22,18 +22,18 @@ public static class ModelRegistry
         new("Wan", _ => true, files => new WanModel(files)),
     ];
 
-    /// <summary>Adds a family, which is asked before those that there are.</summary>
+    /// <summary>Adds a family, which is asked before the others.</summary>
     public static void Add(ModelFamily family) => families = [family, .. families];
 
     /// <summary>The model that the files are.</summary>
     /// <exception cref="SoraException">A part is missing, or its architecture is unknown.</exception>
     internal static VideoModel Open(ModelFolder files) => families.First(family => family.Claims(files)).Open(files);
 
-    /// <summary>The sizes that the <c>config.json</c> of a VAE names.</summary>
+    /// <summary>The sizes in the <c>config.json</c> of a VAE.</summary>
     /// <exception cref="SoraException">It can't be read, its class is unknown, or its fields contradict each other.</exception>
     public static CausalVaeConfig VaeConfig(string path) => VaeConfig(ConfigFile.Read(path));
 
-    /// <summary>The sizes that the config of a VAE names.</summary>
+    /// <summary>The sizes in the config of a VAE.</summary>
     /// <exception cref="SoraException">Its class is unknown, or its fields contradict each other.</exception>
     internal static CausalVaeConfig VaeConfig(ConfigFile file)
     {

@@ -1,6 +1,6 @@
 namespace Sora.Models;
 
-/// <summary>Parts of a model that are named one by one, each a file or a folder; null: the model's own.</summary>
+/// <summary>Parts of a model named one by one, each a file or a folder; null: the model's own.</summary>
 public sealed record PartPaths
 {
     /// <summary>The expert for low noise.</summary>
@@ -12,7 +12,10 @@ public sealed record PartPaths
     /// <summary>The text encoder.</summary>
     public string? TextEncoder { get; init; }
 
-    /// <summary><c>tokenizer.json</c> or <c>spiece.model</c>, or a folder with one of them; where none is named, that in the text encoder's folder.</summary>
+    /// <summary>
+    /// <c>tokenizer.json</c> or <c>spiece.model</c>, or a folder with one of them;
+    /// if it isn't named, the one in the text encoder's folder.
+    /// </summary>
     public string? Tokenizer { get; init; }
 
     /// <summary>CLIP's image encoder.</summary>

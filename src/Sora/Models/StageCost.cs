@@ -24,13 +24,14 @@ public sealed record StageCost(string Name, long Weights, long Activations, doub
     public string Line =>
         string.Create(
             CultureInfo.InvariantCulture,
-            $"{Name, -9} weights {Size(Weights)}{(Streamed > 0 ? $" and {Size(Streamed)} in files" : "")}, peak {Size(Needed)}, {Flops / 1e12:0.###} TFLOP"
+            $"{Name, -9} weights {Size(Weights)}{(Streamed > 0 ? $" and {Size(Streamed)} in files" : "")}"
+                + $", peak {Size(Needed)}, {Flops / 1e12:0.###} TFLOP"
         );
 
     /// <summary>
-    /// Bytes that the C allocator keeps between tensors, on the CPU alone: it gives nothing back, because fresh pages cost more
-    /// time than computing, and tensors of other sizes leave gaps. Measured (tests/bench memory): at most 0.4 of what is live,
-    /// and some huge pages.
+    /// Bytes that the C allocator keeps between tensors, on the CPU alone: it returns nothing to the system, because
+    /// fresh pages cost more time than computing, and tensors of other sizes leave gaps. Measured (tests/bench memory):
+    /// at most 0.4 of what is live, plus some huge pages.
     /// </summary>
     public long Kept { get; init; }
 

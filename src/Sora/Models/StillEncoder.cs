@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Models;
 
-/// <summary>Puts pictures among known latents, for models that are told in latents what is known.</summary>
+/// <summary>Puts pictures among known latents, for models that take what is known as latents.</summary>
 internal static class StillEncoder
 {
     /// <summary>Known latents that replace the sampler's, with each still encoded at its place.</summary>
@@ -44,7 +44,7 @@ internal static class StillEncoder
             Picture = Resample.ToSize(still.Picture, settings.Width, settings.Height, still.Fit),
         };
 
-    /// <summary>A still of the video's size as one normalised latent frame: behind copies of itself, where it isn't the first.</summary>
+    /// <summary>A still of the video's size as one normalised latent frame: after copies of itself, where it isn't the first.</summary>
     private static Tensor Encode(VideoVae vae, Still still)
     {
         var frames = vae.Geometry.VideoFrames(still.Frame == 0 ? 1 : 2);

@@ -8,26 +8,26 @@ using static TorchSharp.torch;
 namespace Sora.Models;
 
 /// <summary>
-/// A model as pipelines, plans and verbs see it, whatever its family: how frames and latents lie on each other, what it can do, what it
-/// costs, and its parts, which are loaded when they are asked for. A family overrides what it does in its own way and is named in
+/// A model as pipelines, plans and verbs see it, whatever its family: how frames map to latents, what it can do, what it
+/// costs, and its parts, which are loaded on demand. A family overrides what it does in its own way and is named in
 /// <see cref="ModelRegistry"/>.
 /// </summary>
 /// <param name="files">Its files.</param>
 public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
 {
-    /// <summary>How frames and latents lie on each other.</summary>
+    /// <summary>How frames map to latents.</summary>
     public abstract LatentGeometry Geometry { get; }
 
     /// <summary>Rows and columns of latents in a token: what is known or unknown as a whole.</summary>
     public virtual (int Rows, int Columns) PatchSize => (1, 1);
 
-    /// <summary>Pixels of a token, whose multiples sizes are.</summary>
+    /// <summary>Pixels of a token; sizes are multiples of them.</summary>
     public (int Rows, int Columns) TokenSize => (Geometry.SpatialFactor * PatchSize.Rows, Geometry.SpatialFactor * PatchSize.Columns);
 
     /// <summary>How the network is told what is known.</summary>
     public virtual ConditioningMode Mode => ConditioningMode.Renoise;
 
-    /// <summary>Channels that the network makes behind those of the latents; no part of the video.</summary>
+    /// <summary>Channels that the network makes after those of the latents; not part of the video.</summary>
     public virtual int AuxiliaryChannels => 0;
 
     /// <summary>Transformers that share the noise levels between them.</summary>
@@ -39,16 +39,19 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     /// <summary>Whether each token has a timestep of its own.</summary>
     public virtual bool ExpandTimesteps => false;
 
-    /// <summary>Whether a latent frame and the one before decide what it shows: then its VAE decodes a video at any place, with gradients.</summary>
+    /// <summary>
+    /// Whether a latent frame and the one before it decide what it shows: then
+    /// its VAE decodes a video from any place, with gradients.
+    /// </summary>
     public virtual bool DecodesGroups => false;
 
     /// <summary>Pictures that it can't do without.</summary>
     public virtual int NeedsPictures => 0;
 
-    /// <summary>What the table of checkpoints says of it; null: it isn't known.</summary>
+    /// <summary>What the table of checkpoints says about it; null: it isn't known.</summary>
     public virtual KnownCheckpoint? Known => null;
 
-    /// <summary>Sizes, rates and guidance that its authors give, for where neither the user nor its files say anything.</summary>
+    /// <summary>Sizes, rates and guidance that its authors recommend, where neither the user nor its files say anything.</summary>
     public abstract SamplingSettings Published { get; }
 
     /// <summary>Its sizes, as one line for people.</summary>
@@ -69,7 +72,7 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     /// <summary>How it approximates what it wasn't trained for.</summary>
     protected abstract string Approximation(Ability ability);
 
-    /// <summary>What a user should know of an ability: how it is approximated, or which model can what this one can't.</summary>
+    /// <summary>What a user should know about an ability: how it is approximated, or which model can do what this one can't.</summary>
     public string? Note(Ability ability) =>
         Supports(ability) switch
         {
@@ -92,20 +95,23 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     public abstract PromptEmbeds EncodePrompt(SamplingSettings settings, Precision precision, Reporter reporter);
 
     /// <summary>Loads the transformer, or one of its <see cref="Experts"/>.</summary>
-    /// <param name="expert">0, or 1 for that of low noise.</param>
+    /// <param name="expert">0, or 1 for the one for low noise.</param>
     /// <param name="precision">Where and how it computes.</param>
-    /// <param name="cancel">Looked at in every block.</param>
+    /// <param name="cancel">Checked in every block.</param>
     public abstract DenoisingNetwork OpenNetwork(int expert, Precision precision, CancellationToken cancel);
 
     /// <summary>The conditioning of a run that knows nothing.</summary>
     public EncodedConditioning Unconditioned => new(Mode, PatchSize) { AuxiliaryChannels = AuxiliaryChannels };
 
-    /// <summary>What is known, in the form that the network takes, in float32. Encoders that this needs are loaded, used and freed.</summary>
+    /// <summary>
+    /// What is known, in the form that the network takes, in float32.
+    /// Encoders that this needs are loaded, used and freed.
+    /// </summary>
     /// <param name="conditioning">What is known.</param>
     /// <param name="settings">Of the run.</param>
     /// <param name="noise">The noise of the run's start.</param>
     /// <param name="precision">Where it is computed.</param>
-    /// <exception cref="SoraException">The model can't be told.</exception>
+    /// <exception cref="SoraException">The model can't use it.</exception>
     public EncodedConditioning Encode(Conditioning conditioning, SamplingSettings settings, Tensor noise, Precision precision)
     {
         using var noGradient = no_grad();
@@ -119,23 +125,25 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
         return encoded;
     }
 
-    /// <summary>What a run needs, stage by stage, in their order; decoding is another program's, but its need is told here.</summary>
+    /// <summary>What a run needs, stage by stage, in their order; decoding is another program's, but its need is listed here.</summary>
     /// <param name="request">The run.</param>
     /// <param name="calls">Model calls of its schedule.</param>
     /// <param name="precision">Where and in which type the model computes, and how much of it stays in memory.</param>
     public abstract IReadOnlyList<StageCost> Costs(GenerationRequest request, int calls, Precision precision);
 
-    /// <summary>What encoding a video of so many frames needs.</summary>
+    /// <summary>What encoding a video of this many frames needs.</summary>
     public abstract StageCost EncodeCost(FrameSize size, int frames, Device device);
 
     /// <summary>What decoding it needs.</summary>
     public abstract StageCost DecodeCost(FrameSize size, int frames, Device device);
 
-    /// <summary>Holds the header of every part that has weights against its config, and the parts against each other. Loads torch.</summary>
+    /// <summary>
+    /// Checks the header of every part with weights against its config, and the parts against each other. Loads torch.
+    /// </summary>
     /// <exception cref="SoraException">One is missing, truncated, or of another model.</exception>
     public abstract void Check();
 
-    /// <summary>Says which VAE latents belong to: its <see cref="Checkpoint.Fingerprint"/>.</summary>
+    /// <summary>Identifies the VAE that latents belong to: its <see cref="Checkpoint.Fingerprint"/>.</summary>
     public abstract string VaeFingerprint();
 
     /// <summary>Tells models of the same sizes apart: the <see cref="Checkpoint.Fingerprint"/> of the transformer.</summary>

@@ -3,13 +3,13 @@ namespace Sora.Models;
 /// <summary>Which sizes and lengths a model can make.</summary>
 public static class VideoSize
 {
-    /// <summary>What video pipelines in diffusers ask of sides, in pixels.</summary>
+    /// <summary>What video pipelines in diffusers require sides to be a multiple of, in pixels.</summary>
     private const int AskedUnit = 16;
 
     /// <summary>
-    /// The size that is made where this one is asked for: as in diffusers, sides of whole 16s are cut to whole tokens.
+    /// The size to make when this one is requested: as in diffusers, multiples of 16 are cut to whole tokens.
     /// </summary>
-    /// <exception cref="SoraException">Others don't divide into tokens; the hint names the nearest sizes that do.</exception>
+    /// <exception cref="SoraException">Another size doesn't divide into tokens; the hint names the nearest ones that do.</exception>
     public static FrameSize WholeTokens(VideoModel model, FrameSize size)
     {
         var (rows, columns) = model.TokenSize;

@@ -5,7 +5,10 @@ namespace Sora.Models;
 /// <summary>One stream of frames through an encoder, or of latents through a decoder, however long, in bounded memory.</summary>
 public interface IVaeStream : IDisposable
 {
-    /// <summary>The next part of the stream, <c>[B, C, T, H, W]</c>, whole latent frames, the first one of them alone or with others.</summary>
+    /// <summary>
+    /// The next part of the stream, <c>[B, C, T, H, W]</c>, whole latent
+    /// frames, the first one of them alone or with others.
+    /// </summary>
     Tensor Push(Tensor part);
 }
 
@@ -15,19 +18,22 @@ public interface IVaeStream : IDisposable
 /// </summary>
 public abstract class VideoVae : IDisposable
 {
-    /// <summary>Pixels in the frames that pass at a time: small frames make large products so, and memory doesn't grow with the duration.</summary>
+    /// <summary>
+    /// Pixels in the frames that pass at a time: even small frames make large
+    /// products, and memory doesn't grow with the duration.
+    /// </summary>
     private const long ChunkPixels = 1 << 18;
 
-    /// <summary>How frames and latents lie on each other.</summary>
+    /// <summary>How frames map to latents.</summary>
     public abstract LatentGeometry Geometry { get; }
 
     /// <summary>Where it computes.</summary>
     public abstract Device Device { get; }
 
-    /// <summary>Whether a latent frame and the one before decide what it shows.</summary>
+    /// <summary>Whether a latent frame and the one before it decide what it shows.</summary>
     public virtual bool DecodesGroups => false;
 
-    /// <summary>Latents on each side of one that have a part in what it shows, for a VAE that <see cref="DecodesGroups"/>.</summary>
+    /// <summary>Latents on each side of one that affect what it shows, for a VAE that <see cref="DecodesGroups"/>.</summary>
     public virtual int Reach => 0;
 
     /// <summary>Normalised latents of raw ones.</summary>
@@ -42,7 +48,7 @@ public abstract class VideoVae : IDisposable
     /// <summary>Decodes a stream of raw latents.</summary>
     public abstract IVaeStream NewDecoder();
 
-    /// <summary>The raw latents of a whole video; frames behind the last whole latent frame aren't looked at.</summary>
+    /// <summary>The raw latents of a whole video; frames after the last whole latent frame aren't looked at.</summary>
     public virtual Tensor Encode(Tensor video)
     {
         using var stream = NewEncoder();
@@ -56,10 +62,12 @@ public abstract class VideoVae : IDisposable
         return stream.Push(latents);
     }
 
-    /// <summary>How many frames of a stream to encode or decode at once, the first latent frame apart: a multiple of the time factor.</summary>
+    /// <summary>
+    /// How many frames of a stream to encode or decode at once, the first latent frame aside: a multiple of the time factor.
+    /// </summary>
     internal int FramesPerPush(long height, long width) => ChunkOf(height * width, Geometry.TemporalFactor);
 
-    /// <summary>As <see cref="FramesPerPush"/>, for frames of so many pixels and latent frames of so many frames.</summary>
+    /// <summary>As <see cref="FramesPerPush"/>, for frames of this many pixels and latent frames of this many frames.</summary>
     internal static int ChunkOf(long pixels, int temporalFactor) =>
         (int)Math.Max(1, ChunkPixels / (pixels * temporalFactor)) * temporalFactor;
 

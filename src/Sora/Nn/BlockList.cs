@@ -1,9 +1,9 @@
 namespace Sora.Nn;
 
 /// <summary>
-/// The blocks of a network, in the order in which a pass runs them. The first of them stay in memory, ready to compute. The
-/// others stay in their files as they are stored: each is read and widened when it runs, the next one while it computes, and
-/// freed then.
+/// The blocks of a network, in the order in which a pass runs them. The first of them stay in memory, ready to compute.
+/// The others stay in their files as stored: each is read and widened when it runs, the next one while it computes, and
+/// then freed.
 /// </summary>
 internal sealed class BlockList<T> : IDisposable
     where T : class
@@ -14,20 +14,20 @@ internal sealed class BlockList<T> : IDisposable
     private Ahead? ahead;
 
     /// <param name="parts">The weights of each block; how many stay is <see cref="Weights.Kept"/>.</param>
-    /// <param name="build">Makes a block, whose number it is given too, over its weights.</param>
+    /// <param name="build">Makes a block over its weights; it gets the block's number too.</param>
     public BlockList(IReadOnlyList<Weights> parts, Func<int, Weights, T> build)
     {
         (this.parts, this.build) = (parts, build);
         kept = [.. parts.Take(parts.Count == 0 ? 0 : parts[0].Kept ?? parts.Count).Select((part, i) => build(i, part))];
     }
 
-    /// <summary>Whether pass follows upon pass: the first block is read ahead, too, while the last one computes.</summary>
+    /// <summary>Whether passes follow each other: then the first block, too, is read ahead while the last one computes.</summary>
     public bool Repeats { get; init; }
 
-    /// <summary>How many there are.</summary>
+    /// <summary>The number of blocks.</summary>
     public int Count => parts.Count;
 
-    /// <summary>Reads once what doesn't stay, so that what is missing or broken is known before anything is computed.</summary>
+    /// <summary>Reads once what doesn't stay, so that anything missing or broken shows before anything is computed.</summary>
     public void Check()
     {
         for (var i = kept.Length; i < Count; i++)
@@ -43,7 +43,7 @@ internal sealed class BlockList<T> : IDisposable
         return use(borrowed.Block);
     }
 
-    /// <summary>Waits for a block that is being read: the weights may be disposed then.</summary>
+    /// <summary>Waits for a block that is being read; then the weights may be disposed.</summary>
     public void Dispose()
     {
         ahead?.Drop();
@@ -92,7 +92,7 @@ internal sealed class BlockList<T> : IDisposable
         public void Drop()
         {
             ((IAsyncResult)Block).AsyncWaitHandle.WaitOne();
-            // Nobody asked for it: if it couldn't be read, that is said when somebody does.
+            // Nobody has asked for it yet; if it couldn't be read, whoever asks gets the error.
             if (Block.IsCompletedSuccessfully)
                 Block.Result.Dispose();
         }

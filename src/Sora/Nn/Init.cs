@@ -35,7 +35,7 @@ public readonly record struct Init
     /// </summary>
     public static Init FanIn(long fanIn) => Uniform(1 / Math.Sqrt(fanIn));
 
-    /// <summary>Overwrites <paramref name="tensor"/>; the numbers follow from <paramref name="seed"/> alone.</summary>
+    /// <summary>Overwrites <paramref name="tensor"/>; the numbers depend on <paramref name="seed"/> alone.</summary>
     internal void Fill(Tensor tensor, ulong seed)
     {
         using var generator = new Generator(seed);

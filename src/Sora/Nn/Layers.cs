@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Sora.Nn;
 
 /// <summary>
-/// A linear layer: x W^T + b over the last axis. Weights that are kept in float32 follow their input's type, as training in
-/// mixed precision needs it (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740).
+/// A linear layer: x W^T + b over the last axis. Weights kept in float32 follow their input's type, as training in mixed
+/// precision needs (Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740).
 /// </summary>
 internal sealed class Linear
 {
@@ -40,7 +40,7 @@ internal sealed class Linear
 /// <summary>Operations that several architectures share.</summary>
 internal static class Ops
 {
-    /// <summary>True if nobody will ask for gradients through these, so that work in place is allowed.</summary>
+    /// <summary>True if nobody will ask for gradients through these, so that working in place is allowed.</summary>
     public static bool NeedsNoGradient(params ReadOnlySpan<Tensor?> tensors)
     {
         if (!is_grad_enabled())
@@ -62,7 +62,10 @@ internal static class Ops
         return x;
     }
 
-    /// <summary>A tensor of another shape, no side of which is shorter, that begins with this one and holds <paramref name="rest"/> elsewhere.</summary>
+    /// <summary>
+    /// A tensor of another shape, with no side shorter, that begins with
+    /// this one and holds <paramref name="rest"/> elsewhere.
+    /// </summary>
     public static Tensor Padded(Tensor tensor, long[] shape, double rest = 0)
     {
         var whole = full(shape, rest, tensor.dtype);

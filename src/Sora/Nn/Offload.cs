@@ -4,12 +4,12 @@ using Sora.Tensors;
 namespace Sora.Nn;
 
 /// <summary>
-/// How much of a transformer, or of a text encoder, stays in memory, ready to compute, between the times that it runs. The
-/// result is the same, bit for bit.
+/// How much of a transformer or text encoder stays in memory, ready to
+/// compute, between runs. The result is the same, bit for bit.
 /// </summary>
 /// <param name="Blocks">
-/// Blocks that stay, whatever they are stored in; the others are read from their files, and widened, each time that they run,
-/// the next one while one computes. Null: all of them, but for weights in compact formats, which stay as they are stored.
+/// Blocks that stay, however they are stored; the others are read from their files, and widened, each time they run, the
+/// next one while one computes. Null: all of them, except weights in compact formats, which stay as stored.
 /// </param>
 public readonly record struct Offload(int? Blocks)
 {
@@ -18,7 +18,7 @@ public readonly record struct Offload(int? Blocks)
     /// <summary>What fits into memory is not read twice.</summary>
     public static Offload None { get; }
 
-    /// <summary>One block after the other: the least memory.</summary>
+    /// <summary>One block after another: the least memory.</summary>
     public static Offload Sequential { get; } = new(0);
 
     /// <summary>Reads <c>none</c>, <c>sequential</c> or <c>blocks=N</c>.</summary>
@@ -36,6 +36,6 @@ public readonly record struct Offload(int? Blocks)
             : throw SoraException.Usage($"'{text}' is not one of none, sequential, blocks=N", "blocks=10 keeps ten blocks in memory");
     }
 
-    /// <summary>Blocks that stay of a part with these weights; null: all of them.</summary>
+    /// <summary>Blocks that stay for a part with these weights; null: all of them.</summary>
     public int? Kept(TensorSource weights) => Blocks ?? (weights.IsCompact ? 0 : null);
 }

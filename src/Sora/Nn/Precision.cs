@@ -9,7 +9,7 @@ namespace Sora.Nn;
 /// <param name="Type">The type of weights and activations.</param>
 public sealed record Precision(Device Device, ScalarType Type)
 {
-    /// <summary>How much of transformer and text encoder stays there.</summary>
+    /// <summary>How much of the transformer and text encoder stays there.</summary>
     public Offload Offload { get; init; }
 
     /// <summary>Bytes of a number.</summary>
@@ -27,11 +27,14 @@ public sealed record Precision(Device Device, ScalarType Type)
     /// <summary>The same in float32, for parts that lose too much in half: the VAE.</summary>
     public WeightsOptions Full => new() { Device = Device, DType = float32 };
 
-    /// <summary>bfloat16 on a GPU where there is one, else float32 on the CPU, whatever its instructions, so that machines differ by rounding only.</summary>
+    /// <summary>
+    /// bfloat16 on a GPU where there is one, else float32 on the CPU, whatever
+    /// its instructions, so that machines differ by rounding only.
+    /// </summary>
     public static Precision Default() =>
         cuda.is_available() ? new(new Device(DeviceType.CUDA, 0), bfloat16) : new(new Device(DeviceType.CPU), float32);
 
-    /// <summary>The same, if it can be had.</summary>
+    /// <summary>The same, if the device exists.</summary>
     /// <exception cref="SoraException">There is no such device.</exception>
     public Precision Required() =>
         Device.type != DeviceType.CUDA || cuda.is_available()
@@ -53,7 +56,7 @@ public sealed record Precision(Device Device, ScalarType Type)
         };
 
     /// <summary>
-    /// The device and the type that a user names, whether they can be had or not.
+    /// The device and the type that a user names, whether they exist or not.
     /// </summary>
     /// <param name="device"><c>cpu</c>, <c>cuda</c> or <c>cuda:1</c>; null for the default.</param>
     /// <param name="type"><c>f32</c>, <c>bf16</c> or <c>f16</c>; null or <c>auto</c> for the device's default.</param>

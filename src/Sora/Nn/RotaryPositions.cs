@@ -17,8 +17,8 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
     public Tensor Table(long frames, long rows, long columns, Device device)
     {
         var key = (frames, rows, columns, device.ToString());
-        // Training runs the network on several threads; one of them may still use a table that makes room, so it is left
-        // to its finaliser.
+        // Training runs the network on several threads; one of them may still use an evicted table, so that is left to
+        // its finaliser.
         lock (tables)
         {
             if (tables.TryGetValue(key, out var table))
@@ -44,7 +44,7 @@ internal sealed class RotaryPositions(int headDim, double theta = 10000)
         var space = headDim / 6 * 2;
         var time = headDim - 2 * space;
 
-        // Angles in double, as the original: [length, width / 2].
+        // Angles in double, as in the original: [length, width / 2].
         Tensor Angles(long length, long width) =>
             outer(arange(length, float64, device), arange(0, width, 2, float64, device).div(width).mul(-Math.Log(theta)).exp());
 

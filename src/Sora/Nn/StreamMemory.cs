@@ -29,8 +29,8 @@ internal sealed class StreamMemory : IDisposable
     }
 
     /// <summary>
-    /// As <see cref="Extend(object, Tensor)"/> of something like <paramref name="x"/> that <paramref name="fill"/> writes
-    /// where it belongs, which saves a copy. Not for gradients.
+    /// As <see cref="Extend(object, Tensor)"/>, for something like <paramref name="x"/> that <paramref name="fill"/>
+    /// writes in place, which saves a copy. Not for gradients.
     /// </summary>
     public Tensor Extend(object layer, Tensor x, Action<Tensor> fill)
     {

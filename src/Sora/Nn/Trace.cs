@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 namespace Sora.Nn;
 
 /// <summary>
-/// Shows intermediate results by name, to compare them with those of another implementation; usually to nobody.
+/// Shows intermediate results by name, to compare them with another implementation's; usually nobody looks.
 /// </summary>
 internal readonly record struct Trace(Action<string, Tensor>? Observer, string Name = "")
 {

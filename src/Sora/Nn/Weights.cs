@@ -23,7 +23,7 @@ public sealed record WeightsOptions
     /// <summary>Loads float32 tensors that record gradients, to train further; all blocks stay in memory then.</summary>
     public bool Trainable { get; init; }
 
-    /// <summary>Takes a tensor that is smaller than asked for as the beginning of one of that size, whose rest is zeros.</summary>
+    /// <summary>Takes a tensor that is smaller than requested as the beginning of one of that size, with zeros for the rest.</summary>
     public bool Widened { get; init; }
 
     /// <summary>How many blocks stay in memory, of parts that have blocks.</summary>
@@ -57,8 +57,8 @@ public sealed class Weights : IDisposable
         new(new FileStore(source, options ?? new WeightsOptions()));
 
     /// <summary>
-    /// New float32 tensors that record gradients, each filled as its model asks; the same
-    /// <paramref name="seed"/> gives the same numbers, in whatever order they are asked for.
+    /// New float32 tensors that record gradients, each filled as its model says; the same <paramref name="seed"/> gives
+    /// the same numbers, in whatever order they are requested.
     /// </summary>
     public static Weights Initialise(long seed, Device? device = null) =>
         new(
@@ -102,27 +102,26 @@ public sealed class Weights : IDisposable
     public Weights Scope(string name, int index) => Scope($"{name}.{index}");
 
     /// <summary>
-    /// Blocks that stay in memory of a model that is built over these weights; null: all of them. The others are borrowed
-    /// (<see cref="Borrow"/>) each time that they run.
+    /// Blocks that stay in memory for a model built over these weights; null: all of them. The others are borrowed
+    /// (<see cref="Borrow"/>) each time they run.
     /// </summary>
     public int? Kept => store.Kept;
 
     /// <summary>
-    /// The same tensors for a part of a model that is used and freed: they are read again, belong to the result alone, and
-    /// go with it. Several threads may borrow at a time.
+    /// The same tensors for a part of a model that is used and freed: they are read again, belong to the result alone,
+    /// and are freed with it. Several threads may borrow at a time.
     /// </summary>
     /// <exception cref="NotSupportedException">The weights come from no file.</exception>
     public Weights Borrow() => new(store.Borrow(), prefix, full);
 
-    /// <summary>The most bytes that tensors from the files took at a time so far, borrowed ones included.</summary>
+    /// <summary>The most bytes that tensors from the files have taken at a time, borrowed ones included.</summary>
     public long MostHeld => store.MostHeld;
 
     /// <summary>Whether there is such a tensor; new weights have every tensor.</summary>
     public bool Has(string name) => store.Has(prefix + name);
 
     /// <summary>
-    /// The tensor <paramref name="name"/> of exactly this shape; <paramref name="init"/> says how it begins where
-    /// it is new.
+    /// The tensor <paramref name="name"/> of exactly this shape; <paramref name="init"/> says how a new one begins.
     /// </summary>
     /// <exception cref="SoraException">The tensor is missing or has another shape.</exception>
     public Tensor Get(string name, Init init, params long[] shape) => store.Get(prefix + name, init, shape, full);
@@ -137,7 +136,7 @@ public sealed class Weights : IDisposable
     /// <summary>The tensors that the model has asked for so far, by full name.</summary>
     public IReadOnlyDictionary<string, Tensor> Named() => store.Loaded;
 
-    /// <summary>Tensors that are in the files and that no model has asked for.</summary>
+    /// <summary>Tensors in the files that no model has asked for.</summary>
     public IReadOnlyList<string> Unused() => store.Unused();
 
     /// <summary>
@@ -180,14 +179,16 @@ public sealed class Weights : IDisposable
             "the weights and config.json belong to different models"
         );
 
-    /// <summary>Whether a tensor holds numbers only, in one pass: a sum of numbers is a number.</summary>
+    /// <summary>Whether a tensor holds only numbers, in one pass: a sum of numbers is a number.</summary>
     internal static bool IsFinite(Tensor tensor)
     {
         using var sum = tensor.sum(float32);
         return float.IsFinite(sum.item<float>());
     }
 
-    /// <summary>Reads each floating tensor of a source once, whatever type it is stored in, and asks that it holds numbers only.</summary>
+    /// <summary>
+    /// Reads each floating tensor of a source once, whatever type it is stored in, and checks that it holds only numbers.
+    /// </summary>
     /// <exception cref="SoraException">One holds something else.</exception>
     internal static void RequireFinite(TensorSource source, CancellationToken cancel)
     {
@@ -207,7 +208,7 @@ public sealed class Weights : IDisposable
                         cancel.ThrowIfCancellationRequested();
                         var part = values.AsSpan(0, (int)Math.Min(Piece, info.Elements - first));
                         source.ReadFloats(info.Name, first, part);
-                        // Nothing times a number is nothing; else it isn't.
+                        // Zero times a number is zero; times anything else it isn't.
                         var sum = Vector<float>.Zero;
                         var vectors = MemoryMarshal.Cast<float, Vector<float>>(part);
                         foreach (var vector in vectors)
@@ -227,7 +228,7 @@ public sealed class Weights : IDisposable
         }
     }
 
-    /// <summary>What there is to say of a tensor that holds something else than numbers.</summary>
+    /// <summary>The error for a tensor that holds anything but numbers.</summary>
     internal static SoraException NoNumbers(string source, string name) =>
         SoraException.Damaged($"{source}: tensor {name} contains NaN or infinity");
 
@@ -272,14 +273,14 @@ public sealed class Weights : IDisposable
         }
     }
 
-    /// <summary>What a file's tensors and the borrowed ones have in common.</summary>
+    /// <summary>What tensors of a file and borrowed ones share.</summary>
     private sealed class Ledger
     {
         private readonly List<Tensor> free = [];
         private long held,
             most;
 
-        /// <summary>Tensors that were read, and found to hold numbers.</summary>
+        /// <summary>Tensors that were read and found to hold numbers.</summary>
         public ConcurrentDictionary<string, bool> Seen { get; } = [];
 
         public long Most => Interlocked.Read(ref most);
@@ -293,8 +294,8 @@ public sealed class Weights : IDisposable
         }
 
         /// <summary>
-        /// Keeps the memory of a block for the next one: blocks are alike, and pages that the system takes and gives again, full
-        /// of zeros, cost more time than reading does.
+        /// Keeps the memory of a block for the next one: blocks are alike, and pages that the system takes and hands out
+        /// again, zeroed, cost more time than reading.
         /// </summary>
         public void Keep(IEnumerable<Tensor> tensors)
         {
@@ -332,7 +333,10 @@ public sealed class Weights : IDisposable
 
         private readonly Ledger ledger = lender ?? new Ledger();
 
-        /// <summary>Whether what was borrowed makes room for what is borrowed next; a device's own allocator does that there.</summary>
+        /// <summary>
+        /// Whether memory of what was borrowed is reused for what is
+        /// borrowed next; on a device its own allocator does that.
+        /// </summary>
         private bool IsRecycled => lender is not null && Device.type == DeviceType.CPU;
 
         public override long MostHeld => ledger.Most;
@@ -359,7 +363,7 @@ public sealed class Weights : IDisposable
 
         protected override Tensor Make(string name, Init init, long[] shape, bool full)
         {
-            // The header knows the shape: say so before reading what may be gigabytes.
+            // The header knows the shape: complain before reading what may be gigabytes.
             if (!options.Widened)
                 RequireShape(source, name, shape);
             using var scope = NewDisposeScope();
@@ -416,7 +420,7 @@ public sealed class Weights : IDisposable
                 return;
             ledger.Free();
             source.Dispose();
-            // What a large part took, the next one may not need, and other programs of a pipe may.
+            // The next part may not need what a large one took, but other programs in a pipe may.
             if (bytes >= LargePart)
                 HostMemory.Trim();
         }

@@ -10,15 +10,15 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines;
 
 /// <summary>
-/// Clips made longer, closed to a loop, and joined. Latents can be continued as they are. They can't be put behind
-/// something, for the first one of a clip is a single frame and the others four: what moves back is decoded, and encoded
-/// again behind the frames that precede it.
+/// Makes clips longer, closes them into loops, and joins them. Latents can be continued as they are. They can't be
+/// appended to something, because the first one of a clip is a single frame and the others are four: what moves back is
+/// decoded, and encoded again after the frames that precede it.
 /// </summary>
 public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings, CancellationToken cancel)
 {
     /// <summary>Where a part that is filled in lies, in latent frames.</summary>
-    /// <param name="Noise">Whose noise its first one takes, counted from the start of the clip that there was.</param>
-    /// <param name="Time">Which one of the result it is.</param>
+    /// <param name="Noise">The place whose noise its first one takes, counted from the start of the original clip.</param>
+    /// <param name="Time">Its place in the result.</param>
     private readonly record struct Place(int Noise, int Time);
 
     private readonly VideoGenerator generator = new(pipeline);
@@ -26,8 +26,11 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
 
     private int Overlap => geometry.LatentFrames(settings.Overlap);
 
-    /// <summary>The clip with <paramref name="frames"/> more frames behind it, rounded up to latent frames; it itself is kept bit for bit.</summary>
-    /// <param name="clip">What there is.</param>
+    /// <summary>
+    /// The clip with <paramref name="frames"/> more frames after it, rounded
+    /// up to latent frames; its own are kept bit for bit.
+    /// </summary>
+    /// <param name="clip">The original clip.</param>
     /// <param name="frames">Video frames to add.</param>
     /// <param name="options">What watches the run.</param>
     public Clip After(Clip clip, int frames, RunOptions? options = null)
@@ -62,7 +65,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         generator.Require(Ability.Extend);
         using var scope = NewDisposeScope();
         using var codec = FrameCodec.Open(pipeline.Model, pipeline.Device);
-        // What precedes is made in pieces, the last one first, that see the start of what follows.
+        // What precedes is made in pieces, the last one first; each sees the start of what follows.
         var piece = Math.Max(1, geometry.LatentFrames(settings.Window) - Overlap - 1);
         var following = Frames(clip, codec).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var (start, fresh, first) = (following[0], new List<Image>(), zeros(0));
@@ -73,7 +76,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
             var latents = Math.Min(all - made, piece);
             made += latents;
             // One more than the groups: the new first latent frame, which is a single video frame.
-            var filled = Fill(null, latents + 1, Behind(following, codec), new Place(-made, all - made));
+            var filled = Fill(null, latents + 1, After(following, codec), new Place(-made, all - made));
             var pictures = Arriving([.. Decode(filled, codec).Take(geometry.VideoFrames(latents + 1))], following[0])[..^1];
             fresh.InsertRange(0, pictures);
             following = [.. pictures.Concat(following).Take(geometry.VideoFrames(1 + Overlap))];
@@ -91,7 +94,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         );
     }
 
-    /// <summary>The clip with so many frames more that lead back to its first one, which the last one shows again.</summary>
+    /// <summary>The clip with this many more frames that lead back to its first one, which the last one shows again.</summary>
     public Clip Loop(Clip clip, int frames)
     {
         generator.Require(Ability.Loop);
@@ -101,7 +104,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         var tail = (int)Math.Min(old.shape[2], Overlap);
         var start = Frames(clip, codec).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var begins = (int)old.shape[2] - tail;
-        var filled = Fill(old.narrow(2, begins, tail), geometry.AddedLatentFrames(frames), Behind(start, codec), new Place(begins, begins));
+        var filled = Fill(old.narrow(2, begins, tail), geometry.AddedLatentFrames(frames), After(start, codec), new Place(begins, begins));
         var loop = TensorIO.ToTensor(Kept(clip, filled, tail, geometry.AddedLatentFrames(frames)));
         var known = ones([1, 1, .. loop.shape[2..]]);
         known.narrow(2, old.shape[2], geometry.AddedLatentFrames(frames)).fill_(0);
@@ -109,7 +112,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         return Longer(clip, TensorIO.ToHost(new LatentRefiner(codec, cancel).Pin(loop, known, [last])));
     }
 
-    /// <summary>A clip of one frame and <paramref name="frames"/> more that goes from a frame of one clip to a frame of another.</summary>
+    /// <summary>A clip of one frame and <paramref name="frames"/> more that leads from a frame of one clip to a frame of another.</summary>
     public Clip Between((Clip Clip, int Frame) from, (Clip Clip, int Frame) to, int frames)
     {
         generator.Require(Ability.Interpolate);
@@ -119,7 +122,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         before = before[^geometry.WholeFrames(before.Count)..];
         var after = Frames(to.Clip, codec).Skip(to.Frame).Take(geometry.VideoFrames(1 + Overlap)).ToList();
         var known = pipeline.Model.Normalise(new LatentRefiner(codec, cancel).Encode(before)).to(pipeline.Device);
-        var filled = Fill(known, geometry.AddedLatentFrames(frames), Behind(after, codec), new Place(0, 1 - (int)known.shape[2]));
+        var filled = Fill(known, geometry.AddedLatentFrames(frames), After(after, codec), new Place(0, 1 - (int)known.shape[2]));
         var between = Decode(filled, codec)
             .Skip(before.Count - 1)
             .Take(geometry.VideoFrames(1 + geometry.AddedLatentFrames(frames)))
@@ -142,7 +145,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         return codec.Decode(clip.FinishedLatents, clip.Info.Space, cancel);
     }
 
-    /// <summary>The frames, of which the last one becomes the given one, and those before it fade towards that.</summary>
+    /// <summary>The frames with the last one replaced by the given one; those before it fade towards that.</summary>
     private List<Image> Arriving(List<Image> frames, Image last)
     {
         var (guess, fade) = (frames[^1], Math.Min(2 * geometry.TemporalFactor, frames.Count - 1));
@@ -157,10 +160,11 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     }
 
     /// <summary>
-    /// The latents, from the second on, of frames behind copies of their first one, [1, C, 1 + k, h, w], normalised: first
-    /// those of copies alone, a hint of what the latent frame shows that ends with the first frame, then those of the others.
+    /// The latents, from the second on, of frames after copies of their first one, [1, C, 1 + k, h, w], normalised: first
+    /// that of copies alone, a hint of what the latent frame that ends with the first frame shows, then those of the
+    /// others.
     /// </summary>
-    private Tensor Behind(List<Image> frames, FrameCodec codec)
+    private Tensor After(List<Image> frames, FrameCodec codec)
     {
         var encoded = new LatentRefiner(codec, cancel).Encode([.. Enumerable.Repeat(frames[0], geometry.TemporalFactor), .. frames]);
         return pipeline.Model.Normalise(encoded.narrow(2, 1, encoded.shape[2] - 1)).to(pipeline.Device);
@@ -169,7 +173,10 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
     private IEnumerable<Image> Decode(Tensor normalised, FrameCodec codec) =>
         codec.Decode(pipeline.ToRaw(normalised), LatentSpace.Raw, cancel);
 
-    /// <summary>[before, filled in, after], normalised, where either end may be missing; the first of what comes after is a hint for the last one filled in.</summary>
+    /// <summary>
+    /// [before, filled in, after], normalised, where either end may be missing; the
+    /// first of what comes after is a hint for the last one filled in.
+    /// </summary>
     private Tensor Fill(Tensor? before, int latents, Tensor? after, Place place)
     {
         var like = before ?? after!;
@@ -199,7 +206,7 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
         );
     }
 
-    /// <summary>The clip's own latents, bit for bit, and behind them those from <paramref name="first"/> on of what was filled in.</summary>
+    /// <summary>The clip's own latents, bit for bit, followed by those of what was filled in from <paramref name="first"/> on.</summary>
     private HostTensor Kept(Clip clip, Tensor filled, long first, int latents)
     {
         var fresh = TensorIO.ToTensor(pipeline.ToRaw(filled.narrow(2, first, latents)));
@@ -208,11 +215,11 @@ public sealed class ClipJoiner(VideoPipeline pipeline, SamplingSettings settings
 
     private Clip Longer(Clip clip, HostTensor latents) => Carrier(clip, (int)latents.Shape[2]) with { Latents = latents };
 
-    /// <summary>The clip as it is to be called with so many latent frames.</summary>
+    /// <summary>The clip's metadata with this many latent frames.</summary>
     private Clip Carrier(Clip clip, int latents) =>
         clip with
         {
-            // Depth and the like belong to the frames that were.
+            // Depth and the like belong to the old frames.
             Tensors = new Dictionary<string, HostTensor>(),
             Info = clip.Info with
             {

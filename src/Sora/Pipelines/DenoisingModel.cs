@@ -9,8 +9,8 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines;
 
 /// <summary>
-/// The transformer of a model, or its two experts of which one is in memory at a time: noise levels from the boundary on belong to the
-/// first.
+/// The transformer of a model, or its two experts, one in memory at a time:
+/// noise levels from the boundary on belong to the first.
 /// </summary>
 internal sealed class DenoisingModel(VideoModel model, Precision precision, CancellationToken cancel) : IDisposable
 {
@@ -18,8 +18,8 @@ internal sealed class DenoisingModel(VideoModel model, Precision precision, Canc
     private bool isSecondSound;
 
     /// <summary>
-    /// Asks of the expert that takes over within these calls that its weights are numbers, by reading them once: it is loaded
-    /// when half of the run is behind, and what is wrong with it would be known no sooner.
+    /// Checks that the weights of the expert that takes over within these calls are numbers, by reading them once: it is
+    /// loaded when half of the run is done, and nobody would know sooner that something is wrong with it.
     /// </summary>
     /// <exception cref="SoraException">They aren't.</exception>
     public void RequireFinite(SamplingSettings settings, IEnumerable<float> timesteps)
@@ -31,7 +31,7 @@ internal sealed class DenoisingModel(VideoModel model, Precision precision, Canc
         isSecondSound = true;
     }
 
-    /// <summary>The guided model for what is known; with a cache, which answers some of the calls.</summary>
+    /// <summary>The guided model for what is known; a cache, if any, answers some of the calls.</summary>
     public Denoiser Denoiser(SamplingSettings settings, EncodedConditioning encoded, PromptEmbeds prompt, StepCache? cache = null) =>
         (latents, level) =>
         {
@@ -43,7 +43,7 @@ internal sealed class DenoisingModel(VideoModel model, Precision precision, Canc
                 network.Condition(encoded, prompt);
                 return network.Velocity(latents, level, guidance);
             }
-            // Another expert, or other places that are held, answer in another way.
+            // Another expert, or other held places, answer differently.
             var phase = 2 * expert + (encoded.HoldsHints(level) ? 1 : 0);
             return encoded.Answer(cache is null ? Ask() : cache.Velocity(latents, level.Call, phase, Ask), latents, level);
         };

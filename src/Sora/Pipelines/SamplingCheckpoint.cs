@@ -12,10 +12,11 @@ namespace Sora.Pipelines;
 
 /// <summary>
 /// A run between two model calls: settings, what is known, and the sampler's state. As a clip file it holds no
-/// <c>latent_tensor</c> but tensors <c>noise_*</c>, so that nothing takes it for a video; its <c>noise_estimate</c> is the
-/// current estimate in raw latents, which a decoder can show. Going on from it is bit-identical to not having stopped.
+/// <c>latent_tensor</c>, only tensors <c>noise_*</c>, so that nothing takes it for a video; its <c>noise_estimate</c> is
+/// the current estimate in raw latents, which a decoder can show. Resuming from it is bit-identical to not having
+/// stopped.
 /// </summary>
-/// <param name="Settings">All that the run depends on.</param>
+/// <param name="Settings">Everything that the run depends on.</param>
 /// <param name="Conditioning">What is known, for the network.</param>
 /// <param name="State">Where the sampler stands.</param>
 public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedConditioning Conditioning, SamplerState State)
@@ -29,16 +30,19 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
     private const string CacheInput = Clip.NoisePrefix + "cache_input";
     private const string CacheAnswer = Clip.NoisePrefix + "cache_answer";
 
-    /// <summary>What the video looks like so far, normalised latents [1, C, T, h, w]; null before the first call. Nothing goes on from it.</summary>
+    /// <summary>
+    /// What the video looks like so far, normalised latents [1, C, T, h,
+    /// w]; null before the first call. Resuming ignores it.
+    /// </summary>
     public Tensor? Estimate { get; init; }
 
     /// <summary>
-    /// Which of the video's windows the run is in: settings and conditioning are those of the whole video then, with what earlier
-    /// windows made among what is known, and the state is that of the window. Null: the run is in one piece.
+    /// Which of the video's windows the run is in: settings and conditioning are then those of the whole video, with what
+    /// earlier windows made among what is known, and the state is the window's. Null: the run is in one piece.
     /// </summary>
     public WindowPlace? Place { get; init; }
 
-    /// <summary>What the run's cache knows; null: it has none, or was not asked yet.</summary>
+    /// <summary>What the run's cache knows; null: there is none, or it wasn't used yet.</summary>
     public CacheState? Cache { get; init; }
 
     /// <summary>What is stored besides settings and tensors.</summary>
@@ -53,7 +57,7 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
         WindowPlace? Place
     );
 
-    /// <summary>The run as a clip, with the tensors that <paramref name="clip"/> has already.</summary>
+    /// <summary>The run as a clip, with the tensors that <paramref name="clip"/> already has.</summary>
     public Clip ToClip(Clip clip, VideoModel model, Schedule schedule)
     {
         using var scope = NewDisposeScope();
@@ -90,7 +94,7 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
     }
 
     /// <summary>The run that a clip holds.</summary>
-    /// <exception cref="SoraException">It holds none, or one of another kind of model.</exception>
+    /// <exception cref="SoraException">It holds none, or one for another kind of model.</exception>
     public static SamplingCheckpoint FromClip(Clip clip, EncodedConditioning empty, Device device)
     {
         var (settings, progress) = Read(clip);
@@ -129,10 +133,14 @@ public sealed record SamplingCheckpoint(SamplingSettings Settings, EncodedCondit
         };
     }
 
-    /// <summary>How far the run of an unfinished clip got, such as <c>4 of 12 model calls of window 2 of 5</c>; null where the clip doesn't say.</summary>
+    /// <summary>
+    /// How far the run of an unfinished clip got, such as <c>4 of 12 model calls
+    /// of window 2 of 5</c>; null where the clip doesn't say.
+    /// </summary>
     public static string? HowFar(Clip clip) =>
         clip.Metadata.TryGetValue(ProgressKey, out var text) && JsonSerializer.Deserialize<Progress>(text) is { } progress
-            ? $"{progress.Call} of {progress.Calls} model calls{(progress.Place is { } place ? $" of window {place.Behind + 1} of {place.All}" : "")}"
+            ? $"{progress.Call} of {progress.Calls} model calls"
+                + (progress.Place is { } place ? $" of window {place.Behind + 1} of {place.All}" : "")
             : null;
 
     /// <summary>A clip without what an unfinished run added.</summary>

@@ -9,14 +9,14 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines;
 
 /// <summary>Which of a video's windows a run is in.</summary>
-/// <param name="Done">Latent frames of the video that are behind: the first one that the window makes.</param>
-/// <param name="Behind">Windows that are behind.</param>
+/// <param name="Done">Latent frames of the video that are done: the first one that the window makes.</param>
+/// <param name="Behind">Windows that are done.</param>
 /// <param name="All">Windows of the video.</param>
 public sealed record WindowPlace(int Done, int Behind, int All);
 
 /// <summary>
-/// Videos of any length: windows slide over what is there already, each filling in what lies behind. A window ends where
-/// another prompt takes over, and one that comes near to what is known further on sees some of that, so that it can lead
+/// Videos of any length: windows slide over what exists so far, each filling in what comes after it. A window ends where
+/// another prompt takes over, and one that comes near to known frames further on sees some of them, so that it can lead
 /// there. A video that fits into one window, and has one prompt, is made in one piece.
 /// </summary>
 /// <param name="pipeline">Samples each window.</param>
@@ -38,9 +38,12 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
             || model.Geometry.LatentFrames(settings.Frames) > model.Geometry.LatentFrames(settings.Window);
     }
 
-    /// <summary>What is known of the whole video, as windows take parts of it; its <see cref="EncodedConditioning.Known"/> is for them to fill in.</summary>
+    /// <summary>
+    /// What is known of the whole video, for windows to take parts of; they fill in its
+    /// <see cref="EncodedConditioning.Known"/>.
+    /// </summary>
     /// <param name="conditioning">What is known, without stills.</param>
-    /// <param name="noise">Noise to start from, in the shape of the latents; null for that of the seed.</param>
+    /// <param name="noise">Noise to start from, in the shape of the latents; null: from the seed.</param>
     public EncodedConditioning Video(Conditioning conditioning, Tensor? noise = null)
     {
         var shape = pipeline.Model.LatentShape(settings);
@@ -65,7 +68,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         return video.Known!.MoveToOuterDisposeScope();
     }
 
-    /// <summary>Takes a video as far as the options of a request say.</summary>
+    /// <summary>Advances a video as far as the options of a request say.</summary>
     /// <param name="request">The run.</param>
     /// <param name="video">What is known, and gets what is made.</param>
     /// <param name="stopped">Where a run of it stopped; null at its start.</param>
@@ -88,17 +91,17 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     {
         using var scope = NewDisposeScope();
         control?.RequireLength(settings.Frames);
-        var (done, behind) = stopped?.Place is { } place ? (place.Done, place.Behind) : (0, 0);
+        var (done, windows) = stopped?.Place is { } place ? (place.Done, place.Behind) : (0, 0);
         var mask = video.Mask!.clone();
         if (done > 0)
             mask.narrow(2, 0, done).fill_(1);
         var known = Masks.WhollyKnown(mask);
-        var (all, calls, steps) = (behind + Count(known, done), pipeline.CallsOf(settings), pipeline.StepsOf(settings));
-        for (done = Unknown(known, done); done < known.Length; behind++)
+        var (all, calls, steps) = (windows + Count(known, done), pipeline.CallsOf(settings), pipeline.StepsOf(settings));
+        for (done = Unknown(known, done); done < known.Length; windows++)
         {
             using var window = NewDisposeScope();
             var (start, end) = Next(known, done);
-            var at = Begin(video with { Mask = mask }, (start, end), done) with { Place = new WindowPlace(done, behind, all) };
+            var at = Begin(video with { Mask = mask }, (start, end), done) with { Place = new WindowPlace(done, windows, all) };
             if (stopped is not null)
                 at = at with { State = stopped.State, Cache = stopped.Cache };
             stopped = null;
@@ -111,7 +114,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
                         Estimate = now.Estimate is { } estimate ? cat([video.Known!.narrow(2, 0, start), estimate], 2) : null,
                     }
                 );
-            var until = options.Until - behind * steps;
+            var until = options.Until - windows * steps;
             var now = pipeline.Advance(
                 at,
                 pipeline.Prompt(at.Settings),
@@ -130,7 +133,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         return null;
     }
 
-    /// <summary>The latent frames [start, end) of the window that fills in from <paramref name="done"/> on, as far as it goes.</summary>
+    /// <summary>The latent frames [start, end) of the window that fills in from <paramref name="done"/> on, as far as it reaches.</summary>
     internal (int Start, int End) Next(bool[] known, int done)
     {
         var (total, window) = (known.Length, Math.Min(known.Length, geometry.LatentFrames(settings.Window)));
@@ -141,7 +144,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
                 ? 0
                 : Math.Min(known.AsSpan(done + gap).IndexOf(false) is >= 0 and var run ? run : total - done - gap, Math.Max(1, window / 4));
         var prompt = LaterPrompts().Where(latent => latent > done).Append(total).Min();
-        // The last piece before what is known has room for some of it; the piece before that leaves it as much as it can take.
+        // The last piece before what is known has room for some of it; the piece before it leaves it as much as it can take.
         var last = Math.Max(1, window - overlap - target);
         var fresh = gap <= last ? gap + target : Math.Min(window - overlap, target == 0 ? gap : gap - last);
         var end = done + fresh;
@@ -157,7 +160,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
     {
         var (start, length) = (window.Start, window.End - window.Start);
         Tensor? Part(Tensor? whole) => whole?.narrow(2, start, length);
-        // A mask of zeros is no mask: the network takes the same path, and the result the same bits, as without windows.
+        // A mask of zeros is no mask: the network takes the same path, and the result has the same bits, as without windows.
         var nothing = video.Hints is null && Part(video.Mask)!.max().ToDouble() == 0;
         return pipeline.Begin(
             At(start, length, done),
@@ -172,7 +175,10 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         );
     }
 
-    /// <summary>The control of a window, whose first latent frame stands for a single video frame: the last one of those that it was made of.</summary>
+    /// <summary>
+    /// The control of a window, whose first latent frame stands for a single
+    /// video frame: the last of those that it was made from.
+    /// </summary>
     private Control? ControlOf(int start, int length)
     {
         IReadOnlyList<Image> Frames(IReadOnlyList<Image> whole) =>
@@ -189,7 +195,7 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         return count;
     }
 
-    /// <summary>The first unknown latent frame from one on; their number where there is none.</summary>
+    /// <summary>The first unknown latent frame at or after one; their number where there is none.</summary>
     private static int Unknown(bool[] known, int from) =>
         known.AsSpan(from).IndexOf(false) is >= 0 and var ahead ? from + ahead : known.Length;
 
@@ -201,10 +207,10 @@ internal sealed class SlidingWindows(VideoPipeline pipeline, SamplingSettings se
         return end;
     }
 
-    /// <summary>Latent frames from which on another prompt holds.</summary>
+    /// <summary>Latent frames where another prompt takes over.</summary>
     private IEnumerable<int> LaterPrompts() => settings.Later.Select(later => geometry.LatentFrameOf(later.Frame));
 
-    /// <summary>Settings of a window of latent frames, of which those from <paramref name="fresh"/> on are new.</summary>
+    /// <summary>Settings of a window of latent frames; those from <paramref name="fresh"/> on are new.</summary>
     private SamplingSettings At(int start, int length, int fresh) =>
         settings with
         {

@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Sora.Pipelines;
 
-/// <summary>Clips of any length: in one piece, or, where they are longer than a window or have several prompts, in sliding windows.</summary>
+/// <summary>
+/// Clips of any length: in one piece or, where they are longer than a window or have several prompts, in sliding windows.
+/// </summary>
 /// <param name="pipeline">Samples each piece.</param>
 public sealed class VideoGenerator(VideoPipeline pipeline)
 {
@@ -14,13 +16,13 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
     /// <summary>Samples a clip.</summary>
     /// <param name="request">The run, whose size and length the model can make (<see cref="VideoSize"/>).</param>
     /// <returns>A finished clip, or an unfinished one where the options stop it.</returns>
-    /// <exception cref="SoraException">The model can't do what is asked of it.</exception>
+    /// <exception cref="SoraException">The model can't do what is asked.</exception>
     public Clip Generate(GenerationRequest request)
     {
         var isLong = SlidingWindows.Needed(model, request.Settings);
         var ability = Abilities.Needed(request);
         Ability[] needed = isLong ? [ability, Ability.Extend] : [ability];
-        // What is refused is so before anything is said of how the rest is done.
+        // Refusals come before any word on how the rest is done.
         foreach (var one in needed)
             Abilities.Require(model, one);
         RequirePictures(request);
@@ -31,8 +33,8 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
         return Make(request);
     }
 
-    /// <summary>Goes on with an unfinished clip.</summary>
-    /// <exception cref="SoraException">It isn't one, is of another model, or has come further than it is to go.</exception>
+    /// <summary>Resumes an unfinished clip.</summary>
+    /// <exception cref="SoraException">It isn't one, is from another model, or is already further along than requested.</exception>
     public Clip Resume(Clip clip, RunOptions? options = null)
     {
         using var scope = NewDisposeScope();
@@ -54,7 +56,7 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
         return new SlidingWindows(pipeline, stopped.Settings).Run(request, stopped.Conditioning, stopped);
     }
 
-    /// <summary>As <see cref="Generate"/>, for a caller that has asked whether the model can.</summary>
+    /// <summary>As <see cref="Generate"/>, for a caller that has checked that the model can.</summary>
     internal Clip Make(GenerationRequest request)
     {
         if (!SlidingWindows.Needed(model, request.Settings))
@@ -66,7 +68,7 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
         return windows.Run(request, windows.Video(known, noise) with { Stills = stills }, null);
     }
 
-    /// <summary>Says once if the model only approximates what is asked of it.</summary>
+    /// <summary>Says once if the model only approximates what is asked.</summary>
     /// <exception cref="SoraException">It can't do it.</exception>
     internal void Require(Ability ability)
     {
@@ -74,7 +76,7 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
         Abilities.Tell(model, ability, pipeline.Reporter);
     }
 
-    /// <summary>Asks for as many pictures as the model can't do without, where no latents are known that show them.</summary>
+    /// <summary>Demands the pictures that the model can't do without, unless known latents show them.</summary>
     private void RequirePictures(GenerationRequest request)
     {
         var wanted = model.NeedsPictures;
@@ -86,12 +88,13 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
         );
     }
 
-    /// <summary>Windows come one after the other, what stops between them doesn't hold everything, and they are made of latents.</summary>
+    /// <summary>Windows run one after another, a stop between them doesn't hold everything, and they are made of latents.</summary>
     private void RequireWindows(GenerationRequest request)
     {
         var (settings, conditioning, options) = (request.Settings, request.Conditioning, request.Run);
         var windows =
-            $"{settings.Frames} frames are generated in windows of {settings.Window}{(settings.Later.Count > 0 ? ", one for each prompt" : "")}";
+            $"{settings.Frames} frames are generated in windows of {settings.Window}"
+            + (settings.Later.Count > 0 ? ", one for each prompt" : "");
         var hint =
             settings.Later.Count > 0
                 ? "leave --prompt-at out"

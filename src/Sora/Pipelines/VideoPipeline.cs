@@ -11,8 +11,8 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines;
 
 /// <summary>
-/// From text, and what is known, to a clip in one piece: the text encoder, then the encoders that the known part needs, then the
-/// transformer are loaded, used and freed in turn. What several runs share is computed once.
+/// From text, and what is known, to a clip in one piece: the text encoder, the encoders that the known part needs, and
+/// the transformer are loaded, used and freed in turn. What several runs share is computed once.
 /// </summary>
 public sealed class VideoPipeline : IDisposable
 {
@@ -45,11 +45,11 @@ public sealed class VideoPipeline : IDisposable
     /// <summary>Where the model computes.</summary>
     internal Device Device => precision.Device;
 
-    /// <summary>Is told how far a run is.</summary>
+    /// <summary>Told how far a run is.</summary>
     internal Reporter Reporter { get; }
 
-    /// <summary>Samples a clip in one piece, or goes on where a run of it stopped.</summary>
-    /// <param name="request">The run, whose video isn't longer than a window.</param>
+    /// <summary>Samples a clip in one piece, or resumes where a run of it stopped.</summary>
+    /// <param name="request">The run; its video isn't longer than a window.</param>
     /// <param name="stopped">Where it stopped; null at its start.</param>
     /// <returns>A finished clip, or an unfinished one where the options stop it.</returns>
     public Clip Run(GenerationRequest request, SamplingCheckpoint? stopped = null)
@@ -82,7 +82,7 @@ public sealed class VideoPipeline : IDisposable
     }
 
     /// <summary>A clip's latents as the sampler takes them.</summary>
-    /// <exception cref="SoraException">They are of another VAE.</exception>
+    /// <exception cref="SoraException">They are from another VAE.</exception>
     public Tensor Normalised(Clip clip)
     {
         using var scope = NewDisposeScope();
@@ -101,7 +101,7 @@ public sealed class VideoPipeline : IDisposable
         return (clip.Info.Space == LatentSpace.Raw ? latents : model.Denormalise(latents)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Frees the transformer, and the VAE that joins were looked at with.</summary>
+    /// <summary>Frees the transformer, and the VAE that joins were checked with.</summary>
     public void Dispose()
     {
         denoising.Dispose();
@@ -114,7 +114,7 @@ public sealed class VideoPipeline : IDisposable
         }
     }
 
-    /// <summary>Asks that a clip's latents are of this model's VAE, as far as it says.</summary>
+    /// <summary>Checks that a clip's latents are from this model's VAE, if the clip says.</summary>
     /// <exception cref="SoraException">They aren't.</exception>
     internal void RequireVae(Clip clip)
     {
@@ -175,7 +175,7 @@ public sealed class VideoPipeline : IDisposable
     internal EncodedConditioning Encode(SamplingSettings settings, Conditioning conditioning, Tensor noise) =>
         model.Encode(conditioning, settings, noise, precision);
 
-    /// <summary>The noise that a request brings.</summary>
+    /// <summary>The noise that a request supplies.</summary>
     /// <exception cref="SoraException">It has another shape than the latents, or isn't finite.</exception>
     internal Tensor GivenNoise(GenerationRequest request)
     {
@@ -196,7 +196,7 @@ public sealed class VideoPipeline : IDisposable
     /// <summary>A run before its first model call.</summary>
     /// <param name="settings">All that it depends on.</param>
     /// <param name="conditioning">What is known.</param>
-    /// <param name="noise">Noise to start from; null for that of the seed.</param>
+    /// <param name="noise">Noise to start from; null: from the seed.</param>
     internal SamplingCheckpoint Begin(SamplingSettings settings, Conditioning conditioning, Tensor? noise)
     {
         var schedule = settings.MakeSchedule(Defaults.Scheduler);
@@ -211,7 +211,7 @@ public sealed class VideoPipeline : IDisposable
         return new SamplingCheckpoint(settings, encoded, new SamplerState(first, start));
     }
 
-    /// <summary>Takes a run as far as the options say.</summary>
+    /// <summary>Advances a run as far as the options say.</summary>
     internal SamplingCheckpoint Advance(SamplingCheckpoint at, PromptEmbeds prompt, RunOptions options, Action<SamplingCheckpoint>? after)
     {
         var (settings, encoded, _) = at;
@@ -235,7 +235,7 @@ public sealed class VideoPipeline : IDisposable
             denoising.Denoiser(settings, encoded, prompt, cache),
             call => SeededNoise(settings, (uint)call + 1, noiseShape)
         );
-        var (behind, all) = at.Place is { } place
+        var (done, all) = at.Place is { } place
             ? (place.Behind * schedule.Calls, place.All * schedule.Calls)
             : (-state.Call, schedule.Calls - state.Call);
         var end = run.Run(
@@ -244,7 +244,7 @@ public sealed class VideoPipeline : IDisposable
             now =>
             {
                 using var scope = NewDisposeScope();
-                Reporter.Progress("sampling", behind + now.Call, all);
+                Reporter.Progress("sampling", done + now.Call, all);
                 RequireFinite(now, schedule);
                 if (now.Estimate is { } estimate)
                     options.Preview?.Invoke(model.Denormalise(encoded.Finish(estimate)));
@@ -254,14 +254,14 @@ public sealed class VideoPipeline : IDisposable
         );
         if (cache is not null)
             Reporter.Note(cache.Report(end.Call));
-        // The cache's own tensors go with it.
+        // The cache's own tensors are freed with it.
         return Now(end) with
         {
             Cache = cache?.State is { } known ? known with { Input = known.Input.alias(), Answer = known.Answer.alias() } : null,
         };
     }
 
-    /// <summary>The video's latents once no more steps follow: what was made has the colours of what is known beside it.</summary>
+    /// <summary>The video's latents once no more steps follow: what was made gets the colours of what is known next to it.</summary>
     internal Tensor RestoreKnown(EncodedConditioning encoded, Tensor latents)
     {
         using var scope = NewDisposeScope();
@@ -288,7 +288,7 @@ public sealed class VideoPipeline : IDisposable
     /// <summary>Steps of a run in one piece, or of a window.</summary>
     internal int StepsOf(SamplingSettings settings) => Steps(settings, CallsOf(settings));
 
-    /// <summary>Steps that so many model calls are, the last of which may be begun only.</summary>
+    /// <summary>Steps in this many model calls; the last one may be only begun.</summary>
     internal int Steps(SamplingSettings settings, int calls)
     {
         var each = settings.ChooseSampler(Defaults.Scheduler).CallsPerStep;
@@ -304,8 +304,9 @@ public sealed class VideoPipeline : IDisposable
     }
 
     /// <summary>
-    /// The state of a run with the auxiliary channels, where the model makes some and the state doesn't have them yet: noise at
-    /// the start of a schedule, and further on what the network reads from the latents, with as much noise as they have.
+    /// The state of a run with the auxiliary channels, where the model makes some and the state doesn't have them yet:
+    /// noise at the start of a schedule, and later what the network reads from the latents, with as much noise as they
+    /// have.
     /// </summary>
     private SamplerState WithAuxiliary(SamplingCheckpoint at, PromptEmbeds prompt, Schedule schedule)
     {
@@ -333,7 +334,7 @@ public sealed class VideoPipeline : IDisposable
         return ColourMatching.Match(new VideoColours(codec.Value, model, latents), mask);
     }
 
-    /// <summary>One number is read back after every call; without it a run that is lost would go on to a black video.</summary>
+    /// <summary>One number is read back after every call; otherwise a lost run would go on to a black video.</summary>
     private void RequireFinite(SamplerState now, Schedule schedule)
     {
         if (Weights.IsFinite(now.Latents))
@@ -348,7 +349,7 @@ public sealed class VideoPipeline : IDisposable
 
     private int LastCall(SamplingSettings settings, Schedule schedule, Sampler sampler, RunOptions options)
     {
-        // Heun's pairs end in an even number of calls less one: the step before the last call of a pair is not a whole one.
+        // Heun's pairs end at an even number of calls less one: the step before the last call of a pair isn't a whole one.
         var until = options.Until is { } steps ? Math.Min(steps * sampler.CallsPerStep, schedule.Calls) : schedule.Calls;
         if (options.Expert is not 0)
             return until;

@@ -8,14 +8,14 @@ namespace Sora.Planning;
 
 /// <summary>Memory that may be used.</summary>
 /// <param name="Bytes">How much.</param>
-/// <param name="Where">Where it is, behind "are free": nothing for that of the machine.</param>
+/// <param name="Where">Where it is, after "are free": empty for the machine's own.</param>
 public sealed partial record FreeMemory(long Bytes, string Where)
 {
-    /// <summary>Of the device that computes: of the card, or of this machine or the container that it is.</summary>
+    /// <summary>Of the device that computes: the card, or this machine or container.</summary>
     /// <exception cref="SoraException">The card's driver doesn't answer.</exception>
     public static FreeMemory Of(Device device) => Of(device, Machine, Card);
 
-    /// <summary>As <see cref="Of(Device)"/>, of what these say.</summary>
+    /// <summary>As <see cref="Of(Device)"/>, from what these say.</summary>
     internal static FreeMemory Of(Device device, Func<long> machine, Func<int, long> card)
     {
         var index = Math.Max(0, device.index);
@@ -24,7 +24,7 @@ public sealed partial record FreeMemory(long Bytes, string Where)
 
     /// <summary>Refuses a stage that doesn't fit, before anything is loaded.</summary>
     /// <param name="stage">What it needs.</param>
-    /// <param name="advice">What would fit, asked for if it doesn't.</param>
+    /// <param name="advice">Says what would fit; called only if it doesn't.</param>
     /// <exception cref="SoraException">It doesn't fit; the hint is the advice.</exception>
     public void Require(StageCost stage, Func<string> advice)
     {
@@ -48,8 +48,8 @@ public sealed partial record FreeMemory(long Bytes, string Where)
     }
 
     /// <summary>
-    /// TorchSharp doesn't tell, and the driver does: of the context that libtorch computes in, numbered as libtorch numbers
-    /// devices.
+    /// TorchSharp doesn't say, but the driver does, for the context that
+    /// libtorch computes in, with devices numbered as in libtorch.
     /// </summary>
     private static long Card(int index)
     {

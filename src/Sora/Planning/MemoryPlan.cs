@@ -6,14 +6,14 @@ using Sora.Nn;
 namespace Sora.Planning;
 
 /// <summary>
-/// What a run will need, from the configs and headers of a model alone. Stages free what they loaded, so the largest one
+/// What a run needs, from the configs and headers of a model alone. Stages free what they loaded, so the largest one
 /// decides.
 /// </summary>
 /// <param name="Tokens">Tokens of the transformer.</param>
-/// <param name="Stages">The stages in their order; decoding is another program's, but its need is told here.</param>
+/// <param name="Stages">The stages in their order; decoding is another program's, but its need is listed here.</param>
 public sealed record MemoryPlan(long Tokens, IReadOnlyList<StageCost> Stages)
 {
-    /// <summary>Whether it goes on with an unfinished clip, of which nothing can be changed any more but how weights are held.</summary>
+    /// <summary>Whether it resumes an unfinished clip, of which nothing can change any more except how weights are held.</summary>
     public bool IsBegun { get; init; }
 
     /// <summary>The largest stage that runs in this program.</summary>
@@ -21,8 +21,8 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<StageCost> Stages)
 
     /// <summary>The plan of a run.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="request">The run; its frames are those that are sampled at once.</param>
-    /// <param name="calls">Model calls of the schedule, of which some may be done.</param>
+    /// <param name="request">The run; its frames are those sampled at once.</param>
+    /// <param name="calls">Model calls of the schedule; some may be done.</param>
     /// <param name="precision">Where and in which type the model computes, and how much of it stays in memory.</param>
     public static MemoryPlan Of(VideoModel model, GenerationRequest request, int calls, Precision precision)
     {
@@ -35,10 +35,10 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<StageCost> Stages)
     /// Refuses a run that doesn't fit into memory, before anything is loaded.
     /// </summary>
     /// <param name="free">What may be used.</param>
-    /// <param name="smaller">The plan for other settings; with true, for weights that are streamed.</param>
+    /// <param name="smaller">The plan for other settings; true means streamed weights.</param>
     /// <param name="model">The model.</param>
-    /// <param name="settings">What is to be made.</param>
-    /// <param name="isOfClip">Whether it is made of a clip, whose size and length are given: its windows alone can be shorter.</param>
+    /// <param name="settings">What to make.</param>
+    /// <param name="isOfClip">Whether it is made from a clip, whose size and length are fixed: only its windows can be shorter.</param>
     /// <exception cref="SoraException">It doesn't fit; the hint is the smallest change that does.</exception>
     public void Require(
         FreeMemory free,
@@ -64,13 +64,13 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<StageCost> Stages)
     /// <summary>The plan as lines of text.</summary>
     public IEnumerable<string> Lines() => Stages.Select(stage => stage.Line).Prepend($"{Tokens} tokens");
 
-    /// <summary>The longest video, or window over a clip, that fits; where the shortest is too much, the largest size too.</summary>
+    /// <summary>The longest video, or window over a clip, that fits; where even the shortest doesn't, the largest size too.</summary>
     private static string? SmallestChange(VideoModel model, SamplingSettings settings, bool isOfClip, Func<SamplingSettings, bool> fits)
     {
         var factor = model.Geometry.TemporalFactor;
         // A window has a latent frame to see, and one to make.
         var (option, shortest) = isOfClip ? ("--window", Math.Min(settings.Frames, 1 + factor)) : ("--frames", 1);
-        // What fits is bisected: none of so many groups of frames more than the shortest, or all of them.
+        // Bisects how many groups of frames beyond the shortest video fit, from none to all.
         var (most, tooMany) = (-1, ((settings.Frames - shortest) / factor) + 1);
         while (tooMany - most > 1)
         {

@@ -5,7 +5,7 @@ namespace Sora.Tensors;
 
 /// <summary>
 /// The block formats of GGUF (ggml-common.h, ggml-quants.c in https://github.com/ggml-org/ggml), widened to float32.
-/// The order of the operations is that of the reference, in plain float32, so the results are equal to the last bit.
+/// Operations run in the reference's order, in plain float32, so the results are equal to the last bit.
 /// </summary>
 internal static class GgmlTypes
 {
@@ -76,7 +76,7 @@ internal static class GgmlTypes
     private static void Q8_0(ReadOnlySpan<byte> block, Span<float> values)
     {
         var d = Half(block, 0);
-        // Signed bytes, as what is 128 more.
+        // Signed bytes, stored as 128 more.
         var sign = Vector128.Create((byte)128);
         for (var i = 0; i < Small; i += 16)
             Write(Vector128.Create(block.Slice(2 + i, 16)) ^ sign, 128, d, 0, values[i..]);
@@ -178,14 +178,20 @@ internal static class GgmlTypes
 
     private static int FifthBit(ReadOnlySpan<byte> bits, int i) => (bits[i / 8] >> (i % 8) & 1) << 4;
 
-    /// <summary>Sixteen of sub-block <paramref name="j"/>, from <paramref name="first"/> on: groups of 32 bytes hold two sub-blocks, the first in the low nibbles.</summary>
+    /// <summary>
+    /// Sixteen of sub-block <paramref name="j"/>, from <paramref name="first"/> on: groups of 32 bytes hold two
+    /// sub-blocks, the first in the low nibbles.
+    /// </summary>
     private static Vector128<byte> PairedNibbles(ReadOnlySpan<byte> quants, int j, int first)
     {
         var pairs = Vector128.Create(quants.Slice(32 * (j / 2) + first, 16));
         return j % 2 == 0 ? pairs & LowNibble : pairs >>> 4;
     }
 
-    /// <summary>Sixteen values scale (quant - zero) - minimum. The products are rounded before the difference, as in the reference.</summary>
+    /// <summary>
+    /// Sixteen values scale (quant - zero) - minimum. The products are
+    /// rounded before the difference, as in the reference.
+    /// </summary>
     private static void Write(Vector128<byte> quants, int zero, float scale, float minimum, Span<float> values)
     {
         WriteEight(Vector128.WidenLower(quants), zero, scale, minimum, values);

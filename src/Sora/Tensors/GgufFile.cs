@@ -12,7 +12,7 @@ public sealed class GgufFile : TensorSource
     private const int MostSizes = 8;
     private const uint DefaultAlignment = 32;
 
-    // Where a tensor was flattened to rows of a whole number of blocks, its real shape.
+    // The real shape of a tensor that was flattened to rows of whole blocks.
     private const string OriginalShapePrefix = "comfy.gguf.orig_shape.";
 
     private static readonly Dictionary<uint, DType> Types = new()
@@ -121,7 +121,7 @@ public sealed class GgufFile : TensorSource
         if (count > MostSizes)
             throw reader.Bad($"'{name}' has {count} sizes");
         var shape = new long[count];
-        // Fastest first in the file.
+        // The file lists the fastest size first.
         for (var i = shape.Length - 1; i >= 0; i--)
         {
             var size = reader.ReadU64();
@@ -150,7 +150,8 @@ public sealed class GgufFile : TensorSource
         if ((UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes > (ulong)file.Length)
         {
             throw SoraException.Damaged(
-                $"{Origin}: cut off: '{info.Name}' ends {(UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes} bytes into the file, which has {file.Length}"
+                $"{Origin}: cut off: '{info.Name}' ends "
+                    + $"{(UInt128)dataStart + (ulong)info.Offset + (ulong)info.Bytes} bytes into the file, which has {file.Length}"
             );
         }
         var shape = OriginalShape(info) ?? info.Shape;

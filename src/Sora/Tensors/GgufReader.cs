@@ -4,7 +4,7 @@ using System.Text;
 namespace Sora.Tensors;
 
 /// <summary>
-/// The header of a GGUF file, value by value. Every count is held against the bytes that are left before anything is
+/// The header of a GGUF file, value by value. Every count is checked against the remaining bytes before anything is
 /// allocated for it.
 /// </summary>
 internal sealed class GgufReader(MappedFile file)
@@ -119,14 +119,14 @@ internal sealed class GgufReader(MappedFile file)
         return items;
     }
 
-    /// <summary>A count of things that take at least so many bytes each.</summary>
+    /// <summary>A count of things that take at least this many bytes each.</summary>
     private ulong ReadCount(int leastBytes, string what)
     {
         var count = ReadU64();
         var left = (ulong)(file.Length - Position) / (ulong)leastBytes;
         if (count > left)
             throw Truncated($"it declares {count} {what}, but the file ends before that");
-        // A header of 2 GB would not be one.
+        // No header has 2 GB.
         return count <= int.MaxValue / (ulong)leastBytes ? count : throw Bad($"it declares {count} {what}");
     }
 

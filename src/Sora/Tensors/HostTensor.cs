@@ -1,7 +1,7 @@
 namespace Sora.Tensors;
 
-/// <summary>What a file's header says of one tensor.</summary>
-/// <param name="Name">Any text, also empty or with slashes: never a path.</param>
+/// <summary>What a file's header says about one tensor.</summary>
+/// <param name="Name">Any text, even empty or with slashes: never a path.</param>
 /// <param name="DType">How its elements are encoded.</param>
 /// <param name="Shape">Sizes, slowest first.</param>
 /// <param name="Offset">Where its bytes begin, from the start of the file's data.</param>

@@ -4,11 +4,11 @@ using System.Runtime.InteropServices;
 namespace Sora.Tensors;
 
 /// <summary>One tensor of a <see cref="MappedTensors"/>.</summary>
-/// <param name="Name">Its name to the outside.</param>
+/// <param name="Name">Its outward name.</param>
 /// <param name="Source">Its name in the file.</param>
-/// <param name="Shape">Its shape to the outside.</param>
+/// <param name="Shape">Its outward shape.</param>
 /// <param name="Scale">Factors of a scaled tensor: one, or one for each row.</param>
-/// <param name="First">Its first element in the file's tensor, of which it may be a part; whole blocks, where that has blocks.</param>
+/// <param name="First">Its first element in the file's tensor, which it may be a part of; at a whole block, where that has blocks.</param>
 internal sealed record MappedTensor(string Name, string Source, long[] Shape, float[]? Scale, long First = 0);
 
 /// <summary>Tensors of another source, or parts of them, under other names; scaled ones as the float32 that they stand for.</summary>
@@ -19,7 +19,7 @@ internal sealed class MappedTensors : TensorSource
     private readonly OrderedDictionary<string, TensorInfo> infos = [];
 
     /// <param name="inner">Disposed with this one.</param>
-    /// <param name="tensors">In the order to the outside.</param>
+    /// <param name="tensors">In their outward order.</param>
     public MappedTensors(TensorSource inner, IEnumerable<MappedTensor> tensors)
     {
         this.inner = inner;
@@ -82,7 +82,7 @@ internal sealed class MappedTensors : TensorSource
         }
     }
 
-    /// <summary>What a header says of a whole tensor, for the part of it that is shown.</summary>
+    /// <summary>A header's entry for a whole tensor, narrowed to the part that is shown.</summary>
     private static TensorInfo Part(TensorInfo whole, MappedTensor tensor) =>
         Shapes.Elements(tensor.Shape) == whole.Elements
             ? whole with

@@ -140,8 +140,8 @@ public static class NumberFormats
     }
 
     /// <summary>
-    /// The pattern of |value| with a mantissa of so many bits; past the largest exponent it just counts on, for the caller to clamp.
-    /// In double the scaling by a power of two is exact, so there is one rounding.
+    /// The pattern of |value| with a mantissa of this many bits; past the largest exponent it just keeps counting, for the
+    /// caller to clamp. In double the scaling by a power of two is exact, so there is one rounding.
     /// </summary>
     private static uint ToFloat8(float value, int mantissaBits, int bias)
     {
@@ -229,8 +229,8 @@ public static class NumberFormats
     }
 
     /// <summary>
-    /// Exponent and mantissa moved to a single's place and scaled by 2^112, the difference of the biases, which is exact and
-    /// serves subnormals too; what has the largest exponent (infinity, NaN) gets a single's.
+    /// Exponent and mantissa moved to a single's place and scaled by 2^112, the difference of the biases, which is exact
+    /// and serves subnormals too; the largest exponent (infinity, NaN) becomes a single's.
     /// </summary>
     private static Vector<float> FromHalf(Vector<uint> halves)
     {

@@ -9,12 +9,13 @@ namespace Sora.Tensors;
 /// <param name="Elements">Numbers in it.</param>
 internal sealed record PickledStorage(string Type, string Key, long Elements);
 
-/// <summary>A tensor in a pickle: numbers of a storage from an offset on.</summary>
+/// <summary>A tensor in a pickle: numbers of a storage, starting at an offset.</summary>
 internal sealed record PickledTensor(PickledStorage Storage, long Offset, long[] Shape, long[] Strides);
 
 /// <summary>
-/// The pickle of a PyTorch checkpoint (https://docs.python.org/3/library/pickletools.html, protocol 2), which is a program. This
-/// machine knows the instructions that build names and tensors, and calls nothing: everything else is refused by its name.
+/// The pickle of a PyTorch checkpoint (https://docs.python.org/3/library/pickletools.html, protocol 2), which is a
+/// program. This machine knows the instructions that build names and tensors, and calls nothing: everything else is
+/// refused by name.
 /// </summary>
 internal static class Pickle
 {
@@ -43,108 +44,115 @@ internal static class Pickle
 
     private static object? Run(Reader code)
     {
-        var (stack, memo) = (new Stack<object?>(), new Dictionary<long, object?>());
-        object? Pop() => stack.TryPop(out var value) ? value : throw Bad(code.Origin, "it pops from an empty stack");
-        object? Top() => stack.TryPeek(out var value) ? value : throw Bad(code.Origin, "it saves from an empty stack");
-        object?[] PopToMark()
+        var stack = new Stack(code.Origin);
+        for (var operation = code.Byte(); operation != '.'; operation = code.Byte()) // STOP
         {
-            var items = new List<object?>();
-            for (var item = Pop(); item is not Mark; item = Pop())
-                items.Add(item);
-            items.Reverse();
-            return [.. items];
+            if (!Push(operation, code, stack) && !Remember(operation, code, stack) && !Build(operation, code, stack))
+                throw Bad(code.Origin, $"it contains instruction 0x{operation:x2}, which weights don't need");
         }
-        object?[] PopItems(int count) => [.. Enumerable.Range(0, count).Select(_ => Pop()).Reverse()];
-        void Add(object?[] items)
-        {
-            if (stack.TryPeek(out var top) && top is List<KeyValuePair<object?, object?>> pairs && items.Length % 2 == 0)
-                pairs.AddRange(items.Chunk(2).Select(pair => KeyValuePair.Create(pair[0], pair[1])));
-            else
-                throw Bad(code.Origin, "it adds to something that is not a dictionary");
-        }
-        while (true)
-        {
-            var operation = code.Byte();
-            switch (operation)
-            {
-                case 0x80:
-                    code.Version();
-                    break; // PROTO
-                case (byte)'.':
-                    return Pop(); // STOP
-                case (byte)'(':
-                    stack.Push(new Mark());
-                    break; // MARK
-                case (byte)'}':
-                    stack.Push(new List<KeyValuePair<object?, object?>>());
-                    break; // EMPTY_DICT
-                case (byte)')':
-                    stack.Push(Array.Empty<object?>());
-                    break; // EMPTY_TUPLE
-                case (byte)'t':
-                    stack.Push(PopToMark());
-                    break; // TUPLE
-                case 0x85 or 0x86 or 0x87:
-                    stack.Push(PopItems(operation - 0x84));
-                    break; // TUPLE1 to TUPLE3
-                case (byte)'N':
-                    stack.Push(null);
-                    break; // NONE
-                case 0x88 or 0x89:
-                    stack.Push(operation == 0x88);
-                    break; // NEWTRUE, NEWFALSE
-                case (byte)'K':
-                    stack.Push((long)code.Byte());
-                    break; // BININT1
-                case (byte)'M':
-                    stack.Push((long)BinaryPrimitives.ReadUInt16LittleEndian(code.Take(2)));
-                    break; // BININT2
-                case (byte)'J':
-                    stack.Push((long)code.Int());
-                    break; // BININT
-                case 0x8a:
-                    stack.Push(code.Long());
-                    break; // LONG1
-                case (byte)'X':
-                    stack.Push(code.Text(code.Int()));
-                    break; // BINUNICODE
-                case (byte)'c':
-                    stack.Push(new Global($"{code.Line()} {code.Line()}"));
-                    break; // GLOBAL
-                case (byte)'q':
-                    memo[code.Byte()] = Top();
-                    break; // BINPUT
-                case (byte)'r':
-                    memo[code.Int()] = Top();
-                    break; // LONG_BINPUT
-                case (byte)'h':
-                    stack.Push(Known(code.Byte()));
-                    break; // BINGET
-                case (byte)'j':
-                    stack.Push(Known(code.Int()));
-                    break; // LONG_BINGET
-                case (byte)'Q':
-                    stack.Push(Storage(Pop(), code.Origin));
-                    break; // BINPERSID
-                case (byte)'R':
-                    stack.Push(Call(Pop(), Pop(), code.Origin));
-                    break; // REDUCE
-                case (byte)'s':
-                    Add(PopItems(2));
-                    break; // SETITEM
-                case (byte)'u':
-                    Add(PopToMark());
-                    break; // SETITEMS
-                case (byte)'b':
-                    Pop();
-                    break; // BUILD: versions of modules, which say nothing of weights
-                default:
-                    throw Bad(code.Origin, $"it contains instruction 0x{operation:x2}, which weights don't need");
-            }
-        }
+        return stack.Pop();
+    }
 
-        object? Known(long place) =>
-            memo.TryGetValue(place, out var value) ? value : throw Bad(code.Origin, "it loads something that it hasn't saved");
+    /// <summary>Instructions that push a value; false: it is none of these.</summary>
+    private static bool Push(byte operation, Reader code, Stack stack)
+    {
+        switch (operation)
+        {
+            case (byte)'(':
+                stack.Push(new Mark());
+                break; // MARK
+            case (byte)'}':
+                stack.Push(new List<KeyValuePair<object?, object?>>());
+                break; // EMPTY_DICT
+            case (byte)')':
+                stack.Push(Array.Empty<object?>());
+                break; // EMPTY_TUPLE
+            case (byte)'N':
+                stack.Push(null);
+                break; // NONE
+            case 0x88 or 0x89:
+                stack.Push(operation == 0x88);
+                break; // NEWTRUE, NEWFALSE
+            case (byte)'K':
+                stack.Push((long)code.Byte());
+                break; // BININT1
+            case (byte)'M':
+                stack.Push((long)BinaryPrimitives.ReadUInt16LittleEndian(code.Take(2)));
+                break; // BININT2
+            case (byte)'J':
+                stack.Push((long)code.Int());
+                break; // BININT
+            case 0x8a:
+                stack.Push(code.Long());
+                break; // LONG1
+            case (byte)'X':
+                stack.Push(code.Text(code.Int()));
+                break; // BINUNICODE
+            case (byte)'c':
+                stack.Push(new Global($"{code.Line()} {code.Line()}"));
+                break; // GLOBAL
+            default:
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>Instructions that save and load values; false: it is none of these.</summary>
+    private static bool Remember(byte operation, Reader code, Stack stack)
+    {
+        switch (operation)
+        {
+            case (byte)'q':
+                stack.Save(code.Byte());
+                break; // BINPUT
+            case (byte)'r':
+                stack.Save(code.Int());
+                break; // LONG_BINPUT
+            case (byte)'h':
+                stack.Load(code.Byte());
+                break; // BINGET
+            case (byte)'j':
+                stack.Load(code.Int());
+                break; // LONG_BINGET
+            default:
+                return false;
+        }
+        return true;
+    }
+
+    /// <summary>Instructions that build something from values on the stack, and PROTO; false: it is none of these.</summary>
+    private static bool Build(byte operation, Reader code, Stack stack)
+    {
+        switch (operation)
+        {
+            case 0x80:
+                code.Version();
+                break; // PROTO
+            case (byte)'t':
+                stack.Push(stack.PopToMark());
+                break; // TUPLE
+            case 0x85 or 0x86 or 0x87:
+                stack.Push(stack.Pop(operation - 0x84));
+                break; // TUPLE1 to TUPLE3
+            case (byte)'Q':
+                stack.Push(Storage(stack.Pop(), code.Origin));
+                break; // BINPERSID
+            case (byte)'R':
+                stack.Push(Call(stack.Pop(), stack.Pop(), code.Origin));
+                break; // REDUCE
+            case (byte)'s':
+                stack.Add(stack.Pop(2));
+                break; // SETITEM
+            case (byte)'u':
+                stack.Add(stack.PopToMark());
+                break; // SETITEMS
+            case (byte)'b':
+                stack.Pop();
+                break; // BUILD: versions of modules, which say nothing about weights
+            default:
+                return false;
+        }
+        return true;
     }
 
     private static PickledStorage Storage(object? id, string origin) =>
@@ -174,7 +182,44 @@ internal static class Pickle
             "none of it was run; get the model in the safetensors format"
         );
 
-    /// <summary>The bytes of a pickle, one instruction after the other.</summary>
+    /// <summary>The machine's stack, and the values that it has saved.</summary>
+    private sealed class Stack(string origin)
+    {
+        private readonly Stack<object?> values = new();
+        private readonly Dictionary<long, object?> saved = [];
+
+        public void Push(object? value) => values.Push(value);
+
+        public object? Pop() => values.TryPop(out var value) ? value : throw Bad(origin, "it pops from an empty stack");
+
+        public object?[] Pop(int count) => [.. Enumerable.Range(0, count).Select(_ => Pop()).Reverse()];
+
+        public object?[] PopToMark()
+        {
+            var items = new List<object?>();
+            for (var item = Pop(); item is not Mark; item = Pop())
+                items.Add(item);
+            items.Reverse();
+            return [.. items];
+        }
+
+        /// <summary>Adds keys and values, in turn, to the dictionary on top.</summary>
+        public void Add(object?[] items)
+        {
+            if (values.TryPeek(out var top) && top is List<KeyValuePair<object?, object?>> pairs && items.Length % 2 == 0)
+                pairs.AddRange(items.Chunk(2).Select(pair => KeyValuePair.Create(pair[0], pair[1])));
+            else
+                throw Bad(origin, "it adds to something that is not a dictionary");
+        }
+
+        public void Save(long place) =>
+            saved[place] = values.TryPeek(out var value) ? value : throw Bad(origin, "it saves from an empty stack");
+
+        public void Load(long place) =>
+            Push(saved.TryGetValue(place, out var value) ? value : throw Bad(origin, "it loads something that it hasn't saved"));
+    }
+
+    /// <summary>The bytes of a pickle, one instruction after another.</summary>
     private sealed class Reader(byte[] code, string origin)
     {
         private int at;

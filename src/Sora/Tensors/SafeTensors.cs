@@ -6,8 +6,8 @@ public static class SafeTensors
     private const string WriterFailed = "the program that was writing it failed or was stopped";
 
     /// <summary>
-    /// Reads one document: exactly its header and data, so that another may follow. Memory grows with the bytes that arrive,
-    /// whatever the header claims.
+    /// Reads one document, exactly its header and data, so that another may follow. Memory grows with the bytes that
+    /// arrive, whatever the header claims.
     /// </summary>
     /// <param name="stream">Where the document begins.</param>
     /// <param name="origin">The stream's name, for messages.</param>
@@ -63,7 +63,7 @@ public static class SafeTensors
             ]
         );
 
-    /// <summary>Writes one document whose tensors are produced one after the other, so that only one is in memory.</summary>
+    /// <summary>Writes one document whose tensors are produced one after another, so that only one is in memory.</summary>
     /// <param name="stream">Written from its current position on; not flushed.</param>
     /// <param name="metadata">Kept in this order; may be empty.</param>
     /// <param name="tensors">Their order in the file is by size of element, then by name, so that each is aligned.</param>
@@ -92,7 +92,7 @@ public static class SafeTensors
         }
     }
 
-    /// <summary>Fewer bytes only where the stream ends. The buffer doubles as bytes arrive, never by a header's claim.</summary>
+    /// <summary>Returns fewer bytes only where the stream ends. The buffer doubles as bytes arrive, whatever a header claims.</summary>
     private static byte[] ReadUpTo(Stream stream, int count, CancellationToken cancel)
     {
         const int first = 1 << 20;

@@ -77,7 +77,7 @@ public sealed unsafe class SafeTensorsFile : TensorSource
 /// <summary>A file mapped for reading.</summary>
 internal sealed unsafe partial class MappedFile : IDisposable
 {
-    // Linux maps so much around what is touched, where the page cache has it.
+    // Linux maps this much around what is touched, if it is in the page cache.
     private const nuint FaultAround = 64 << 10;
     private const int Large = 32 << 10;
 
@@ -118,7 +118,7 @@ internal sealed unsafe partial class MappedFile : IDisposable
         }
     }
 
-    /// <summary>Maps a file for what is made of it and keeps it; where that fails, nothing stays mapped.</summary>
+    /// <summary>Maps a file for an object that keeps it; where building that fails, nothing stays mapped.</summary>
     public static T Open<T>(string path, Func<MappedFile, T> make)
     {
         var file = Open(path);
@@ -142,7 +142,7 @@ internal sealed unsafe partial class MappedFile : IDisposable
 
     /// <summary>
     /// Copies a part. The pages of a large one do not count as this program's memory afterwards: they stay in the page
-    /// cache, from which the next read takes them, for as long as nobody needs the room.
+    /// cache, where the next read finds them, as long as nobody needs the room.
     /// </summary>
     public void Copy(long offset, Span<byte> destination)
     {

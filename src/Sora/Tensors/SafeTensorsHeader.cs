@@ -51,7 +51,7 @@ internal sealed class SafeTensorsHeader
 
     private const string Redownload = "download it again, or, if you made it, make it again";
 
-    /// <summary>What a header cut off by the end of the file is.</summary>
+    /// <summary>The error for a header cut off by the end of the file.</summary>
     public static SoraException Truncated(string origin, long claimed, long present, string part, string hint = Redownload) =>
         SoraException.Failed($"{origin}: cut off: its {part} should be {claimed} bytes, but only {present} are there", hint);
 
@@ -208,7 +208,7 @@ internal sealed class SafeTensorsHeader
         return [.. sizes];
     }
 
-    /// <summary>In 64 bits without sign, multiplied in order: an overflow is an error even where a later size is 0.</summary>
+    /// <summary>In unsigned 64 bits, multiplied in order: an overflow is an error even where a later size is 0.</summary>
     private static ulong? StoredBytes(DType type, long[] shape)
     {
         var bytes = (UInt128)1;

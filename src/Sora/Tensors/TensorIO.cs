@@ -28,8 +28,10 @@ public static class TensorIO
     /// </summary>
     /// <param name="source">What holds it.</param>
     /// <param name="name">Its name.</param>
-    /// <param name="dtype">The type to convert a floating tensor to; null keeps the stored one (float32 where torch has no such type).</param>
-    /// <param name="room">Gives room for a result of this shape and type, which is overwritten; null: new memory.</param>
+    /// <param name="dtype">
+    /// The type to convert a floating tensor to; null keeps the stored one (float32 where torch has no such type).
+    /// </param>
+    /// <param name="room">Provides memory for a result of this shape and type, which is overwritten; null: new memory.</param>
     /// <returns>A tensor of the stored shape.</returns>
     public static Tensor Load(TensorSource source, string name, ScalarType? dtype = null, Func<long[], ScalarType, Tensor?>? room = null)
     {

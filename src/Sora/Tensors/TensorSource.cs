@@ -50,7 +50,7 @@ public abstract class TensorSource : IDisposable
         return values;
     }
 
-    /// <summary>A whole tensor, copied, in the type it is stored in.</summary>
+    /// <summary>A copy of a whole tensor, in its stored type.</summary>
     /// <exception cref="SoraException">There is no such tensor, or it is larger than 2 GB.</exception>
     public HostTensor Copy(string name)
     {
@@ -62,13 +62,13 @@ public abstract class TensorSource : IDisposable
         return new HostTensor(info.DType, info.Shape, data);
     }
 
-    /// <summary>A tensor as the file holds it, where this source shows it in another type or shape.</summary>
+    /// <summary>A tensor as the file holds it, even where this source shows it in another type or shape.</summary>
     /// <exception cref="SoraException">There is no tensor of that name.</exception>
     public virtual TensorInfo Stored(string name) => Info(name);
 
     /// <summary>
-    /// Whether the weights are stored in a format that is chosen for its size, GGUF or float8: they stay as they are, and
-    /// are widened where they are used.
+    /// Whether the weights are stored in a format that is chosen for its size, GGUF
+    /// or float8: they stay as they are, and are widened on use.
     /// </summary>
     public virtual bool IsCompact => Tensors.Keys.Any(name => Stored(name).DType is DType.F8E4M3 or DType.F8E5M2);
 

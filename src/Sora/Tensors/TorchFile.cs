@@ -54,7 +54,7 @@ public sealed class TorchFile : TensorSource
     public override IReadOnlyDictionary<string, TensorInfo> Tensors => tensors;
 
     /// <summary>Maps a file; only its directory and its pickle are read, and nothing in it is run.</summary>
-    /// <exception cref="SoraException">It cannot be read, is damaged, or holds something else than weights.</exception>
+    /// <exception cref="SoraException">It cannot be read, is damaged, or holds anything but weights.</exception>
     public static TorchFile Open(string path) => MappedFile.Open(path, file => new TorchFile(file));
 
     /// <inheritdoc/>

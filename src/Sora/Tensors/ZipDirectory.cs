@@ -3,14 +3,14 @@ using System.Text;
 
 namespace Sora.Tensors;
 
-/// <summary>Where a file of a zip archive lies that is stored as it is.</summary>
+/// <summary>Where an uncompressed file lies in a zip archive.</summary>
 /// <param name="Offset">Its first byte.</param>
 /// <param name="Length">Bytes.</param>
 internal readonly record struct ZipEntry(long Offset, long Length);
 
 /// <summary>
-/// The files of a zip archive (APPNOTE.TXT of PKWARE, with the sizes of 64 bits), by name, where they lie in the mapped archive.
-/// Packed ones are refused: PyTorch doesn't pack.
+/// The files of a zip archive (PKWARE's APPNOTE.TXT, with 64-bit sizes), by name, as they lie in the mapped archive.
+/// Compressed ones are refused: PyTorch doesn't compress.
 /// </summary>
 internal static class ZipDirectory
 {
@@ -31,7 +31,7 @@ internal static class ZipDirectory
     public static bool IsZip(ReadOnlySpan<byte> start) => start.StartsWith("PK\x03\x04"u8);
 
     /// <summary>Reads the directory.</summary>
-    /// <exception cref="SoraException">It isn't there, or damaged, or a file is packed.</exception>
+    /// <exception cref="SoraException">It isn't there, or damaged, or a file is compressed.</exception>
     public static Dictionary<string, ZipEntry> Read(MappedFile file)
     {
         var (count, at) = End(file);
@@ -77,7 +77,7 @@ internal static class ZipDirectory
         return (BinaryPrimitives.ReadInt64LittleEndian(wide[32..]), BinaryPrimitives.ReadInt64LittleEndian(wide[48..]));
     }
 
-    /// <summary>Packed size, size, and place of the local header: those that 32 bits can't hold are in the extra field.</summary>
+    /// <summary>Compressed size, size, and place of the local header: those that don't fit 32 bits are in the extra field.</summary>
     private static (long Packed, long Length, long Local) Sizes(ReadOnlySpan<byte> head, ReadOnlySpan<byte> extra)
     {
         Span<long> sizes =

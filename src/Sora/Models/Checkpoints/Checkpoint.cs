@@ -7,8 +7,8 @@ using Sora.Tensors;
 namespace Sora.Models.Checkpoints;
 
 /// <summary>
-/// Finds the weights of a model part: one file, or the shards that an index names. Whatever their format and spelling,
-/// they come under diffusers' names.
+/// Finds the weights of a model part: one file, or the shards that an index names.
+/// Whatever their format and spelling, they get diffusers' names.
 /// </summary>
 public static class Checkpoint
 {
@@ -27,7 +27,7 @@ public static class Checkpoint
     }
 
     /// <summary>As <see cref="Open"/>, for layers to take their tensors from.</summary>
-    /// <exception cref="SoraException">As for <see cref="Open"/>.</exception>
+    /// <exception cref="SoraException">As <see cref="Open"/>.</exception>
     public static Weights Load(string path, WeightsOptions? options = null) => Weights.From(Open(path), options);
 
     /// <summary>

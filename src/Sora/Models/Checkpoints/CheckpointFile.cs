@@ -16,12 +16,12 @@ public static class CheckpointFile
 
     private static readonly string[] Prefixes = ["model.diffusion_model.", "diffusion_model."];
 
-    // What belongs to scaled fp8 and is no weight: ComfyUI's older and newer spelling.
+    // What belongs to scaled fp8 and isn't a weight: ComfyUI's older and newer spelling.
     private static readonly string[] ScaleSuffixes = [".scale_weight", ".weight_scale"];
     private static readonly string[] OtherSuffixes = [".scale_input", ".input_scale", ".comfy_quant"];
     private const string ScaledMarker = "scaled_fp8";
 
-    /// <summary>Whether a file is called as those are that can hold weights.</summary>
+    /// <summary>Whether a file's name is one that can hold weights.</summary>
     internal static bool IsNamedSo(string path) => Path.GetExtension(path) is ".safetensors" or ".gguf" or ".pth" or ".pt";
 
     /// <summary>Opens a file; only its header is read.</summary>
@@ -81,7 +81,7 @@ public static class CheckpointFile
             : SafeTensorsFile.Open(path);
     }
 
-    /// <summary>By its keys, for files do not say what they are.</summary>
+    /// <summary>By its keys: files don't say what they are.</summary>
     private static Func<string, string?> MapFor(HashSet<string> names)
     {
         if (names.Contains("head.modulation") || names.Contains("blocks.0.self_attn.q.weight"))
@@ -103,7 +103,7 @@ public static class CheckpointFile
         name is ScaledMarker or SentencePieceName
         // Published files may hold it, though no layer uses it.
         || name.EndsWith(".norm_added_q.weight", StringComparison.Ordinal)
-        // Wan's file of CLIP has its other half, too, which reads text.
+        // Wan's file of CLIP also has its other half, which reads text.
         || name is "log_scale" or "visual.head"
         || name.StartsWith("textual.", StringComparison.Ordinal)
         || ScaleSuffixes.Concat(OtherSuffixes).Any(suffix => name.EndsWith(suffix, StringComparison.Ordinal));
@@ -112,7 +112,7 @@ public static class CheckpointFile
     {
         var info = raw.Info(prefix + theirs);
         var shape = info.Shape;
-        // llama.cpp's tools drop a size of 1 in front; Wan's CLIP has one, or two.
+        // llama.cpp's tools drop a size of 1 in front; Wan's CLIP has one or two.
         if (ours.EndsWith("scale_shift_table", StringComparison.Ordinal) && shape.Length == 2)
             shape = [1, .. shape];
         else if (KeyMaps.RankOf(ours) is { } rank && shape.Length > rank && shape[..^rank].All(size => size == 1))
@@ -120,7 +120,7 @@ public static class CheckpointFile
         return new MappedTensor(ours, info.Name, shape, ScaleOf(raw, info));
     }
 
-    /// <summary>Queries, keys and values that lie in one tensor, one behind the other, as three; any other tensor as it is.</summary>
+    /// <summary>Queries, keys and values that lie in one tensor, one after another, as three; any other tensor as it is.</summary>
     private static IReadOnlyList<MappedTensor> Split(MappedTensor tensor)
     {
         if (!tensor.Name.Contains(KeyMaps.Fused) || tensor.Shape is not [var all, .. var columns] || all % 3 != 0)
@@ -155,11 +155,12 @@ public static class CheckpointFile
         return scale.Length == 1 || (weight.Shape.Length > 0 && scale.Length == weight.Shape[0])
             ? scale
             : throw SoraException.Failed(
-                $"{raw.Origin}: '{name}' is {Shapes.Text(raw.Info(name).Shape)}: neither a single scale nor one per row of {Shapes.Text(weight.Shape)}"
+                $"{raw.Origin}: '{name}' is {Shapes.Text(raw.Info(name).Shape)}: "
+                    + $"neither a single scale nor one per row of {Shapes.Text(weight.Shape)}"
             );
     }
 
-    /// <summary>The newer spelling names the format of each layer, which may be one that is not known here.</summary>
+    /// <summary>The newer spelling names the format of each layer, which may be unknown here.</summary>
     private static void CheckFormat(TensorSource raw, string layer)
     {
         var name = layer + ".comfy_quant";
@@ -182,7 +183,7 @@ public static class CheckpointFile
             );
     }
 
-    /// <summary>The text encoder's table can be there under either name, or both.</summary>
+    /// <summary>The text encoder's table can be under either name, or both.</summary>
     private static List<MappedTensor> OneEmbedding(List<MappedTensor> tensors)
     {
         var second = tensors.Find(tensor => tensor.Name == EncoderEmbedding);

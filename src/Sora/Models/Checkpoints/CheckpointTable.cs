@@ -4,7 +4,7 @@ using Sora.Models.Wan;
 
 namespace Sora.Models.Checkpoints;
 
-/// <summary>What the table of checkpoints says of one.</summary>
+/// <summary>What the table of checkpoints says about one.</summary>
 /// <param name="Name">Its published name.</param>
 /// <param name="Licence">One line.</param>
 /// <param name="Defaults">As under <c>_sora</c> in model_index.json; see <see cref="Origin"/> for where they are written.</param>
@@ -14,23 +14,24 @@ public sealed record KnownCheckpoint(string Name, string? Licence, JsonObject De
     /// <summary>Timesteps from this part of 1000 on belong to the expert for high noise; null: not said.</summary>
     public double? Boundary { get; init; }
 
-    /// <summary>Whether a user's table says so, which then goes before the model's own files.</summary>
+    /// <summary>Whether a user's table says so, which then takes precedence over the model's own files.</summary>
     public bool IsUsers { get; init; }
 }
 
 /// <summary>
-/// The table of known checkpoints: <c>checkpoints.json</c> of this program, and in front of it the user's
+/// The table of known checkpoints: <c>checkpoints.json</c> of this program, and before it the user's
 /// <c>$XDG_CONFIG_HOME/sora/models.json</c> (<c>~/.config/sora/models.json</c>) in the same form:
 /// <code>{"checkpoints": [{"name": "My model", "licence": "…", "match": {"fingerprint": "…"}, "defaults": {"steps": 8}}]}</code>
-/// An entry is a model's if everything under <c>match</c> holds: <c>fingerprint</c> of its transformer, <c>named</c> (a part
-/// of its name, whatever the case), <c>experts</c>, <c>builtin</c>, and any fields of its transformer's config. The first entry that
-/// matches counts; <c>common</c> beside <c>checkpoints</c> holds what every entry has unless it says otherwise.
+/// An entry applies to a model if everything under <c>match</c> holds: <c>fingerprint</c> of its transformer,
+/// <c>named</c> (a part of its name, whatever the case), <c>experts</c>, <c>builtin</c>, and any fields of its
+/// transformer's config. The first match counts; <c>common</c> beside <c>checkpoints</c> holds what every entry has
+/// unless it says otherwise.
 /// </summary>
 public static class CheckpointTable
 {
     private const string Resource = "Sora.Models.checkpoints.json";
 
-    /// <summary>The user's own table, which may not be there.</summary>
+    /// <summary>The user's own table, which may not exist.</summary>
     public static string UserFile =>
         Path.Combine(
             Environment.GetEnvironmentVariable("XDG_CONFIG_HOME") is { Length: > 0 } config
@@ -101,7 +102,7 @@ public static class CheckpointTable
     }
 }
 
-/// <summary>By what a model is known.</summary>
+/// <summary>What identifies a model.</summary>
 /// <param name="Name">What a user calls it.</param>
 /// <param name="Transformer">Its sizes.</param>
 /// <param name="Experts">How many transformers it has.</param>

@@ -6,8 +6,8 @@ using Sora.Tensors;
 namespace Sora.Models.Checkpoints;
 
 /// <summary>
-/// The config of a part from the shapes of its tensors, for files that come without one. What shapes don't tell is as in
-/// the published models: heads are 128 wide, the latents' statistics are those of Wan's two VAEs.
+/// The config of a part from the shapes of its tensors, for files that come without one. What shapes don't reveal is as
+/// in the published models: heads are 128 wide, the latents' statistics are those of Wan's two VAEs.
 /// </summary>
 internal static class InferredConfig
 {
@@ -16,14 +16,15 @@ internal static class InferredConfig
     /// <summary>The config of a part.</summary>
     /// <param name="part">By diffusers' name.</param>
     /// <param name="weights">Its weights, under diffusers' names.</param>
-    /// <param name="heads">Heads of a transformer, where Wan's own config tells; null: 128 wide.</param>
-    /// <exception cref="SoraException">The shapes don't tell; a config.json beside the file does.</exception>
+    /// <param name="heads">Heads of a transformer, where Wan's own config says; null: 128 wide.</param>
+    /// <exception cref="SoraException">The shapes aren't enough; a config.json beside the file is.</exception>
     public static ConfigFile Of(string part, TensorSource weights, int? heads = null)
     {
         var kind = part == "transformer_2" ? "transformer" : part;
         if (PartKinds.Of(weights) is var found && found != kind)
             throw SoraException.Failed(
-                $"{weights.Origin}: {(found is null ? "weights of an unknown architecture" : $"the weights of a {found}")}, not of a {kind}",
+                $"{weights.Origin}: {(found is null ? "weights of an unknown architecture" : $"the weights of a {found}")}"
+                    + $", not of a {kind}",
                 found is null ? "Wan 2.1 and 2.2 are supported" : $"pass a file that contains a {kind}"
             );
         var config = kind switch

@@ -29,7 +29,7 @@ internal sealed class KeyMap
         return dot > 0 && ours.TryGetValue(pattern[..dot], out var module) ? module.Replace(Index, number) + pattern[dot..] : null;
     }
 
-    /// <summary>Puts <c>{i}</c> for the number behind the first name of a list of blocks.</summary>
+    /// <summary>Replaces the number after the first name of a list of blocks with <c>{i}</c>.</summary>
     private static (string Pattern, string Number) Generalise(string name)
     {
         var parts = name.Split('.');

@@ -3,7 +3,7 @@ using System.Text.RegularExpressions;
 namespace Sora.Models.Checkpoints;
 
 /// <summary>
-/// Wan's own names (https://github.com/Wan-Video/Wan2.1, Wan2.2), which ComfyUI and GGUF files keep, and llama.cpp's of
+/// Wan's own names (https://github.com/Wan-Video/Wan2.1, Wan2.2), which ComfyUI and GGUF files keep, and llama.cpp's for
 /// the text encoder.
 /// </summary>
 internal static partial class KeyMaps
@@ -96,7 +96,7 @@ internal static partial class KeyMaps
     private const string ClassEmbedding = "vision_model.embeddings.class_embedding";
     private const string Positions = "vision_model.embeddings.position_embedding.weight";
 
-    /// <summary>How many sizes one of our tensors has whose original has further ones of 1 in front; null for any other.</summary>
+    /// <summary>How many sizes one of our tensors has where the original has extra ones of 1 in front; null for any other.</summary>
     public static int? RankOf(string ours) =>
         ours switch
         {
@@ -105,7 +105,10 @@ internal static partial class KeyMaps
             _ => null,
         };
 
-    /// <summary>The VAE of Wan 2.1: flat lists of layers, of which the decoder's become up blocks of three residuals and a sampler.</summary>
+    /// <summary>
+    /// The VAE of Wan 2.1: flat lists of layers, of which the decoder's
+    /// become up blocks of three residuals and a sampler.
+    /// </summary>
     public static string? Vae21(string name)
     {
         if (EncoderLayer().Match(name) is { Success: true } down)

@@ -5,8 +5,8 @@ using Sora.Tensors;
 namespace Sora.Models.Checkpoints;
 
 /// <summary>
-/// The parts of a model that comes as single files: what isn't named is looked for beside the transformer, in its own folder
-/// and, as ComfyUI and Wan's own folders have them, in neighbouring ones, by what the files hold and not by their names.
+/// The parts of a model that comes as single files. What isn't named is looked for in the transformer's folder and, as
+/// ComfyUI and Wan lay them out, in neighbouring ones, by what the files hold and not by their names.
 /// </summary>
 internal static partial class LooseParts
 {
@@ -22,7 +22,7 @@ internal static partial class LooseParts
         Path.Combine("google", "umt5-xxl"),
     ];
 
-    // Wan's own folders of two experts.
+    // Wan's own folders for two experts.
     private const string High = "high_noise",
         Low = "low_noise";
 
@@ -114,7 +114,7 @@ internal static partial class LooseParts
         }
         catch (SoraException)
         {
-            // Any file may lie there; one that is named is opened again, and says what is wrong with it.
+            // Any file may be there; one that is named is opened again, and then says what is wrong with it.
             return null;
         }
     }

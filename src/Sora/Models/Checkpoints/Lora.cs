@@ -9,8 +9,8 @@ namespace Sora.Models.Checkpoints;
 /// Low-rank changes of a model's linear layers (https://arxiv.org/abs/2106.09685), merged into the weights as they are
 /// read: W' = W + w (alpha / rank) B A, where A (down) is [rank, in], B (up) is [out, rank] and w is the user's weight.
 /// Weights that stay in memory are read once. Those of blocks that stay in their files, quantised or not, are merged each
-/// time that the block is read: the product costs what as many tokens as the rank cost in that layer, of the thousands that
-/// a pass has, where a branch of its own beside the layer would cost every token 2 rank / width more.
+/// time the block is read: the product costs as much as rank more tokens would in that layer, and a pass has thousands of
+/// them; a separate branch beside the layer would cost every token 2 rank / width more.
 /// </summary>
 public static class Lora
 {
@@ -45,7 +45,7 @@ public static class Lora
         foreach (var (name, module) in file.Modules)
         {
             var weight = model.Info(name + ".weight");
-            // As diffusers: whole differences of norms and convolutions are left out.
+            // As in diffusers, whole differences of norms and convolutions are left out.
             if (weight.Shape.Length == 2 || module.Down != null)
                 AddModule(merged, file, name, module, option);
             else
@@ -58,7 +58,8 @@ public static class Lora
         {
             if (left.Count > 0)
                 reporter.Warn(
-                    $"{option.Path}: {left.Count} of {file.Tensors.Tensors.Count} tensors {why}: {NameList.Text(left.Select(LoraFile.WithoutSuffix))}"
+                    $"{option.Path}: {left.Count} of {file.Tensors.Tensors.Count} tensors {why}: "
+                        + NameList.Text(left.Select(LoraFile.WithoutSuffix))
                 );
         }
     }
@@ -91,7 +92,7 @@ public static class Lora
 
         public abstract void AddTo(Span<float> values, long first, TensorInfo target);
 
-        /// <summary>The file is at fault, not that of the model that it is merged with.</summary>
+        /// <summary>This file is at fault, not the model's that it is merged with.</summary>
         protected void RequireFinite(string name, ReadOnlySpan<float> values)
         {
             foreach (var value in values)
@@ -139,8 +140,8 @@ public static class Lora
         }
 
         /// <summary>
-        /// sum += scale (b A) for some columns of a row, four vectors at a time that stay in registers. Each element's terms are
-        /// added in one order, whatever part of the row is asked for.
+        /// sum += scale (b A) for some columns of a row, four vectors at a time that stay in registers. Each element's
+        /// terms are added in one order, whatever part of the row is requested.
         /// </summary>
         private void AddRow(ReadOnlySpan<float> b, ReadOnlySpan<float> a, int columns, Span<float> sum)
         {

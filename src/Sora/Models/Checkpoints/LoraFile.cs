@@ -7,7 +7,7 @@ namespace Sora.Models.Checkpoints;
 
 /// <summary>A LoRA and how strongly it acts.</summary>
 /// <param name="Path">A safetensors file, with the names of PEFT and diffusers, of kohya and musubi, or of Wan and ComfyUI.</param>
-/// <param name="Weight">1 for as it was trained; may be negative.</param>
+/// <param name="Weight">1: as it was trained; may be negative.</param>
 public sealed record LoraOption(string Path, double Weight = 1)
 {
     /// <summary>Reads <c>FILE</c> or <c>FILE:WEIGHT</c>.</summary>
@@ -79,7 +79,7 @@ internal sealed class LoraFile : IDisposable
             Sort(name, names);
     }
 
-    /// <summary>The model's modules, under diffusers' names, and what is there for each.</summary>
+    /// <summary>The model's modules, under diffusers' names, and what the file has for each.</summary>
     public IReadOnlyDictionary<string, LoraModule> Modules => modules;
 
     /// <summary>Tensors that belong to no module of the model.</summary>
@@ -93,7 +93,7 @@ internal sealed class LoraFile : IDisposable
             ? name[..^suffix.Length]
             : name;
 
-    /// <exception cref="SoraException">It is no LoRA, or one for another model.</exception>
+    /// <exception cref="SoraException">It isn't a LoRA, or is one for another model.</exception>
     public static LoraFile Open(string path, TensorSource model)
     {
         var file = SafeTensorsFile.Open(path);
@@ -108,7 +108,8 @@ internal sealed class LoraFile : IDisposable
             return lora.modules.Count > 0
                 ? lora
                 : throw SoraException.Failed(
-                    $"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors fits {model.Origin}; the first is '{lora.unmatched[0]}'",
+                    $"{path}: a LoRA for another model: none of its {file.Tensors.Count} tensors "
+                        + $"fits {model.Origin}; the first is '{lora.unmatched[0]}'",
                     $"sora info {path} lists its tensors"
                 );
         }
@@ -209,7 +210,7 @@ internal sealed class LoraNames
     public LoraNames(TensorSource model)
     {
         modules = [.. model.Tensors.Keys.Where(name => name.Contains('.')).Select(name => name[..name.LastIndexOf('.')])];
-        // Underscores are ambiguous, so names are looked up and never taken apart.
+        // Underscores are ambiguous, so names are looked up and never split.
         foreach (var module in modules)
             kohya[(ToOriginal.Find(module) ?? module).Replace('.', '_')] = module;
     }

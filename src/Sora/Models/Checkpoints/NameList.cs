@@ -4,7 +4,10 @@ using System.Text.RegularExpressions;
 
 namespace Sora.Models.Checkpoints;
 
-/// <summary>Many names of tensors in a line: those that differ in their numbers only are one, such as <c>blocks.{0-29}.attn1.to_q</c>.</summary>
+/// <summary>
+/// Many names of tensors in one line: those that differ only in their numbers become one, such as
+/// <c>blocks.{0-29}.attn1.to_q</c>.
+/// </summary>
 internal static partial class NameList
 {
     private const int Most = 20;

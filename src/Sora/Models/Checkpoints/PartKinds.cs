@@ -2,7 +2,7 @@ using Sora.Tensors;
 
 namespace Sora.Models.Checkpoints;
 
-/// <summary>Tells the parts of a model apart by their tensors, for files do not say what they are.</summary>
+/// <summary>Tells the parts of a model apart by their tensors: files don't say what they are.</summary>
 internal static class PartKinds
 {
     /// <summary>One tensor that every file of a part has, under diffusers' names.</summary>
@@ -14,7 +14,7 @@ internal static class PartKinds
         ("image_encoder", ["vision_model.embeddings.class_embedding"]),
     ];
 
-    /// <summary>The part that these are the weights of, by diffusers' name; null: none that is known.</summary>
+    /// <summary>The part that has these weights, by diffusers' name; null: unknown.</summary>
     public static string? Of(TensorSource weights) => Kinds.FirstOrDefault(kind => kind.Tensors.All(weights.Tensors.ContainsKey)).Part;
 
     /// <summary>Whether a config.json is that of a part: others may lie beside the same file.</summary>

@@ -4,8 +4,8 @@ using Sora.Nn;
 namespace Sora.Models.Mini;
 
 /// <summary>
-/// The sizes of the linear transform of blocks with a network behind it that refines pixels (class <c>SoraBlockVae</c>); the decoder's
-/// base width and the residual blocks are that network's.
+/// The sizes of the linear transform of blocks, followed by a network that refines pixels (class <c>SoraBlockVae</c>);
+/// the decoder's base width and the residual blocks are that network's.
 /// </summary>
 public sealed record BlockVaeConfig : CausalVaeConfig
 {
@@ -15,7 +15,7 @@ public sealed record BlockVaeConfig : CausalVaeConfig
     /// <inheritdoc/>
     public override bool DecodesGroups => true;
 
-    /// <summary>The refiner's convolutions see so far.</summary>
+    /// <summary>How far the refiner's convolutions see.</summary>
     public override int Reach => (2 * NumResBlocks + 1 + Blocks.Side - 1) / Blocks.Side;
 
     internal override string ClassName => Class;

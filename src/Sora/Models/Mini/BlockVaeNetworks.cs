@@ -18,10 +18,10 @@ internal static class Blocks
     public static Tensor Fold(Tensor x)
     {
         using var scope = NewDisposeScope();
-        var y = Patches.Fold(x, Side);
+        var y = Patches.Fold(x, Side); // [B, 16 C, T, h, w]
         if (y.shape[2] == 1)
             return y.MoveToOuterDisposeScope();
-        return y.unflatten(2, -1, Frames).transpose(2, 3).flatten(1, 2).MoveToOuterDisposeScope();
+        return y.unflatten(2, -1, Frames).transpose(2, 3).flatten(1, 2).MoveToOuterDisposeScope(); // [B, 64 C, T / 4, h, w]
     }
 
     /// <summary>What <see cref="Fold"/> undoes; <paramref name="first"/> says which of the two it was.</summary>
@@ -40,8 +40,8 @@ internal static class Blocks
 }
 
 /// <summary>
-/// A linear transform of blocks to their latents: that of principal components (Karhunen-Loève), which no other linear
-/// codec of as many numbers beats. Blocks do not see each other.
+/// A linear transform of blocks to their latents: principal components (Karhunen-Loève), which no other linear codec of
+/// as many numbers beats. Blocks do not see each other.
 /// </summary>
 internal sealed class BlockEncoderNetwork(CausalVaeConfig config, Weights root) : IVaeNetwork
 {
@@ -60,13 +60,13 @@ internal sealed class BlockEncoderNetwork(CausalVaeConfig config, Weights root) 
         using var scope = NewDisposeScope();
         var mean = (memory.IsFirstChunk ? first : later).Forward(Blocks.Fold(x)); // [B, z, t, h, w]
         memory.EndChunk();
-        return cat([mean, full_like(mean, LogVariance)], 1).MoveToOuterDisposeScope();
+        return cat([mean, full_like(mean, LogVariance)], 1).MoveToOuterDisposeScope(); // [B, 2 z, t, h, w]
     }
 }
 
 /// <summary>
-/// The inverse transform, and a convolutional network that adds what it leaves: it sees a group's latents and those before,
-/// on a grid of folded pixels, and knows what edges are like across blocks.
+/// The inverse transform, and a convolutional network that adds what it misses: it sees a group's latents and those
+/// before, on a grid of folded pixels, and knows what edges are like across blocks.
 /// </summary>
 internal sealed class BlockDecoderNetwork : IVaeNetwork
 {
@@ -99,19 +99,19 @@ internal sealed class BlockDecoderNetwork : IVaeNetwork
     public Tensor Forward(Tensor latents, StreamMemory memory, Trace trace)
     {
         using var scope = NewDisposeScope();
-        var (isFirst, frames) = (memory.IsFirstChunk, latents.shape[2]);
+        var (isFirst, frames) = (memory.IsFirstChunk, latents.shape[2]); // t
         var y = Blocks.Unfold((isFirst ? first : later).Forward(latents), isFirst); // [B, C, T, 4 h, 4 w]
-        var before = isFirst ? null : cat([memory.Of(this)!, latents.narrow(2, 0, frames - 1)], 2);
+        var before = isFirst ? null : cat([memory.Of(this)!, latents.narrow(2, 0, frames - 1)], 2); // [B, z, t, h, w]
         memory.Keep(this, latents.narrow(2, frames - 1, 1));
         memory.EndChunk();
 
-        var x = before is null ? inFirst.Forward(latents) : inLater.Forward(cat([latents, before], 1));
+        var x = before is null ? inFirst.Forward(latents) : inLater.Forward(cat([latents, before], 1)); // [B, 16 width, t, h, w]
         x = Patches.Unfold(x, Blocks.Side); // [B, width, t, 4 h, 4 w]
         x = x.transpose(1, 2).flatten(0, 1); // [B t, width, 4 h, 4 w]
         foreach (var block in blocks)
             x = block.Forward(x);
         var (weight, bias) = isFirst ? outFirst : outLater;
-        x = Functional.Conv2d(norm.Forward(x).silu(), weight, bias, padding: [1, 1]);
+        x = Functional.Conv2d(norm.Forward(x).silu(), weight, bias, padding: [1, 1]); // [B t, C or 4 C, 4 h, 4 w]
         x = x.unflatten(0, latents.shape[0], frames).transpose(1, 2); // [B, C or 4 C, t, 4 h, 4 w]
         return y.add(isFirst ? x : Blocks.SpreadFrames(x)).MoveToOuterDisposeScope();
     }
@@ -134,7 +134,7 @@ internal sealed class FrameNorm(Weights weights, long channels)
     }
 }
 
-/// <summary>Two times norm, SiLU, 3x3 convolution, added to the input; begins as the identity.</summary>
+/// <summary>Norm, SiLU, 3x3 convolution, twice, added to the input; begins as the identity.</summary>
 internal sealed class RefinerBlock(Weights weights, long width)
 {
     private readonly FrameNorm norm1 = new(weights.Scope("norm1"), width),

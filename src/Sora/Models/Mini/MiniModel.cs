@@ -5,9 +5,9 @@ using Sora.Nn;
 namespace Sora.Models.Mini;
 
 /// <summary>
-/// Models that <c>sora train</c> makes, <c>mini</c> among them: Wan's transformer with a timestep for each token, trained on known parts
-/// anywhere, whose output may be <see cref="Preconditioning">preconditioned</see>, and which may make a scene behind the video: what is
-/// where.
+/// Models that <c>sora train</c> makes, <c>mini</c> among them: Wan's transformer with a timestep for each token, trained
+/// on known parts anywhere, whose output may be <see cref="Preconditioning">preconditioned</see>, and which may make a
+/// scene along with the video: what is where.
 /// </summary>
 public sealed class MiniModel : WanModel
 {
@@ -22,7 +22,8 @@ public sealed class MiniModel : WanModel
         if (Preconditioning is { } p && (p.First.Count != Transformer.OutChannels || p.Later.Count != Transformer.OutChannels))
         {
             throw SoraException.Failed(
-                $"{path}: {p.First.Count} first_latents_variance and {p.Later.Count} latents_variance for {Transformer.OutChannels} channels",
+                $"{path}: {p.First.Count} first_latents_variance "
+                    + $"and {p.Later.Count} latents_variance for {Transformer.OutChannels} channels",
                 "it belongs to another model; train it or download it again"
             );
         }
@@ -35,7 +36,7 @@ public sealed class MiniModel : WanModel
         }
     }
 
-    /// <summary>Whether files are those of such a model: <c>sora train</c> made them, or the output is preconditioned.</summary>
+    /// <summary>Whether files are such a model's: <c>sora train</c> made them, or the output is preconditioned.</summary>
     public static bool Claims(ModelFolder files) =>
         files.IsTrainedHere
         || files.SchedulerPath is { } path
@@ -52,7 +53,7 @@ public sealed class MiniModel : WanModel
     public override string Sizes =>
         base.Sizes + (Transformer.SceneChannels > 0 ? $", and {Transformer.SceneChannels} channels for what is where" : "");
 
-    /// <summary>It is told of known parts anywhere, as it was trained.</summary>
+    /// <summary>It takes known parts anywhere, as it was trained to.</summary>
     public override Support Supports(Ability ability) =>
         Mode != ConditioningMode.TokenTimesteps ? base.Supports(ability)
         : ability == Ability.Control ? Support.Refused

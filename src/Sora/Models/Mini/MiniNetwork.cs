@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Mini;
 
-/// <summary>Wan's transformer, told of the scene's noise level, whose output is preconditioned.</summary>
+/// <summary>Wan's transformer with the scene's noise level as input and a preconditioned output.</summary>
 internal sealed class MiniNetwork(MiniModel model, int expert, Precision precision, CancellationToken cancel)
     : WanNetwork(model, expert, precision, cancel)
 {

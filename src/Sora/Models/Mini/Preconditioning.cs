@@ -5,39 +5,45 @@ namespace Sora.Models.Mini;
 
 /// <summary>
 /// Turns the answer F of a network into a velocity where the network is trained on the unknown part only. Were the
-/// channels of normalised latents independent and Gaussian with variances v, the best guess of x0 from
-/// x = (1 - s) x0 + s noise would be the Wiener filter (1 - s) v x / D, D = (1 - s)² v + s². The network gives what is
-/// left of x0, in units of its deviation s sqrt(v / D): x0 = (1 - s) v x / D + s sqrt(v / D) F. This is the preconditioning
-/// of Karras et al. 2022 ("Elucidating the design space of diffusion-based generative models", table 1) for flow
-/// matching, with a variance for each channel: principal components differ a hundredfold in size, and neither their
-/// noise nor their signal has to pass through the network. What a scene shows is far from independent: a network that sees a whole
-/// map knows its numbers to within little, and the noise that the filter lets through would have to be taken out by the network, which
-/// has no room for it (Li and He 2025, "Back to basics: let denoising generative models denoise"). For a scene's channels the filter is that of
-/// what the rest of the map leaves open, and F is nearly x0 itself until the noise is less than that.
+/// channels of normalised latents independent and Gaussian with variances v, the best guess of x0 from x = (1 - s) x0 + s
+/// noise would be the Wiener filter (1 - s) v x / D, D = (1 - s)² v + s². The network gives what is left of x0, in units
+/// of its deviation s sqrt(v / D): x0 = (1 - s) v x / D + s sqrt(v / D) F. This is the preconditioning of Karras et al.
+/// 2022 ("Elucidating the design space of diffusion-based generative models", table 1) for flow matching, with a variance
+/// for each channel: principal components differ a hundredfold in size, and neither their noise nor their signal has to
+/// pass through the network. What a scene shows is far from independent: a network that sees a whole map knows its
+/// numbers almost exactly, and the network, which has no room for it, would have to take out the noise that the filter
+/// lets through (Li and He 2025, "Back to basics: let denoising generative models denoise"). For a scene's channels the
+/// filter is for what the rest of the map leaves open, and F is nearly x0 itself until the noise is less than that.
 /// </summary>
-/// <param name="First">Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, in which nothing moves.</param>
+/// <param name="First">
+/// Variance of each channel of a clip's first latent frame, normalised: it stands for one frame, in which nothing moves.
+/// </param>
 /// <param name="Later">Variance of each channel of the other latent frames, which stand for several.</param>
 public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<double> Later)
 {
-    /// <summary>What a scheduler's config calls it, under <c>prediction_type</c>.</summary>
+    /// <summary>Its name in a scheduler's config, under <c>prediction_type</c>.</summary>
     internal const string PredictionType = SchedulerConfig.Preconditioned;
 
-    /// <summary>Channels that tell of motion have nearly no variance in first frames.</summary>
+    /// <summary>Channels that describe motion have almost no variance in first frames.</summary>
     private const double Least = 1e-4;
 
-    /// <summary>Channels of scenes are nothing nearly everywhere: what is rare, as hidden objects are, mustn't seem smaller than it is.</summary>
+    /// <summary>
+    /// Channels of scenes are zero nearly everywhere: what is rare, such as hidden objects, mustn't seem smaller than it is.
+    /// </summary>
     private const double LeastOfScenes = 0.03;
 
-    /// <summary>What the rest of a map leaves open of a number of it, at most.</summary>
+    /// <summary>The most that the rest of a map leaves open about one of its numbers.</summary>
     private const double OpenInMaps = 0.3;
 
     /// <summary>How many of the last channels are a scene's.</summary>
     public int SceneChannels { get; init; }
 
-    /// <summary>Largest variance that is left open in a scene's channels by its others; infinite: they were taken to be independent.</summary>
+    /// <summary>
+    /// Largest variance that the others leave open in a scene's channels; infinite: they are taken as independent.
+    /// </summary>
     public double OpenVariance { get; init; } = double.PositiveInfinity;
 
-    /// <summary>The variances of the first channels, so many, and behind them those of a scene's.</summary>
+    /// <summary>The variances of the first channels, this many of them, and after them those of a scene.</summary>
     internal Preconditioning With(Preconditioning scene, int channels) =>
         new([.. First.Take(channels), .. scene.First], [.. Later.Take(channels), .. scene.Later])
         {
@@ -66,7 +72,7 @@ public sealed record Preconditioning(IReadOnlyList<double> First, IReadOnlyList<
     private IEnumerable<double> Open(IReadOnlyList<double> variances) =>
         variances.Select((v, channel) => channel < variances.Count - SceneChannels ? v : Math.Min(v, OpenVariance));
 
-    /// <summary>What a scheduler's config says of a network with so many channels of a scene; null: it gives the velocity.</summary>
+    /// <summary>What a scheduler's config says about a network with this many scene channels; null: it predicts the velocity.</summary>
     internal static Preconditioning? Read(ConfigFile scheduler, int sceneChannels) =>
         scheduler.Text("prediction_type", null) == PredictionType
             ? new Preconditioning(scheduler.Numbers("first_latents_variance", []), scheduler.Numbers("latents_variance", []))

@@ -8,8 +8,8 @@ namespace Sora.Models.Text;
 /// <param name="Content">What is typed.</param>
 /// <param name="Id">Its id.</param>
 /// <param name="SingleWord">Only where no word character touches it.</param>
-/// <param name="Lstrip">Swallows white space in front.</param>
-/// <param name="Rstrip">Swallows white space behind.</param>
+/// <param name="Lstrip">Swallows white space before it.</param>
+/// <param name="Rstrip">Swallows white space after it.</param>
 /// <param name="Normalized">Matched after the normalizer instead of before.</param>
 internal sealed record AddedToken(string Content, int Id, bool SingleWord, bool Lstrip, bool Rstrip, bool Normalized);
 
@@ -66,8 +66,8 @@ internal sealed class AddedTokens(IEnumerable<AddedToken> tokens)
     private static bool EndsInWord(ReadOnlySpan<char> before) =>
         Rune.DecodeLastFromUtf16(before, out var last, out _) == OperationStatus.Done && IsWord(last);
 
-    private static bool StartsInWord(ReadOnlySpan<char> behind) =>
-        Rune.DecodeFromUtf16(behind, out var first, out _) == OperationStatus.Done && IsWord(first);
+    private static bool StartsInWord(ReadOnlySpan<char> rest) =>
+        Rune.DecodeFromUtf16(rest, out var first, out _) == OperationStatus.Done && IsWord(first);
 
     private static bool IsWord(Rune rune) =>
         Rune.GetUnicodeCategory(rune) is <= UnicodeCategory.LetterNumber or UnicodeCategory.ConnectorPunctuation;

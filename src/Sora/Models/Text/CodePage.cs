@@ -5,7 +5,7 @@ namespace Sora.Models.Text;
 
 /// <summary>
 /// A one-byte encoding as a table. The "sloppy" ones are as in browsers: a byte without a meaning is the control
-/// character of its number. U+FFFD, which stands for a character already lost, takes the place of byte 0x1A in them.
+/// character of its number. U+FFFD, which stands for a character already lost, takes the place of byte 0x1A there.
 /// </summary>
 internal sealed class CodePage
 {
@@ -15,7 +15,7 @@ internal sealed class CodePage
     public static readonly CodePage Windows1252 = new(1252, sloppy: true);
     public static readonly CodePage MacRoman = new(10000, sloppy: false);
 
-    /// <summary>The encodings that text is likely to have gone through by mistake, the likeliest first.</summary>
+    /// <summary>The encodings that text has probably gone through by mistake, the likeliest first.</summary>
     public static readonly CodePage[] Likely =
     [
         Latin1,
@@ -44,7 +44,7 @@ internal sealed class CodePage
             {
                 // .NET puts bytes without a meaning into the private use area.
                 >= '\uf8f0' and < '\uf8ff' => (char)code,
-                // The ohm sign is the Greek letter to everybody else.
+                // Everybody else maps the ohm sign to the Greek letter.
                 '\u2126' => '\u03a9',
                 _ when sloppy && code == Lost => '\ufffd',
                 _ => character,

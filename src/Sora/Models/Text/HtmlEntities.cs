@@ -7,7 +7,7 @@ namespace Sora.Models.Text;
 
 /// <summary>
 /// HTML character references, by two sets of rules: those of browsers (and Python's <c>html.unescape</c>), and ftfy's,
-/// which ask for the semicolon and know all-capitals names. The names are AngleSharp's; its parser has other rules for
+/// which require the semicolon and know all-capitals names. The names are AngleSharp's; its parser has other rules for
 /// numbers, and <see cref="System.Net.WebUtility"/> only a tenth of the names.
 /// </summary>
 internal static partial class HtmlEntities
@@ -46,7 +46,7 @@ internal static partial class HtmlEntities
             return text;
         if (name[0] != '#')
             return Capital(name) ?? reference;
-        // A reference of which only a part is a number keeps its semicolon, and is left alone.
+        // A reference that is only partly a number keeps its semicolon, and is left alone.
         var resolved = Unescape(reference);
         return resolved.Contains(';') ? reference : resolved;
     }
@@ -77,10 +77,10 @@ internal static partial class HtmlEntities
     private static string? Capital(string name) =>
         !name.Any(char.IsLower) && Named(name.ToLowerInvariant()) is { } text && Resolve(name) == "&" + name ? UpperCase(text) : null;
 
-    /// <summary>What HTML calls so, with the semicolon if it has one.</summary>
+    /// <summary>The character with this HTML name, given with its semicolon if it has one.</summary>
     private static string? Named(string name) => HtmlEntityProvider.Resolver.GetSymbol(name);
 
-    /// <summary>Upper case with the characters that become several (those which have a name).</summary>
+    /// <summary>Upper case, including the characters that become several (those that have a name).</summary>
     private static string UpperCase(string text) =>
         text switch
         {

@@ -3,9 +3,9 @@ using System.Text.RegularExpressions;
 namespace Sora.Models.Text;
 
 /// <summary>
-/// Tells text that went through a wrong encoding from text that is merely unusual: by neighbours that do not occur in
-/// any language, such as an accented small letter before a currency sign. Classes and rules are those of ftfy 6.3
-/// (badness.py, Apache License 2.0); in all they know the 400 characters that UTF-8 turns into.
+/// Tells text that went through a wrong encoding from text that is merely unusual: by neighbours that do not occur in any
+/// language, such as an accented small letter before a currency sign. Classes and rules are those of ftfy 6.3
+/// (badness.py, Apache License 2.0); altogether they cover the 400 characters that UTF-8 turns into.
 /// </summary>
 internal static class MojibakeClues
 {
@@ -18,15 +18,17 @@ internal static class MojibakeClues
     private const string Opening = @"\u00A1\u00A9\u00AB\u00BF\u0384\u0385\u2018\u201A\u201C\u201E\u2022\u2039\uF8FF";
     private const string Closing = @"\u00AE\u00BB\u02DD\u201D\u203A\u2122";
     private const string Numeric =
-        @"\u00B1-\u00B3\u00B5\u00B9\u00BC-\u00BE\u00D7\u00F7\u2044\u2116\u2202\u2206\u220F\u2211\u221A\u221E\u2229\u222B\u2248\u2260\u2261\u2264\u2265";
+        @"\u00B1-\u00B3\u00B5\u00B9\u00BC-\u00BE\u00D7\u00F7\u2044\u2116"
+        + @"\u2202\u2206\u220F\u2211\u221A\u221E\u2229\u222B\u2248\u2260\u2261\u2264\u2265";
     private const string Box = @"\u2502\u250C\u2510\u2518\u251C\u2524\u252C\u253C\u2550-\u256C\u2580\u2584\u2588\u258C\u2590-\u2593";
 
-    /// <summary>Letters of which faces are made, so that odd company proves nothing.</summary>
+    /// <summary>Letters used in emoticons, where odd company proves nothing.</summary>
     private const string Face = @"\u00B0\u00D2-\u00D6\u00D9-\u00DC\u00F2-\u00F6\u00F8-\u00FC\u014C\u0150\u016A\u0172";
 
     private const string UpperAccented =
         @"\u00C0-\u00D1\u00D8\u00DC\u00DD\u0100\u0102\u0104\u0106\u010C\u010E\u0110\u0112\u0116\u0118\u011A\u011E"
-        + @"\u0122\u012A\u0130\u0136\u0139\u013B\u013D\u0141\u0143\u0145\u0147\u0152\u0158\u015A\u015E\u0160\u0162\u0164\u016E\u0170\u0178\u0179\u017B\u017D\u0490";
+        + @"\u0122\u012A\u0130\u0136\u0139\u013B\u013D\u0141\u0143\u0145\u0147\u0152\u0158"
+        + @"\u015A\u015E\u0160\u0162\u0164\u016E\u0170\u0178\u0179\u017B\u017D\u0490";
     private const string LowerAccented =
         @"\u00DF-\u00F1\u00FC\u0101\u0103\u0105\u0107\u010D\u010F\u0111\u0113\u0117\u0119\u011B\u011F\u0123\u012B\u012F"
         + @"\u0137\u013A\u013C\u013E\u0142\u0153\u0155\u015B\u015F\u0161\u0165\u017A\u017C\u017E\u0491\uFB01\uFB02";
@@ -69,7 +71,8 @@ internal static class MojibakeClues
             $@"[{UpperAccented}]\u00B0",
             // Windows-1252: two-character sequences, then Arabic, whose sequences are common signs and so must come twice,
             // then some alphabets of South Asia.
-            $@"[\u00C2\u00C3\u00CE\u00D0][\u20AC\u0153\u0160\u0161\u00A2\u00A3\u0178\u017E\u00A0\u00AD\u00AE\u00A9\u00B0\u00B7\u00BB{Quotes}\u2013\u2014\u00B4]",
+            @"[\u00C2\u00C3\u00CE\u00D0][\u20AC\u0153\u0160\u0161\u00A2\u00A3\u0178\u017E\u00A0"
+                + $@"\u00AD\u00AE\u00A9\u00B0\u00B7\u00BB{Quotes}\u2013\u2014\u00B4]",
             @"\u00D7[\u00B2\u00B3]",
             Arabic + Arabic,
             @"\u00E0[\u00B2\u00B5\u00B9\u00BC-\u00BE]",

@@ -4,8 +4,8 @@ using System.Text.RegularExpressions;
 namespace Sora.Models.Text;
 
 /// <summary>
-/// Prompt cleaning as in diffusers' video pipelines: ftfy's <c>fix_text</c>, HTML references resolved twice, white space run
-/// together. Curly quotes become straight and full-width forms (the commas of the Chinese negative prompt) plain, so a
+/// Prompt cleaning as in diffusers' video pipelines: ftfy's <c>fix_text</c>, HTML references resolved twice, white space
+/// collapsed. Curly quotes become straight and full-width forms (the commas of the Chinese negative prompt) plain, so a
 /// text encoder sees the same ids as there.
 /// </summary>
 public static partial class PromptCleaner
@@ -36,7 +36,7 @@ public static partial class PromptCleaner
         ['\ufb06'] = "st",
     };
 
-    /// <summary>The prompt as the text encoder is to see it; cleaning it again changes nothing in ordinary text.</summary>
+    /// <summary>The prompt as the text encoder sees it; cleaning it again changes nothing in ordinary text.</summary>
     /// <param name="prompt">Any text; lone surrogates become U+FFFD.</param>
     public static string Clean(string prompt)
     {
@@ -66,7 +66,7 @@ public static partial class PromptCleaner
         return end < 0 ? text.Length : end + 1;
     }
 
-    /// <summary>The steps repeat, since each may bring about something for another.</summary>
+    /// <summary>The steps repeat, since each may leave work for another.</summary>
     private static string FixLine(string line, bool unescape)
     {
         while (true)
@@ -100,7 +100,7 @@ public static partial class PromptCleaner
 
     private static string StraightQuotes(string text) => SingleQuote().Replace(DoubleQuote().Replace(text, "\""), "'");
 
-    /// <summary>In UTF-16 pairs are joined already; lone ones are what is left to do.</summary>
+    /// <summary>In UTF-16 pairs are already joined; only lone ones are left.</summary>
     private static string JoinSurrogates(string text) =>
         text.Any(char.IsSurrogate) ? string.Concat(text.EnumerateRunes().Select(rune => rune.ToString())) : text;
 

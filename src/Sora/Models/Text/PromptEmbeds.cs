@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Text;
 
-/// <summary>What a run tells the transformer besides latents and what is known.</summary>
+/// <summary>What a run gives the transformer besides latents and what is known.</summary>
 /// <param name="Prompt">Rows [1, n, D] of the prompt.</param>
-/// <param name="Negative">Rows of what guidance leads away from; null without guidance.</param>
-/// <param name="Length">Rows attended to, zeros behind the given ones.</param>
+/// <param name="Negative">Rows of what guidance steers away from; null without guidance.</param>
+/// <param name="Length">Rows attended to, zeros after the given ones.</param>
 public sealed record PromptEmbeds(Tensor Prompt, Tensor? Negative, int Length)
 {
     /// <summary>

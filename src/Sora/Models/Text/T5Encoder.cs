@@ -46,7 +46,7 @@ public sealed record T5Config
     public static T5Config Umt5Xxl { get; } = new();
 
     /// <summary>Reads a <c>config.json</c>.</summary>
-    /// <exception cref="SoraException">It can't be read or is of another kind of model.</exception>
+    /// <exception cref="SoraException">It can't be read or is for another kind of model.</exception>
     public static T5Config Read(string path) => From(ConfigFile.Read(path));
 
     internal static T5Config From(ConfigFile file)
@@ -88,14 +88,14 @@ public sealed class T5Encoder : IDisposable
     private readonly T5LayerNorm norm;
 
     /// <summary>
-    /// Builds the encoder over <paramref name="weights"/>, which must outlive it. As many blocks as these say stay in memory;
-    /// unless that is all of them, the rows of the embedding that a prompt needs are read, too.
+    /// Builds the encoder over <paramref name="weights"/>, which must outlive it. They say how many blocks stay in
+    /// memory; unless that is all of them, the embedding rows that a prompt needs are read as well.
     /// </summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
     public T5Encoder(T5Config config, Weights weights)
     {
         (Config, this.weights) = (config, weights);
-        // Some files have the embedding under both names; the first always exists where transformers wrote it.
+        // Some files have the embedding under both names; transformers always writes the first.
         embeddingName = weights.Has("shared.weight") ? "shared.weight" : "encoder.embed_tokens.weight";
         if (weights.Kept is null)
             embedding = weights.Get(embeddingName, Init.Normal(1), config.VocabSize, config.DModel);
@@ -110,19 +110,21 @@ public sealed class T5Encoder : IDisposable
     /// <summary>The sizes.</summary>
     public T5Config Config { get; }
 
-    /// <summary>Is shown the input of every block as <c>hidden_states.i</c>.</summary>
+    /// <summary>Gets the input of every block as <c>hidden_states.i</c>.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 
     /// <summary>The hidden states after the last norm, <c>[B, L, D]</c>.</summary>
     /// <param name="ids">Token ids <c>[B, L]</c>, int64.</param>
-    /// <param name="mask">1 for tokens to attend to and 0 for padding, <c>[B, L]</c>; null: all of them. Rows of padding
-    /// have values, too, which mean nothing.</param>
+    /// <param name="mask">
+    /// 1 for tokens to attend to and 0 for padding, <c>[B, L]</c>; null: all of
+    /// them. Rows of padding also have values, but they mean nothing.
+    /// </param>
     public Tensor Forward(Tensor ids, Tensor? mask = null)
     {
         using var scope = NewDisposeScope();
-        var (batch, length) = (ids.shape[0], ids.shape[1]);
-        var buckets = tensor(Buckets(length), int64, weights.Device);
-        var absent = mask?.eq(0).view(batch, 1, 1, length);
+        var (batch, length) = (ids.shape[0], ids.shape[1]); // B, L
+        var buckets = tensor(Buckets(length), int64, weights.Device); // [L L]
+        var absent = mask?.eq(0).view(batch, 1, 1, length); // [B, 1, 1, L]
 
         var x = Embed(ids.reshape(-1)).view(batch, length, Config.DModel); // [B, L, D]
         Tensor? bias = null;
@@ -172,7 +174,7 @@ public sealed class T5Encoder : IDisposable
 
     /// <summary>
     /// The class of a distance (key minus query): one for each small distance, then logarithmically wider ones; those of
-    /// keys behind the query come after all others. In float32, since some distances sit exactly on an edge.
+    /// keys after the query come after all others. In float32, since some distances sit exactly on an edge.
     /// </summary>
     internal static long Bucket(long distance, T5Config config)
     {
@@ -260,7 +262,7 @@ public sealed class T5Encoder : IDisposable
         public Tensor PositionBias(Tensor buckets, long length, Tensor? absent)
         {
             using var scope = NewDisposeScope();
-            var bias = relative!.index_select(0, buckets).view(1, length, length, config.NumHeads).permute(0, 3, 1, 2);
+            var bias = relative!.index_select(0, buckets).view(1, length, length, config.NumHeads).permute(0, 3, 1, 2); // [1, H, L, L]
             if (absent is not null)
                 bias = bias.masked_fill(absent, double.NegativeInfinity);
             return bias.MoveToOuterDisposeScope(); // [B or 1, H, L, L]
@@ -269,15 +271,15 @@ public sealed class T5Encoder : IDisposable
         public Tensor Forward(Tensor x, Tensor bias)
         {
             using var scope = NewDisposeScope();
-            var (batch, length) = (x.shape[0], x.shape[1]);
+            var (batch, length) = (x.shape[0], x.shape[1]); // B, L
             var scores = Functional.BatchedProduct(Heads(x, q), Heads(x, k).transpose(-2, -1)) + bias; // [B, H, L, L]
-            var probabilities = scores.softmax(-1, float32).to(x.dtype);
+            var probabilities = scores.softmax(-1, float32).to(x.dtype); // [B, H, L, L]
             var mixed = Functional.BatchedProduct(probabilities, Heads(x, v)).transpose(1, 2); // [B, L, H, d]
-            return Functional.Linear(mixed.reshape(batch, length, -1), o).MoveToOuterDisposeScope();
+            return Functional.Linear(mixed.reshape(batch, length, -1), o).MoveToOuterDisposeScope(); // [B, L, D]
         }
 
         private Tensor Heads(Tensor x, Tensor weight) =>
-            Functional.Linear(x, weight).view(x.shape[0], x.shape[1], config.NumHeads, config.DKv).transpose(1, 2);
+            Functional.Linear(x, weight).view(x.shape[0], x.shape[1], config.NumHeads, config.DKv).transpose(1, 2); // [B, H, L, d]
     }
 
     /// <summary>wo(gelu(wi_0 x) * wi_1 x), or wo(relu(wi x)).</summary>
@@ -301,7 +303,7 @@ public sealed class T5Encoder : IDisposable
             using var scope = NewDisposeScope();
             var inner = Functional.Linear(x, wi); // [B, L, F]
             inner = gate is null ? inner.relu() : Functional.LinearGelu(x, gate) * inner;
-            return Functional.Linear(inner, wo).MoveToOuterDisposeScope();
+            return Functional.Linear(inner, wo).MoveToOuterDisposeScope(); // [B, L, D]
         }
     }
 
@@ -314,7 +316,7 @@ public sealed class T5Encoder : IDisposable
         {
             using var scope = NewDisposeScope();
             var full = x.to(float32);
-            var scale = full.mul(full).mean([-1], keepdim: true).add(config.LayerNormEpsilon).rsqrt();
+            var scale = full.mul(full).mean([-1], keepdim: true).add(config.LayerNormEpsilon).rsqrt(); // [B, L, 1]
             return full.mul(scale).to(weight.dtype).mul(weight).MoveToOuterDisposeScope();
         }
     }

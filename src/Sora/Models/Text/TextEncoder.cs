@@ -60,7 +60,7 @@ public sealed class TextEncoder : IDisposable
     /// <param name="tokenizerFolder">The model's folder <c>tokenizer</c>.</param>
     /// <param name="encoderFolder">The model's folder <c>text_encoder</c>.</param>
     /// <param name="options">Device and type of the weights, and so of the embeddings.</param>
-    /// <param name="reporter">Is told if the cache cannot be written; null: nobody.</param>
+    /// <param name="reporter">Told if the cache can't be written; null: nobody.</param>
     /// <exception cref="SoraException">A file is missing or of another kind of model.</exception>
     public static TextEncoder Open(
         string tokenizerFolder,
@@ -94,7 +94,7 @@ public sealed class TextEncoder : IDisposable
 
     /// <summary>
     /// The embeddings <c>[n, D]</c> of the tokens of one prompt with the closing <c>&lt;/s&gt;</c>, at most
-    /// <paramref name="maxLength"/>, the surplus cut off in front of it. No gradients are recorded.
+    /// <paramref name="maxLength"/>, with the surplus cut off before it. No gradients are recorded.
     /// </summary>
     public Tensor Rows(string prompt, int maxLength)
     {
@@ -135,7 +135,7 @@ public sealed class TextEncoder : IDisposable
         return embedding;
     }
 
-    /// <summary>Only real tokens: what padding would give is replaced by zeros anyway.</summary>
+    /// <summary>Only real tokens: the rows of padding are replaced by zeros anyway.</summary>
     private Tensor Run(int[] ids)
     {
         if (loaded is null)

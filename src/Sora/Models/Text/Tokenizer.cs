@@ -16,7 +16,7 @@ public sealed class Tokenizer
 
     /// <summary>Reads the tokenizer of a model.</summary>
     /// <param name="folder">The folder with <c>tokenizer.json</c> or <c>spiece.model</c>, or one of these files.</param>
-    /// <exception cref="SoraException">There is none, or it uses something that is not supported.</exception>
+    /// <exception cref="SoraException">There is none, or it uses something unsupported.</exception>
     public static Tokenizer Load(string folder)
     {
         if (File.Exists(folder))
@@ -36,7 +36,7 @@ public sealed class Tokenizer
         ((string[])["tokenizer.json", "spiece.model"]).Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
 
     /// <summary>Reads the bytes of a <c>spiece.model</c>.</summary>
-    /// <param name="bytes">The file, or what another file carries of it.</param>
+    /// <param name="bytes">The file's, or a copy inside another file.</param>
     /// <param name="origin">Where they come from, for messages.</param>
     /// <exception cref="SoraException">They are something else.</exception>
     public static Tokenizer FromSentencePiece(byte[] bytes, string origin) => new(SentencePieceModel.Read(bytes, origin));
@@ -110,8 +110,8 @@ public sealed class Tokenizer
 
 /// <summary>What both kinds of tokenizer file come down to.</summary>
 /// <param name="Segment">A text to its ids, without what goes around it.</param>
-/// <param name="Before">The ids put in front of every text.</param>
-/// <param name="After">The ids put behind every text.</param>
+/// <param name="Before">The ids put before every text.</param>
+/// <param name="After">The ids put after every text.</param>
 /// <param name="Tokens">The readable form of each id.</param>
 /// <param name="PadId">The id that fills up.</param>
 /// <param name="UnknownId">The id of what the vocabulary lacks.</param>

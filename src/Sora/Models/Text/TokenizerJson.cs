@@ -4,8 +4,8 @@ using System.Text.Json.Serialization;
 namespace Sora.Models.Text;
 
 /// <summary>
-/// A <c>tokenizer.json</c>, run in this order: added tokens are cut out, the normalizer and the pre-tokenizer go over
-/// each remaining stretch of its own, the Unigram model segments every part, the post-processor puts tokens around.
+/// A <c>tokenizer.json</c>, run in this order: added tokens are cut out, the normalizer and the pre-tokenizer process
+/// each remaining stretch separately, the Unigram model segments every part, the post-processor adds tokens around them.
 /// </summary>
 internal sealed class TokenizerJson
 {

@@ -49,7 +49,7 @@ internal static class TokenizerSteps
         }
     }
 
-    /// <summary>A stretch to the parts that the model segments each on its own.</summary>
+    /// <summary>A stretch to the parts that the model segments separately.</summary>
     public static Func<Stretch, IEnumerable<Stretch>> PreTokenizer(JsonElement? step)
     {
         if (step is not { } element)
@@ -75,7 +75,7 @@ internal static class TokenizerSteps
         }
     }
 
-    /// <summary>The ids in front of and behind a single text.</summary>
+    /// <summary>The ids before and after a single text.</summary>
     public static (int[] Before, int[] After) Template(JsonElement? step)
     {
         if (step is not { } element)
@@ -123,7 +123,7 @@ internal static class TokenizerSteps
             _ => text,
         };
 
-    /// <summary>Character by character, so without the final sigma; only U+0130 becomes two.</summary>
+    /// <summary>Character by character, so there is no final sigma; only U+0130 becomes two.</summary>
     private static string Lowercase(string text) => text.Replace("\u0130", "i\u0307", StringComparison.Ordinal).ToLowerInvariant();
 
     private static Func<Stretch, IEnumerable<Stretch>> Metaspace(JsonElement element)

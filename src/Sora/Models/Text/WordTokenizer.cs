@@ -6,8 +6,8 @@ namespace Sora.Models.Text;
 
 /// <summary>
 /// Writes a tokenizer for a small closed vocabulary of whole words, in the format that Hugging Face's tokenizers library
-/// reads. Case does not matter; punctuation stands alone, so a hyphenated word is its words and their hyphen. A word
-/// that is not in the vocabulary ends in <c>&lt;unk&gt;</c>, after the longest word that it begins with.
+/// reads. Case doesn't matter; punctuation stands alone, so a hyphenated word is its words and their hyphen. A word that
+/// isn't in the vocabulary becomes the longest word that it begins with, then <c>&lt;unk&gt;</c>.
 /// </summary>
 public static class WordTokenizer
 {
@@ -24,8 +24,8 @@ public static class WordTokenizer
     /// 0, <c>&lt;/s&gt;</c> 1, <c>&lt;s&gt;</c> 2, <c>&lt;unk&gt;</c> 3, then the words in the given order.
     /// </summary>
     /// <param name="folder">Where to write; it is created.</param>
-    /// <param name="words">Words and punctuation marks; repeated ones, also in other case, count once.</param>
-    /// <param name="marks">Tokens in front of every text, whose ids follow those of the words.</param>
+    /// <param name="words">Words and punctuation marks; repeated ones count once, whatever their case.</param>
+    /// <param name="marks">Tokens before every text; their ids follow those of the words.</param>
     /// <returns>The number of ids.</returns>
     public static int Write(string folder, IEnumerable<string> words, IReadOnlyList<string>? marks = null)
     {

@@ -5,7 +5,7 @@ namespace Sora.Models.Vision;
 /// <summary>
 /// What CLIP's image processor does to a picture (<c>preprocessor_config.json</c>): the shorter side is resized to
 /// <see cref="ShortestEdge"/> by an 8-bit bicubic filter, the middle is cut out, and the values are normalised. The
-/// resizing itself belongs to whoever has the picture.
+/// resizing itself is up to whoever has the picture.
 /// </summary>
 public sealed record ClipPixels
 {
@@ -28,7 +28,7 @@ public sealed record ClipPixels
     public IReadOnlyList<double> Std { get; init; } = [0.26862954, 0.26130258, 0.27577711];
 
     /// <summary>Reads a <c>preprocessor_config.json</c>.</summary>
-    /// <exception cref="SoraException">It can't be read, or what it says can't be done.</exception>
+    /// <exception cref="SoraException">It can't be read, or asks for something unsupported.</exception>
     public static ClipPixels Read(string path)
     {
         var file = ConfigFile.Read(path);
@@ -45,14 +45,18 @@ public sealed record ClipPixels
         };
         if (pixels.ShortestEdge < Math.Max(pixels.CropWidth, pixels.CropHeight))
             throw SoraException.Damaged(
-                $"{path}: a crop of {pixels.CropWidth}x{pixels.CropHeight} doesn't fit in pictures whose shortest_edge is {pixels.ShortestEdge}"
+                $"{path}: a crop of {pixels.CropWidth}x{pixels.CropHeight} doesn't fit "
+                    + $"in pictures whose shortest_edge is {pixels.ShortestEdge}"
             );
         if (pixels.Mean.Count != 3 || pixels.Std.Count != 3 || pixels.Std.Any(deviation => deviation <= 0))
             throw SoraException.Damaged($"{path}: image_mean and image_std need three numbers, those of image_std above 0");
         return pixels;
     }
 
-    /// <summary>What a model does to the pictures that its encoder sees; without a file, for single files come without, CLIP's own numbers.</summary>
+    /// <summary>
+    /// What a model does to the pictures that its encoder sees; CLIP's own
+    /// numbers without a file, as single files come without one.
+    /// </summary>
     /// <exception cref="SoraException">Its file can't be read, or makes pictures of another size than the encoder takes.</exception>
     internal static ClipPixels Of(ModelFolder model, ClipVisionConfig encoder)
     {
@@ -74,7 +78,7 @@ public sealed record ClipPixels
             );
     }
 
-    /// <summary>The size to which a picture is to be resized (bicubic); the longer side is rounded down.</summary>
+    /// <summary>The size to resize a picture to (bicubic); the longer side is rounded down.</summary>
     public (int Width, int Height) ResizedTo(int width, int height) =>
         width < height
             ? (ShortestEdge, (int)((long)ShortestEdge * height / width))

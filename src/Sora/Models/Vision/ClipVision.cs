@@ -17,7 +17,7 @@ public sealed record ClipVisionConfig
     /// <summary>Width of the feed-forward layer.</summary>
     public int IntermediateSize { get; init; } = 5120;
 
-    /// <summary>Layers of the checkpoint, of which all but the last are run.</summary>
+    /// <summary>Layers of the checkpoint; all but the last are run.</summary>
     public int NumHiddenLayers { get; init; } = 32;
 
     /// <summary>Attention heads.</summary>
@@ -42,7 +42,7 @@ public sealed record ClipVisionConfig
     public int Tokens => 1 + ImageSize / PatchSize * (ImageSize / PatchSize);
 
     /// <summary>Reads a <c>config.json</c>.</summary>
-    /// <exception cref="SoraException">It can't be read or is of another kind of model.</exception>
+    /// <exception cref="SoraException">It can't be read or is for another kind of model.</exception>
     public static ClipVisionConfig Read(string path) => From(ConfigFile.Read(path));
 
     internal static ClipVisionConfig From(ConfigFile file)
@@ -73,8 +73,8 @@ public sealed record ClipVisionConfig
 }
 
 /// <summary>
-/// The image encoder of CLIP (https://arxiv.org/abs/2103.00020) as image-to-video models use it: a vision
-/// transformer whose result is the output of the last layer but one, without a final norm.
+/// The image encoder of CLIP (https://arxiv.org/abs/2103.00020) as image-to-video models use it: a vision transformer
+/// whose result is the output of the second to last layer, without a final norm.
 /// </summary>
 public sealed class ClipVision
 {
@@ -102,12 +102,12 @@ public sealed class ClipVision
             config.PatchSize
         );
         positions = embeddings.Get("position_embedding.weight", Init.Normal(0.02), config.Tokens, config.HiddenSize);
-        // The published files spell it so.
+        // The published files spell it this way.
         norm = new AffineNorm(config, vision.Scope("pre_layrnorm"));
         layers = [.. Enumerable.Range(0, config.NumHiddenLayers - 1).Select(i => new Layer(config, vision.Scope("encoder.layers", i)))];
     }
 
-    /// <summary>Is shown intermediate results by name.</summary>
+    /// <summary>Gets intermediate results by name.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 
     /// <summary>The hidden state <c>[B, 1 + n, D]</c>, class token first.</summary>
@@ -163,18 +163,18 @@ public sealed class ClipVision
             var attended = Attend(norm1.Forward(x));
             trace.Show("self_attn", attended);
             x = x + attended;
-            var hidden = fc1.Forward(norm2.Forward(x));
-            hidden = fc2.Forward(config.IsQuickGelu ? hidden * hidden.mul(1.702).sigmoid() : hidden.gelu());
+            var hidden = fc1.Forward(norm2.Forward(x)); // [B, L, F]
+            hidden = fc2.Forward(config.IsQuickGelu ? hidden * hidden.mul(1.702).sigmoid() : hidden.gelu()); // [B, L, D]
             trace.Show("mlp", hidden);
             return (x + hidden).MoveToOuterDisposeScope();
         }
 
         private Tensor Attend(Tensor x)
         {
-            var (batch, length, width) = (x.shape[0], x.shape[1], x.shape[2]);
+            var (batch, length, width) = (x.shape[0], x.shape[1], x.shape[2]); // B, L, D
             Tensor Heads(Linear layer) => layer.Forward(x).view(batch, length, config.NumAttentionHeads, -1).transpose(1, 2);
             var mixed = Functional.ScaledDotProductAttention(Heads(q), Heads(k), Heads(v)); // [B, H, L, d]
-            return o.Forward(mixed.transpose(1, 2).reshape(batch, length, width));
+            return o.Forward(mixed.transpose(1, 2).reshape(batch, length, width)); // [B, L, D]
         }
     }
 

@@ -5,10 +5,10 @@ namespace Sora.Models.Wan;
 
 /// <summary>
 /// The causal video VAE of Wan (https://arxiv.org/abs/2503.20314, section 4.1), in both kinds: 2.1 (flat) and 2.2
-/// (residual, on folded pixels), and a small kind of this project's own, linear but for what refines its pixels. It looks backward in time only, so a video of any length passes through it
-/// chunk by chunk, with what each layer remembers between chunks: a chunked result equals the result of one pass.
-/// Video is <c>[B, 3, F, H, W]</c> in [-1, 1] with F = 1 + 4k frames (for the usual time factor 4), latents are raw
-/// <c>[B, z, 1 + k, h, w]</c>.
+/// (residual, on folded pixels), and a small kind of this project's own, linear except for what refines its pixels. It
+/// looks backward in time only, so a video of any length passes through it chunk by chunk, with what each layer remembers
+/// between chunks: a chunked result equals the result of one pass. Video is <c>[B, 3, F, H, W]</c> in [-1, 1] with
+/// <c>F = 1 + 4k</c> frames (for the usual time factor 4), latents are raw <c>[B, z, 1 + k, h, w]</c>.
 /// </summary>
 public sealed class CausalVae : VideoVae
 {
@@ -29,7 +29,7 @@ public sealed class CausalVae : VideoVae
         decoder = config.NewDecoder(weights);
     }
 
-    /// <summary>Builds the VAE over weights that it frees itself.</summary>
+    /// <summary>Builds the VAE over weights that it owns and frees.</summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says; the weights are freed.</exception>
     internal static CausalVae Owning(CausalVaeConfig config, Weights weights)
     {
@@ -65,7 +65,7 @@ public sealed class CausalVae : VideoVae
     /// <summary>Whether decoded pixels are held in [-1, 1]; training turns it off, since a clamped pixel has no gradient.</summary>
     public bool Clamps { get; set; } = true;
 
-    /// <summary>Is shown intermediate results by the names of diffusers' modules and the number of the chunk.</summary>
+    /// <summary>Gets intermediate results by the names of diffusers' modules and the number of the chunk.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 
     /// <summary>Encodes a stream of frames.</summary>
@@ -97,7 +97,7 @@ public sealed class CausalVae : VideoVae
             var length = start == 0 ? 1 : Math.Min(chunk, frames - start);
             parts.Add(session.PushMoments(video.narrow(2, start, length)));
         }
-        var moments = Join(parts).chunk(2, 1);
+        var moments = Join(parts).chunk(2, 1); // each [B, z, t, h, w]
         return (moments[0].contiguous().MoveToOuterDisposeScope(), moments[1].clamp(-30, 20).MoveToOuterDisposeScope());
     }
 
@@ -122,7 +122,7 @@ public sealed class CausalVae : VideoVae
     /// <summary>The raw latents of normalised ones.</summary>
     public override Tensor Denormalise(Tensor normalised) => Config.Denormalise(normalised);
 
-    /// <summary>Everything behind the first frame at once where gradients are kept anyway; else as much as passes at a time.</summary>
+    /// <summary>Everything after the first frame at once where gradients are kept anyway; else as much as passes at a time.</summary>
     private static long ChunkLength(bool trains, long frames, long unitPixels, int group) =>
         trains ? Math.Max(group, frames - 1) : ChunkOf(unitPixels, group);
 

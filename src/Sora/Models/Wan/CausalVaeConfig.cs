@@ -27,7 +27,7 @@ public record CausalVaeConfig
     /// <summary>Scales (1, 1/2, 1/4, …) at which the flat encoder attends after each residual block.</summary>
     public IReadOnlyList<double> AttnScales { get; init; } = [];
 
-    /// <summary>Which of the encoder's down steps also halve time (<c>temperal_downsample</c>, so spelled).</summary>
+    /// <summary>Which of the encoder's down steps also halve time (<c>temperal_downsample</c>, spelled like that).</summary>
     public IReadOnlyList<bool> TemporalDownsample { get; init; } = [false, true, true];
 
     /// <summary>Whether stages have average and duplication shortcuts (the 2.2 kind).</summary>
@@ -48,19 +48,19 @@ public record CausalVaeConfig
     /// <summary>Standard deviation of each latent channel.</summary>
     public IReadOnlyList<double> LatentsStd { get; init; } = Wan21Std;
 
-    /// <summary>How frames and latents lie on each other.</summary>
+    /// <summary>How frames map to latents.</summary>
     public LatentGeometry Geometry => new(ZDim, TemporalFactor, SpatialFactor);
 
     /// <summary>Pixels a side of one latent pixel.</summary>
     public int SpatialFactor => PatchSize << (DimMult.Count - 1);
 
-    /// <summary>Frames of one latent frame, the first excepted.</summary>
+    /// <summary>Frames of one latent frame, except the first.</summary>
     public int TemporalFactor => 1 << TemporalDownsample.Count(halves => halves);
 
-    /// <summary>Whether a latent frame and the one before decide what it shows.</summary>
+    /// <summary>Whether a latent frame and the one before it decide what it shows.</summary>
     public virtual bool DecodesGroups => false;
 
-    /// <summary>Latents on each side of one that have a part in what it shows, for a VAE that <see cref="DecodesGroups"/>.</summary>
+    /// <summary>Latents on each side of one that affect what it shows, for a VAE that <see cref="DecodesGroups"/>.</summary>
     public virtual int Reach => 0;
 
     /// <summary>(raw - mean) / std for each channel of [B, z, T, h, w]: what the transformer and the sampler work on.</summary>
@@ -207,7 +207,7 @@ public record CausalVaeConfig
 
     private static JsonArray List<T>(IEnumerable<T> values) => [.. values.Select(value => JsonValue.Create(value))];
 
-    /// <summary>demands that the sizes fit each other.</summary>
+    /// <summary>Demands that the sizes fit each other.</summary>
     /// <param name="demand">Throws where something doesn't hold.</param>
     private protected virtual void Check(Action<bool, string> demand)
     {

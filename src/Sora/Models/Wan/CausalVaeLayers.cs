@@ -11,7 +11,7 @@ namespace Sora.Models.Wan;
 /// </summary>
 internal sealed class ChannelNorm
 {
-    /// <summary>Numbers that a processor's second cache holds, with some of their like beside them.</summary>
+    /// <summary>Numbers that fit a processor's second-level cache, along with a few others like them.</summary>
     private const long BandElements = 1 << 17;
 
     private readonly Tensor gamma;
@@ -19,7 +19,7 @@ internal sealed class ChannelNorm
 
     /// <param name="weights">Holds <c>gamma</c>.</param>
     /// <param name="channels">C.</param>
-    /// <param name="axes">Axes behind the channels as the file has them: 3 for video, 2 for images.</param>
+    /// <param name="axes">Axes after the channels as the file has them: 3 for video, 2 for images.</param>
     public ChannelNorm(Weights weights, int channels, int axes = 3)
     {
         gamma = weights.Get("gamma", Init.Ones, [channels, .. Enumerable.Repeat(1L, axes)]);
@@ -30,24 +30,24 @@ internal sealed class ChannelNorm
     public Tensor Forward(Tensor x)
     {
         using var scope = NewDisposeScope();
-        var scale = gamma.mul(root).view(-1, 1, 1, 1);
-        // The square of a half overflows. Clamping comes before the root, whose slope at zero is infinite.
+        var scale = gamma.mul(root).view(-1, 1, 1, 1); // [C, 1, 1, 1]
+        // Squares overflow in half precision. Clamping comes before the root, whose slope at zero is infinite.
         var wide = x.dtype == float32 ? x : x.to(float32);
         var y = x.mul(wide.square().sum(1, keepdim: true).clamp_min(1e-24).rsqrt().to(x.dtype));
         return (Ops.NeedsNoGradient(y, scale) ? y.mul_(scale) : y.mul(scale)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
-    /// Writes SiLU of the norm of <paramref name="x"/> to <paramref name="target"/>: some rows of a frame at a time, which stay
-    /// in cache, because a pass over memory takes as long as much of a convolution. Not for gradients.
+    /// Writes SiLU of the norm of <paramref name="x"/> to <paramref name="target"/>: some rows of a frame at a time,
+    /// which stay in cache, because a pass over memory costs a good part of a convolution. Not for gradients.
     /// </summary>
     public void Activate(Tensor x, Tensor target)
     {
         using var scope = NewDisposeScope();
         if (Functional.TryNormSilu(x, gamma.mul(root).flatten(), target))
             return;
-        var scale = gamma.mul(root).view(-1, 1, 1);
-        var (frames, height) = (x.shape[2], x.shape[3]);
+        var scale = gamma.mul(root).view(-1, 1, 1); // [C, 1, 1]
+        var (frames, height) = (x.shape[2], x.shape[3]); // T, H
         var rows = Math.Max(1, BandElements / (x.shape[0] * x.shape[1] * x.shape[4]));
         for (long frame = 0; frame < frames; frame++)
         for (long row = 0; row < height; row += rows)
@@ -88,16 +88,16 @@ internal sealed class CausalConv
             memory.Keep(this, x);
             return Functional.Conv2d(x.squeeze(2), weight.select(2, 2), bias, padding: [1, 1]).unsqueeze(2).MoveToOuterDisposeScope();
         }
-        var extended = memory.Extend(this, x);
+        var extended = memory.Extend(this, x); // [B, C, T + 2, H, W]
         if (spends)
             x.Dispose();
         return Convolve(extended).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Whether the convolution of a norm can be had in one.</summary>
+    /// <summary>Whether norm and convolution can be done in one pass.</summary>
     public bool Fuses(Tensor x) => x.device_type == DeviceType.CPU && x.dtype == float32 && Ops.NeedsNoGradient(x, weight);
 
-    /// <summary>The same of SiLU of the norm of <paramref name="x"/>, without memory for these; where it fuses.</summary>
+    /// <summary>The same for SiLU of the norm of <paramref name="x"/>, without memory for these, where it fuses.</summary>
     public Tensor Forward(Tensor x, ChannelNorm norm, StreamMemory memory, bool spends)
     {
         using var scope = NewDisposeScope();
@@ -111,9 +111,8 @@ internal sealed class CausalConv
     }
 
     /// <summary>
-    /// libtorch on the CPU leaves the fast kernels when a batch of volumes has one entry, and takes several times as
-    /// long: so one frame is convolved as an image whose channels are those of three, and a small clip as a batch of its
-    /// halves.
+    /// libtorch on the CPU avoids its fast kernels when a batch of volumes has one entry, and takes several times as
+    /// long. So one frame is convolved as an image with the channels of three, and a small clip as a batch of its halves.
     /// </summary>
     private Tensor Convolve(Tensor extended)
     {
@@ -136,18 +135,18 @@ internal sealed class CausalConv
         )
             return Functional.Conv3d(extended, weight, bias, padding: [0, 1, 1]);
         var half = frames / 2;
-        var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0);
+        var halves = cat([extended.narrow(2, 0, half + 2), extended.narrow(2, half, half + 2)], 0); // [2, C, T/2 + 2, H, W]
         extended.Dispose();
-        var convolved = Functional.Conv3d(halves, weight, bias, padding: [0, 1, 1]);
+        var convolved = Functional.Conv3d(halves, weight, bias, padding: [0, 1, 1]); // [2, C_out, T/2, H, W]
         halves.Dispose();
-        return cat(convolved.split(1), 2);
+        return cat(convolved.split(1), 2); // [1, C_out, T, H, W]
     }
 
     /// <summary>Whether a clip is large enough for a kernel of our own.</summary>
     public static bool IsLarge(Tensor x) => x.shape[4] >= 32 && x.shape[2] * x.shape[3] * x.shape[4] >= 1 << 13;
 }
 
-/// <summary>A convolution over three frames of each place by itself: the last two before it, and its own.</summary>
+/// <summary>A convolution over three frames, for each place separately: the last two before it, and its own.</summary>
 internal sealed class TimeConv
 {
     private readonly Tensor weight;
@@ -165,8 +164,8 @@ internal sealed class TimeConv
     {
         using var scope = NewDisposeScope();
         // An image whose rows are frames and whose columns are places.
-        var y = Functional.Conv2d(x.flatten(3), weight.squeeze(4), bias, stride: [stride, 1]);
-        return y.unflatten(3, x.shape[3], x.shape[4]).MoveToOuterDisposeScope();
+        var y = Functional.Conv2d(x.flatten(3), weight.squeeze(4), bias, stride: [stride, 1]); // [B, C', T', H W]
+        return y.unflatten(3, x.shape[3], x.shape[4]).MoveToOuterDisposeScope(); // [B, C', T', H, W]
     }
 }
 
@@ -189,7 +188,7 @@ internal sealed class PointConv
     }
 }
 
-/// <summary>A convolution of each frame by itself.</summary>
+/// <summary>A convolution of each frame separately.</summary>
 internal static class FrameConv
 {
     /// <param name="x"><c>[B, C, T, H, W]</c>.</param>
@@ -198,7 +197,7 @@ internal static class FrameConv
     {
         using var scope = NewDisposeScope();
         var y = conv(x.transpose(1, 2).flatten(0, 1)); // [B T, C', H', W']
-        return y.unflatten(0, x.shape[0], x.shape[2]).transpose(1, 2).contiguous().MoveToOuterDisposeScope();
+        return y.unflatten(0, x.shape[0], x.shape[2]).transpose(1, 2).contiguous().MoveToOuterDisposeScope(); // [B, C', T, H', W']
     }
 }
 
@@ -223,7 +222,7 @@ internal sealed class NormConv(ChannelNorm norm, CausalConv conv)
     }
 }
 
-/// <summary>Two times norm, SiLU, causal convolution, added to the input.</summary>
+/// <summary>Norm, SiLU, causal convolution, twice, added to the input.</summary>
 internal sealed class ResidualBlock
 {
     private readonly NormConv first;
@@ -262,9 +261,9 @@ internal sealed class FrameAttention
 
     public Tensor Forward(Tensor x)
     {
-        var (batch, channels, frames, height, width) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
+        var (batch, channels, frames, height, width) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]); // B, C, T, H, W
         using var scope = NewDisposeScope();
-        var places = norm.Forward(x).permute(0, 2, 3, 4, 1).reshape(batch * frames, 1, height * width, channels);
+        var places = norm.Forward(x).permute(0, 2, 3, 4, 1).reshape(batch * frames, 1, height * width, channels); // [B T, 1, H W, C]
         var parts = Functional.Linear(places, qkv.Weight.flatten(1), qkv.Bias).chunk(3, -1); // each [B T, 1, H W, C]
         var seen = Functional.ScaledDotProductAttention(parts[0].contiguous(), parts[1].contiguous(), parts[2].contiguous());
         var y = Functional
@@ -306,8 +305,8 @@ internal sealed class DownStep
     }
 
     /// <summary>
-    /// 3x3, stride 2, with zeros at the right and bottom only: as with two zeros all around, without the first
-    /// row and column, which saves a padded copy.
+    /// 3x3, stride 2, with zeros at the right and bottom only: like two zeros all around, without the first row and
+    /// column, which saves a padded copy.
     /// </summary>
     private Tensor HalveSpace(Tensor frames) =>
         Functional
@@ -338,14 +337,14 @@ internal sealed class UpStep
         {
             var (batch, channels, frames, rows, columns) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3], x.shape[4]);
             x = time.Forward(memory.Extend(this, x), stride: 1)
-                .view(batch, 2, channels, frames, rows, columns)
-                .permute(0, 2, 3, 1, 4, 5)
-                .reshape(batch, channels, 2 * frames, rows, columns); // both of a frame, then the next
+                .view(batch, 2, channels, frames, rows, columns) // [B, 2, C, T, H, W]
+                .permute(0, 2, 3, 1, 4, 5) // [B, C, T, 2, H, W]
+                .reshape(batch, channels, 2 * frames, rows, columns); // both of one frame, then the next
         }
         if (x.device_type == DeviceType.CPU && Ops.NeedsNoGradient(x, weight) && CausalConv.IsLarge(x))
         {
-            // As a clip, by a window of one frame: no frame needs to be moved before and after.
-            var large = functional.interpolate(x, [x.shape[2], 2 * x.shape[3], 2 * x.shape[4]]);
+            // As a clip, with a window of one frame: no frame needs to be moved before or after.
+            var large = functional.interpolate(x, [x.shape[2], 2 * x.shape[3], 2 * x.shape[4]]); // [B, C, T, 2 H, 2 W]
             return Functional.Conv3d(large, weight.unsqueeze(2), bias, padding: [0, 1, 1]).MoveToOuterDisposeScope();
         }
         return FrameConv.Apply(x, DoubleSpace).MoveToOuterDisposeScope();
@@ -353,7 +352,7 @@ internal sealed class UpStep
 
     private Tensor DoubleSpace(Tensor frames)
     {
-        using var large = functional.interpolate(frames, [2 * frames.shape[2], 2 * frames.shape[3]]);
+        using var large = functional.interpolate(frames, [2 * frames.shape[2], 2 * frames.shape[3]]); // [B T, C, 2 H, 2 W]
         return Functional.Conv2d(large, weight, bias, padding: [1, 1]);
     }
 }
@@ -373,10 +372,10 @@ internal static class Shortcuts
             x = functional.pad(x, [0, 0, 0, 0, time - x.shape[2] % time, 0]);
         var (batch, channels, frames, rows, columns) = (x.shape[0], x.shape[1], x.shape[2] / time, x.shape[3] / space, x.shape[4] / space);
         var group = channels * time * space * space / outputs;
-        return x.view(batch, channels, frames, time, rows, space, columns, space)
-            .permute(0, 1, 3, 5, 7, 2, 4, 6)
-            .reshape(batch, outputs, group, frames, rows, columns)
-            .mean([2])
+        return x.view(batch, channels, frames, time, rows, space, columns, space) // [B, C, T, time, H, space, W, space]
+            .permute(0, 1, 3, 5, 7, 2, 4, 6) // [B, C, time, space, space, T, H, W]
+            .reshape(batch, outputs, group, frames, rows, columns) // [B, C_out, group, T, H, W]
+            .mean([2]) // [B, C_out, T, H, W]
             .MoveToOuterDisposeScope();
     }
 
@@ -391,12 +390,12 @@ internal static class Shortcuts
         using var scope = NewDisposeScope();
         Tensor Spread(long repeats, long cell) =>
             x.unsqueeze(2)
-                .expand(batch, channels, repeats, frames, rows, columns)
-                .reshape(batch, outputs, time, cell, cell, frames, rows, columns)
-                .permute(0, 1, 5, 2, 6, 3, 7, 4)
-                .reshape(batch, outputs, frames * time, rows * cell, columns * cell);
+                .expand(batch, channels, repeats, frames, rows, columns) // [B, C, repeats, T, H, W]
+                .reshape(batch, outputs, time, cell, cell, frames, rows, columns) // [B, C_out, time, cell, cell, T, H, W]
+                .permute(0, 1, 5, 2, 6, 3, 7, 4) // [B, C_out, T, time, H, cell, W, cell]
+                .reshape(batch, outputs, frames * time, rows * cell, columns * cell); // [B, C_out, time T, cell H, cell W]
 
-        // Where all places of a cell get the same channel, which is usual, space is doubled by the nearest pixel.
+        // Where all places of a cell get the same channel, as is usual, space is doubled by nearest neighbour.
         var isNearest = repeats % (space * space) == 0;
         var y = isNearest ? Spread(repeats / (space * space), 1) : Spread(repeats, space);
         if (isFirstChunk)

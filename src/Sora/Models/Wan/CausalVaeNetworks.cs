@@ -11,7 +11,7 @@ internal interface IVaeNetwork
 
     /// <param name="x">The next chunk, <c>[B, C, T, H, W]</c>: folded pixels or latents.</param>
     /// <param name="memory">What the stream remembers.</param>
-    /// <param name="trace">Is shown intermediate results.</param>
+    /// <param name="trace">Gets intermediate results.</param>
     Tensor Forward(Tensor x, StreamMemory memory, Trace trace);
 }
 
@@ -79,17 +79,17 @@ internal sealed class VaeEncoderNetwork : IVaeNetwork
     public Tensor Forward(Tensor x, StreamMemory memory, Trace trace)
     {
         using var scope = NewDisposeScope();
-        x = convIn.Forward(x, memory);
+        x = convIn.Forward(x, memory); // [B, base, T, H, W]
         trace.Show("conv_in", x);
         for (var i = 0; i < downBlocks.Count; i++)
         {
-            var y = downBlocks[i](x, memory, trace.Of("down_blocks", i));
+            var y = downBlocks[i](x, memory, trace.Of("down_blocks", i)); // [B, C', T', H', W']
             x.Dispose();
             x = y;
             trace.Show($"down_blocks.{i}", x);
         }
-        x = midBlock.Forward(x, memory, trace.Of("mid_block"));
-        x = head.Forward(x, memory, trace.Of("norm_out"), spends: true);
+        x = midBlock.Forward(x, memory, trace.Of("mid_block")); // [B, C, t, h, w]
+        x = head.Forward(x, memory, trace.Of("norm_out"), spends: true); // [B, 2 z, t, h, w]
         trace.Show("conv_out", x);
         memory.EndChunk();
         return quantConv.Forward(x).MoveToOuterDisposeScope();
@@ -179,16 +179,16 @@ internal sealed class VaeDecoderNetwork : IVaeNetwork
     public Tensor Forward(Tensor latents, StreamMemory memory, Trace trace)
     {
         using var scope = NewDisposeScope();
-        var x = convIn.Forward(postQuantConv.Forward(latents), memory);
+        var x = convIn.Forward(postQuantConv.Forward(latents), memory); // [B, C, t, h, w]
         trace.Show("conv_in", x);
         x = midBlock.Forward(x, memory, trace.Of("mid_block"));
         for (var i = 0; i < upBlocks.Count; i++)
         {
-            var y = upBlocks[i].Forward(x, memory, trace.Of("up_blocks", i));
+            var y = upBlocks[i].Forward(x, memory, trace.Of("up_blocks", i)); // [B, C', T', H', W']
             x.Dispose();
             x = y;
         }
-        x = head.Forward(x, memory, trace.Of("norm_out"), spends: true);
+        x = head.Forward(x, memory, trace.Of("norm_out"), spends: true); // [B, C_out, T, H, W]
         trace.Show("conv_out", x);
         memory.EndChunk();
         return x.MoveToOuterDisposeScope();
@@ -214,7 +214,7 @@ internal sealed class VaeDecoderNetwork : IVaeNetwork
                 shortcut = (x, isFirstChunk) => Shortcuts.Duplicate(x, outputs, doubles ? 2 : 1, 2, isFirstChunk);
         }
 
-        /// <param name="x">Freed as soon as it is not needed any more.</param>
+        /// <param name="x">Freed as soon as it isn't needed any more.</param>
         /// <param name="memory">The stream's.</param>
         /// <param name="trace">Of this stage.</param>
         public Tensor Forward(Tensor x, StreamMemory memory, Trace trace)

@@ -14,11 +14,11 @@ public sealed class VaeEncoder : IVaeStream
     internal VaeEncoder(CausalVae vae, IVaeNetwork network) => (this.vae, this.network) = (vae, network);
 
     /// <summary>
-    /// Encodes the next frames, <c>[B, 3, F, H, W]</c> in [-1, 1]: at first 1 + 4k of them, then any multiple of 4
-    /// (of the VAE's time factor).
+    /// Encodes the next frames, <c>[B, 3, F, H, W]</c> in [-1, 1]: first 1 + 4k
+    /// of them, then any multiple of 4 (the VAE's time factor).
     /// </summary>
     /// <returns>The mean of their latents, <c>[B, z, t, h, w]</c>.</returns>
-    /// <exception cref="ArgumentException">Another number of frames.</exception>
+    /// <exception cref="ArgumentException">The number of frames is wrong.</exception>
     public Tensor Push(Tensor part)
     {
         using var scope = NewDisposeScope();
@@ -58,7 +58,7 @@ public sealed class VaeEncoder : IVaeStream
         var (height, width, patch) = (frames.shape[3], frames.shape[4], vae.Config.PatchSize);
         if (vae.Tiling is not { } tiling || (height <= tiling.MinHeight && width <= tiling.MinWidth))
             return new TiledStream();
-        // Sizes in pixels count folded pixels here, and real ones when decoding: so does diffusers.
+        // Sizes in pixels count folded pixels here, and real ones when decoding, as in diffusers.
         var ratio = vae.Config.SpatialFactor / patch;
         TileAxis Axis(long size, long tile, long stride) =>
             new(size / patch, tile, stride, size / patch / ratio, stride / ratio, tile / ratio - stride / ratio);
@@ -122,9 +122,9 @@ internal static class Patches
         if (height % patch != 0 || width % patch != 0)
             throw new ArgumentException($"{width}x{height} pixels don't divide into patches of {patch}");
         using var scope = NewDisposeScope();
-        return x.reshape(batch, channels, frames, height / patch, patch, width / patch, patch)
-            .permute(0, 1, 6, 4, 2, 3, 5)
-            .reshape(batch, channels * patch * patch, frames, height / patch, width / patch)
+        return x.reshape(batch, channels, frames, height / patch, patch, width / patch, patch) // [B, C, T, h, dy, w, dx]
+            .permute(0, 1, 6, 4, 2, 3, 5) // [B, C, dx, dy, T, h, w]
+            .reshape(batch, channels * patch * patch, frames, height / patch, width / patch) // [B, C p p, T, h, w]
             .MoveToOuterDisposeScope();
     }
 
@@ -134,9 +134,9 @@ internal static class Patches
             return x;
         var (batch, channels, frames, height, width) = (x.shape[0], x.shape[1] / (patch * patch), x.shape[2], x.shape[3], x.shape[4]);
         using var scope = NewDisposeScope();
-        return x.view(batch, channels, patch, patch, frames, height, width)
-            .permute(0, 1, 4, 5, 3, 6, 2)
-            .reshape(batch, channels, frames, height * patch, width * patch)
+        return x.view(batch, channels, patch, patch, frames, height, width) // [B, C, dx, dy, T, h, w]
+            .permute(0, 1, 4, 5, 3, 6, 2) // [B, C, T, h, dy, w, dx]
+            .reshape(batch, channels, frames, height * patch, width * patch) // [B, C, T, H, W]
             .MoveToOuterDisposeScope();
     }
 }

@@ -8,7 +8,7 @@ using static TorchSharp.torch.nn;
 namespace Sora.Models.Wan;
 
 /// <summary>
-/// The control of a VACE model (arXiv:2503.07598): what stays and what changes of a video, each encoded with the other
+/// The control of a VACE model (arXiv:2503.07598): what stays of a video and what changes, each encoded with the other
 /// part grey, the mask folded into channels, and reference pictures as frames in front.
 /// </summary>
 internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Precision precision)
@@ -17,7 +17,7 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
     private readonly int cell = model.Vae.SpatialFactor;
 
     /// <summary>The conditioning of a run.</summary>
-    /// <exception cref="SoraException">The control video is too short, or its mask of another length.</exception>
+    /// <exception cref="SoraException">The control video is too short, or its mask has another length.</exception>
     public EncodedConditioning Encode(EncodedConditioning encoded, Conditioning known)
     {
         var control = known.Control ?? new Control();
@@ -47,7 +47,7 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
 
     private static Tensor Encode(VideoVae vae, Tensor video) => vae.Normalise(vae.Encode(video));
 
-    /// <summary>The given video and mask (1 where it is remade), resized to no more pixels than are asked for.</summary>
+    /// <summary>The given video and mask (1 where it is remade), resized to no more pixels than requested.</summary>
     private (Tensor Video, Tensor Mask) Given(Control control)
     {
         control.RequireLength(settings.Frames);
@@ -59,7 +59,7 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
         return (video, mask.expand(-1, -1, settings.Frames, -1, -1));
     }
 
-    /// <summary>A grey video that shows what is known, which stays.</summary>
+    /// <summary>A grey video that shows what is known and stays.</summary>
     private (Tensor Video, Tensor Mask) FromKnown(VideoVae vae, Conditioning known)
     {
         var video = zeros([1, 3, settings.Frames, settings.Height, settings.Width], device: precision.Device);
@@ -78,7 +78,7 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
         return (video, mask);
     }
 
-    /// <summary>The size that a control video is resized to: its own, cut to tokens, or scaled down to the area asked for.</summary>
+    /// <summary>The size that a control video is resized to: its own, cut to tokens, or scaled down to the requested area.</summary>
     private FrameSize Size(Image frame)
     {
         int width = frame.Width / cell * cell,
@@ -107,7 +107,7 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
         return folded.index_select(2, tensor(nearest, device: precision.Device));
     }
 
-    /// <summary>A reference as large as fits, in the middle of a white frame: [1, 3, 1, H, W].</summary>
+    /// <summary>A reference, as large as fits, in the middle of a white frame: [1, 3, 1, H, W].</summary>
     private Tensor OnCanvas(Image reference, FrameSize size)
     {
         int width = reference.Width / cell * cell,

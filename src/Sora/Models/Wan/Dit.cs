@@ -4,14 +4,14 @@ using static TorchSharp.torch.nn;
 
 namespace Sora.Models.Wan;
 
-/// <summary>What a Wan transformer is given for one pass.</summary>
+/// <summary>What a Wan transformer gets for one pass.</summary>
 public sealed record TransformerInput
 {
     /// <summary>Noisy latents, normalised, and mask and condition channels where the model has them: <c>[B, C, T, h, w]</c>.</summary>
     public required Tensor HiddenStates { get; init; }
 
     /// <summary>
-    /// Timesteps in [0, 1000], fractions allowed: <c>[B]</c>, or <c>[D]</c>, those that <see cref="TimestepIndex"/> chooses from.
+    /// Timesteps in [0, 1000], fractions allowed: <c>[B]</c>, or <c>[D]</c>, for <see cref="TimestepIndex"/> to choose from.
     /// </summary>
     public required Tensor Timestep { get; init; }
 
@@ -30,7 +30,7 @@ public sealed record TransformerInput
     /// <summary>Rows of the image encoder, <c>[B, n, image_dim]</c>; <c>[2 B, n, image_dim]</c> for first and last frame.</summary>
     public Tensor? Image { get; init; }
 
-    /// <summary>Text and image already embedded by <see cref="WanTransformer.Embed"/>, to use in every step.</summary>
+    /// <summary>Text and image already embedded by <see cref="WanTransformer.Embed"/>, for use in every step.</summary>
     public TextContext? Context { get; init; }
 
     /// <summary>The control video of VACE, <c>[B, 96, T', h', w']</c>.</summary>
@@ -39,10 +39,16 @@ public sealed record TransformerInput
     /// <summary>A factor for each control hint; null: ones.</summary>
     public IReadOnlyList<double>? ControlScale { get; init; }
 
-    /// <summary>Is given the tokens <c>[B, L, dim]</c> behind each block, by the block's number, with their gradient; they last as long as the call.</summary>
+    /// <summary>
+    /// Gets the tokens <c>[B, L, dim]</c> after each block, by the block's
+    /// number, with their gradient; they last as long as the call.
+    /// </summary>
     public Action<int, Tensor>? AfterBlock { get; init; }
 
-    /// <summary>The hidden states of a network that makes scenes: latents and scene, and behind them a channel that is the scene's noise level.</summary>
+    /// <summary>
+    /// The hidden states of a network that makes scenes: latents and scene,
+    /// followed by a channel that is the scene's noise level.
+    /// </summary>
     /// <param name="state">Latents and scene, noisy, <c>[B, C, T, h, w]</c>.</param>
     /// <param name="sigma">The scene's noise level, of a shape that expands to <c>[B, 1, T, h, w]</c>.</param>
     internal static Tensor OfScene(Tensor state, Tensor sigma) => cat([state, sigma.expand_as(state.narrow(1, 0, 1))], 1);
@@ -66,7 +72,7 @@ public sealed class WanTransformer : IDisposable
     private readonly Linear projOut;
 
     /// <summary>
-    /// Builds the transformer over <paramref name="weights"/>, which must outlive it. As many blocks as these say stay in
+    /// Builds the transformer over <paramref name="weights"/>, which must outlive it. They say how many blocks stay in
     /// memory.
     /// </summary>
     /// <exception cref="SoraException">A tensor is missing or has another shape than the config says.</exception>
@@ -96,7 +102,7 @@ public sealed class WanTransformer : IDisposable
     /// <summary>The sizes.</summary>
     public WanTransformerConfig Config { get; }
 
-    /// <summary>Is shown intermediate results by name.</summary>
+    /// <summary>Gets intermediate results by name.</summary>
     public Action<string, Tensor>? Observer { get; set; }
 
     /// <summary>The type of the matrix products of its blocks; null: that of the weights.</summary>
@@ -113,7 +119,7 @@ public sealed class WanTransformer : IDisposable
     {
         using var scope = NewDisposeScope();
         var trace = new Trace(Observer);
-        var rows = conditions.EmbedText(text.to(patchEmbedding.DType), textLength);
+        var rows = conditions.EmbedText(text.to(patchEmbedding.DType), textLength); // [B, n, dim]
         trace.Show("text", rows.Rows);
         var imageRows = image is null ? null : conditions.EmbedImage(image.to(patchEmbedding.DType), text.shape[0], trace.Of("image"));
         return new TextContext([.. Enumerable.Range(0, textKeys.Count).Select(i => textKeys.Run(i, keys => keys.Embed(rows, imageRows)))]);
@@ -126,9 +132,9 @@ public sealed class WanTransformer : IDisposable
     {
         using var scope = NewDisposeScope();
         var trace = new Trace(Observer);
-        var latents = input.HiddenStates.to(patchEmbedding.DType);
+        var latents = input.HiddenStates.to(patchEmbedding.DType); // [B, C, T, h, w]
         var grid = TokenPatches.Grid(Config, latents);
-        var rotary = positions.Table(grid.Frames, grid.Rows, grid.Columns, latents.device);
+        var rotary = positions.Table(grid.Frames, grid.Rows, grid.Columns, latents.device); // [L, 1, headDim / 2]
 
         var x = patchEmbedding.Forward(TokenPatches.Fold(Config, latents)); // [B, L, dim]
         trace.Show("patch_embedding", x);
@@ -153,12 +159,12 @@ public sealed class WanTransformer : IDisposable
             input.AfterBlock?.Invoke(i, x);
         }
 
-        var wide = functional.layer_norm(x.to(float32), [Config.Dim], eps: Config.Eps);
+        var wide = functional.layer_norm(x.to(float32), [Config.Dim], eps: Config.Eps); // [B, L, dim]
         trace.Show("norm_out", wide);
-        var (shift, scale) = time.OfHead(scaleShiftTable);
-        x = projOut.Forward(shift.addcmul(wide, scale.add(1), 1).to(x.dtype));
+        var (shift, scale) = time.OfHead(scaleShiftTable); // each [B, 1 or L, dim]
+        x = projOut.Forward(shift.addcmul(wide, scale.add(1), 1).to(x.dtype)); // [B, L, pt ph pw C_out]
         trace.Show("proj_out", x);
-        return TokenPatches.Unfold(Config, x, grid).MoveToOuterDisposeScope();
+        return TokenPatches.Unfold(Config, x, grid).MoveToOuterDisposeScope(); // [B, C_out, T, h, w]
     }
 
     /// <summary>Ends the reading of blocks that don't stay in memory; the weights are the caller's to free, afterwards.</summary>
@@ -201,7 +207,7 @@ internal readonly record struct PassContext(TimeEmbedding Time, TextContext Text
     public BlockContext Of(int index) => new(Time, Text[index], Rotary, Products);
 }
 
-/// <summary>What one block is given of it.</summary>
+/// <summary>What one block gets of it.</summary>
 internal readonly record struct BlockContext(TimeEmbedding Time, CrossAttention.Memory Text, Tensor Rotary, ScalarType Products);
 
 /// <summary>Self-attention, cross attention, feed-forward; the first and the last are modulated by the timestep.</summary>
@@ -265,9 +271,9 @@ internal sealed class WanBlock
     {
         using var scope = NewDisposeScope();
         var y = Modulate(x, context, (Modulation.ShiftMlp, Modulation.ScaleMlp), trace, "norm3");
-        y = up.ForwardGelu(y);
+        y = up.ForwardGelu(y); // [B, L, ffn]
         trace.Show("ffn.gelu", y);
-        y = down.Forward(y);
+        y = down.Forward(y); // [B, L, dim]
         trace.Show("ffn", y);
         return Ops.Leave(AddGated(x, y, context.Time.Of(scaleShiftTable, Modulation.GateMlp)), x);
     }
@@ -278,7 +284,7 @@ internal sealed class WanBlock
         using var scope = NewDisposeScope();
         var y = functional.layer_norm(x.to(float32), [dim], eps: eps);
         trace.Show(name, y);
-        var (shift, scale) = (context.Time.Of(scaleShiftTable, by.Shift), context.Time.Of(scaleShiftTable, by.Scale));
+        var (shift, scale) = (context.Time.Of(scaleShiftTable, by.Shift), context.Time.Of(scaleShiftTable, by.Scale)); // [B, 1 or L, dim]
         return shift.addcmul(y, scale.add(1), 1).to(context.Products).MoveToOuterDisposeScope();
     }
 

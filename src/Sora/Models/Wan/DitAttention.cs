@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
 
-/// <summary>x / sqrt(mean(x^2) + eps) weight over the last axis, in float32 and then in the weight's type: over all heads together.</summary>
+/// <summary>
+/// x / sqrt(mean(x^2) + eps) weight over the last axis, in float32 and
+/// then in the weight's type, over all heads together.
+/// </summary>
 internal sealed class RmsNorm(Weights weights, long dim, double eps)
 {
     private readonly Tensor weight = weights.Get("weight", Init.Ones, dim);
@@ -14,7 +17,7 @@ internal sealed class RmsNorm(Weights weights, long dim, double eps)
     {
         using var scope = NewDisposeScope();
         var wide = x.to(float32);
-        var reciprocal = wide.square().mean([-1], keepdim: true).add_(eps).rsqrt_();
+        var reciprocal = wide.square().mean([-1], keepdim: true).add_(eps).rsqrt_(); // [B, L, 1]
         if (!Ops.NeedsNoGradient(x, weight))
             return wide.mul(reciprocal).to(weight.dtype).mul(weight).MoveToOuterDisposeScope();
         wide.mul_(reciprocal);
@@ -54,17 +57,17 @@ internal sealed class SelfAttention
     {
         using var scope = NewDisposeScope();
         var type = x.dtype;
-        var q = toQ.Forward(x);
+        var q = toQ.Forward(x); // [B, L, dim]
         trace.Show("to_q", q);
         q = normQ.Forward(q);
         trace.Show("norm_q", q);
-        var k = normK.Forward(toK.Forward(x));
+        var k = normK.Forward(toK.Forward(x)); // [B, L, dim]
         trace.Show("norm_k", k);
-        q = RotaryPositions.Turn(Heads.Split(q, heads), rotary);
-        k = RotaryPositions.Turn(Heads.Split(k, heads), rotary);
-        // Norms of float32 have float32 for the softmax.
-        var v = Heads.Split(toV.Forward(x), heads).to(q.dtype);
-        return toOut.Forward(Heads.Attend(q, k, v).to(type)).MoveToOuterDisposeScope();
+        q = RotaryPositions.Turn(Heads.Split(q, heads), rotary); // [B, L, heads, headDim]
+        k = RotaryPositions.Turn(Heads.Split(k, heads), rotary); // [B, L, heads, headDim]
+        // Norms in float32 give the softmax float32.
+        var v = Heads.Split(toV.Forward(x), heads).to(q.dtype); // [B, L, heads, headDim]
+        return toOut.Forward(Heads.Attend(q, k, v).to(type)).MoveToOuterDisposeScope(); // [B, L, dim]
     }
 }
 
@@ -106,11 +109,11 @@ internal sealed class CrossAttention
     public Tensor Forward(Tensor x, Memory memory)
     {
         using var scope = NewDisposeScope();
-        var q = Heads.Split(normQ.Forward(toQ.Forward(x)), heads);
-        var y = Heads.Attend(q, memory.K, memory.V, memory.Bias);
+        var q = Heads.Split(normQ.Forward(toQ.Forward(x)), heads); // [B, L, heads, headDim]
+        var y = Heads.Attend(q, memory.K, memory.V, memory.Bias); // [B, L, dim]
         if (memory.Image is { } image)
             y = Ops.AddInto(y, Heads.Attend(q, image.K, image.V));
-        return toOut.Forward(y.to(x.dtype)).MoveToOuterDisposeScope();
+        return toOut.Forward(y.to(x.dtype)).MoveToOuterDisposeScope(); // [B, L, dim]
     }
 }
 
@@ -162,8 +165,8 @@ internal static class Heads
         // Keys and values of one text serve a whole batch.
         if (k.shape[0] != q.shape[0])
         {
-            k = k.expand(q.shape[0], -1, -1, -1);
-            v = v.expand(q.shape[0], -1, -1, -1);
+            k = k.expand(q.shape[0], -1, -1, -1); // [B, n, heads, d]
+            v = v.expand(q.shape[0], -1, -1, -1); // [B, n, heads, d]
         }
         var y = Functional.ScaledDotProductAttention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), bias);
         return y.transpose(1, 2).flatten(2).MoveToOuterDisposeScope(); // [B, heads, L, d] to [B, L, heads d]

@@ -6,8 +6,8 @@ using static TorchSharp.torch.nn;
 namespace Sora.Models.Wan;
 
 /// <summary>
-/// Embedded text, <c>[B, n, dim]</c>. Every zero row of the padding embeds to the same row, so one stands for all m of
-/// them, the last: softmax then needs log m added to its score, which <c>Bias</c>, <c>[1, n]</c>, does. Null: every row
+/// Embedded text, <c>[B, n, dim]</c>. Every zero row of the padding embeds to the same row, so the last one stands for
+/// all m of them: softmax then needs log m added to its score, which <c>Bias</c>, <c>[1, n]</c>, does. Null: every row
 /// stands for itself.
 /// </summary>
 internal readonly record struct ContextRows(Tensor Rows, Tensor? Bias);
@@ -24,8 +24,8 @@ internal enum Modulation
 }
 
 /// <summary>
-/// The embedded timestep of every token. There are few different ones (that of known tokens and that of the others, for
-/// each clip), so each is embedded once. The caller knows them: finding them here would stall a GPU in every step.
+/// The embedded timestep of every token. There are only a few different ones (known tokens and the others, for each
+/// clip), so each is embedded once. The caller knows them: finding them here would stall a GPU in every step.
 /// </summary>
 /// <param name="Embedding">Of each different timestep, float32: <c>[D, 1, dim]</c>.</param>
 /// <param name="Projection">Shift, scale and gate of both halves of a block, float32: <c>[D, 6, dim]</c>.</param>
@@ -80,30 +80,30 @@ internal sealed class ConditionEmbedder
     public TimeEmbedding EmbedTime(Tensor timestep, Tensor? index, ScalarType dtype, Trace trace)
     {
         var half = config.FreqDim / 2;
-        var frequencies = arange(half, float32, timestep.device).mul(-Math.Log(10000) / half).exp();
-        var angles = outer(timestep.to(float32), frequencies);
-        var sinusoid = cat([angles.cos(), angles.sin()], 1);
+        var frequencies = arange(half, float32, timestep.device).mul(-Math.Log(10000) / half).exp(); // [freqDim / 2]
+        var angles = outer(timestep.to(float32), frequencies); // [D, freqDim / 2]
+        var sinusoid = cat([angles.cos(), angles.sin()], 1); // [D, freqDim]
         trace.Show("time_sinusoid", sinusoid);
         var embedding = time2.Forward(time1.Forward(sinusoid).silu()).to(dtype); // [D, dim]
         trace.Show("temb", embedding);
-        var projection = timeProj.Forward(embedding.silu());
+        var projection = timeProj.Forward(embedding.silu()); // [D, 6 dim]
         trace.Show("timestep_proj", projection);
         return new(embedding.to(float32).unsqueeze(1), projection.to(float32).view(-1, 6, config.Dim), index);
     }
 
     /// <param name="text"><c>[B, n, text_dim]</c>.</param>
-    /// <param name="length">Rows in all; those behind the n given are zeros.</param>
+    /// <param name="length">Rows in all; those after the n given are zeros.</param>
     public ContextRows EmbedText(Tensor text, long length)
     {
         var padding = length - text.shape[1];
         if (padding < 0)
             throw new ArgumentException($"{text.shape[1]} rows of text, more than the {length} in all");
         if (padding > 0)
-            text = cat([text, zeros([text.shape[0], 1, text.shape[2]], text.dtype, text.device)], 1);
-        var rows = text2.Forward(text1.ForwardGelu(text));
+            text = cat([text, zeros([text.shape[0], 1, text.shape[2]], text.dtype, text.device)], 1); // [B, n + 1, text_dim]
+        var rows = text2.Forward(text1.ForwardGelu(text)); // [B, n or n + 1, dim]
         if (padding == 0)
             return new(rows, null);
-        // Half a float is too coarse for the logarithm: there, all the rows stand for themselves.
+        // Half precision is too coarse for the logarithm: there, all the rows stand for themselves.
         if (rows.dtype != float32)
             return new(cat([rows, rows.narrow(1, text.shape[1] - 1, 1).expand(-1, padding - 1, -1)], 1), null);
         var bias = zeros([1, text.shape[1]], rows.dtype, rows.device);
@@ -146,10 +146,10 @@ internal sealed class ImageEmbedder
     {
         // First and last image come as two entries of the batch, and become one row of tokens.
         if (positions is not null)
-            rows = rows.reshape(batch, -1, imageDim).add(positions);
+            rows = rows.reshape(batch, -1, imageDim).add(positions); // [B, 2 n, image_dim]
         var y = functional.layer_norm(rows.to(float32), [imageDim], norm1.Weight, norm1.Bias, Eps).to(rows.dtype);
         trace.Show("norm1", y);
-        y = second.Forward(first.Forward(y).gelu());
+        y = second.Forward(first.Forward(y).gelu()); // [B, n or 2 n, dim]
         trace.Show("ff", y);
         y = functional.layer_norm(y.to(float32), [dim], norm2.Weight, norm2.Bias, Eps).to(rows.dtype);
         trace.Show("", y);
@@ -177,13 +177,13 @@ internal static class TokenPatches
     public static Tensor Fold(WanTransformerConfig config, Tensor latents)
     {
         var (pt, ph, pw) = config.PatchSize;
-        var (batch, channels) = (latents.shape[0], latents.shape[1]);
+        var (batch, channels) = (latents.shape[0], latents.shape[1]); // B, C
         var (frames, rows, columns) = Grid(config, latents);
         using var scope = NewDisposeScope();
         return latents
-            .reshape(batch, channels, frames, pt, rows, ph, columns, pw)
-            .permute(0, 2, 4, 6, 1, 3, 5, 7)
-            .reshape(batch, frames * rows * columns, channels * pt * ph * pw)
+            .reshape(batch, channels, frames, pt, rows, ph, columns, pw) // [B, C, T/pt, pt, h/ph, ph, w/pw, pw]
+            .permute(0, 2, 4, 6, 1, 3, 5, 7) // [B, T/pt, h/ph, w/pw, C, pt, ph, pw]
+            .reshape(batch, frames * rows * columns, channels * pt * ph * pw) // [B, L, C pt ph pw]
             .MoveToOuterDisposeScope();
     }
 
@@ -194,9 +194,9 @@ internal static class TokenPatches
         var batch = tokens.shape[0];
         using var scope = NewDisposeScope();
         return tokens
-            .reshape(batch, grid.Frames, grid.Rows, grid.Columns, pt, ph, pw, config.OutChannels)
-            .permute(0, 7, 1, 4, 2, 5, 3, 6)
-            .reshape(batch, config.OutChannels, grid.Frames * pt, grid.Rows * ph, grid.Columns * pw)
+            .reshape(batch, grid.Frames, grid.Rows, grid.Columns, pt, ph, pw, config.OutChannels) // [B, T/pt, h/ph, w/pw, pt, ph, pw, C]
+            .permute(0, 7, 1, 4, 2, 5, 3, 6) // [B, C, T/pt, pt, h/ph, ph, w/pw, pw]
+            .reshape(batch, config.OutChannels, grid.Frames * pt, grid.Rows * ph, grid.Columns * pw) // [B, C, T, h, w]
             .MoveToOuterDisposeScope();
     }
 }
@@ -219,5 +219,5 @@ internal sealed class PatchEmbedding
     public ScalarType DType => weight.dtype;
 
     /// <param name="patches">Of <see cref="TokenPatches.Fold"/>.</param>
-    public Tensor Forward(Tensor patches) => Functional.Linear(patches, weight.flatten(1), bias);
+    public Tensor Forward(Tensor patches) => Functional.Linear(patches, weight.flatten(1), bias); // [B, L, dim]
 }

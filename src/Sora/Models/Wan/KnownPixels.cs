@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
 
-/// <summary>Known latents as frames, for models that are told in pixels what is known.</summary>
+/// <summary>Known latents as frames, for models that take what is known as pixels.</summary>
 /// <param name="Video">[1, 3, F, H, W] in [-1, 1]; what isn't known shows anything.</param>
 /// <param name="Kept">[1, 1, F, H, W], 1 where it is known.</param>
 internal sealed record KnownPixels(Tensor Video, Tensor Kept)
@@ -23,7 +23,7 @@ internal sealed record KnownPixels(Tensor Video, Tensor Kept)
         return new(video, kept);
     }
 
-    /// <summary>The first and the last frame of which something is known.</summary>
+    /// <summary>The first and the last frame that are known at least in part.</summary>
     public (Image First, Image Last) Ends()
     {
         using var scope = NewDisposeScope();
@@ -33,8 +33,8 @@ internal sealed record KnownPixels(Tensor Video, Tensor Kept)
     }
 
     /// <summary>
-    /// Latents in which a gap of zeros shows the frame behind it, standing still (at the end, the one before): that is
-    /// what known latents behind a gap were encoded behind.
+    /// Latents in which a gap of zeros shows the frame after it, standing still (at the end, the one before): known
+    /// latents after a gap were encoded after just that.
     /// </summary>
     private static Tensor WithoutGaps(Tensor known, Tensor mask)
     {
@@ -43,14 +43,14 @@ internal sealed record KnownPixels(Tensor Video, Tensor Kept)
         {
             if (isKnown[frame] || isThere[frame])
                 return frame;
-            var behind = Array.IndexOf(isKnown, true, frame);
-            return behind >= 0 ? behind : Array.LastIndexOf(isKnown, true);
+            var next = Array.IndexOf(isKnown, true, frame);
+            return next >= 0 ? next : Array.LastIndexOf(isKnown, true);
         }
         long[] sources = [.. Enumerable.Range(0, isKnown.Length).Select(Source)];
         return known.index_select(2, tensor(sources, device: known.device));
     }
 
-    /// <summary>For each frame whether anything of it is above zero.</summary>
+    /// <summary>For each frame, whether anything in it is above zero.</summary>
     private static bool[] AnyOf(Tensor frames)
     {
         using var scope = NewDisposeScope();

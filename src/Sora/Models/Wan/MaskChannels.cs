@@ -8,8 +8,8 @@ using static TorchSharp.torch;
 namespace Sora.Models.Wan;
 
 /// <summary>
-/// Pictures and known latents for models that take them as further channels (Wan I2V, first and last frame): a mask, and
-/// the latents of a video that shows the known frames and is grey elsewhere; CLIP sees the first picture, too.
+/// Pictures and known latents for models that take them as extra channels (Wan I2V, first and last frame): a mask, and
+/// the latents of a video that shows the known frames and is grey elsewhere; CLIP sees the first picture as well.
 /// </summary>
 internal static class MaskChannels
 {
@@ -53,7 +53,7 @@ internal static class MaskChannels
         foreach (var still in stills)
         {
             video.narrow(2, still.Frame, 1).copy_(Pixels.ToTensor([still.Picture], precision.Device));
-            // The first frame fills all of its latent frame.
+            // The first frame fills its whole latent frame.
             if (still.Frame == 0)
                 shown.AsSpan(0, factor).Fill(1);
             else

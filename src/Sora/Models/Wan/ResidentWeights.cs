@@ -5,11 +5,13 @@ using Sora.Tensors;
 namespace Sora.Models.Wan;
 
 /// <summary>How much of a part's weights is in memory while it computes, from the headers of its files alone.</summary>
-/// <param name="Elements">Numbers that are ready to compute: what stays, and where blocks are streamed the one that runs and the next.</param>
-/// <param name="Streamed">Bytes of the others, as they are stored in the files.</param>
+/// <param name="Elements">
+/// Numbers that are ready to compute: what stays, plus, where blocks are streamed, the running one and the next.
+/// </param>
+/// <param name="Streamed">Bytes of the others, as stored in the files.</param>
 internal sealed partial record ResidentWeights(long Elements, long Streamed)
 {
-    /// <summary>Of the transformer; of the larger one, where there are two experts: one is in memory at a time.</summary>
+    /// <summary>For the transformer; for the larger one where there are two experts, of which one is in memory at a time.</summary>
     public static ResidentWeights OfTransformer(ModelFolder model, Offload offload)
     {
         var first = Of(model, "transformer", offload);
@@ -17,7 +19,7 @@ internal sealed partial record ResidentWeights(long Elements, long Streamed)
         return first.Elements >= second.Elements ? first : second;
     }
 
-    /// <summary>Of a part that has blocks.</summary>
+    /// <summary>For a part that has blocks.</summary>
     public static ResidentWeights Of(ModelFolder model, string part, Offload offload)
     {
         using var weights = model.OpenWeights(part);
@@ -31,12 +33,12 @@ internal sealed partial record ResidentWeights(long Elements, long Streamed)
         if (offload.Kept(weights) is not { } kept)
             return new(Count(tensors), 0);
         var streamed = blocks.Skip(kept).ToList();
-        // Of an embedding, the rows that are needed are read.
+        // Only the rows of an embedding that are needed are read.
         var away = streamed
             .SelectMany(block => block)
             .Concat(tensors.Where(tensor => tensor.Name is "shared.weight" or "encoder.embed_tokens.weight"))
             .ToList();
-        // Keys and values of the text are computed before the passes, and what they need isn't read in these.
+        // Keys and values of the text are computed before the passes, which don't read what those need.
         var running = streamed
             .Select(block => Count(block.Where(tensor => !CrossAttentionKeys().IsMatch(tensor.Name))))
             .OrderDescending()

@@ -5,7 +5,7 @@ namespace Sora.Models.Wan;
 
 /// <summary>
 /// The control branch of VACE (https://arxiv.org/abs/2503.07598): blocks of its own that run on the control video and
-/// give hints to add behind some of the main blocks.
+/// give hints to add after some of the main blocks.
 /// </summary>
 internal sealed class VaceBranch
 {
@@ -18,7 +18,7 @@ internal sealed class VaceBranch
 
     /// <param name="config">Sizes.</param>
     /// <param name="weights">Of the transformer.</param>
-    /// <param name="blocks">The first of them are this branch's.</param>
+    /// <param name="blocks">The first ones are this branch's.</param>
     public VaceBranch(WanTransformerConfig config, Weights weights, BlockList<WanBlock> blocks)
     {
         (this.config, this.blocks) = (config, blocks);
@@ -28,7 +28,7 @@ internal sealed class VaceBranch
         projOut = [.. layers.Select((_, i) => new Linear(weights.Scope("vace_blocks", i).Scope("proj_out"), config.Dim, config.Dim))];
     }
 
-    /// <summary>What to add behind which main block, scaled; all of it is computed before the first of them runs.</summary>
+    /// <summary>What to add after which main block, scaled; all of it is computed before the first of them runs.</summary>
     /// <param name="x">The embedded latents, <c>[B, L, dim]</c>.</param>
     /// <param name="input">Control video and scales.</param>
     /// <param name="context">As for the main blocks; one timestep for all tokens.</param>

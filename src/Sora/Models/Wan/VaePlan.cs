@@ -5,7 +5,7 @@ namespace Sora.Models.Wan;
 /// <param name="Flops">Floating-point operations of the whole video.</param>
 internal readonly record struct VaeLoad(long Bytes, double Flops)
 {
-    /// <summary>That of two that come one after the other.</summary>
+    /// <summary>The load of two that run one after another.</summary>
     public static VaeLoad Then(VaeLoad first, VaeLoad second) => new(Math.Max(first.Bytes, second.Bytes), first.Flops + second.Flops);
 }
 
@@ -22,10 +22,10 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
     /// <param name="Kept">For each folded pixel of a frame that is remembered, and each channel of the base width.</param>
     private readonly record struct Rate(double Pixels, double Live, double Kept);
 
-    // Measured on two threads: bytes that `sora encode` and `sora decode` get from malloc and haven't given back, at most, less
-    // weights and what they are at 32x32 (`heaptrack` prints them as peak heap memory consumption). On 9 frames of 256x256 to
-    // 832x480, on one, and on 65 of 64x64: of these 4, 1 and 64 pass at a time, which tells Live and Kept apart. Pixels are
-    // those of models of base width 3.
+    // Measured on two threads: the most bytes that `sora encode` and `sora decode` hold from malloc, less weights and
+    // what they hold at 32x32 (`heaptrack` prints them as peak heap memory consumption). On 9 frames of 256x256 to
+    // 832x480, on one, and on 65 of 64x64: of these 4, 1 and 64 pass at a time, which tells Live and Kept apart. Pixels
+    // are those of models of base width 3.
     private static readonly Rate FlatEncode = new(34, 3.3, 7.9),
         FlatDecode = new(13, 3.6, 13.0),
         ResidualEncode = new(15, 5.2, 6.3),
@@ -33,18 +33,18 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
         BlockEncode = new(15, 0, 0),
         BlockDecode = new(9, 2.9, 0);
 
-    /// <summary>Numbers that a thread works in, for each channel of the base width: what 16 threads take more than 2.</summary>
+    /// <summary>Numbers that a thread works in, for each channel of the base width: from what 16 threads take beyond 2.</summary>
     private const double PerThread = 20_000;
 
     /// <summary>
-    /// Bytes that the C allocator takes for one that is live, beyond what <see cref="StageCost.Kept"/> adds: tensors of many
+    /// Bytes that the C allocator takes for each live one, beyond what <see cref="StageCost.Kept"/> adds: tensors of many
     /// sizes leave gaps. The most that `tests/bench memory SORA MODELS codec` needs for its plans to hold.
     /// </summary>
     private const double Gaps = 1.35;
 
     /// <summary>
-    /// On a GPU norm and convolution are two steps, with a tensor between them. Not measured: a walk through the layers, which
-    /// agreed with the CPU's measured peaks, gave 1.00 to 1.07 times as much there.
+    /// On a GPU norm and convolution are two steps, with a tensor between them. Not measured: a walk through the layers,
+    /// which agrees with the CPU's measured peaks, gives 1.00 to 1.07 times as much there.
     /// </summary>
     private const double ApartNorm = 1.07;
 
@@ -56,10 +56,10 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
     /// <summary>Whether it is the kind that works on blocks of pixels, one group of frames at a time.</summary>
     private bool IsBlock => config.DecodesGroups;
 
-    /// <summary>Encodes frames as they come; whoever asks for it holds so many numbers besides.</summary>
+    /// <summary>Encodes frames as they come; the caller holds this many more numbers.</summary>
     public VaeLoad Encode(double held = 0) => Load(held, isDecoder: false, config.BaseDim, OfKind(FlatEncode, ResidualEncode, BlockEncode));
 
-    /// <summary>Decodes frames as they are taken; whoever asks for it holds so many numbers besides.</summary>
+    /// <summary>Decodes frames as they are taken; the caller holds this many more numbers.</summary>
     public VaeLoad Decode(double held = 0) =>
         Load(held, isDecoder: true, config.DecoderBaseDim ?? config.BaseDim, OfKind(FlatDecode, ResidualDecode, BlockDecode));
 
@@ -75,7 +75,7 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
         // The frames that pass at a time; the block kind works on whole groups of them.
         var chunk = Math.Max(1, Math.Min(frames - 1, CausalVae.ChunkOf((long)pixels, config.TemporalFactor)));
         var wide = IsBlock ? Math.Max(chunk, config.TemporalFactor) : chunk;
-        // Each stage has a quarter of the pixels of the one before; those that are more than twice as wide lead.
+        // Each stage has a quarter of the pixels of the one before; those more than twice as wide dominate.
         var widest = width * config.DimMult.Select((mult, stage) => mult / (double)(1 << stage)).Max();
         var numbers = rate.Pixels * chunk * pixels + widest * folded * (rate.Live * wide + rate.Kept * (IsStill ? 1 : 2));
         var all = held + (threads > 0 ? Gaps * (numbers + PerThread * threads * width) : ApartNorm * numbers);
@@ -94,7 +94,8 @@ internal sealed class VaePlan(CausalVaeConfig config, FrameSize size, int frames
         for (var (stage, last) = (0, config.DimMult.Count - 1); stage <= last; stage++)
         {
             var here = Of(stage);
-            // What the stage before gives: the decoder begins at the last, and its steps halve the channels of the flat kind.
+            // The previous stage's output: the decoder begins at the last, and its steps halve the channels of the flat
+            // kind.
             var from =
                 !isDecoder ? Of(Math.Max(0, stage - 1))
                 : stage == last ? here

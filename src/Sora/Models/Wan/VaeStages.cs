@@ -13,8 +13,8 @@ namespace Sora.Models.Wan;
 internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Device device)
 {
     /// <summary>
-    /// Numbers for each pixel of a video whose control is built: of a given one video, mask in three steps, what is
-    /// remade and what isn't, and two products; of known latents what was decoded, and what it becomes, besides.
+    /// Numbers for each pixel of a video whose control is built: for a given one, the video, the mask in three steps,
+    /// what is remade and what isn't, and two products; for known latents also what was decoded, and what it becomes.
     /// </summary>
     private const double OfControl = 17.25,
         OfKnownControl = 23.25,
@@ -29,24 +29,24 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
     /// <summary>Latents to frames, as they are taken.</summary>
     public StageCost Decode() => Of("decode", Plan(frames).Decode());
 
-    /// <summary>Frames decoded and encoded, beside so many bytes of weights.</summary>
+    /// <summary>Frames decoded and encoded, next to this many bytes of weights.</summary>
     internal StageCost Frames(long beside) =>
         Of("frames", VaeLoad.Then(Plan(frames).Decode(), Plan(frames).Encode())) with
         {
             Weights = Weights + beside,
         };
 
-    /// <summary>What is given, for the network to see; null: nothing has to be encoded.</summary>
+    /// <summary>What is given, encoded for the network; null: nothing has to be encoded.</summary>
     /// <param name="request">The run.</param>
     /// <param name="bytes">Bytes of a number in the type that other parts compute in.</param>
     public StageCost? Conditions(GenerationRequest request, int bytes)
     {
-        // An unfinished clip holds what was encoded; only windows of it encode what those before them made.
+        // An unfinished clip holds what was encoded; only its windows encode what earlier ones made.
         if (request is { CallsDone: not null, KnowsLatents: false })
             return null;
         if (model.Mode is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise)
         {
-            // A single frame, or one behind copies of itself.
+            // A single frame, or one after copies of itself.
             var seen = model.Geometry.VideoFrames(request.ShowsOthers ? 2 : 1);
             return request.Conditioning.Stills.Count > 0 ? Of("encode", Plan(seen).Encode()) : null;
         }

@@ -53,7 +53,7 @@ internal sealed class TiledStream : IDisposable
             for (var j = 0; j < columns.Count; j++)
             {
                 var tile = network(columns.Cut(rows.Cut(x, Height, i), Width, j).contiguous(), memories[i * columns.Count + j]);
-                // In place and in this order: a tile is blended with neighbours that are blended themselves.
+                // In place and in this order: a tile is blended with neighbours that are already blended.
                 if (i > 0)
                     Blend(above[j], tile, Height, rows.Blend);
                 if (j > 0)
@@ -85,7 +85,7 @@ internal sealed class TiledStream : IDisposable
             return;
         using var scope = NewDisposeScope();
         var weight = arange(lines, tile.dtype, tile.device).div(lines).view(dim == Height ? [lines, 1] : [1, lines]);
-        var behind = neighbour.narrow(dim, neighbour.shape[dim] - lines, lines);
-        tile.narrow(dim, 0, lines).mul_(weight).add_(behind.mul(weight.mul(-1).add(1)));
+        var edge = neighbour.narrow(dim, neighbour.shape[dim] - lines, lines);
+        tile.narrow(dim, 0, lines).mul_(weight).add_(edge.mul(weight.mul(-1).add(1)));
     }
 }

@@ -2,14 +2,14 @@ using Sora.Conditions;
 
 namespace Sora.Models.Wan;
 
-/// <summary>What each kind of Wan's models can do: one table, which decides what runs do and which <c>sora info</c> prints.</summary>
+/// <summary>What each kind of Wan's models can do: one table, which decides what runs do and is what <c>sora info</c> prints.</summary>
 internal static class WanAbilities
 {
     private const Support N = Support.Native,
         A = Support.Approximate,
         R = Support.Refused;
 
-    /// <summary>A kind of model by what it was trained to be told.</summary>
+    /// <summary>A kind of model by what it was trained to take.</summary>
     private enum ModelKind
     {
         /// <summary>Clean tokens of the first frame (Wan 2.2 TI2V).</summary>

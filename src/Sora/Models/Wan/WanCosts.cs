@@ -13,7 +13,7 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
 {
     private readonly SamplingSettings settings = request.Settings;
 
-    /// <summary>Them in their order.</summary>
+    /// <summary>The stages in order.</summary>
     /// <param name="calls">Model calls of the schedule.</param>
     public IReadOnlyList<StageCost> Stages(int calls)
     {
@@ -30,8 +30,8 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
             Streamed = held.Streamed,
             Flops = (double)(calls - (request.CallsDone ?? 0)) * passes * PassFlops(tokens),
         };
-        // Frames that show pictures, those of clips that are joined, those beside a join, and those of a preview are decoded
-        // and encoded beside the transformer.
+        // Frames that show pictures, those of joined clips, those next to a join, and those of a preview are decoded and
+        // encoded while the transformer is loaded.
         var isShown = request.ShowsOthers && model.Mode is ConditioningMode.TokenTimesteps or ConditioningMode.Renoise;
         var isMatched = model.DecodesGroups && (request.KnowsLatents || request.ShowsFirst || settings.Frames > settings.Window);
         StageCost?[] stages =
@@ -61,7 +61,7 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
         return new StageCost("text", held.Elements * bytes, activations, passes * 2 * length * used) { Streamed = held.Streamed };
     }
 
-    /// <summary>Rows of the longer prompt: a token has a character or more, and one closes it.</summary>
+    /// <summary>Rows of the longer prompt: each token takes a character or more, and one closes it.</summary>
     private int Rows() => Math.Min(settings.TextLength, Math.Max(settings.Prompt.Length, settings.Negative.Length) + 2);
 
     private StageCost Sampling(long tokens, int passes, int bytes)
@@ -71,15 +71,15 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
             inner = 2L * config.FfnDim;
         // Known tokens have a timestep of their own, and so do its shifts, scales and gates, in float32.
         var each = model.ExpandTimesteps ? 1 : 0;
-        // Input, normalised input, queries, keys, values and the result twice; or input, normalised input, inner layer twice,
-        // result. Half a float is widened where it is normalised, turned, attended to on the CPU, and added.
+        // Input, normalised input, queries, keys, values and the result twice; or input, normalised input, inner layer
+        // twice, result. Half precision is widened where it is normalised, turned, attended to on the CPU, and added.
         var perToken =
             bytes == sizeof(float) ? Math.Max(7 * dim, (3 + each) * dim + inner) : Math.Max(14 * dim, (10 + 2 * each) * dim + inner);
-        // VACE's hints are there before the blocks run that they are added behind.
+        // VACE's hints exist before the blocks run that they are added after.
         var control = config.VaceLayers?.Count ?? 0;
         if (control > 0)
             perToken += (control + 1) * dim;
-        // In float32 all rows behind a prompt's are one row.
+        // In float32 all rows after a prompt's are one row.
         var keys = 2L * passes * (config.NumLayers + control) * (bytes == sizeof(float) ? Rows() : settings.TextLength) * dim;
         // Latents, the sampler's memory, and both answers.
         var latents = 12L * tokens * config.OutChannels * config.PatchSize.Rows * config.PatchSize.Columns * sizeof(float);

@@ -7,7 +7,10 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
 
-/// <summary>Models of Wan 2.1 and 2.2 (https://arxiv.org/abs/2503.20314): text, image and control to video, one transformer or two experts.</summary>
+/// <summary>
+/// Models of Wan 2.1 and 2.2 (https://arxiv.org/abs/2503.20314): text,
+/// image and control to video, one transformer or two experts.
+/// </summary>
 public class WanModel : VideoModel
 {
     private readonly Lazy<string> vaeFingerprint;
@@ -28,7 +31,7 @@ public class WanModel : VideoModel
             Index.Has("boundary_ratio") ? Index.Number("boundary_ratio", 0)
             : IsLoose ? Known?.Boundary
             : null;
-        // Without an index: the VAE of this kind came with the transformer that was trained so.
+        // Without an index: this kind of VAE came with the transformer that was trained that way.
         ExpandTimesteps = Index.Flag("expand_timesteps", IsLoose && Vae.IsResidual);
     }
 
@@ -113,7 +116,8 @@ public class WanModel : VideoModel
 
     /// <inheritdoc/>
     public override string Sizes =>
-        $"{Transformer.NumLayers} blocks of width {Transformer.Dim}; latents of {Vae.ZDim} channels, one per {Vae.SpatialFactor}x{Vae.SpatialFactor} pixels and {Vae.TemporalFactor} frames";
+        $"{Transformer.NumLayers} blocks of width {Transformer.Dim}; latents of {Vae.ZDim} channels, "
+        + $"one per {Vae.SpatialFactor}x{Vae.SpatialFactor} pixels and {Vae.TemporalFactor} frames";
 
     /// <inheritdoc/>
     public override Support Supports(Ability ability) => WanAbilities.Of(this, ability);

@@ -6,12 +6,14 @@ using static TorchSharp.torch;
 namespace Sora.Models.Wan;
 
 /// <summary>
-/// Whether the parts of a model are what their configs say, and fit each other: by configs and headers alone, so that a
-/// run that can't succeed ends before anything long begins.
+/// Checks that the parts of a model are what their configs say, and fit each other, from configs and headers alone: a run
+/// that can't succeed ends before anything long begins.
 /// </summary>
 internal static class WanModelCheck
 {
-    /// <exception cref="SoraException">A part is missing, truncated, lacks a tensor, has one of another shape, or is of another model.</exception>
+    /// <exception cref="SoraException">
+    /// A part is missing, truncated, lacks a tensor, has one of another shape, or belongs to another model.
+    /// </exception>
     public static void Run(WanModel model)
     {
         using var noGradient = no_grad();
@@ -44,8 +46,8 @@ internal static class WanModelCheck
 
     /// <param name="model">The model.</param>
     /// <param name="part">Its part.</param>
-    /// <param name="build">Asks for every tensor.</param>
-    /// <param name="beyond">How a layer behind the last one would be called: a config that leaves layers out is another model's.</param>
+    /// <param name="build">Requests every tensor.</param>
+    /// <param name="beyond">What a layer after the last one would be called: a config that leaves layers out is another model's.</param>
     private static void Shapes(ModelFolder model, string part, Action<Weights> build, string? beyond = null)
     {
         using var source = model.OpenWeights(part);

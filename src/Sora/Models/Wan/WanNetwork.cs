@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Models.Wan;
 
-/// <summary>A transformer of Wan, or one of its two experts, behind guidance.</summary>
+/// <summary>A transformer of Wan, or one of its two experts, with guidance.</summary>
 internal class WanNetwork : DenoisingNetwork
 {
     /// <summary>Names of what the network reads besides latents, among <see cref="EncodedConditioning.Inputs"/>.</summary>
@@ -27,12 +27,12 @@ internal class WanNetwork : DenoisingNetwork
         weights = Weights.From(model.OpenWeights(expert == 0 ? "transformer" : "transformer_2"), precision.Options);
         transformer = new WanTransformer(expert == 0 ? model.Transformer : model.Transformer2!, weights)
         {
-            // Called in every block: a run ends within a fraction of a pass.
+            // Called in every block, so a cancelled run ends within a fraction of a pass.
             Observer = (_, _) => cancel.ThrowIfCancellationRequested(),
         };
     }
 
-    /// <summary>The guided velocity, of two passes; that of one where there is no negative prompt.</summary>
+    /// <summary>The guided velocity, from two passes; from one where there is no negative prompt.</summary>
     public override Tensor Velocity(Tensor latents, NoiseLevel level, double guidance)
     {
         var input = Input(latents, level);
@@ -50,7 +50,7 @@ internal class WanNetwork : DenoisingNetwork
         weights.Dispose();
     }
 
-    /// <summary>What the transformer is given for latents of a noise level; the text is for <see cref="Pass"/> to add.</summary>
+    /// <summary>The transformer's input for latents of a noise level; <see cref="Pass"/> adds the text.</summary>
     protected virtual TransformerInput Input(Tensor state, NoiseLevel level)
     {
         var known = Conditioning!;

@@ -38,7 +38,7 @@ public sealed record WanTransformerConfig
     /// <summary>Whether cross attention has a norm of its own.</summary>
     public bool CrossAttnNorm { get; init; } = true;
 
-    /// <summary>Epsilon of the norms, those of the image embedder excepted.</summary>
+    /// <summary>Epsilon of the norms, except those of the image embedder.</summary>
     public double Eps { get; init; } = 1e-6;
 
     /// <summary>Width of the image encoder's rows; null: the model takes no image.</summary>
@@ -50,12 +50,12 @@ public sealed record WanTransformerConfig
     /// <summary>Positions of the image rows of first and last frame together; null: none.</summary>
     public int? PosEmbedSeqLen { get; init; }
 
-    /// <summary>Blocks behind which a control hint is added (VACE); null: the model takes no control video.</summary>
+    /// <summary>Blocks after which a control hint is added (VACE); null: the model takes no control video.</summary>
     public IReadOnlyList<int>? VaceLayers { get; init; }
 
     /// <summary>
-    /// Channels behind the latents that say what is where in the video, and are made along with it; 0: none. In the input
-    /// one more follows them, their noise level.
+    /// Channels after the latents that say what is where in the video, and are made along with it; 0: none. In the input
+    /// one more channel follows them: their noise level.
     /// </summary>
     public int SceneChannels { get; init; }
 
@@ -164,7 +164,8 @@ public sealed record WanTransformerConfig
             && (config.LatentChannels < 1 || config.InChannels != config.OutChannels + 1 || config.PatchSize != (1, 1, 1))
         )
             throw SoraException.Failed(
-                $"{file.Path}: scene_channels {config.SceneChannels} needs more out_channels, one more in_channels than those, and patches of 1"
+                $"{file.Path}: scene_channels {config.SceneChannels} needs more out_channels, "
+                    + "one more in_channels than those, and patches of 1"
             );
         if (config.AttentionHeadDim % 2 != 0)
             throw SoraException.Failed($"{file.Path}: attention_head_dim must be even");

@@ -11,40 +11,40 @@ namespace Sora.Pipelines.Blending;
 /// </summary>
 internal static class ColourMatching
 {
-    /// <summary>A jump of more than this part of the picture's own deviation is no drift: the scene was meant to change.</summary>
+    /// <summary>A jump of more than this part of the picture's own deviation isn't drift: the picture was meant to change.</summary>
     private const double MeantLevel = 0.25;
 
     /// <summary>Likewise for a factor of contrast, as a logarithm.</summary>
     private const double MeantContrast = 0.3;
 
-    /// <summary>Frames don't follow a correction exactly: what is left of the jump is corrected again, so many times in all.</summary>
+    /// <summary>Frames don't follow a correction exactly: what is left of the jump is corrected again, this many times in all.</summary>
     private const int Rounds = 8;
 
-    /// <summary>A jump that is beyond the usual change by less than this part of the deviation is not seen.</summary>
+    /// <summary>A jump that exceeds the usual change by less than this part of the deviation isn't visible.</summary>
     private const double Invisible = 1e-3;
 
     /// <summary>Whether there are colours to match: frames that are unknown as a whole, next to some that are known as a whole.</summary>
     /// <param name="mask">[1, 1, T, h, w], 1 where latents are known.</param>
     public static bool Applies(Tensor mask) => Gaps(mask).Any();
 
-    /// <summary>The latents with runs of unknown frames matched to what is known before and behind them.</summary>
+    /// <summary>The latents with runs of unknown frames matched to what is known before and after them.</summary>
     /// <param name="colours">Finished latents, and how their colours are measured.</param>
-    /// <param name="mask">[1, 1, T, h, w], 1 where they are known. Frames of which a part is known stay as they are.</param>
+    /// <param name="mask">[1, 1, T, h, w], 1 where they are known. Frames that are partly known stay as they are.</param>
     public static Tensor Match(IColours colours, Tensor mask)
     {
         foreach (var (run, known) in Gaps(mask))
         {
             var before = known.Before is { } left ? Corrections(colours, left) : null;
-            var behind = known.Behind is { } right ? Corrections(colours, right) : null;
-            if ((before ?? behind) is null)
+            var after = known.After is { } right ? Corrections(colours, right) : null;
+            if ((before ?? after) is null)
                 continue;
             colours.Correct(
                 run,
                 toEnd =>
-                    (before, behind) switch
+                    (before, after) switch
                     {
                         ({ } first, { } last) => [.. first.Zip(last, (f, l) => (f * (1 - toEnd)) + (l * toEnd))],
-                        _ => (before ?? behind)!,
+                        _ => (before ?? after)!,
                     }
             );
         }
@@ -52,7 +52,7 @@ internal static class ColourMatching
     }
 
     /// <summary>Runs of unknown frames [start, end), and where they meet known ones.</summary>
-    private static IEnumerable<((int Start, int End) Run, (Join? Before, Join? Behind) Known)> Gaps(Tensor mask)
+    private static IEnumerable<((int Start, int End) Run, (Join? Before, Join? After) Known)> Gaps(Tensor mask)
     {
         var (known, unknown) = (Masks.WhollyKnown(mask), Masks.WhollyKnown(1 - mask));
         int Row(int from, int away)
@@ -70,18 +70,21 @@ internal static class ColourMatching
                 continue;
             while (end < known.Length && unknown[end])
                 end++;
-            var (before, behind) = (Row(start - 1, -1), Row(end, 1));
-            // A single video frame before the known ones is no measure for them.
+            var (before, after) = (Row(start - 1, -1), Row(end, 1));
+            // A single video frame before the known ones says nothing about them.
             if (end == 1)
-                behind = 0;
+                after = 0;
             var made = end - start;
             Join? At(int edge, int away, int count) => count > 0 ? new Join(edge, away, count, made) : null;
-            if (before + behind > 0)
-                yield return ((start, end), (At(start - 1, -1, before), At(end, 1, behind)));
+            if (before + after > 0)
+                yield return ((start, end), (At(start - 1, -1, before), At(end, 1, after)));
         }
     }
 
-    /// <summary>What brings the made frame at a join to the known one, for each channel; null where there is nothing to go by, or no need.</summary>
+    /// <summary>
+    /// The correction from the made frame at a join to the known one, for each
+    /// channel; null where there is nothing to go by, or no need.
+    /// </summary>
     private static Correction[]? Corrections(IColours colours, Join join)
     {
         if (colours.Usual(join) is not { } usual)
@@ -139,15 +142,15 @@ internal static class ColourMatching
         return !(level < MeantLevel && contrast < MeantContrast);
     }
 
-    /// <summary>What takes a change back to the most that is usual.</summary>
+    /// <summary>The correction of a change back to the largest usual one.</summary>
     private static double Excess(double change, double usual) => Math.Clamp(change, -usual, usual) - change;
 }
 
 /// <summary>Where made frames meet known ones.</summary>
 /// <param name="Edge">The known latent frame next to a made one.</param>
 /// <param name="Away">The direction in which the known ones go on: 1 or -1.</param>
-/// <param name="Count">How many there are in a row, up to the video's first one.</param>
-/// <param name="Made">How many made ones are in a row on the other side.</param>
+/// <param name="Count">How many of them are in a row, up to the video's first one.</param>
+/// <param name="Made">How many made ones are in a row on the other side of it.</param>
 internal readonly record struct Join(int Edge, int Away, int Count, int Made);
 
 /// <summary>Mean and standard deviation of a channel of a frame.</summary>
@@ -155,7 +158,7 @@ internal readonly record struct ChannelStatistics(double Mean, double Deviation)
 {
     private const double Tiny = 1e-6;
 
-    /// <summary>What a channel changes by up to another frame.</summary>
+    /// <summary>How a channel changes to another frame.</summary>
     public Correction To(ChannelStatistics other) => new(other.Mean - Mean, Math.Log((other.Deviation + Tiny) / (Deviation + Tiny)));
 
     /// <summary>Of a channel's values in one frame.</summary>
@@ -191,6 +194,8 @@ internal interface IColours
     /// <summary>The known and the made frame on both sides of a join, where the made one gets corrections for each channel.</summary>
     (ChannelStatistics[] Known, ChannelStatistics[] Made) Across(Join join, Correction[] corrections);
 
-    /// <summary>Corrects a run of latent frames by what a function says for each part, from 0 at the first frame to 1 at the last.</summary>
+    /// <summary>
+    /// Corrects a run of latent frames by what a function says for each part, from 0 at the first frame to 1 at the last.
+    /// </summary>
     void Correct((int Start, int End) run, Func<double, Correction[]> at);
 }

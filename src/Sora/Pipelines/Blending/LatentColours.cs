@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Pipelines.Blending;
 
-/// <summary>Colours as a VAE's latents hold them: each channel of a latent frame. Any VAE has them, and nothing needs to be decoded.</summary>
+/// <summary>Colours as a VAE's latents hold them: each channel of a latent frame. Every VAE has them, and nothing needs decoding.</summary>
 internal sealed class LatentColours : IColours
 {
     private readonly Tensor latents;
@@ -26,7 +26,7 @@ internal sealed class LatentColours : IColours
 
     public Correction[]? Usual(Join join)
     {
-        // The first latent frame is a single video frame, and no measure for the others.
+        // The first latent frame is a single video frame, and says nothing about the others.
         var known = Enumerable.Range(0, join.Count).Select(i => join.Edge + (i * join.Away)).Where(frame => frame > 0).ToList();
         return known.Count < 2 ? null : ColourMatching.MeanChange([.. known.Select(Colours)]);
     }

@@ -9,16 +9,16 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines.Blending;
 
 /// <summary>
-/// Latents whose video comes nearer to what it should be. Decoding and encoding are only nearly inverse, so encoding loses
-/// something each time, even of frames that a decoder made. Here the latents move by what the wanted and the actual video
-/// differ by once encoded, z += E(wanted) - E(D(z)), a few times over. What single frames must show is then fitted where the
-/// decoder allows it (<see cref="StillFitting"/>).
+/// Moves latents so that their video comes nearer to what it should be. Decoding and encoding are only nearly inverse, so
+/// encoding loses something each time, even of frames that a decoder made. Here the latents move by what the wanted and
+/// the actual video differ by once encoded, z += E(wanted) - E(D(z)), a few times over. Frames that must show a picture
+/// are then fitted where the decoder allows it (<see cref="StillFitting"/>).
 /// </summary>
 internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
 {
     private const int Rounds = 2;
 
-    /// <summary>Frames on each side of a pinned one that take part of the difference.</summary>
+    /// <summary>Frames on each side of a pinned one that share the difference.</summary>
     private const int Fade = 3;
 
     /// <summary>Raw latents [1, C, T, h, w] of frames.</summary>
@@ -40,8 +40,8 @@ internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
     }
 
     /// <summary>
-    /// Raw latents of which single frames show given pictures. A latent frame is four video frames, so a picture's own
-    /// latents can't be put there. The frames before and behind fade towards the difference.
+    /// Raw latents whose frames show given pictures. A latent frame is four video frames, so a picture's own latents
+    /// can't be put there. The frames before and after fade towards the difference.
     /// </summary>
     /// <param name="latents">Raw latents [1, C, T, h, w] of a clip.</param>
     /// <param name="known">Where they stay as they are, ones and zeros that broadcast to [1, 1, T, h, w]; null is nowhere.</param>
@@ -53,7 +53,7 @@ internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
         return Fitted(near, known, stills).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The latents, of which those that hold the stills' frames come nearer still, but where they are known.</summary>
+    /// <summary>The latents, moved nearer still where they hold the stills' frames, except where they are known.</summary>
     private Tensor Fitted(Tensor latents, Tensor? known, IReadOnlyList<Still> stills)
     {
         if (!codec.DecodesGroups)
@@ -62,7 +62,7 @@ internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
         return known is null ? fitted : where(known.cpu() > 0.5, latents, fitted);
     }
 
-    /// <summary>Moves latents towards the video that a function makes of theirs.</summary>
+    /// <summary>Moves latents towards the video that a function makes from theirs.</summary>
     private Tensor Towards(Tensor latents, Tensor? known, Func<IEnumerable<Image>, IEnumerable<Image>> wanted)
     {
         using var scope = NewDisposeScope();
@@ -73,7 +73,7 @@ internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
             var change = Latents(wanted(actual)) - Latents(actual);
             if (known is not null)
                 change *= 1 - known.cpu();
-            // A VAE that isn't nearly its own inverse leads away: then the last step is taken back.
+            // With a VAE that isn't nearly its own inverse this diverges: then the last step is undone.
             var size = change.square().mean().ToDouble();
             if (size > least)
                 return before.alias().MoveToOuterDisposeScope();
@@ -88,7 +88,7 @@ internal sealed class LatentRefiner(FrameCodec codec, CancellationToken cancel)
     /// <summary>What is missing at each still's frame, a signed number for each byte.</summary>
     private static Dictionary<int, short[]> Differences(IEnumerable<Image> frames, IReadOnlyList<Still> stills)
     {
-        // Of two pictures for one frame the later one holds.
+        // Of two pictures for one frame the later one counts.
         var wanted = stills.GroupBy(still => still.Frame).ToDictionary(group => group.Key, group => group.Last().Picture.Pixels);
         return frames
             .Take(wanted.Keys.Max() + 1)

@@ -8,9 +8,10 @@ using static TorchSharp.torch;
 namespace Sora.Pipelines.Blending;
 
 /// <summary>
-/// Single latent frames whose video frames show given pictures as nearly as the decoder can: least squares on its pixels by
-/// conjugate gradients (Polak and Ribière's, https://www.cs.cmu.edu/~quake-papers/painless-conjugate-gradient.pdf, section 14),
-/// with the decoder's own gradients. The encoder finds what is best for all frames of a group; here the pictures weigh most.
+/// Single latent frames whose video frames show given pictures as nearly as the decoder can: least squares on its pixels
+/// by conjugate gradients (Polak and Ribière's, https://www.cs.cmu.edu/~quake-papers/painless-conjugate-gradient.pdf,
+/// section 14), with the decoder's own gradients. The encoder finds the best for all frames of a group; here the pictures
+/// weigh most.
 /// </summary>
 /// <param name="codec">The VAE, one that <see cref="FrameCodec.DecodesGroups"/>.</param>
 /// <param name="cancel">Stops between rounds.</param>
@@ -18,21 +19,21 @@ internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
 {
     private const int Rounds = 24;
 
-    /// <summary>What a picture weighs against a frame that is to stay as it is: much more, and those beside it flicker.</summary>
+    /// <summary>How much a picture weighs against a frame that should stay as it is: with much more, those next to it flicker.</summary>
     private const double Weight = 100;
 
-    /// <summary>Pixels of a frame whose gradients are taken at a time; what they need is a hundred times a frame.</summary>
+    /// <summary>Pixels of a frame whose gradients are taken at a time; they need a hundred times a frame.</summary>
     internal long StripPixels { get; init; } = 1 << 16;
 
     /// <summary>A step that is small against the pixels' differences, along which decoding is as good as linear.</summary>
     private const double Probe = 0.1;
 
     /// <summary>
-    /// Raw latents [1, C, T, h, w] of which those change that hold a picture's frame, until it is shown as well as after an
-    /// encoding of its own: no more than that can be asked, and frames beside it would pay for it.
+    /// Raw latents [1, C, T, h, w], changed where they hold a picture's frame until it is shown as well as after an
+    /// encoding of its own: more can't be expected, and frames next to it would pay for it.
     /// </summary>
     /// <param name="latents">Raw latents of a clip.</param>
-    /// <param name="stills">Pictures in the video's size, behind the first frame.</param>
+    /// <param name="stills">Pictures in the video's size, after the first frame.</param>
     public Tensor Fit(Tensor latents, IEnumerable<Still> stills)
     {
         using var scope = NewDisposeScope();
@@ -45,7 +46,10 @@ internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
         return fitted.MoveToOuterDisposeScope();
     }
 
-    /// <summary>One latent frame [1, C, 1, h, w] behind another; <paramref name="first"/> is the clip's index of its first video frame.</summary>
+    /// <summary>
+    /// One latent frame [1, C, 1, h, w] after another; <paramref name="first"/> is the clip's index of its first video
+    /// frame.
+    /// </summary>
     private Tensor Fit(Tensor before, Tensor latent, IEnumerable<Still> stills, int first)
     {
         using var scope = NewDisposeScope();
@@ -91,8 +95,8 @@ internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
     private Image Alone(Image picture) => codec.Decode(codec.Encode([picture], cancel).Latents, LatentSpace.Raw, cancel).Single();
 
     /// <summary>
-    /// What the decoded frames lack, and the direction in latents in which the weighted square of that falls fastest: strip by
-    /// strip, each with as much around it as decides what it shows.
+    /// What the decoded frames lack, and the direction in latents in which its weighted square falls fastest: strip by
+    /// strip, each with as much around it as affects it.
     /// </summary>
     private (Tensor Missing, Tensor Downhill) Gradient(Tensor before, Tensor z, Tensor wanted, Tensor weights)
     {

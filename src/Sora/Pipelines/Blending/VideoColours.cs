@@ -9,7 +9,7 @@ namespace Sora.Pipelines.Blending;
 /// </summary>
 internal sealed class VideoColours : IColours
 {
-    /// <summary>Known latent frames that tell how much change is usual.</summary>
+    /// <summary>Known latent frames that show how much change is usual.</summary>
     private const int Measured = 4;
 
     private readonly FrameCodec codec;
@@ -26,11 +26,11 @@ internal sealed class VideoColours : IColours
     public Correction[]? Usual(Join join)
     {
         using var scope = NewDisposeScope();
-        // A single frame says nothing of what changes: what follows it says so.
+        // A single frame says nothing about change: what follows it does.
         if (join is { Edge: 0, Away: < 0 })
             return ColourMatching.MeanChange(Colours(Decode(0, 1)));
-        // The one that looks back to what is made, or is the video's first frame, is left out if there are others: behind
-        // frames that are not corrected yet it comes out otherwise.
+        // The one that looks back to made frames, or is the video's first frame, is left out if there are others: after
+        // frames that aren't corrected yet it comes out differently.
         var count = Math.Clamp(join.Count - 1, 1, Measured);
         var start =
             join.Away < 0 ? join.Edge - count + 1
@@ -51,7 +51,7 @@ internal sealed class VideoColours : IColours
             var known = join.Edge == 0 ? codec.DecodeFirst(Raw(0, 1)) : Decode(join.Edge - 1, join.Edge);
             return (Colours(known)[^1], Colours(codec.DecodeGroup(Raw(join.Edge, 1), corrected))[0]);
         }
-        // What is known behind looks back to what is made.
+        // What is known after a gap looks back to what is made.
         var before = join.Made > 1 ? Corrected(made - 1) : Raw(made - 1, 1);
         return (Colours(codec.DecodeGroup(corrected, Raw(join.Edge, 1)))[0], Colours(codec.DecodeGroup(before, corrected))[^1]);
     }
@@ -76,7 +76,7 @@ internal sealed class VideoColours : IColours
         Latents.narrow(2, run.Start, run.End - run.Start).copy_(model.Normalise(raw.narrow(2, run.Start - before, run.End - run.Start)));
     }
 
-    /// <summary>What each of raw latent frames shows, or each but the first one.</summary>
+    /// <summary>What each raw latent frame shows, or each but the first.</summary>
     private IEnumerable<Tensor> Shown(Tensor raw, bool skipFirst)
     {
         if (!skipFirst)
@@ -85,7 +85,6 @@ internal sealed class VideoColours : IColours
             yield return group;
     }
 
-    /// <summary>Video frames of so many latent ones.</summary>
     /// <summary>What is added to a latent frame so that what it shows is corrected, frame by frame: its encoder is linear.</summary>
     private Tensor Change(Tensor shown, Func<int, Correction[]> at)
     {
