@@ -88,9 +88,9 @@ public sealed record Region
                 "a mask is one picture, or as long as the clip"
             );
         var masks = Masks.Select(mask => Resample.ToSize(mask, size.Width, size.Height, Fit.Stretch)).ToList();
-        var cell = geometry.SpatialFactor;
-        int rows = size.Height / cell,
-            columns = size.Width / cell,
+        var factor = geometry.SpatialFactor;
+        int rows = size.Height / factor,
+            columns = size.Width / factor,
             latents = geometry.LatentFrames(frames);
         var known = Enumerable.Repeat(1f, latents * rows * columns).ToArray();
         var (first, end) = Time ?? (0, frames);
@@ -105,8 +105,8 @@ public sealed record Region
                 {
                     if (!Touches(masks, frame, size, new Box(left, top, unit.Columns, unit.Rows)))
                         continue;
-                    for (var y = top / cell; y < (top + unit.Rows) / cell; y++)
-                        known.AsSpan((latent * rows + y) * columns + left / cell, unit.Columns / cell).Clear();
+                    for (var y = top / factor; y < (top + unit.Rows) / factor; y++)
+                        known.AsSpan((latent * rows + y) * columns + left / factor, unit.Columns / factor).Clear();
                 }
             }
         }

@@ -123,8 +123,8 @@ public sealed class CausalVae : VideoVae
     public override Tensor Denormalise(Tensor normalised) => Config.Denormalise(normalised);
 
     /// <summary>Everything after the first frame at once where gradients are kept anyway; else as much as passes at a time.</summary>
-    private static long ChunkLength(bool trains, long frames, long unitPixels, int group) =>
-        trains ? Math.Max(group, frames - 1) : ChunkOf(unitPixels, group);
+    private static long ChunkLength(bool trains, long frames, long unitPixels, int temporalFactor) =>
+        trains ? Math.Max(temporalFactor, frames - 1) : ChunkOf(unitPixels, temporalFactor);
 
     /// <summary>Frees the weights, if they are its own.</summary>
     public override void Dispose()

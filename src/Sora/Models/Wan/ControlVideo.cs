@@ -14,7 +14,7 @@ namespace Sora.Models.Wan;
 internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Precision precision)
 {
     /// <summary>Pixels a side of a latent, which are the mask's channels.</summary>
-    private readonly int cell = model.Vae.SpatialFactor;
+    private readonly int spatialFactor = model.Vae.SpatialFactor;
 
     /// <summary>The conditioning of a run.</summary>
     /// <exception cref="SoraException">The control video is too short, or its mask has another length.</exception>
@@ -81,15 +81,18 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
     /// <summary>The size that a control video is resized to: its own, cut to tokens, or scaled down to the requested area.</summary>
     private FrameSize Size(Image frame)
     {
-        int width = frame.Width / cell * cell,
-            height = frame.Height / cell * cell;
+        int width = frame.Width / spatialFactor * spatialFactor,
+            height = frame.Height / spatialFactor * spatialFactor;
         if ((long)width * height > (long)settings.Width * settings.Height)
         {
             var scale = Math.Min((double)settings.Width / width, (double)settings.Height / height);
             (width, height) = ((int)(width * scale), (int)(height * scale));
         }
         var patch = model.Transformer.PatchSize;
-        return new FrameSize(width / (cell * patch.Columns) * cell * patch.Columns, height / (cell * patch.Rows) * cell * patch.Rows);
+        return new FrameSize(
+            width / (spatialFactor * patch.Columns) * spatialFactor * patch.Columns,
+            height / (spatialFactor * patch.Rows) * spatialFactor * patch.Rows
+        );
     }
 
     private Tensor Resized(IReadOnlyList<Image> frames, FrameSize size) =>
@@ -101,8 +104,10 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
     /// <summary>[1, 1, F, H, W] to [1, 64, T, h, w]: pixels of a latent become channels, and frames are dropped to the nearest.</summary>
     private Tensor Fold(Tensor mask, long latentFrames)
     {
-        var (frames, rows, columns) = (mask.shape[2], mask.shape[3] / cell, mask.shape[4] / cell);
-        var folded = mask.reshape(frames, rows, cell, columns, cell).permute(2, 4, 0, 1, 3).reshape(1, cell * cell, frames, rows, columns);
+        var (frames, rows, columns) = (mask.shape[2], mask.shape[3] / spatialFactor, mask.shape[4] / spatialFactor);
+        var folded = mask.reshape(frames, rows, spatialFactor, columns, spatialFactor)
+            .permute(2, 4, 0, 1, 3)
+            .reshape(1, spatialFactor * spatialFactor, frames, rows, columns);
         var nearest = Enumerable.Range(0, (int)latentFrames).Select(i => (long)Math.Floor((i + 0.5) * frames / latentFrames)).ToArray();
         return folded.index_select(2, tensor(nearest, device: precision.Device));
     }
@@ -110,8 +115,8 @@ internal sealed class ControlVideo(WanModel model, SamplingSettings settings, Pr
     /// <summary>A reference, as large as fits, in the middle of a white frame: [1, 3, 1, H, W].</summary>
     private Tensor OnCanvas(Image reference, FrameSize size)
     {
-        int width = reference.Width / cell * cell,
-            height = reference.Height / cell * cell;
+        int width = reference.Width / spatialFactor * spatialFactor,
+            height = reference.Height / spatialFactor * spatialFactor;
         var picture = Pixels.ToTensor([Resample.Lanczos(reference, width, height)], precision.Device).squeeze(2);
         var scale = Math.Min((double)size.Height / height, (double)size.Width / width);
         int fitWidth = (int)(width * scale),

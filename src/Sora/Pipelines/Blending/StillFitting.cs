@@ -100,8 +100,8 @@ internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
     /// </summary>
     private (Tensor Missing, Tensor Downhill) Gradient(Tensor before, Tensor z, Tensor wanted, Tensor weights)
     {
-        var (rows, cell, missing, downhill) = (z.shape[3], wanted.shape[3] / z.shape[3], empty_like(wanted), zeros_like(z));
-        var strip = Math.Max(1, StripPixels / (wanted.shape[4] * cell));
+        var (rows, factor, missing, downhill) = (z.shape[3], wanted.shape[3] / z.shape[3], empty_like(wanted), zeros_like(z));
+        var strip = Math.Max(1, StripPixels / (wanted.shape[4] * factor));
         for (long top = 0; top < rows; top += strip)
         {
             using var scope = NewDisposeScope();
@@ -111,10 +111,10 @@ internal sealed class StillFitting(FrameCodec codec, CancellationToken cancel)
             var input = z.narrow(3, from, around).detach().clone().requires_grad_(true);
             var shown = codec
                 .DecodeGroup(before.narrow(3, from, around).contiguous(), input)
-                .narrow(3, (top - from) * cell, (bottom - top) * cell);
-            var lacks = wanted.narrow(3, top * cell, (bottom - top) * cell) - shown;
+                .narrow(3, (top - from) * factor, (bottom - top) * factor);
+            var lacks = wanted.narrow(3, top * factor, (bottom - top) * factor) - shown;
             downhill.narrow(3, from, around).sub_(autograd.grad([(lacks.square() * weights).sum()], [input])[0]);
-            missing.narrow(3, top * cell, (bottom - top) * cell).copy_(lacks.detach());
+            missing.narrow(3, top * factor, (bottom - top) * factor).copy_(lacks.detach());
         }
         return (missing, downhill);
     }
