@@ -31,14 +31,17 @@ internal static class ModelSummary
         ClipSummary.Row(
             to,
             "schedule",
-            $"shift {Text(defaults.Shift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep per token" : "")}"
+            $"shift {Text(defaults.Shift)}"
+                + (model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")
+                + (model.ExpandTimesteps ? ", a timestep per token" : "")
         );
         ClipSummary.Row(
             to,
             "defaults",
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{new FrameSize(defaults.Width, defaults.Height)}, {defaults.Frames} frames at {defaults.Fps} per second, {defaults.Steps} steps, guidance {defaults.Guidance}{(defaults.Guidance2 is { } second ? $" and {second}" : "")}"
+                $"{new FrameSize(defaults.Width, defaults.Height)}, {defaults.Frames} frames at {defaults.Fps} per second, "
+                    + $"{defaults.Steps} steps, guidance {defaults.Guidance}{(defaults.Guidance2 is { } second ? $" and {second}" : "")}"
             )
         );
         if (defaults.Negative != "")

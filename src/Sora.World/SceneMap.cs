@@ -49,7 +49,7 @@ internal static class SceneMap
     /// <summary>Numbers for each place.</summary>
     public static int Channels { get; } = Turns + Turn.Numbers;
 
-    /// <summary>Where the numbers of which part of a place the objects take begin, how many they are, and what they are for all of it.</summary>
+    /// <summary>The numbers that say which part of a place objects cover: the first, their count, and their sum for all of it.</summary>
     public static (int First, int Count, float Whole) Taken { get; } = (Seen, Objects, ObjectScale * Side * Side);
 
     /// <summary>Writes the map <c>[Channels, T, h, w]</c> of a scene that is filmed in this shape.</summary>
@@ -254,7 +254,10 @@ internal static class SceneMap
         }
     }
 
-    /// <summary>How an object is turned towards the camera: two of its axes, to the right, up and away (Zhou et al. 2019, "On the continuity of rotation representations in neural networks").</summary>
+    /// <summary>
+    /// How an object is turned towards the camera: two of its axes, to the right, up and away (Zhou et al. 2019, "On the
+    /// continuity of rotation representations in neural networks").
+    /// </summary>
     private static class Turn
     {
         /// <summary>Three for each axis.</summary>

@@ -45,7 +45,8 @@ internal static class Decode
             [
                 "Frames are written as they are decoded: memory doesn't grow with the duration.",
                 "An unfinished clip (sora generate --until) is decoded to its current estimate.",
-                "Several clips from a pipe need a number pattern in the output's name, which numbers the clips: out-%d.mp4, or clip-%d/%04d.png.",
+                "Several clips from a pipe need a number pattern in the output's name, which numbers the clips: "
+                    + "out-%d.mp4, or clip-%d/%04d.png.",
                 "Clips of one frame each can also become numbered pictures: still-%d.png.",
                 "mp4 takes only even sizes: for an odd one the last column or row is repeated.",
             ],

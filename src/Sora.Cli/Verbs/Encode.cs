@@ -161,7 +161,8 @@ internal static class Encode
             var (frames, factor) = (model.Geometry.WholeFrames(seen), model.Geometry.TemporalFactor);
             if (frames < seen)
                 run.Reporter.Note(
-                    $"{seen} frames read, the last {seen - frames} left out: the model takes {model.Geometry.FirstFrames} + {factor}k frames"
+                    $"{seen} frames read, the last {seen - frames} left out: "
+                        + $"the model takes {model.Geometry.FirstFrames} + {factor}k frames"
                 );
             if (reader.Complaint is { } complaint)
                 run.Reporter.Warn($"parts could not be read: {complaint}");

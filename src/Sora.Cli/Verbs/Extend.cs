@@ -36,8 +36,10 @@ internal static class Extend
         {
             Details =
             [
-                "With --after the clip is kept bit for bit. With --before and --loop, kept frames that move to a later position pass through the VAE once more.",
-                "Any length works: windows (--window) slide along the video and overlap (--overlap). --prompt-at changes the prompt along the way.",
+                "With --after the clip is kept bit for bit. "
+                    + "With --before and --loop, kept frames that move to a later position pass through the VAE once more.",
+                "Any length works: windows (--window) slide along the video and overlap (--overlap). "
+                    + "--prompt-at changes the prompt along the way.",
                 "A single argument that is not a file is the prompt; the clip then comes from standard input.",
             ],
             Examples =

@@ -116,9 +116,11 @@ internal static class Generate
         {
             Details =
             [
-                "Lengths that the model can't make are rounded; sizes in multiples of 16 are cropped, and other sizes refused. The same command with the same seed gives the same clip.",
+                "Lengths that the model can't make are rounded; sizes in multiples of 16 are cropped, and other sizes refused. "
+                    + "The same command with the same seed gives the same clip.",
                 "Anything not given comes from the model: the steps, guidance, shift, size, length and rate that it was made for.",
-                "An unfinished clip contains everything that --resume needs; the resumed run gives the same clip, bit for bit, as one that never stopped.",
+                "An unfinished clip contains everything that --resume needs; "
+                    + "the resumed run gives the same clip, bit for bit, as one that never stopped.",
             ],
             Examples =
             [
@@ -305,7 +307,8 @@ internal static class Generate
             if (frames != asked)
             {
                 run.Reporter.Note(
-                    $"{frames} frames instead of {asked}: the model makes {first} frame{(first == 1 ? "" : "s")}, plus {factor} for each further latent frame"
+                    $"{frames} frames instead of {asked}: the model makes {first} frame{(first == 1 ? "" : "s")}, "
+                        + $"plus {factor} for each further latent frame"
                 );
             }
             var seed = Sampling.Seed ?? (Sampling.Noise is null ? SamplingArgs.DrawSeed(run) : 0);

@@ -39,8 +39,11 @@ internal static class Info
         {
             Details =
             [
-                "For a clip it shows the size and length, the model and prompt that made it, and the verbs that were applied: --command prints those as a pipeline.",
-                "For a model it shows the parts, their sizes and the fingerprint of the VAE, which tells whether a clip is in the same latent space. For a single file of weights it shows the tensors, under the names that sora uses.",
+                "For a clip it shows the size and length, the model and prompt that made it, and the verbs that were applied: "
+                    + "--command prints those as a pipeline.",
+                "For a model it shows the parts, their sizes and the fingerprint of the VAE, "
+                    + "which tells whether a clip is in the same latent space. "
+                    + "For a single file of weights it shows the tensors, under the names that sora uses.",
             ],
             Examples =
             [

@@ -36,8 +36,10 @@ internal static class Interpolate
         {
             Details =
             [
-                "The result begins with the frame where the first clip is left and ends with the one where the second is entered; the model sees how both move.",
-                "If one of the two is -, every clip of the pipe is paired with the other; if both are -, the clips of the pipe are taken in pairs.",
+                "The result begins with the frame where the first clip is left and ends with the one where the second is entered; "
+                    + "the model sees how both move.",
+                "If one of the two is -, every clip of the pipe is paired with the other; "
+                    + "if both are -, the clips of the pipe are taken in pairs.",
             ],
             Examples = [new("sora interpolate a.latent b.latent --duration 2s -o ab.latent", "Two seconds from a to b")],
         }.With([First, Second, Prompt, Output, Duration, From, To, .. SamplingOptions.All]);

@@ -279,7 +279,7 @@ public class SceneMapTests
         }
     }
 
-    /// <summary>Seen from a camera that looks along -z and stands still, an object that spins turns around what is up in the world.</summary>
+    /// <summary>Seen from a still camera that looks along -z, an object that spins turns around the world's upward axis.</summary>
     [Fact]
     public void PlacesKnowHowTheirObjectsAreTurned()
     {

@@ -59,10 +59,10 @@ public abstract class ClipSource
     public virtual void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) =>
         throw new NotSupportedException();
 
-    /// <summary>The first and the number of the descriptors that say which part of a place things take, and their sum where that is all of it.</summary>
+    /// <summary>The descriptors that say which part of a place things cover: the first, their count, and their sum for all of it.</summary>
     internal virtual (int First, int Count, float Whole) Taken => (0, 0, 1);
 
-    /// <summary>A mark for each thing that a caption speaks of, the first one first; none: the source doesn't know what captions speak of.</summary>
+    /// <summary>A mark for each thing that a caption mentions, in order; none: the source doesn't know what captions mention.</summary>
     public virtual IReadOnlyList<string> Marks => [];
 
     /// <summary>How many things the captions of a seed speak of; 0: the source doesn't know. Called from many threads.</summary>

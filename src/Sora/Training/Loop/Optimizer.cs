@@ -57,7 +57,7 @@ internal sealed class Optimizer : IDisposable
 
     /// <param name="parameters">What moves, by name.</param>
     /// <param name="options">How it moves.</param>
-    /// <param name="products">The type in which gradients of nearly square matrices are made orthogonal; the original does it in bfloat16.</param>
+    /// <param name="products">The type in which gradients of nearly square matrices are orthogonalised; the original uses bfloat16.</param>
     /// <param name="threads">Threads that share the work.</param>
     public Optimizer(
         IReadOnlyDictionary<string, Tensor> parameters,

@@ -26,7 +26,7 @@ internal sealed class SceneReader
     /// <param name="weights">The reader's own.</param>
     /// <param name="descriptors">How many numbers a place is described by.</param>
     /// <param name="share">What its error counts beside that of the latents.</param>
-    /// <param name="things">How many numbers a thing is described by that a caption speaks of; 0: nobody knows what captions speak of.</param>
+    /// <param name="things">How many numbers describe a thing that a caption mentions; 0: it isn't known what captions mention.</param>
     public SceneReader(WanTransformerConfig transformer, Weights weights, int descriptors, double share, int things)
     {
         (Weights, Share, Block) = (weights, share, (transformer.NumLayers - 1) / 2);

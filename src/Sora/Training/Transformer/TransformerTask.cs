@@ -33,7 +33,7 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
     /// <summary>The guidance scale at which the network answers in one pass, or learns to; null: it isn't guided.</summary>
     public double? Guidance { get; init; }
 
-    /// <summary>The parts, which stay as they are, whose guided passes are what is to be learned; null: learn from the clips themselves.</summary>
+    /// <summary>The fixed parts whose guided passes are to be learned; null: learn from the clips themselves.</summary>
     public TransformerParts? Teacher { get; init; }
 
     /// <summary>Writes the parts to a model folder.</summary>
@@ -67,7 +67,7 @@ internal sealed class TransformerTask : TrainingTask
     /// </summary>
     private const double ThingWeight = 4;
 
-    /// <summary>Part of the clips whose scene is covered whatever the noise of the latents: a clip that is to be changed begins so.</summary>
+    /// <summary>Share of the clips whose scene is pure noise, whatever the latents' noise: that is how editing a clip begins.</summary>
     private const double SceneCovered = 0.1;
 
     // Which object is where is settled under a hundred times as much noise as signal, colours under ten times, as the first
@@ -335,7 +335,8 @@ internal sealed class TransformerTask : TrainingTask
             else
             {
                 output = Unguided(output, noised, times, scale);
-                // The scale times an error of which the answer has one part in the scale: it turns the network as the error of an unguided one does.
+                // The answer has one part in the scale of this error: times the scale, it steers the network as the error of an
+                // unguided one does.
                 if (batch.Step is not null)
                     gain = scale;
             }
@@ -361,7 +362,10 @@ internal sealed class TransformerTask : TrainingTask
             };
     }
 
-    /// <summary>The error of saying from tokens <c>[B, L, dim]</c> what is where; each of a batch's clips counts by its tokens, as in the other part of the loss.</summary>
+    /// <summary>
+    /// The error of predicting from tokens <c>[B, L, dim]</c> what is where; each clip of a batch counts by its tokens, as in
+    /// the other part of the loss.
+    /// </summary>
     private Tensor Misread(SceneReader reader, Tensor tokens, Tensor described, int clips, long step)
     {
         using var scope = NewDisposeScope();
@@ -457,7 +461,9 @@ internal sealed class TransformerTask : TrainingTask
         public Tensor Index { get; } = where(unknown.flatten(1) > 0.5, arange(sigma.shape[0], int64).unsqueeze(1), tensor(sigma.shape[0]));
     }
 
-    /// <summary>A batch as it was drawn: latents <c>[B, C, T, h, w]</c>, tokens <c>[B, 1, T', h', w']</c>, captions when they are asked for.</summary>
+    /// <summary>
+    /// A batch as it was drawn: latents <c>[B, C, T, h, w]</c>, tokens <c>[B, 1, T', h', w']</c>, and captions, made on demand.
+    /// </summary>
     private sealed record FlowBatch(Tensor Clean, Tensor Noise, Tensor Unknown, Func<string>[] Captions)
     {
         /// <summary>Noise level of each clip's latents, <c>[B, 1, 1, 1, 1]</c>.</summary>
@@ -476,7 +482,7 @@ internal sealed class TransformerTask : TrainingTask
     /// <summary>Shape and seeds of a batch's whole clips, and how many latent frames of theirs come before it.</summary>
     private sealed record FlowScenes(ClipShape Shape, ulong[] Seeds, int Later);
 
-    /// <summary>Squared errors of a batch: of its latents, of what it shows, and of what its network says in the middle that it shows.</summary>
+    /// <summary>Squared errors of a batch: of its latents, of its scene, and of what the reader makes of the scene.</summary>
     private sealed record FlowError(Tensor Video, Tensor? Scene, Tensor? Misread)
     {
         /// <summary>What is to become small; the parts go.</summary>

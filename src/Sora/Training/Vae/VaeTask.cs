@@ -22,7 +22,10 @@ internal sealed class VaeTask : TrainingTask
         LogVarianceWeight = 1e-4;
     private const double RestingLogVariance = -6;
 
-    /// <summary>Of clips that a block VAE is shown with latents as a transformer leaves them, and how far off these are at most, in deviations.</summary>
+    /// <summary>
+    /// Share of clips that a block VAE sees with latents as a transformer leaves them, and how far off these are at most, in
+    /// deviations.
+    /// </summary>
     private const double RoughShare = 0.5,
         Roughness = 0.5;
     private const int ValidationClips = 8,

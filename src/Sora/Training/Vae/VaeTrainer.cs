@@ -60,7 +60,7 @@ public static class VaeTrainer
 /// <param name="Inflate">Resets the time convolutions: a VAE of stills becomes one of clips that treats every frame as a still.</param>
 public sealed record VaeStart(string? Folder = null, bool Inflate = false)
 {
-    /// <summary>A model folder whose transformer makes latents that the decoder learns to show; null: it learns from the encoder's.</summary>
+    /// <summary>A model folder whose transformer makes latents for the decoder to learn from; null: it learns from the encoder's.</summary>
     public string? Transformer { get; init; }
 
     /// <summary>Clips that the transform of a new VAE is fitted to.</summary>
