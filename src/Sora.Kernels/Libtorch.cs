@@ -41,7 +41,7 @@ public static unsafe partial class Libtorch
     /// </summary>
     public static void Start() => _ = Loaded.Value;
 
-    /// <summary>Begins <see cref="Start"/> on its own thread: it takes a third of a second, while models are found and pipes wait.</summary>
+    /// <summary>Begins <see cref="Start"/> on its own thread: models are found and pipes wait in the third of a second it takes.</summary>
     public static void Preload() => new Thread(Start) { IsBackground = true }.Start();
 
     /// <summary>A function that libtorch exports, or one of the OpenMP runtime that it computes with; 0 where there is none.</summary>

@@ -214,7 +214,7 @@ public class RendererTests
         }
     }
 
-    /// <summary>Mountains tell where a camera looks: two clips show the same in the same direction, wherever it is in the picture.</summary>
+    /// <summary>Mountains tell where a camera looks: in one direction two clips show the same, wherever in the picture.</summary>
     [Theory]
     [InlineData(CameraMove.OrbitLeft, Ground.Sand)]
     [InlineData(CameraMove.PanRight, Ground.Snow)]
