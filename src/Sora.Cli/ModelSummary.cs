@@ -7,7 +7,7 @@ using Sora.Tensors;
 
 namespace Sora.Cli;
 
-/// <summary>What <c>info</c> says of a model or of a file of weights, as text and as JSON.</summary>
+/// <summary>What <c>info</c> says about a model or a file of weights, as text and as JSON.</summary>
 internal static class ModelSummary
 {
     public static void WriteText(VideoModel model, TextWriter to)

@@ -153,7 +153,7 @@ internal static class SamplingOptions
         Options.Store,
     ];
 
-    /// <summary>What the command line says of them.</summary>
+    /// <summary>What the command line says for them.</summary>
     /// <param name="parse">The command line.</param>
     /// <param name="keepsDash">Keeps words that stand for standard input in the clip's history.</param>
     public static SamplingArgs Parse(ParseResult parse, bool keepsDash = false) =>
@@ -195,7 +195,7 @@ internal static class SamplingOptions
     public static Option<string?> Text(string name, string helpName, string description) =>
         new(name) { Description = description, HelpName = helpName };
 
-    /// <summary>An option of numbers with commas between them.</summary>
+    /// <summary>An option that takes numbers separated by commas.</summary>
     public static Option<double[]> Numbers(string name, string helpName, string description) =>
         new(name)
         {

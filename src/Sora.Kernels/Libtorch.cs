@@ -98,7 +98,7 @@ public static unsafe partial class Libtorch
         // libtorch's own guess at the processors is 1 in many containers and virtual machines.
         if (Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null)
             torch.set_num_threads(Environment.ProcessorCount);
-        // It is used for few convolutions, and complains on standard error where the processor is none that it knows.
+        // It is used for few convolutions, and complains on standard error about processors that it doesn't know.
         EnableNnpack(GlobalContext(), false);
         return library;
     }

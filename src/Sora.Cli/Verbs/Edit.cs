@@ -10,7 +10,7 @@ using Sora.Tensors;
 
 namespace Sora.Cli.Verbs;
 
-/// <summary>Makes a clip, or a part of it, again from another prompt.</summary>
+/// <summary>Regenerates a clip, or a part of it, from another prompt.</summary>
 internal static class Edit
 {
     private static readonly Argument<string[]> Words = new("[CLIP] PROMPT")

@@ -72,7 +72,7 @@ internal static class Generate
     );
     private static readonly Option<string> Output = Options.Output("Clip to write (with -n, a name that contains %d)");
 
-    /// <summary>What the clip is to be, in the order of the help.</summary>
+    /// <summary>What the clip should be, in the order of the help.</summary>
     private static readonly Option[] Wanted =
     [
         Size,
@@ -90,7 +90,7 @@ internal static class Generate
         Count,
     ];
 
-    /// <summary>What an unfinished clip has decided.</summary>
+    /// <summary>What an unfinished clip has already settled.</summary>
     private static readonly Option[] Fixed =
     [
         .. Wanted.Where(option => option != FitTo),
@@ -274,8 +274,8 @@ internal static class Generate
         }
 
         /// <summary>
-        /// The verb for the clip's history; null where the one that began makes the whole clip when it is run again, for it was
-        /// interrupted.
+        /// The verb for the clip's history; null if the verb that began the clip was only interrupted, for run again it makes
+        /// the whole clip.
         /// </summary>
         private HistoryEntry? Entry(string unfinished, Clip clip)
         {

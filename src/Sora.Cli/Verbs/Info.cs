@@ -121,7 +121,7 @@ internal static class Info
             showClip(header);
     }
 
-    /// <summary>The argument, where it is the folder of a model and not a clip.</summary>
+    /// <summary>The argument, if it is the folder of a model and not a clip.</summary>
     private static string? ModelFolderIn(string name) => Directory.Exists(name) && ModelLocator.IsModel(name) ? name : null;
 
     private static void WriteCommand(Run run, ClipHeader clip) =>

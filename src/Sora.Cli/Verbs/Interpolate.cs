@@ -112,7 +112,7 @@ internal static class Interpolate
         }
     }
 
-    /// <summary>What leads where: every clip of a pipe from or to the one of a file, or those of a pipe two by two.</summary>
+    /// <summary>The pairs: every clip of a pipe with the one of a file, or the clips of a pipe two by two.</summary>
     private static IEnumerable<(Clip From, Clip To)> Pairs(Run run, string first, string second)
     {
         if (first != "-" || second != "-")
@@ -148,7 +148,7 @@ internal static class Interpolate
         string Name((Clip Clip, SamplingSettings) which) =>
             one.Size == other.Size && one.Fps == other.Fps ? $" from {which.Clip.Info.Model ?? "an unnamed model"}" : "";
         var model = (given ?? from.Clip.Info.Model) is { } name && name != "mini" ? $" --model {ShellWords.Quote(name)}" : "";
-        // What was read from standard input is gone: it is to be saved first.
+        // What was read from standard input is gone: it must be saved first.
         var file = second == "-" ? "second.latent" : ShellWords.Quote(second);
         throw SoraException.Usage(
             FormattableString.Invariant(

@@ -6,7 +6,7 @@ using Sora.Models.Wan;
 namespace Sora.Training;
 
 /// <summary>
-/// The sizes of the small model: a Wan 2.2 TI2V kind, small enough to train and run on two cores. A head of 48
+/// The sizes of the small model: of the Wan 2.2 TI2V kind, small enough to train and run on two cores. A head of 48
 /// gives 16 rotary entries to each axis.
 /// </summary>
 internal static class MiniPreset
@@ -59,7 +59,7 @@ internal static class MiniPreset
             NumLayers = 6,
         };
 
-    /// <summary>The config.json of a two-layer umT5 kind encoder for a vocabulary.</summary>
+    /// <summary>The config.json of a two-layer encoder of the umT5 kind for a vocabulary.</summary>
     public static JsonObject TextConfig(int vocabulary) =>
         new()
         {

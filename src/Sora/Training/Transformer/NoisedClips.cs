@@ -12,9 +12,9 @@ namespace Sora.Training;
 /// <param name="Velocity">noise - x0, <c>[B, C, T, h, w]</c>.</param>
 internal readonly record struct NoisedClips(Tensor State, Tensor Hidden, Tensor Level, Tensor Velocity)
 {
-    /// <summary>Puts noise on latents and, if it has more channels than they, on the scene that these are for.</summary>
+    /// <summary>Adds noise to latents and, if it has more channels than they do, to the scene.</summary>
     /// <param name="clean">Normalised latents, <c>[B, C, T, h, w]</c>.</param>
-    /// <param name="scene">What the clips show, <c>[B, S, T, h, w]</c>; null: nobody knows.</param>
+    /// <param name="scene">What the clips show, <c>[B, S, T, h, w]</c>; null: unknown.</param>
     /// <param name="noise"><c>[B, C + S, T, h, w]</c>.</param>
     /// <param name="level">Noise level of the latents, of a shape that expands to theirs.</param>
     /// <param name="sceneLevel">Noise level of the scene, <c>[B, 1, 1, 1, 1]</c>.</param>

@@ -27,7 +27,7 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
     /// <summary>How the transformer's answer becomes a velocity; null: it is one.</summary>
     public Preconditioning? Preconditioning { get; init; }
 
-    /// <summary>Learns along what is where in the clips; null: nothing does.</summary>
+    /// <summary>Learns alongside what is where in the clips; null: nothing does.</summary>
     public SceneReader? Reader { get; init; }
 
     /// <summary>The guidance scale at which the network answers in one pass, or learns to; null: it isn't guided.</summary>
@@ -55,27 +55,27 @@ internal sealed class TransformerTask : TrainingTask
         LaterStart = 0.12;
 
     /// <summary>
-    /// What the error of a scene's channel of unit variance counts beside that of a channel of latents. The others count as if
-    /// they had it, for they are large to be settled first, not to be right first; small ones nearly so.
+    /// Weight of the error of a scene's channel of unit variance; that of a channel of latents is 1. The others count as if they
+    /// had it, for they are large so as to be settled first, not to be right first; small ones nearly so.
     /// </summary>
     private const double SceneWeight = 0.8,
         SmallVariance = 1.0 / 3;
 
     /// <summary>
-    /// What the error of latents where there are things counts more than elsewhere: they are a tenth of a clip and most of what
-    /// its caption speaks of, and much of the rest, the grain of the ground, can't be foretold.
+    /// Extra weight of the error of latents where there are things: they are a tenth of a clip and most of what its caption
+    /// mentions, and much of the rest, the grain of the ground, can't be predicted.
     /// </summary>
     private const double ThingWeight = 4;
 
     /// <summary>Share of the clips whose scene is pure noise, whatever the latents' noise: that is how editing a clip begins.</summary>
     private const double SceneCovered = 0.1;
 
-    // Which object is where is settled under a hundred times as much noise as signal, colours under ten times, as the first
-    // principal components of latents are four times as large as the mean channel, and edges under as much of both.
+    // Which object is where is settled at a hundred times as much noise as signal, colours at ten times, as the first principal
+    // components of latents are four times as large as the mean channel, and edges at as much of both.
     private const double SigmaMean = 1.7,
         SigmaDeviation = 1.7;
 
-    /// <summary>Captions of which, beside each batch, the text encoder has to say what they speak of, and what its error counts.</summary>
+    /// <summary>Captions per batch whose contents the text encoder has to predict, and the weight of its error.</summary>
     private const int CaptionsRead = 32;
     private const double CaptionShare = 1;
 
@@ -93,7 +93,7 @@ internal sealed class TransformerTask : TrainingTask
     private readonly double[] shares;
     private readonly int tokensPerStep;
 
-    /// <summary>What the error of each of a scene's channels counts, <c>[1, channels, 1, 1, 1]</c>; null: there is none.</summary>
+    /// <summary>Weight of the error of each of a scene's channels, <c>[1, channels, 1, 1, 1]</c>; null: there is none.</summary>
     private readonly Tensor? sceneWeights;
 
     /// <param name="parts">What is trained.</param>
@@ -236,7 +236,7 @@ internal sealed class TransformerTask : TrainingTask
     private static Tensor Spread(Tensor grid, (int Frames, int Rows, int Columns) patch) =>
         grid.repeat_interleave(patch.Frames, 2).repeat_interleave(patch.Rows, 3).repeat_interleave(patch.Columns, 4);
 
-    /// <summary>Clips in a batch: an even number, for two halves of it are worked on side by side.</summary>
+    /// <summary>Clips in a batch: an even number, as its two halves are computed side by side.</summary>
     private int BatchOf(LatentSet set) => Math.Max(1, (int)Math.Round(tokensPerStep / (2.0 * Tokens(set))) * 2);
 
     private long Tokens(LatentSet set)
@@ -260,7 +260,7 @@ internal sealed class TransformerTask : TrainingTask
     private FlowBatch Draw(LatentSet set, long[] rows, ref Rng random, double dropout)
     {
         var clean = set.Latents.index_select(0, tensor(rows)).to(ScalarType.Float32); // [B, C, T, h, w]
-        // What a sliding window sees: a crop that begins inside a clip, behind a known prefix.
+        // What a sliding window sees: a crop that begins inside a clip, after a known prefix.
         var later = clean.shape[2] > 3 && random.Uniform() < LaterStart ? 1 + random.Below((int)clean.shape[2] - 2) : 0;
         if (later > 0)
             clean = clean.narrow(2, later, clean.shape[2] - later);
@@ -335,7 +335,7 @@ internal sealed class TransformerTask : TrainingTask
             else
             {
                 output = Unguided(output, noised, times, scale);
-                // The answer has one part in the scale of this error: times the scale, it steers the network as the error of an
+                // The answer enters this error divided by the scale: multiplied by it, the error moves the network as an
                 // unguided one does.
                 if (batch.Step is not null)
                     gain = scale;
@@ -378,8 +378,8 @@ internal sealed class TransformerTask : TrainingTask
     }
 
     /// <summary>
-    /// The error of saying from a caption's marks what it speaks of, the part of captions <paramref name="from"/> to
-    /// <paramref name="to"/> - 1. They are none of the batch's: more of them cost next to nothing.
+    /// The error of predicting from a caption's marks what it mentions, the part of captions <paramref name="from"/> to
+    /// <paramref name="to"/> - 1. They aren't the batch's: more of them cost next to nothing.
     /// </summary>
     private Tensor MisreadText(SceneReader reader, ClipShape shape, long step, int from, int to)
     {
@@ -439,9 +439,9 @@ internal sealed class TransformerTask : TrainingTask
     }
 
     /// <summary>
-    /// What a network that answers guided would say unguided: its answer, led back towards what it says without a caption (Chen et
+    /// What a network that answers guided would say unguided: its answer, moved back towards what it says without a caption (Chen et
     /// al. 2025, "Visual generation without guidance"). Its error on the clips is that of the answer at the guidance scale, so one
-    /// that has learned guidance learns on from clips, and no teacher stands between. To no caption both are the same.
+    /// that has learned guidance keeps learning from clips, without a teacher. Without a caption both are the same.
     /// </summary>
     private Tensor Unguided(Tensor guided, NoisedClips noised, TokenTimes times, double scale)
     {
@@ -472,7 +472,7 @@ internal sealed class TransformerTask : TrainingTask
         /// <summary>Noise level of what each clip shows, <c>[B, 1, 1, 1, 1]</c>.</summary>
         public required Tensor SceneSigma { get; init; }
 
-        /// <summary>Where what the clips show is known from; null: nobody knows.</summary>
+        /// <summary>Where to look up what the clips show; null: unknown.</summary>
         public FlowScenes? Scenes { get; init; }
 
         /// <summary>The update that it is for; null: none, and all that is unknown counts alike.</summary>
@@ -485,7 +485,7 @@ internal sealed class TransformerTask : TrainingTask
     /// <summary>Squared errors of a batch: of its latents, of its scene, and of what the reader makes of the scene.</summary>
     private sealed record FlowError(Tensor Video, Tensor? Scene, Tensor? Misread)
     {
-        /// <summary>What is to become small; the parts go.</summary>
+        /// <summary>What to minimise; the parts are disposed.</summary>
         public Tensor Sum()
         {
             using var misread = Misread;

@@ -88,7 +88,7 @@ public static class TransformerTrainer
             }
             : null;
 
-    /// <summary>Whether texts begin with the marks of what a source's captions speak of.</summary>
+    /// <summary>Whether texts begin with the marks of what a source's captions mention.</summary>
     private static bool IsMarked(Tokenizer tokenizer, ClipSource source) =>
         source.Marks.Count > 0 && tokenizer.Tokens(tokenizer.Encode("")).Take(source.Marks.Count).SequenceEqual(source.Marks);
 
@@ -239,14 +239,14 @@ public sealed record TransformerStart(string Cache, int TokensPerStep)
     public string? Folder { get; init; }
 
     /// <summary>
-    /// Learn what the start makes of its prompts at this guidance scale, in one pass; a start that has learned it learns on from the
-    /// clips. Null: learn from the clips, unguided.
+    /// Learn what the start makes of its prompts at this guidance scale, in one pass; a start that has learned it keeps learning from
+    /// the clips. Null: learn from the clips, unguided.
     /// </summary>
     public double? Guidance { get; init; }
 
     /// <summary>
-    /// What the error of reading the scene from the middle of the network counts beside that of the latents; 0: it learns
-    /// from latents alone, as it does from clips whose scene nobody knows.
+    /// Weight of the error of reading the scene from the middle of the network; that of the latents is 1. 0: it learns from
+    /// latents alone, as it does from clips whose scene is unknown.
     /// </summary>
     public double Reading { get; init; }
 
@@ -257,7 +257,7 @@ public sealed record TransformerStart(string Cache, int TokensPerStep)
     public bool Scenes { get; init; }
 
     /// <summary>
-    /// Attention heads, which the width and that of the feed-forward layers follow; a transformer that is trained further and has
+    /// Attention heads, which set the width and that of the feed-forward layers; a transformer that is trained further and has
     /// fewer is widened. Null: as many as it has, or as the small preset has.
     /// </summary>
     public int? Heads { get; init; }

@@ -8,7 +8,7 @@ namespace Sora.Training;
 
 /// <summary>What a training run learns from.</summary>
 /// <param name="Source">The clips.</param>
-/// <param name="Shapes">Their sizes, each with a number: clips a batch for the VAE, clips in all for the transformer.</param>
+/// <param name="Shapes">Their sizes, each with a number: clips per batch for the VAE, clips in total for the transformer.</param>
 public sealed record TrainingData(ClipSource Source, IReadOnlyList<(ClipShape Shape, int Count)> Shapes);
 
 /// <summary>Trains the causal VAE of a model folder.</summary>
