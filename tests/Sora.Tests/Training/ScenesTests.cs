@@ -111,7 +111,7 @@ public sealed class ScenesTests : IDisposable
         Assert.All(after.Preconditioning.First.Skip(96), variance => Assert.InRange(variance, 0.03, 100));
         Assert.Equal((double.PositiveInfinity, 0.3), (before.Preconditioning.OpenVariance, after.Preconditioning.OpenVariance));
 
-        // The text encoder gets marks of what a caption speaks of, and knows its words as before.
+        // The text encoder gets marks of what a caption mentions, and knows its words as before.
         var (words, marked) = (Tokenizer.Load(before.Part("tokenizer")), Tokenizer.Load(after.Part("tokenizer")));
         Assert.Equal([.. new WorldSource().Marks, .. words.Tokens(words.Encode("a red ball"))], marked.Tokens(marked.Encode("a red ball")));
         Assert.Equal(words.Count + 3, marked.Count);
@@ -188,7 +188,7 @@ public sealed class ScenesTests : IDisposable
     }
 
     /// <summary>
-    /// A clip that is to be changed has latents and no scene: the network reads that from them, from noise, as at level 1. The
+    /// A clip that is edited has latents and no scene: the network reads the scene from them, from noise, as at level 1. The
     /// first Euler step, computed here in float64 from the network's answers alone.
     /// </summary>
     [Fact]
@@ -342,7 +342,7 @@ public sealed class ScenesTests : IDisposable
         return weights.Named().ToDictionary(w => w.Key, w => w.Value.contiguous().data<float>().ToArray());
     }
 
-    /// <summary>A keyframe is held in the latents; what is there goes on being made.</summary>
+    /// <summary>A keyframe is held in the latents; the scene is still generated.</summary>
     [Fact]
     public void HintsHoldLatentsAndNotScenes()
     {
