@@ -6,8 +6,8 @@ namespace Sora.Cli;
 /// <summary>Which model a clip belongs to.</summary>
 internal static class ClipModel
 {
-    /// <summary>The model whose VAE the clip's latents belong to; nothing but configs and headers has been read then.</summary>
-    /// <exception cref="SoraException">The clip is of another VAE than the model's.</exception>
+    /// <summary>The model whose VAE the clip's latents belong to; only configs and headers are read.</summary>
+    /// <exception cref="SoraException">The clip's latents are from a different VAE.</exception>
     public static VideoModel Of(Clip clip, string? given, PartPaths? parts = null)
     {
         var model = VideoModel.Open(given ?? clip.Info.Model, parts);

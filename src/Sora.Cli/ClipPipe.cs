@@ -7,7 +7,7 @@ using Sora.Tensors;
 
 namespace Sora.Cli;
 
-/// <summary>How every verb takes clips in and gives clips out.</summary>
+/// <summary>How every verb reads and writes clips.</summary>
 internal static partial class ClipPipe
 {
     /// <summary>The clips that a CLIP argument names: the one of a file, or those that arrive at standard input.</summary>
@@ -25,14 +25,14 @@ internal static partial class ClipPipe
         return reader.ReadAll(input, "standard input", run.Cancel);
     }
 
-    /// <summary>Whether a word that may be a clip or a prompt is a clip: standard input, a file, or what is called like one.</summary>
+    /// <summary>Whether a word that may be a clip or a prompt is a clip: standard input, a file, or a name like one.</summary>
     public static bool IsClip(string word) => word == "-" || File.Exists(word) || word.EndsWith(".latent", StringComparison.Ordinal);
 
     /// <summary>
-    /// Gives <paramref name="produce"/> a writer to a file, whole or not at all, or to standard output; to nothing where a plan is all
-    /// that is asked for.
+    /// Gives <paramref name="produce"/> a writer to a file, whole or not at all, or to standard output; to nothing if only a plan is
+    /// asked for.
     /// </summary>
-    /// <exception cref="SoraException">Standard output is a terminal; said before anything is computed.</exception>
+    /// <exception cref="SoraException">Standard output is a terminal; thrown before anything is computed.</exception>
     public static void Write(Run run, string output, DType? storage, bool isDry, Action<ClipWriter> produce)
     {
         if (isDry)
@@ -47,7 +47,7 @@ internal static partial class ClipPipe
     public static string Numbered(string output, int number) =>
         NumberPattern().Replace(output, match => number.ToString($"D{match.Groups[1].Value}"));
 
-    /// <summary>The word that names a clip which the stage before makes again, when its history does; otherwise null.</summary>
+    /// <summary>The word that names a clip, if the clip's history can make it again; otherwise null.</summary>
     public static string? Source(string name, Clip clip) => clip.History.Count > 0 ? name : null;
 
     /// <summary>
@@ -62,7 +62,7 @@ internal static partial class ClipPipe
         var words = parse.CommandResult.Children.SelectMany(part =>
             part switch
             {
-                // An option that is repeated has all its values here, and takes one at a time.
+                // A repeated option has all its values here, but takes one at a time.
                 OptionResult { Implicit: false } option when option.Option.Name != "--output" && !unimportant.Contains(option.Option) =>
                     option.Tokens.Count == 0
                         ? [option.Option.Name]

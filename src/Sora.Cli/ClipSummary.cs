@@ -6,7 +6,7 @@ using Sora.Tensors;
 
 namespace Sora.Cli;
 
-/// <summary>What <c>info</c> says of a clip, as text and as JSON.</summary>
+/// <summary>What <c>info</c> says about a clip, as text and as JSON.</summary>
 internal static class ClipSummary
 {
     public static void WriteText(ClipHeader clip, TextWriter to)
@@ -100,7 +100,7 @@ internal static class ClipSummary
         return kind;
     }
 
-    /// <summary>A bare file says nothing of its VAE, but the number of channels tells the two kinds apart.</summary>
+    /// <summary>A bare file says nothing about its VAE, but the number of channels tells the two kinds apart.</summary>
     private static string? Family(ClipHeader clip) =>
         clip.Latents?.Shape[1] switch
         {

@@ -25,7 +25,7 @@ internal static class FrameSheet
     /// <summary>Some of <paramref name="all"/> frames in one row.</summary>
     public static Image Row(IEnumerable<Image> frames, int all) => ContactSheet.Rows([Spread(frames, all)], Columns);
 
-    /// <summary>Some of so many frames, evenly spread; the others are let go as they come.</summary>
+    /// <summary>Some of so many frames, evenly spread; the others are dropped as they come.</summary>
     private static List<Image> Spread(IEnumerable<Image> frames, int all)
     {
         var count = Math.Min(Columns, all);

@@ -14,7 +14,7 @@ internal abstract class Log(TextWriter stderr, bool quiet) : Reporter, IDisposab
 
     protected bool IsQuiet => quiet;
 
-    /// <summary>Not <see cref="Console.Error"/>: a console that is opened sends escape codes to the terminal.</summary>
+    /// <summary>Not <see cref="Console.Error"/>: opening a console sends escape codes to the terminal.</summary>
     public static Log For(string verb, bool json, bool quiet)
     {
         var stderr = new StreamWriter(StandardStream.OpenError()) { AutoFlush = true };
@@ -42,7 +42,7 @@ internal enum ProgressDisplay
     /// <summary>A plain line now and then, in pipes and files.</summary>
     Lines,
 
-    /// <summary>Text that rewrites itself, on a terminal of which nothing is known.</summary>
+    /// <summary>Text that rewrites itself, on a terminal that nothing is known about.</summary>
     Text,
 
     /// <summary>A bar.</summary>
@@ -140,7 +140,7 @@ internal sealed class TextLog(string verb, TextWriter stderr, bool quiet, Progre
     }
 }
 
-/// <summary>One JSON object an event and line: <c>event</c> is note, warning, progress or error.</summary>
+/// <summary>One JSON object per event, on a line of its own: <c>event</c> is note, warning, progress or error.</summary>
 internal sealed class JsonLog(string verb, TextWriter stderr, bool quiet) : Log(stderr, quiet)
 {
     public override void Note(string message) => Write("note", json => json.WriteString("message", message));

@@ -7,7 +7,7 @@ using Sora.Tensors;
 
 namespace Sora.Cli;
 
-/// <summary>What <c>info</c> says of a model or of a file of weights, as text and as JSON.</summary>
+/// <summary>What <c>info</c> says about a model or a file of weights, as text and as JSON.</summary>
 internal static class ModelSummary
 {
     public static void WriteText(VideoModel model, TextWriter to)
@@ -31,14 +31,17 @@ internal static class ModelSummary
         ClipSummary.Row(
             to,
             "schedule",
-            $"shift {Text(defaults.Shift)}{(model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")}{(model.ExpandTimesteps ? ", a timestep per token" : "")}"
+            $"shift {Text(defaults.Shift)}"
+                + (model.BoundaryRatio is { } boundary ? $", the second expert below {Text(boundary)}" : "")
+                + (model.ExpandTimesteps ? ", a timestep per token" : "")
         );
         ClipSummary.Row(
             to,
             "defaults",
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{new FrameSize(defaults.Width, defaults.Height)}, {defaults.Frames} frames at {defaults.Fps} per second, {defaults.Steps} steps, guidance {defaults.Guidance}{(defaults.Guidance2 is { } second ? $" and {second}" : "")}"
+                $"{new FrameSize(defaults.Width, defaults.Height)}, {defaults.Frames} frames at {defaults.Fps} per second, "
+                    + $"{defaults.Steps} steps, guidance {defaults.Guidance}{(defaults.Guidance2 is { } second ? $" and {second}" : "")}"
             )
         );
         if (defaults.Negative != "")

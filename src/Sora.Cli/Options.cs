@@ -104,7 +104,7 @@ internal static class Options
             },
         };
 
-    /// <summary>An option that takes a whole number from 1 on.</summary>
+    /// <summary>An option that takes a whole number of 1 or more.</summary>
     public static Option<int?> Positive(string name, string helpName, string description) =>
         Value(
             name,

@@ -3,7 +3,7 @@ using Sora.Pipelines;
 
 namespace Sora.Cli;
 
-/// <summary>The pipeline of the last clip's model: the clips of a pipe mostly are of one, which then is loaded once.</summary>
+/// <summary>The pipeline of the last clip's model: most pipes hold clips of one model, which is then loaded once.</summary>
 internal sealed class Pipelines(SamplingArgs args, Run run) : IDisposable
 {
     private (string Path, VideoPipeline Pipeline)? last;

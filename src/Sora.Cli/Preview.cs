@@ -8,11 +8,11 @@ using TorchSharp;
 namespace Sora.Cli;
 
 /// <summary>
-/// Shows the current estimate of a run in a file: after the first model call, and again whenever what that cost is a
-/// small part of the run so far.
+/// Shows the current estimate of a run in a file: after the first model call, and again whenever previews have
+/// taken only a small part of the run so far.
 /// </summary>
 /// <param name="path">A picture gets a row of frames, a video all of them.</param>
-/// <param name="fps">Frames a second of a video.</param>
+/// <param name="fps">A video's frames per second.</param>
 /// <param name="run">Stops the run.</param>
 internal sealed class Preview(string path, double fps, Run run) : IDisposable
 {
@@ -24,7 +24,7 @@ internal sealed class Preview(string path, double fps, Run run) : IDisposable
     private TimeSpan spent;
     private FrameCodec? codec;
 
-    /// <summary>Draws raw latents [1, C, T, h, w] of a model, if it is time for that.</summary>
+    /// <summary>Draws raw latents [1, C, T, h, w] of a model, if it is time.</summary>
     public void Show(VideoModel model, torch.Tensor latents)
     {
         if (spent > Stopwatch.GetElapsedTime(began) * Share)

@@ -3,7 +3,7 @@ using Sora.Cli.Verbs;
 namespace Sora.Cli;
 
 /// <summary>
-/// The verbs, and what the program returns: 0 done; 1 failed; 2 wrong usage; 3 a valid run of which a part failed;
+/// The verbs, and what the program returns: 0 done; 1 failed; 2 wrong usage; 3 a valid run, part of which failed;
 /// 130 interrupted; 141 the reader of standard output went away (the values of <see cref="ErrorKind"/>).
 /// </summary>
 internal static class Program

@@ -6,13 +6,13 @@ using Spectre.Console.Rendering;
 namespace Sora.Cli;
 
 /// <summary>
-/// The line of a terminal that shows how far a stage is: a bar, the time that it took and the time that is left.
-/// Spectre.Console draws it, but its own live display isn't used: that hides the cursor, which then stays hidden where the
-/// program is killed, and clears all that the terminal shows when its window becomes smaller.
+/// The terminal line that shows how far a stage has come: a bar, the time it took and the time left. Spectre.Console draws it,
+/// but its own live display isn't used: that hides the cursor, which stays hidden if the program is killed, and clears the whole
+/// terminal when its window shrinks.
 /// </summary>
 /// <param name="terminal">Gets the line and the codes that write over it.</param>
-/// <param name="gate">Held by the caller of every method, and while the line is drawn because time passes.</param>
-/// <param name="name">In front of the stage.</param>
+/// <param name="gate">Held by the caller of every method, and while the clock redraws the line.</param>
+/// <param name="name">Shown before the stage.</param>
 internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) : IDisposable
 {
     private const int ColumnsUnknown = 80;
@@ -88,14 +88,14 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
             }
             catch (SoraException)
             {
-                // The terminal went away, which the next report finds too, where it can be told.
+                // The terminal is gone. The next report will find out too, and can say so.
             }
         }
     }
 
     private void Draw()
     {
-        // The last column stays free: a full line would begin another one.
+        // The last column stays free: a full line would wrap.
         var columns = (StandardStream.ErrorColumns() ?? ColumnsUnknown) - 1;
         using var line = new StringWriter();
         var writer = new AnsiWriter(line, capabilities);

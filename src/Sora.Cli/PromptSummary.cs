@@ -11,7 +11,7 @@ namespace Sora.Cli;
 /// <param name="Unknown">Words that the vocabulary cannot spell.</param>
 internal sealed record PromptSummary(string Cleaned, int[] Ids, string[] Tokens, IReadOnlyList<string> Unknown)
 {
-    /// <summary>Runs a model's tokenizer; of the model, nothing else need be there.</summary>
+    /// <summary>Runs a model's tokenizer; no other part of the model is needed.</summary>
     public static PromptSummary Of(string text, string? model)
     {
         var found = ModelLocator.Find(model);

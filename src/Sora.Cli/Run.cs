@@ -12,7 +12,7 @@ internal sealed class Run(string verb, IReadOnlyList<string> words, Log log, Can
 
     public Reporter Reporter => log;
 
-    /// <summary>Ends on Ctrl-C, SIGTERM, and when the reader of standard output goes away.</summary>
+    /// <summary>Cancelled on Ctrl-C, on SIGTERM, and when the reader of standard output goes away.</summary>
     public CancellationToken Cancel => stop.Token;
 
     /// <summary>Whether the run ends because nobody reads its output any more.</summary>

@@ -12,7 +12,7 @@ using Sora.Tensors;
 
 namespace Sora.Cli;
 
-/// <summary>What the command line says of <see cref="SamplingOptions"/>, and the settings that it makes of a model's defaults.</summary>
+/// <summary>What the command line says for <see cref="SamplingOptions"/>, and the settings it makes from a model's defaults.</summary>
 internal sealed record SamplingArgs(
     string? Model,
     PartPaths Parts,
@@ -53,10 +53,10 @@ internal sealed record SamplingArgs(
     /// <summary>The verb as it was called, for a clip's history.</summary>
     public required HistoryEntry Called { get; init; }
 
-    /// <summary>Whether the verb makes its result of a clip, whose size and length are given.</summary>
+    /// <summary>Whether the verb works on a clip, which sets the size and length.</summary>
     public required bool IsOfClip { private get; init; }
 
-    /// <summary>Whether an option was given, and does not have its default alone.</summary>
+    /// <summary>Whether an option was given rather than left at its default.</summary>
     public bool IsGiven(Option option) => Explicit.Contains(option.Name);
 
     /// <summary>The model that was named, or else <paramref name="otherwise"/>, with its LoRAs.</summary>
@@ -69,7 +69,7 @@ internal sealed record SamplingArgs(
         return Loras.Length > 0 ? model.With(Loras, run.Reporter) : model;
     }
 
-    /// <summary>A model's defaults, with what was given in their place.</summary>
+    /// <summary>A model's defaults, overridden by what was given.</summary>
     public SamplingSettings Settings(SamplingSettings defaults) =>
         defaults with
         {
@@ -89,7 +89,7 @@ internal sealed record SamplingArgs(
             Sigmas = Sigmas.Length > 0 ? Sigmas : defaults.Sigmas,
         };
 
-    /// <summary>The prompts of <c>--prompt-at</c>, in the order of time.</summary>
+    /// <summary>The prompts of <c>--prompt-at</c>, in order of time.</summary>
     /// <exception cref="SoraException">Two are for the same frame.</exception>
     public IReadOnlyList<TimedPrompt> Later(double fps)
     {
@@ -142,7 +142,7 @@ internal sealed record SamplingArgs(
         );
     }
 
-    /// <summary>Noise of another run, or of another tool, where the command line names some.</summary>
+    /// <summary>Noise from another run or tool, if the command line names a file.</summary>
     public HostTensor? ReadNoise()
     {
         if (Noise is null)
@@ -157,8 +157,8 @@ internal sealed record SamplingArgs(
     /// <summary>Where and how a run computes.</summary>
     public Precision Precision() => Planned().Required();
 
-    /// <summary>Plans a run and refuses it where it doesn't fit.</summary>
-    /// <returns>False where the plan was asked for, and printed, instead of the run.</returns>
+    /// <summary>Plans a run and refuses it if it doesn't fit.</summary>
+    /// <returns>False if only the plan was asked for; it has been printed.</returns>
     public bool Plan(Run run, VideoModel model, GenerationRequest request)
     {
         var settings = request.Settings;
@@ -183,13 +183,13 @@ internal sealed record SamplingArgs(
                 run.Out.WriteLine(line);
             return false;
         }
-        // Of the clips of a pipe the first one asks: those behind it find the weights that it left, and take them.
+        // Asked once, for the first clip of a pipe: later ones reuse its weights, which already take memory.
         free ??= FreeMemory.Of(precision.Required().Device);
         plan.Require(free, Of, model, settings with { Frames = longest }, IsOfClip);
         return true;
     }
 
-    /// <summary>A seed for a run that was given none, and says so.</summary>
+    /// <summary>Draws a seed for a run that was given none, and reports it.</summary>
     public static long DrawSeed(Run run)
     {
         var seed = Random.Shared.NextInt64(1L << 32);
@@ -200,7 +200,7 @@ internal sealed record SamplingArgs(
     /// <summary>Gives <paramref name="produce"/> a writer to where the verb's clips go; see <see cref="ClipPipe.Write"/>.</summary>
     public void Write(Run run, string output, Action<ClipWriter> produce) => ClipPipe.Write(run, output, Store, DryRun, produce);
 
-    /// <summary>Reads clips, or pairs of them, and writes what is made of each: null where the plan was all that was asked for.</summary>
+    /// <summary>Reads clips, or pairs of them, and writes what becomes of each: null if only the plan was asked for.</summary>
     public void WriteEach<T>(Run run, string output, Func<IEnumerable<T>> read, Func<T, Pipelines, Clip?> make)
     {
         using var pipelines = new Pipelines(this, run);
@@ -219,15 +219,15 @@ internal sealed record SamplingArgs(
         RemoveCheckpoint();
     }
 
-    /// <summary>What keeps the state of a run in the file that <c>--checkpoint</c> names.</summary>
-    /// <param name="entry">The verb, for the history of the clip that comes of it; null: that is in there already.</param>
+    /// <summary>Saves the state of a run in the file that <c>--checkpoint</c> names.</summary>
+    /// <param name="entry">The verb, for the history of the resulting clip; null: it is there already.</param>
     public Action<Clip>? Keep(HistoryEntry? entry) =>
         Checkpoint is { } path
             ? clip =>
                 AtomicFile.Write(path, stream => new ClipWriter(stream, isSingle: true).Write(entry is null ? clip : clip.After(entry)))
             : null;
 
-    /// <summary>Removes the state of a run that has come to its end; a plan alone is none.</summary>
+    /// <summary>Removes the state of a finished run; a plan alone doesn't count.</summary>
     public void RemoveCheckpoint()
     {
         if (Checkpoint is not null && !DryRun)
@@ -235,8 +235,8 @@ internal sealed record SamplingArgs(
     }
 
     /// <summary>
-    /// The verb in a clip's history, with the seed that was drawn, and without what doesn't change the result and the clip that it
-    /// began with.
+    /// The verb in a clip's history: with the seed that was drawn, without what doesn't change the result, and without the clip that
+    /// it started from.
     /// </summary>
     public HistoryEntry Entry(long seed, string? clip = null)
     {
@@ -254,6 +254,6 @@ internal sealed record SamplingArgs(
         return Called with { Arguments = [.. words, SamplingOptions.Seed.Name, seed.ToString(CultureInfo.InvariantCulture)] };
     }
 
-    /// <summary>As <see cref="Precision"/>, whether the device can be had or not.</summary>
+    /// <summary>As <see cref="Precision"/>, whether or not the device is available.</summary>
     private Precision Planned() => Nn.Precision.Parse(Device, Type) with { Offload = Offload ?? Nn.Offload.None };
 }

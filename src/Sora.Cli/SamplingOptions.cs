@@ -14,7 +14,8 @@ internal static class SamplingOptions
     public static readonly Option<LoraOption[]> Loras = Options.Values(
         "--lora",
         "FILE[:WEIGHT]",
-        "LoRA and its weight (1 by default); may be repeated; merged when weights are read: at the start, or with each block that is streamed by --offload or from a quantised file",
+        "LoRA and its weight (1 by default); may be repeated; merged when weights are read: at the start, "
+            + "or with each block that is streamed by --offload or from a quantised file",
         LoraOption.Parse
     );
     public static readonly Option<string?> Negative = Text(
@@ -65,7 +66,8 @@ internal static class SamplingOptions
     );
     public static readonly Option<double?> Cache = Number(
         "--cache",
-        "Skip model calls whose output is estimated to change by less than this fraction: 0.05 is careful, 0.2 is not; the number skipped and the estimate are printed at the end"
+        "Skip model calls whose output is estimated to change by less than this fraction: 0.05 is careful, 0.2 is not; "
+            + "the number skipped and the estimate are printed at the end"
     );
     public static readonly Option<long?> Seed = Options.Seed();
     public static readonly Option<string?> Noise = Text(
@@ -97,12 +99,14 @@ internal static class SamplingOptions
     public static readonly Option<string?> Type = Text(
         "--dtype",
         "auto|f32|bf16|f16",
-        "Type that the transformer and the text encoder compute in; auto (default) is bf16 on a GPU and f32 on the CPU, where bf16 is faster only if the processor supports it (sora info --system)"
+        "Type that the transformer and the text encoder compute in; auto (default) is bf16 on a GPU and f32 on the CPU, "
+            + "where bf16 is faster only if the processor supports it (sora info --system)"
     );
     public static readonly Option<Offload?> Offload = Options.Value(
         "--offload",
         "none|sequential|blocks=N",
-        "Blocks of the transformer and the text encoder that stay in memory: all (default; those from GGUF and fp8 files in their stored format), none, or N; the others are read and widened when they run",
+        "Blocks of the transformer and the text encoder that stay in memory: all (default; those from GGUF and fp8 files "
+            + "in their stored format), none, or N; the others are read and widened when they run",
         Nn.Offload.Parse
     );
     public static readonly Option<bool> DryRun = new("--dry-run")
@@ -149,7 +153,7 @@ internal static class SamplingOptions
         Options.Store,
     ];
 
-    /// <summary>What the command line says of them.</summary>
+    /// <summary>What the command line says for them.</summary>
     /// <param name="parse">The command line.</param>
     /// <param name="keepsDash">Keeps words that stand for standard input in the clip's history.</param>
     public static SamplingArgs Parse(ParseResult parse, bool keepsDash = false) =>
@@ -191,7 +195,7 @@ internal static class SamplingOptions
     public static Option<string?> Text(string name, string helpName, string description) =>
         new(name) { Description = description, HelpName = helpName };
 
-    /// <summary>An option of numbers with commas between them.</summary>
+    /// <summary>An option that takes numbers separated by commas.</summary>
     public static Option<double[]> Numbers(string name, string helpName, string description) =>
         new(name)
         {

@@ -21,7 +21,7 @@ internal static class Shell
         var verb = parse.CommandResult.Command as Verb;
         var json = parse.GetResult(Options.Log) is { Tokens: [{ Value: "json" }] };
         using var log = Log.For(verb?.Name ?? "", json, quiet: Given(parse, Options.Quiet));
-        // Not disposed: the watch of standard output's reader may cancel it until the process is gone.
+        // Not disposed: the watch on standard output's reader may cancel it until the process ends.
         var stop = new CancellationTokenSource();
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt(stop));
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Interrupt(stop));
@@ -65,8 +65,8 @@ internal static class Shell
     }
 
     /// <summary>
-    /// The first signal asks the verb to stop; one more, three seconds or later, ends the process as it would without us. What stops a
-    /// whole job, as timeout(1) does, signals twice at once, and on a machine that is busy the second one is seen late.
+    /// The first signal asks the verb to stop; another, at least three seconds later, ends the process as it would without us. Whatever
+    /// stops a whole job, like timeout(1), signals twice at once, and on a busy machine the second signal is seen late.
     /// </summary>
     private static Action<PosixSignalContext> Interrupt(CancellationTokenSource stop)
     {
@@ -93,7 +93,7 @@ internal static class Shell
     private static (ErrorKind Kind, string Message, string? Hint) Describe(Exception error, Run run) =>
         error switch
         {
-            // What fails once the run is stopped, fails because of that: a Ctrl-C also ends the programs that it started.
+            // What fails after the run is stopped fails because of that: a Ctrl-C also ends the programs that it started.
             _ when run.ReaderGone => (ErrorKind.BrokenPipe, "", null),
             _ when run.Cancel.IsCancellationRequested => (ErrorKind.Interrupted, "interrupted", null),
             SoraException ours => (ours.Kind, ours.Message, ours.Hint),

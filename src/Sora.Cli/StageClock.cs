@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace Sora.Cli;
 
 /// <summary>
-/// How long a stage has taken, and will take. What was done before its first report, an earlier run's steps say, tells nothing of how
-/// long the rest takes.
+/// How long a stage has taken, and will take. What was done before its first report, such as an earlier run's steps, doesn't tell
+/// how long the rest takes.
 /// </summary>
 internal sealed class StageClock
 {
@@ -30,6 +30,6 @@ internal sealed class StageClock
     /// <summary>The time until so much is done; null: not known yet.</summary>
     public TimeSpan? Left(long total) => done > doneAtFirst ? Elapsed / (done - doneAtFirst) * (total - done) : null;
 
-    /// <summary>What stays the same of a stage: numbers that change as it goes on follow a comma.</summary>
+    /// <summary>The part of a stage that stays the same: numbers that change follow a comma.</summary>
     private static string Kind(string stage) => stage.Split(',')[0];
 }

@@ -6,7 +6,7 @@ namespace Sora.Cli;
 /// <summary>What is wrong with a command line, in one line and with a hint.</summary>
 internal static class Usage
 {
-    /// <summary>The first thing wrong with the words, or null. System.CommandLine takes an unknown option for an argument: not so here.</summary>
+    /// <summary>The first mistake, or null. Unlike System.CommandLine this doesn't take an unknown option for an argument.</summary>
     public static SoraException? Mistake(ParseResult parse, IReadOnlyList<string> words)
     {
         var command = parse.CommandResult.Command;

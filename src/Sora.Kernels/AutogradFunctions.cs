@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Kernels;
 
-/// <summary>What TorchSharp's autograd functions leave behind, which is freed here when the next one runs.</summary>
+/// <summary>Frees what TorchSharp's autograd functions leave behind, when the next one runs.</summary>
 /// <remarks>
 /// TorchSharp hands the gradients that a backward pass returns to libtorch, which takes references of its own, and keeps the
 /// first ones until the dispose scope around the whole pass ends: all gradients of all activations.

@@ -5,12 +5,12 @@ using static TorchSharp.torch.nn;
 namespace Sora.Kernels;
 
 /// <summary>
-/// The operations that take nearly all the time of a model, each on the fastest of what computes it right: on the CPU a kernel
-/// of our own or oneDNN, else TorchSharp's operator. All of them record gradients, and check shapes before native code does.
+/// The operations that take nearly all of a model's time, each by the fastest code that gets it right: on the CPU a kernel of
+/// our own or oneDNN, else TorchSharp's operator. All of them record gradients, and check shapes before native code does.
 /// </summary>
 public static class Functional
 {
-    /// <summary>Numbers of each matrix from which a stack's products are taken one by one, each on all threads.</summary>
+    /// <summary>From this many numbers per matrix on, a stack's products are computed one by one, each on all threads.</summary>
     private const long LargeStack = 1 << 12;
 
     static Functional() => Libtorch.Start();
@@ -56,7 +56,7 @@ public static class Functional
     /// <exception cref="ArgumentException">The shapes don't fit.</exception>
     public static Tensor BatchedProduct(Tensor a, Tensor b)
     {
-        // TorchSharp's matmul ends the process where shapes don't fit, so they are checked.
+        // TorchSharp's matmul ends the process if shapes don't fit, so they are checked.
         var fits = a.dim() == b.dim() && a.dim() >= 2 && a.size(-1) == b.size(-2);
         for (var i = 0; fits && i < a.dim() - 2; i++)
             fits = a.size(i) == b.size(i);
@@ -74,7 +74,7 @@ public static class Functional
     /// <param name="query"><c>[B, heads, L, d]</c>.</param>
     /// <param name="key"><c>[B, heads, S, d]</c>.</param>
     /// <param name="value"><c>[B, heads, S, d']</c>.</param>
-    /// <param name="mask">Is added to the scores, of a shape that expands to <c>[B, heads, L, S]</c>; or null.</param>
+    /// <param name="mask">Added to the scores; its shape expands to <c>[B, heads, L, S]</c>; or null.</param>
     /// <returns><c>[B, heads, L, d']</c>.</returns>
     /// <exception cref="ArgumentException">The shapes don't fit.</exception>
     public static Tensor ScaledDotProductAttention(Tensor query, Tensor key, Tensor value, Tensor? mask = null)
@@ -234,8 +234,8 @@ public static class Functional
     }
 
     /// <summary>
-    /// libtorch's convolution with as many channels as fill whole vectors, those that are added being zeros: oneDNN 3.7, which
-    /// libtorch 2.10 has, is wrong by 10 to 30 % or not a number for other counts on AMD's Zen 5, by AVX-512 and by AVX2.
+    /// libtorch's convolution with zero channels added to fill whole vectors: for other counts oneDNN 3.7, which libtorch 2.10
+    /// has, is off by 10 to 30 % or gives NaN on AMD's Zen 5, both with AVX-512 and with AVX2.
     /// </summary>
     private static Tensor PaddedConvolution(
         Tensor input,

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Sora.Kernels;
 
-/// <summary>How the C allocator, from which tensors on the CPU come, deals with memory.</summary>
+/// <summary>How the C allocator, which tensors on the CPU come from, handles memory.</summary>
 public static unsafe partial class HostMemory
 {
     // As malloc.h and mman.h number them.
@@ -14,9 +14,9 @@ public static unsafe partial class HostMemory
     private const int HugePage = 1 << 21;
 
     /// <summary>
-    /// Has glibc keep freed memory for the next tensor, and take it in huge pages. By itself it gives a large block back to the
-    /// system at once and takes another one for the next tensor, page after page full of zeros: most of the time of a large
-    /// model. Elsewhere than on glibc nothing changes.
+    /// Has glibc keep freed memory for the next tensor, and take it in huge pages. By default it returns a large block to the
+    /// system at once and takes another for the next tensor, page after page of zeros: that is most of a large model's time.
+    /// Without glibc nothing changes.
     /// </summary>
     internal static void KeepPages()
     {
@@ -25,8 +25,8 @@ public static unsafe partial class HostMemory
         _ = SetOption(MostMappings, 0);
         _ = SetOption(TrimThreshold, -1); // never
         _ = SetOption(TopPad, 64 << 20);
-        // The heap grows by a block that nobody has touched yet, and keeps it: what is small lies in huge pages as well, where
-        // libtorch asks for them for large tensors only.
+        // The heap grows by a block that nobody has touched yet, and keeps it: small tensors then lie in huge pages too, which
+        // libtorch asks for only for large ones.
         const nuint heap = 1 << 30;
         var block = Allocate(HugePage, heap);
         if (block is null)
@@ -36,9 +36,9 @@ public static unsafe partial class HostMemory
     }
 
     /// <summary>
-    /// Starts this process again, with its arguments, unless all of its threads take their memory from one heap. By itself glibc
-    /// has other heaps for other threads: small ones in small pages, which are given back and taken again all the time. Only the
-    /// environment of a new process turns that off. It pays for hours of tensor work on several threads.
+    /// Starts this process again, with its arguments, unless all of its threads take their memory from one heap. By default
+    /// glibc has more heaps for other threads: small ones in small pages, which are returned and taken again all the time. Only
+    /// the environment of a new process turns that off. It pays off for hours of tensor work on several threads.
     /// </summary>
     public static void RestartWithOneHeap()
     {
@@ -62,7 +62,7 @@ public static unsafe partial class HostMemory
         }
     }
 
-    /// <summary>Gives memory that is free back to the system: between stages whose needs differ.</summary>
+    /// <summary>Returns free memory to the system: for between stages whose needs differ.</summary>
     public static void Trim()
     {
         if (HasGlibc)

@@ -50,7 +50,7 @@ public static unsafe partial class KernelLibrary
 
     /// <summary>
     /// Until it is disposed, results below float's normal range (1.2e-38) are zero on this thread. Gradients where an activation
-    /// is flat, as GELU far below zero, are such numbers by the thousand: none of them moves a weight, and an update takes up to
+    /// is flat, as GELU is far below zero, are such numbers by the thousand: none of them moves a weight, and an update takes up to
     /// twice as long with them. libtorch's own switch doesn't turn off again, so it isn't used.
     /// </summary>
     public static SubnormalsFlushed FlushSubnormals() => new(IsUsed ? sora_flush_subnormals() : null);
@@ -58,7 +58,7 @@ public static unsafe partial class KernelLibrary
     /// <summary>See <see cref="FlushSubnormals"/>.</summary>
     public readonly ref struct SubnormalsFlushed(uint? before)
     {
-        /// <summary>Restores the mode of before.</summary>
+        /// <summary>Restores the previous mode.</summary>
         public void Dispose()
         {
             if (before is { } mode)
@@ -204,7 +204,7 @@ public static unsafe partial class KernelLibrary
         KeepAlive(input, gain, target);
     }
 
-    /// <summary>Native code has pointers only: without this, tensors of no dispose scope could be freed while it computes.</summary>
+    /// <summary>Native code only has pointers: without this, tensors outside dispose scopes could be freed while it computes.</summary>
     private static void KeepAlive(params ReadOnlySpan<Tensor?> tensors)
     {
         foreach (var tensor in tensors)

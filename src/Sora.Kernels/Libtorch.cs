@@ -41,7 +41,7 @@ public static unsafe partial class Libtorch
     /// </summary>
     public static void Start() => _ = Loaded.Value;
 
-    /// <summary>Begins <see cref="Start"/> on a thread of its own: it takes a third of a second, in which models are found and pipes wait.</summary>
+    /// <summary>Begins <see cref="Start"/> on its own thread: models are found and pipes wait in the third of a second it takes.</summary>
     public static void Preload() => new Thread(Start) { IsBackground = true }.Start();
 
     /// <summary>A function that libtorch exports, or one of the OpenMP runtime that it computes with; 0 where there is none.</summary>
@@ -98,7 +98,7 @@ public static unsafe partial class Libtorch
         // libtorch's own guess at the processors is 1 in many containers and virtual machines.
         if (Environment.GetEnvironmentVariable("OMP_NUM_THREADS") is null)
             torch.set_num_threads(Environment.ProcessorCount);
-        // It is used for few convolutions, and complains on standard error where the processor is none that it knows.
+        // It is used for few convolutions, and complains on standard error about processors that it doesn't know.
         EnableNnpack(GlobalContext(), false);
         return library;
     }

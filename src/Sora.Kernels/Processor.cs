@@ -9,7 +9,7 @@ public static class Processor
     private const int Bf16OfAvx512 = 1 << 5;
     private const int Bf16OfAmx = 1 << 22;
 
-    /// <summary>Whether products of bfloat16 numbers have instructions of their own (AVX512-BF16 or AMX): else they are far slower than of float32.</summary>
+    /// <summary>Whether there are instructions for bfloat16 products (AVX512-BF16 or AMX): without, float32 is far faster.</summary>
     public static bool HasBfloat16 { get; } = FindBfloat16();
 
     private static bool FindBfloat16()

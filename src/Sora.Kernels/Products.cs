@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 namespace Sora.Kernels;
 
 /// <summary>
-/// Which of the two libraries within libtorch multiplies matrices on the CPU: oneDNN, by its C interface, or MKL, to which
-/// libtorch's own operators go. MKL does half of what AMD's processors can. On others both are measured, once: the choice is
-/// kept in <c>$XDG_CACHE_HOME/sora</c> (<c>~/.cache/sora</c>), since the bits of a result depend on it.
+/// Which of the two libraries within libtorch multiplies matrices on the CPU: oneDNN, by its C interface, or MKL, which
+/// libtorch's own operators use. MKL reaches half of what AMD's processors can do. On others both are measured once: the choice
+/// is kept in <c>$XDG_CACHE_HOME/sora</c> (<c>~/.cache/sora</c>), since the bits of a result depend on it.
 /// </summary>
 internal static class Products
 {
-    /// <summary>What MKL must gain to be taken: less is within the noise of a measurement.</summary>
+    /// <summary>How much faster MKL must be to be chosen: less is within measurement noise.</summary>
     private const double Margin = 1.1;
 
     private static readonly Lazy<bool> Choice = new(() => Vendor() == "AuthenticAMD" || Remembered(Path()));
@@ -37,7 +37,7 @@ internal static class Products
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            // What can't be kept must not change from run to run.
+            // A choice that can't be kept must still be the same in every run.
             return true;
         }
     }
@@ -50,7 +50,7 @@ internal static class Products
             w = ones(1536, 1536);
         double oneDnn = double.MaxValue,
             mkl = double.MaxValue;
-        // The first run of each makes its code.
+        // The first run of each compiles its code.
         for (var i = 0; i < 4; i++)
         {
             oneDnn = Math.Min(oneDnn, Seconds(() => Libtorch.LinearPointwise(x, w, null, gelu: false)));

@@ -107,7 +107,10 @@ internal sealed class FrameTracer
         return new Seen(new V3(Saturate(colour.X), Saturate(colour.Y), Saturate(colour.Z)), depth, kind);
     }
 
-    /// <summary>Which object eight points of the picture show, from 1, 0 for none; and the sum of 2^(i - 1) of all that are there, seen or hidden.</summary>
+    /// <summary>
+    /// Which object eight points of the picture show, from 1, 0 for none; and the sum of 2^(i - 1) over all that are there,
+    /// seen or hidden.
+    /// </summary>
     public (V Seen, V There) Find(V x, V y)
     {
         var d = All(forward) + All(right) * x + All(up) * y;

@@ -17,8 +17,8 @@ internal readonly record struct GroundSurface(V3 Albedo, V SlopeX, V SlopeZ, V M
 
 /// <summary>
 /// Procedural ground textures. Each is filtered over the pixel as it is evaluated, so that the ground needs no further
-/// samples and does not flicker under a moving camera. Dunes, patches, drifts, waves, planks and slabs are where they are in
-/// every scene, as the mountains are, so that a moving camera is seen by them; grain, tufts and roughness are each scene's own.
+/// samples and does not flicker under a moving camera. Dunes, patches, drifts, waves, planks and slabs are in the same
+/// places in every scene, like the mountains, so that they show a moving camera; grain, tufts and roughness are each scene's own.
 /// </summary>
 internal static class Grounds
 {
@@ -39,7 +39,7 @@ internal static class Grounds
     public static GroundSurface Surface(Ground ground, GroundPoints p, float seconds, uint seed)
     {
         var surface = Texture(ground, p, seconds, seed);
-        // Patches as large as a cloud's shadow: what of the ground is seen moving where everything finer is too fine.
+        // Patches as large as a cloud's shadow: they show the ground moving where everything else is too fine.
         var shade = Smooth(Noise(p.X * All(0.5f) + All(0.3f), p.Z * All(0.5f), Shared ^ 0x77u), 0.4f, 0.6f);
         return surface with { Albedo = surface.Albedo * (One - All(0.38f) * shade) };
     }

@@ -231,7 +231,7 @@ public enum Interaction
     /// <summary>The first runs into the second.</summary>
     Collide,
 
-    /// <summary>The first goes by behind the second, is hidden for a while and comes out again.</summary>
+    /// <summary>The first passes behind the second, is hidden for a while and comes out again.</summary>
     PassBehind,
 
     /// <summary>The first circles around the second.</summary>

@@ -39,7 +39,7 @@ public static class PromptSuite
             }
         );
 
-    /// <summary>An object goes by behind a larger one and comes out on the other side; the camera stands still.</summary>
+    /// <summary>An object passes behind a larger one and comes out on the other side; the camera stands still.</summary>
     public static IReadOnlyList<SuitePrompt> Occlusion(int count = 20, int frames = 33) =>
         Build(
             2,

@@ -4,14 +4,14 @@ using Sora.Training;
 namespace Sora.World;
 
 /// <summary>
-/// What is where in a scene, on the grid of its latents: the outline of objects in fourths of a place, which part of a place
-/// objects of each shape, colour, size and motion take, where the object that is seen there begins and ends and where it goes,
-/// which part the first, the second and the third object that a caption speaks of take and which they would take were they not
-/// hidden, how the object that is seen there is turned, and everywhere the camera's move, where it makes ground and sky go, and
-/// which part of the world is behind the place, for textures are fixed to it. The larger a number, the
-/// more noise it is made out under. What is settled at the same time is settled each for itself, and a network learns that an
-/// object has its own colour and not another one's only under noise that shows which object is where and not yet its colour.
-/// So the objects' numbers are far larger than any, those of latents included, of which colours are the largest.
+/// What is where in a scene, on the grid of its latents: the outline of objects in quarters of a place; which part of a place
+/// objects of each shape, colour, size and motion cover; where the object seen there begins and ends and where it goes; which
+/// part the first, second and third object that a caption mentions cover, and which they would cover if they weren't hidden; how
+/// the object seen there is turned; and everywhere the camera's move, where it makes ground and sky go, and which part of the
+/// world is behind the place, since textures are fixed to it. The larger a number, the more noise it shows through. Things
+/// settled at the same time are settled independently, and a network learns that an object has its own colour and not another
+/// one's only under noise that shows which object is where but not yet its colour. So the objects' numbers are by far the
+/// largest, those of latents included, of which colours are the largest.
 /// </summary>
 internal static class SceneMap
 {
@@ -49,7 +49,7 @@ internal static class SceneMap
     /// <summary>Numbers for each place.</summary>
     public static int Channels { get; } = Turns + Turn.Numbers;
 
-    /// <summary>Where the numbers of which part of a place the objects take begin, how many they are, and what they are for all of it.</summary>
+    /// <summary>The numbers that say which part of a place objects cover: the first, their count, and their sum for all of it.</summary>
     public static (int First, int Count, float Whole) Taken { get; } = (Seen, Objects, ObjectScale * Side * Side);
 
     /// <summary>Writes the map <c>[Channels, T, h, w]</c> of a scene that is filmed in this shape.</summary>
@@ -105,7 +105,7 @@ internal static class SceneMap
         DrawBackdrop(scene.Mirrored, grid, cameras, map.Slice(Backdrops * grid.Places, Backdrop.Numbers * grid.Places));
     }
 
-    /// <summary>Writes which objects a scene has, <c>[Objects, ObjectNumbers]</c>, in the order in which captions speak of them.</summary>
+    /// <summary>Writes which objects a scene has, <c>[Objects, ObjectNumbers]</c>, in the order in which captions mention them.</summary>
     public static void Name(Scene scene, Span<float> objects)
     {
         objects.Clear();
@@ -119,7 +119,7 @@ internal static class SceneMap
     }
 
     /// <summary>
-    /// Writes which part of the world is behind each place, objects being looked through, and how far it goes until the next
+    /// Writes which part of the world is behind each place, looking through objects, and how far it goes until the next
     /// latent frame, to the right and down, in places.
     /// </summary>
     private static void DrawBackdrop(bool mirrored, LatentGrid grid, CameraPose[] cameras, Span<float> map)
@@ -254,7 +254,10 @@ internal static class SceneMap
         }
     }
 
-    /// <summary>How an object is turned towards the camera: two of its axes, to the right, up and away (Zhou et al. 2019, "On the continuity of rotation representations in neural networks").</summary>
+    /// <summary>
+    /// How an object is turned towards the camera: two of its axes, to the right, up and away (Zhou et al. 2019, "On the
+    /// continuity of rotation representations in neural networks").
+    /// </summary>
     private static class Turn
     {
         /// <summary>Three for each axis.</summary>

@@ -4,7 +4,7 @@ using V = System.Runtime.Intrinsics.Vector256<float>;
 
 namespace Sora.World;
 
-/// <summary>The colours of a sky and of its light. Clouds and stars are where they are in every scene.</summary>
+/// <summary>The colours of a sky and of its light. Clouds and stars are in the same places in every scene.</summary>
 internal sealed record SkyModel
 {
     private const float MidHeight = 0.13f;

@@ -5,9 +5,8 @@ using V = System.Runtime.Intrinsics.Vector256<float>;
 namespace Sora.World;
 
 /// <summary>
-/// Two ranges far away, which are where they are: the same direction has the same mountain in every scene, high to the right of
-/// where a camera begins that doesn't move, low to the left. They are what a turning camera is seen by, on grounds and under
-/// skies that look alike everywhere.
+/// Two mountain ranges far away, the same in every scene: each direction has its own mountain, high to the right of where a still
+/// camera looks, low to the left. They show that a camera turns, on grounds and under skies that look alike everywhere.
 /// </summary>
 internal static class Skyline
 {

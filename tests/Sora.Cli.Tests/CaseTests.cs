@@ -10,7 +10,7 @@ internal static class Cases
 {
     private static readonly string Folder = Repository.Path("tests", "cases");
 
-    /// <summary>Every second case, from <paramref name="first"/> on: xunit runs the tests of a class one after the other.</summary>
+    /// <summary>Every second case, from <paramref name="first"/> on: xunit runs the tests of a class in turn.</summary>
     public static TheoryData<string> Half(int first)
     {
         var cases = Directory

@@ -109,8 +109,11 @@ public sealed class EncodeDecodeTests : IDisposable
                 """
                 set -e
                 ffmpeg -v error -f lavfi -i testsrc2=size=32x16 -frames:v 1 a.png
-                mkdir bin; printf '#!/bin/sh\nexec < /dev/null\n%s "$@"; s=$?; sleep 2; exit $s\n' "$(command -v ffmpeg)" > bin/ffmpeg; chmod +x bin/ffmpeg
-                PATH=$PWD/bin:$PATH sora generate --model wan21-i2v "two cats" --size 32x16 --frames 5 --steps 1 --text-length 32 --image a.png -o b.latent
+                mkdir bin
+                printf '#!/bin/sh\nexec < /dev/null\n%s "$@"; s=$?; sleep 2; exit $s\n' "$(command -v ffmpeg)" > bin/ffmpeg
+                chmod +x bin/ffmpeg
+                PATH=$PWD/bin:$PATH sora generate --model wan21-i2v "two cats" --image a.png \
+                    --size 32x16 --frames 5 --steps 1 --text-length 32 -o b.latent
                 """
             )
             .Succeeded();
@@ -125,7 +128,8 @@ public sealed class EncodeDecodeTests : IDisposable
                 sora encode holiday.mp4 --model wan22-ti2v --size 33x33 --fit pad 2> refused && exit 1
                 grep -q 'multiples of 16' refused
                 sora encode holiday.mp4 --model wan22-ti2v --size 32x32 --fit pad | sora decode -o back.mp4
-                ffmpeg -v error -i holiday.mp4 -f yuv4mpegpipe - | sora encode --model wan22-ti2v --start 0.2s --frames 6 | sora decode > back.y4m
+                ffmpeg -v error -i holiday.mp4 -f yuv4mpegpipe - \
+                    | sora encode --model wan22-ti2v --start 0.2s --frames 6 | sora decode > back.y4m
                 """
             )
             .Succeeded();

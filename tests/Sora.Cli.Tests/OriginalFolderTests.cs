@@ -26,7 +26,10 @@ public sealed class OriginalFolderTests : IDisposable
             """
             sora info --model Wan2.1-I2V --json | grep -o '"[a-z_]*":{"class"' | cut -d'"' -f2
             ffmpeg -v error -f lavfi -i testsrc2=size=48x32 -frames:v 1 a.png
-            run() { sora generate cat --image a.png --size 32x16 --frames 5 --steps 2 --sampler euler --shift 3 --guidance 2 --text-length 16 --seed 1 "$@"; }
+            run() {
+                sora generate cat --image a.png --size 32x16 --frames 5 --steps 2 --sampler euler --shift 3 --guidance 2 \
+                    --text-length 16 --seed 1 "$@"
+            }
             run --model Wan2.1-I2V --dry-run > plan; run --model wan21-i2v --dry-run | cmp plan
             run --model Wan2.1-I2V -o a.latent; run --model wan21-i2v -o b.latent
             rm Wan2.1-I2V/models_clip*; run --model Wan2.1-I2V -o c.latent

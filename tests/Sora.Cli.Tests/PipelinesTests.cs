@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Sora.Cli.Tests;
 
-/// <summary>Whole pipelines as a user calls them, one of each family, against the latents that the reference made from the same noise.</summary>
+/// <summary>Whole pipelines as a user runs them, one per family, against latents that the reference made from the same noise.</summary>
 public sealed class PipelinesTests : IDisposable
 {
     private readonly Bash bash = new();
@@ -130,7 +130,8 @@ public sealed class PipelinesTests : IDisposable
         File.WriteAllBytes(At($"{name}.raw"), tensor.Data);
         var format = tensor.Shape.Length == 4 ? "rgb24" : "gray";
         bash.Run(
-                $"ffmpeg -v error -f rawvideo -pix_fmt {format} -s {tensor.Shape[2]}x{tensor.Shape[1]} -r 16 -i {name}.raw -c:v ffv1 -pix_fmt bgr0 {name}.mkv"
+                $"ffmpeg -v error -f rawvideo -pix_fmt {format} -s {tensor.Shape[2]}x{tensor.Shape[1]} -r 16 -i {name}.raw "
+                    + $"-c:v ffv1 -pix_fmt bgr0 {name}.mkv"
             )
             .Succeeded();
         return $"{name}.mkv";

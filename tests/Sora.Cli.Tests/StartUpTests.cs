@@ -28,7 +28,8 @@ public class StartUpTests
     {
         using var bash = new Bash();
         bash.Run(
-                "DOTNET_EnableEventPipe=1 DOTNET_EventPipeConfig=Microsoft-Windows-DotNETRuntime:0x8:4 DOTNET_EventPipeOutputPath=loads sora --version"
+                "DOTNET_EnableEventPipe=1 DOTNET_EventPipeConfig=Microsoft-Windows-DotNETRuntime:0x8:4 "
+                    + "DOTNET_EventPipeOutputPath=loads sora --version"
             )
             .Succeeded();
         var events = File.ReadAllBytes(Path.Combine(bash.Folder, "loads"));

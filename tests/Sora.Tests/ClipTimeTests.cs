@@ -44,7 +44,7 @@ public class ClipTimeTests
     }
 
     [Fact]
-    public void PointsBehindTheClipAreRefused()
+    public void PointsBeyondTheClipAreRefused()
     {
         Assert.Equal(16, ClipTime.Parse("2s").FrameIndex(8, 17));
         var error = Assert.Throws<SoraException>(() => ClipTime.Parse("2s").FrameIndex(8, 16));
@@ -56,7 +56,7 @@ public class ClipTimeTests
     [InlineData("0-9f", 0, 9)]
     [InlineData("2s-end", 16, 33)]
     [InlineData("2s-99s", 16, 33)]
-    public void RangesAreFrames(string text, int first, int behind) => Assert.Equal((first, behind), ClipRange.Parse(text).Frames(8, 33));
+    public void RangesAreFrames(string text, int first, int end) => Assert.Equal((first, end), ClipRange.Parse(text).Frames(8, 33));
 
     [Theory]
     [InlineData("1s")]

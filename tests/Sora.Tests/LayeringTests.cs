@@ -106,7 +106,7 @@ public partial class LayeringTests
         Assert.Empty(faults);
     }
 
-    /// <summary>Nothing outside a family's room knows that there is one: another family is added in its own room and the registry.</summary>
+    /// <summary>Nothing outside a family's folder knows about it: another one is added in its own folder and the registry.</summary>
     [Fact]
     public void FamiliesAreNamedInTheirRoomsOnly()
     {

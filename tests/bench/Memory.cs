@@ -25,25 +25,7 @@ internal static partial class Memory
         var t2v = Path.Combine(models, "wan21-t2v");
         var ti2v = Path.Combine(models, "wan22-ti2v");
         if ("codec".StartsWith(only, StringComparison.Ordinal))
-        {
-            foreach (var side in (int[])[192, 512])
-            {
-                CheckCodec(sora, "2.1", t2v, new() { ["base_dim"] = 48 }, side);
-                CheckCodec(
-                    sora,
-                    "2.2",
-                    ti2v,
-                    new()
-                    {
-                        ["base_dim"] = 48,
-                        ["decoder_base_dim"] = 64,
-                        ["num_res_blocks"] = 2,
-                    },
-                    side
-                );
-                CheckCodec(sora, "mini", Path.Combine(models, "..", "..", "..", "src", "Sora", "Builtin", "mini"), [], side);
-            }
-        }
+            CheckCodecs(sora, models, t2v, ti2v);
         var vace = Path.Combine(models, "wan21-vace");
         var cat = Path.Combine(Path.GetTempPath(), "sora-bench-cat.pgm");
         File.WriteAllText(cat, "P2 1 1 255 128");
@@ -83,6 +65,27 @@ internal static partial class Memory
         Check("grey for control", vace, "encode", "--size 256x256 --frames 33", Vae());
         File.Delete(cat);
         File.Delete(video);
+    }
+
+    private static void CheckCodecs(string sora, string models, string t2v, string ti2v)
+    {
+        foreach (var side in (int[])[192, 512])
+        {
+            CheckCodec(sora, "2.1", t2v, new() { ["base_dim"] = 48 }, side);
+            CheckCodec(
+                sora,
+                "2.2",
+                ti2v,
+                new()
+                {
+                    ["base_dim"] = 48,
+                    ["decoder_base_dim"] = 64,
+                    ["num_res_blocks"] = 2,
+                },
+                side
+            );
+            CheckCodec(sora, "mini", Path.Combine(models, "..", "..", "..", "src", "Sora", "Builtin", "mini"), [], side);
+        }
     }
 
     private static JsonObject Transformer(int heads, int inner, int layers) =>

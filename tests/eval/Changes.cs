@@ -35,7 +35,7 @@ internal static class Changes
     /// deviation of each channel, averaged over channels.
     /// </summary>
     /// <param name="frames">The clip.</param>
-    /// <param name="join">The first frame behind the join.</param>
+    /// <param name="join">The first frame after the join.</param>
     /// <returns>For mean and deviation the change at the join and the mean change elsewhere.</returns>
     public static (double MeanAt, double MeanInside, double DeviationAt, double DeviationInside) Drift(
         IReadOnlyList<Image> frames,

@@ -5,7 +5,7 @@ using Sora.World;
 namespace Sora.Eval;
 
 /// <summary>
-/// Clips of which a part is known: a rendered scene of the suite gives that part, its prompt says the rest. The known part
+/// Clips that are known in part: a rendered scene of the suite gives that part, its prompt says the rest. The known part
 /// after decode is compared with what the VAE alone makes of it, and the judge looks at the whole clip. In a region one
 /// object changes its colour.
 /// </summary>

@@ -63,7 +63,11 @@ internal sealed class JudgeTask : TrainingTask
         var present = slots.select(2, 0).ne(JudgeClips.Nothing);
         var detail = string.Create(
             CultureInfo.InvariantCulture,
-            $" (ground {Right(opinion.Ground, scene.select(1, 0)):P1}, sky {Right(opinion.Sky, scene.select(1, 1)):P1}, camera {Right(opinion.Camera, scene.select(1, 2)):P1}, count {Right(opinion.Count, scene.select(1, 3)):P1}, colours {opinion.Present.gt(0).eq(present).to(float32).mean().ToDouble():P2}, shape {Right(opinion.Shape, slots.select(2, 0)):P1}, size {Right(opinion.Size, slots.select(2, 1)):P1}, motion {Right(opinion.Motion, slots.select(2, 2)):P1})"
+            $" (ground {Right(opinion.Ground, scene.select(1, 0)):P1}, sky {Right(opinion.Sky, scene.select(1, 1)):P1}, "
+                + $"camera {Right(opinion.Camera, scene.select(1, 2)):P1}, count {Right(opinion.Count, scene.select(1, 3)):P1}, "
+                + $"colours {opinion.Present.gt(0).eq(present).to(float32).mean().ToDouble():P2}, "
+                + $"shape {Right(opinion.Shape, slots.select(2, 0)):P1}, size {Right(opinion.Size, slots.select(2, 1)):P1}, "
+                + $"motion {Right(opinion.Motion, slots.select(2, 2)):P1})"
         );
         return (loss, detail);
     }

@@ -3,7 +3,7 @@ using Sora.World;
 namespace Sora.Eval;
 
 /// <summary>
-/// Whether something that was hidden comes out again as what it was. The prompts let an object go by behind a larger one;
+/// Whether something that was hidden comes out again as what it was. The prompts let an object pass behind a larger one;
 /// it must be there, in its colour and shape, in the first quarter second, before it passes, and in the last half second,
 /// after it. A verdict on the whole clip couldn't tell, for it sees the object in either case; so the judge's answers for
 /// single frames are taken, each part's together: seen in one of its frames, and of the right shape by their sum.

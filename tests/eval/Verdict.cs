@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Eval;
 
-/// <summary>What the judge says of one clip.</summary>
+/// <summary>What the judge says about one clip.</summary>
 internal sealed record Verdict
 {
     /// <summary>The ground.</summary>

@@ -140,7 +140,7 @@ internal static class Completions
             _ => $":{Declared.ValueName(option)}: ",
         };
         var help = option.Description!.Replace("[", "\\[").Replace("]", "\\]").Replace(":", "\\:");
-        // The list of models must be made when it is asked for: double quotes let zsh expand it.
+        // The list of models must be made on demand: double quotes let zsh expand it.
         string Quoted(string text) => ValueOf(option) == Value.Model ? $"\"{text.Replace("$SORA", "\\$SORA")}\"" : Single(text);
         return string.Join(' ', Declared.Names(option).Select(name => Quoted($"*{name}[{help}]{value}")));
     }

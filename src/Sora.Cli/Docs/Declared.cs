@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace Sora.Cli.Docs;
 
-/// <summary>What help texts, man pages and completions say alike about the declarations.</summary>
+/// <summary>What help texts, man pages and completions share.</summary>
 internal static class Declared
 {
     /// <summary>What a verb's page lists: the verb's own options, then those of every verb.</summary>
@@ -24,14 +24,14 @@ internal static class Declared
     /// <summary>The words that an option takes, if it takes one of a few.</summary>
     public static string[] Words(Option option) => option.HelpName?.Contains('|') == true ? option.HelpName.Split('|') : [];
 
-    /// <summary>The one line of how a verb is called.</summary>
+    /// <summary>The line that shows how to call a verb.</summary>
     public static string Synopsis(Verb verb)
     {
         var arguments = verb
             .Arguments.Where(argument => !argument.Hidden)
             .Select(argument =>
             {
-                // A name with a form of its own, for arguments of which the first may be left out.
+                // Such a name spells out its own form, for arguments whose first may be left out.
                 if (argument.Name.Contains('['))
                     return argument.Name;
                 var name = argument.Arity.MaximumNumberOfValues > 1 ? $"{argument.Name}..." : argument.Name;

@@ -45,7 +45,8 @@ internal static class Decode
             [
                 "Frames are written as they are decoded: memory doesn't grow with the duration.",
                 "An unfinished clip (sora generate --until) is decoded to its current estimate.",
-                "Several clips from a pipe need a number pattern in the output's name, which numbers the clips: out-%d.mp4, or clip-%d/%04d.png.",
+                "Several clips from a pipe need a number pattern in the output's name, which numbers the clips: "
+                    + "out-%d.mp4, or clip-%d/%04d.png.",
                 "Clips of one frame each can also become numbered pictures: still-%d.png.",
                 "mp4 takes only even sizes: for an odd one the last column or row is repeated.",
             ],
@@ -99,7 +100,7 @@ internal static class Decode
                 var file = stream == null ? FileOf(Output, format, number) : Output;
                 var latents = clip.VisibleLatents;
                 areStills &= latents.Shape[2] == 1;
-                // The pictures of several clips go on in one sequence only where each clip is one of them.
+                // Several clips share one sequence of pictures only if each is a single picture.
                 var goesOn = number > 1 && file == FileOf(Output, format, 1);
                 if (goesOn && !(areStills && VideoWriter.NumbersFrames(file, format)))
                     throw OneClipOnly(Output, format);
@@ -160,7 +161,7 @@ internal static class Decode
         );
     }
 
-    /// <summary>The VAE of the last model, for clips of a pipe mostly are of one.</summary>
+    /// <summary>The VAE of the last model: most pipes hold clips of one model.</summary>
     private sealed class Codecs : IDisposable
     {
         private (string Path, FrameCodec Codec)? _last;

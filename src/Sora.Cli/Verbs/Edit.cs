@@ -10,7 +10,7 @@ using Sora.Tensors;
 
 namespace Sora.Cli.Verbs;
 
-/// <summary>Makes a clip, or a part of it, again from another prompt.</summary>
+/// <summary>Regenerates a clip, or a part of it, from another prompt.</summary>
 internal static class Edit
 {
     private static readonly Argument<string[]> Words = new("[CLIP] PROMPT")
@@ -63,14 +63,17 @@ internal static class Edit
         {
             Details =
             [
-                "Without a region the clip is noised part of the way and sampled again from there: the higher the strength, the less of the clip is left.",
-                "With --mask, --colour, --box or --time only what lies in them changes; everything else is kept bit for bit. The region grows to whole tokens.",
+                "Without a region the clip is noised part of the way and sampled again from there: "
+                    + "the higher the strength, the less of the clip is left.",
+                "With --mask, --colour, --box or --time only what lies in them changes; everything else is kept bit for bit. "
+                    + "The region grows to whole tokens.",
             ],
             Examples =
             [
                 new("sora edit clip.latent \"the same at night\" --strength 0.6 -o night.latent", "Change the light"),
                 new(
-                    "sora generate \"a red ball on grass\" --size 96x96 --frames 1 --seed 1 | sora edit \"a yellow ball on grass\" --colour red:0.4 -o yellow.latent",
+                    "sora generate \"a red ball on grass\" --size 96x96 --frames 1 --seed 1 | "
+                        + "sora edit \"a yellow ball on grass\" --colour red:0.4 -o yellow.latent",
                     "Change what is red"
                 ),
                 new("sora edit clip.latent \"a yellow ball\" --box 0,0,64,128 -o yellow.latent", "Change the left half"),

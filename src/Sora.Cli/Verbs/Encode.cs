@@ -161,7 +161,8 @@ internal static class Encode
             var (frames, factor) = (model.Geometry.WholeFrames(seen), model.Geometry.TemporalFactor);
             if (frames < seen)
                 run.Reporter.Note(
-                    $"{seen} frames read, the last {seen - frames} left out: the model takes {model.Geometry.FirstFrames} + {factor}k frames"
+                    $"{seen} frames read, the last {seen - frames} left out: "
+                        + $"the model takes {model.Geometry.FirstFrames} + {factor}k frames"
                 );
             if (reader.Complaint is { } complaint)
                 run.Reporter.Warn($"parts could not be read: {complaint}");
@@ -184,7 +185,7 @@ internal static class Encode
             Image Fitted(Image frame, int index)
             {
                 run.Reporter.Progress("encoding", index + 1, Math.Max(index + 1, reader.ExpectedFrames ?? 0));
-                // Without --size nothing is resampled: the edges that are too much are cut.
+                // Without --size nothing is resampled: surplus edges are cut.
                 return Size == null
                     ? frame.Crop((frame.Width - target.Width) / 2, (frame.Height - target.Height) / 2, target.Width, target.Height)
                     : Resample.ToSize(frame, target.Width, target.Height, Fit);
@@ -195,7 +196,7 @@ internal static class Encode
             Size ?? Divisible(reader, model.Geometry.SpatialFactor, run.Reporter);
     }
 
-    /// <summary>What encoding takes; of media that don't say how long they are, what their first seconds take.</summary>
+    /// <summary>What encoding takes; for media of unknown length, what their first seconds take.</summary>
     private static StageCost Plan(VideoReader reader, VideoModel model, FrameSize size) =>
         model.EncodeCost(size, reader.ExpectedFrames ?? (int)Math.Ceiling(2 * reader.Fps), FrameCodec.DefaultDevice);
 

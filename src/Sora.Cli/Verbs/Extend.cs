@@ -36,8 +36,10 @@ internal static class Extend
         {
             Details =
             [
-                "With --after the clip is kept bit for bit. With --before and --loop, kept frames that move to a later position pass through the VAE once more.",
-                "Any length works: windows (--window) slide along the video and overlap (--overlap). --prompt-at changes the prompt along the way.",
+                "With --after the clip is kept bit for bit. "
+                    + "With --before and --loop, kept frames that move to a later position pass through the VAE once more.",
+                "Any length works: windows (--window) slide along the video and overlap (--overlap). "
+                    + "--prompt-at changes the prompt along the way.",
                 "A single argument that is not a file is the prompt; the clip then comes from standard input.",
             ],
             Examples =
@@ -98,16 +100,16 @@ internal static class Extend
             var (model, found) = Sampling.ForClip(run, clip);
             var seed = Sampling.Seed ?? SamplingArgs.DrawSeed(run);
             var settings = found with { Prompt = Prompt ?? clip.Info.Prompt ?? "", Seed = seed };
-            var behind = (After ?? (Loop ? ClipTime.Seconds(1) : null))?.Length(settings.Fps) ?? 0;
+            var added = (After ?? (Loop ? ClipTime.Seconds(1) : null))?.Length(settings.Fps) ?? 0;
             var ahead = Before?.Length(settings.Fps) ?? 0;
             var lengths = new JoinLengths(model, settings);
             var piece =
-                Loop ? lengths.Loop(settings.Frames, behind)
-                : behind > 0 ? lengths.After(settings.Frames, behind)
+                Loop ? lengths.Loop(settings.Frames, added)
+                : added > 0 ? lengths.After(settings.Frames, added)
                 : 0;
             if (ahead > 0)
-                piece = Math.Max(piece, lengths.Before(settings.Frames + behind, ahead));
-            var frames = settings.Frames + behind + ahead;
+                piece = Math.Max(piece, lengths.Before(settings.Frames + added, ahead));
+            var frames = settings.Frames + added + ahead;
             var request = new GenerationRequest(settings with { Frames = piece })
             {
                 KnowsLatents = true,
@@ -120,9 +122,9 @@ internal static class Extend
             var entry = Sampling.Entry(seed, ClipPipe.Source(Name, clip));
             var made = clip;
             if (Loop)
-                made = joins.Loop(clip, behind);
-            else if (behind > 0)
-                made = joins.After(clip, behind, new RunOptions { Checkpoint = Sampling.Keep(entry) });
+                made = joins.Loop(clip, added);
+            else if (added > 0)
+                made = joins.After(clip, added, new RunOptions { Checkpoint = Sampling.Keep(entry) });
             if (ahead > 0)
                 made = joins.Before(made, ahead);
             return made.After(entry);

@@ -72,7 +72,7 @@ internal static class Generate
     );
     private static readonly Option<string> Output = Options.Output("Clip to write (with -n, a name that contains %d)");
 
-    /// <summary>What the clip is to be, in the order of the help.</summary>
+    /// <summary>What the clip should be, in the order of the help.</summary>
     private static readonly Option[] Wanted =
     [
         Size,
@@ -90,7 +90,7 @@ internal static class Generate
         Count,
     ];
 
-    /// <summary>What an unfinished clip has decided.</summary>
+    /// <summary>What an unfinished clip has already settled.</summary>
     private static readonly Option[] Fixed =
     [
         .. Wanted.Where(option => option != FitTo),
@@ -116,9 +116,11 @@ internal static class Generate
         {
             Details =
             [
-                "Lengths that the model can't make are rounded; sizes in multiples of 16 are cropped, and other sizes refused. The same command with the same seed gives the same clip.",
+                "Lengths that the model can't make are rounded; sizes in multiples of 16 are cropped, and other sizes refused. "
+                    + "The same command with the same seed gives the same clip.",
                 "Anything not given comes from the model: the steps, guidance, shift, size, length and rate that it was made for.",
-                "An unfinished clip contains everything that --resume needs; the resumed run gives the same clip, bit for bit, as one that never stopped.",
+                "An unfinished clip contains everything that --resume needs; "
+                    + "the resumed run gives the same clip, bit for bit, as one that never stopped.",
             ],
             Examples =
             [
@@ -272,8 +274,8 @@ internal static class Generate
         }
 
         /// <summary>
-        /// The verb for the clip's history; null where the one that began makes the whole clip when it is run again, for it was
-        /// interrupted.
+        /// The verb for the clip's history; null if the verb that began the clip was only interrupted, for run again it makes
+        /// the whole clip.
         /// </summary>
         private HistoryEntry? Entry(string unfinished, Clip clip)
         {
@@ -305,7 +307,8 @@ internal static class Generate
             if (frames != asked)
             {
                 run.Reporter.Note(
-                    $"{frames} frames instead of {asked}: the model makes {first} frame{(first == 1 ? "" : "s")}, plus {factor} for each further latent frame"
+                    $"{frames} frames instead of {asked}: the model makes {first} frame{(first == 1 ? "" : "s")}, "
+                        + $"plus {factor} for each further latent frame"
                 );
             }
             var seed = Sampling.Seed ?? (Sampling.Noise is null ? SamplingArgs.DrawSeed(run) : 0);

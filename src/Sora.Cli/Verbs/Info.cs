@@ -39,8 +39,11 @@ internal static class Info
         {
             Details =
             [
-                "For a clip it shows the size and length, the model and prompt that made it, and the verbs that were applied: --command prints those as a pipeline.",
-                "For a model it shows the parts, their sizes and the fingerprint of the VAE, which tells whether a clip is in the same latent space. For a single file of weights it shows the tensors, under the names that sora uses.",
+                "For a clip it shows the size and length, the model and prompt that made it, and the verbs that were applied: "
+                    + "--command prints those as a pipeline.",
+                "For a model it shows the parts, their sizes and the fingerprint of the VAE, "
+                    + "which tells whether a clip is in the same latent space. "
+                    + "For a single file of weights it shows the tensors, under the names that sora uses.",
             ],
             Examples =
             [
@@ -118,7 +121,7 @@ internal static class Info
             showClip(header);
     }
 
-    /// <summary>The argument, where it is the folder of a model and not a clip.</summary>
+    /// <summary>The argument, if it is the folder of a model and not a clip.</summary>
     private static string? ModelFolderIn(string name) => Directory.Exists(name) && ModelLocator.IsModel(name) ? name : null;
 
     private static void WriteCommand(Run run, ClipHeader clip) =>

@@ -36,8 +36,10 @@ internal static class Interpolate
         {
             Details =
             [
-                "The result begins with the frame where the first clip is left and ends with the one where the second is entered; the model sees how both move.",
-                "If one of the two is -, every clip of the pipe is paired with the other; if both are -, the clips of the pipe are taken in pairs.",
+                "The result begins with the frame where the first clip is left and ends with the one where the second is entered; "
+                    + "the model sees how both move.",
+                "If one of the two is -, every clip of the pipe is paired with the other; "
+                    + "if both are -, the clips of the pipe are taken in pairs.",
             ],
             Examples = [new("sora interpolate a.latent b.latent --duration 2s -o ab.latent", "Two seconds from a to b")],
         }.With([First, Second, Prompt, Output, Duration, From, To, .. SamplingOptions.All]);
@@ -110,7 +112,7 @@ internal static class Interpolate
         }
     }
 
-    /// <summary>What leads where: every clip of a pipe from or to the one of a file, or those of a pipe two by two.</summary>
+    /// <summary>The pairs: every clip of a pipe with the one of a file, or the clips of a pipe two by two.</summary>
     private static IEnumerable<(Clip From, Clip To)> Pairs(Run run, string first, string second)
     {
         if (first != "-" || second != "-")
@@ -146,7 +148,7 @@ internal static class Interpolate
         string Name((Clip Clip, SamplingSettings) which) =>
             one.Size == other.Size && one.Fps == other.Fps ? $" from {which.Clip.Info.Model ?? "an unnamed model"}" : "";
         var model = (given ?? from.Clip.Info.Model) is { } name && name != "mini" ? $" --model {ShellWords.Quote(name)}" : "";
-        // What was read from standard input is gone: it is to be saved first.
+        // What was read from standard input is gone: it must be saved first.
         var file = second == "-" ? "second.latent" : ShellWords.Quote(second);
         throw SoraException.Usage(
             FormattableString.Invariant(

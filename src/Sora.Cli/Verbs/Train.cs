@@ -60,13 +60,15 @@ internal static class Train
     private static readonly Option<double?> Guidance = Options.Value<double>(
         "--guidance",
         "G",
-        "With --init: learn to do in one pass what that model does in two at guidance scale G; if that model has already learned it, keep training on the clips",
+        "With --init: learn to do in one pass what that model does in two at guidance scale G; "
+            + "if that model has already learned it, keep training on the clips",
         GuidanceScale
     );
     private static readonly Option<int?> Heads = Options.Positive(
         "--heads",
         "N",
-        "Attention heads of the transformer, which set its width (6, or those of DIR); with --init, a model with fewer is widened and keeps what it has learned"
+        "Attention heads of the transformer, which set its width (6, or those of DIR); "
+            + "with --init, a model with fewer is widened and keeps what it has learned"
     );
     private static readonly Option<string?> VaeFolder = new("--vae")
     {
@@ -104,7 +106,8 @@ internal static class Train
     private static readonly Option<bool> Mixed = new("--mixed")
     {
         Description =
-            "Multiply matrices in bfloat16, in the transformer and in the optimizer (for vae too); faster only on processors that support it (AVX512-BF16 or AMX)",
+            "Multiply matrices in bfloat16, in the transformer and in the optimizer (for vae too); "
+            + "faster only on processors that support it (AVX512-BF16 or AMX)",
     };
     private static readonly Option<bool> Half = new("--half") { Description = "Write the model's weights in half precision" };
     private static readonly Option<int?> Threads = Options.Positive(
@@ -119,8 +122,9 @@ internal static class Train
         {
             Details =
             [
-                "Training has two stages: the causal VAE first, then the transformer together with its text encoder, on the latents of that VAE. "
-                    + "The model folder has the diffusers layout. The run's own files are in its folder training: loss.csv, loss.png, sample-*.png and state.safetensors, "
+                "Training has two stages: the causal VAE first, then the transformer together with its text encoder, "
+                    + "on the latents of that VAE. The model folder has the diffusers layout. "
+                    + "The run's own files are in its folder training: loss.csv, loss.png, sample-*.png and state.safetensors, "
                     + "from which the same command resumes at the exact step.",
             ],
             Examples = [new("sora train --world --show sheet.png", "Show what the synthetic world looks like")],

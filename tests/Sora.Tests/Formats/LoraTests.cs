@@ -154,7 +154,7 @@ public class LoraTests
     [InlineData("a.safetensors:0.7", "a.safetensors", 0.7)]
     [InlineData("c:/x:-1", "c:/x", -1)]
     [InlineData("a:b.safetensors", "a:b.safetensors", 1)]
-    public void WeightsAreWrittenBehindAColon(string text, string path, double weight) =>
+    public void WeightsFollowAColon(string text, string path, double weight) =>
         Assert.Equal(new LoraOption(path, weight), LoraOption.Parse(text));
 
     private static TensorSource Merge(string model, params LoraOption[] loras) =>

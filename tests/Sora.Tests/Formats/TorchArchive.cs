@@ -5,7 +5,7 @@ using Sora.Tensors;
 
 namespace Sora.Tests.Formats;
 
-/// <summary>Writes tensors as PyTorch's <c>torch.save</c> does: a zip archive that isn't packed, with a pickle and a file for each storage.</summary>
+/// <summary>Writes tensors as PyTorch's <c>torch.save</c> does: an unpacked zip archive with a pickle and a file per storage.</summary>
 internal static class TorchArchive
 {
     public static void Write(string path, IReadOnlyList<KeyValuePair<string, HostTensor>> tensors)

@@ -73,7 +73,8 @@ public sealed class TorchFileTests : IDisposable
     public void TensorsFitTheirNumbers(string type, int elements, int offset, int size, int stride, string? what)
     {
         var pickle =
-            $"}}X\u0001\0\0\0actorch._utils\n_rebuild_tensor_v2\n((X\u0007\0\0\0storagectorch\n{type}\nX\u0001\0\0\00X\u0003\0\0\0cpuK{(char)elements}tQK{(char)offset}K{(char)size}\u0085K{(char)stride}\u0085\u0089NtRs.";
+            $"}}X\u0001\0\0\0actorch._utils\n_rebuild_tensor_v2\n((X\u0007\0\0\0storagectorch\n{type}\n"
+            + $"X\u0001\0\0\00X\u0003\0\0\0cpuK{(char)elements}tQK{(char)offset}K{(char)size}\u0085K{(char)stride}\u0085\u0089NtRs.";
         var path = Archive(pickle, new byte[16]);
         if (what is not null)
             Assert.Contains($"'a' {what}", Assert.Throws<SoraException>(() => TorchFile.Open(path)).Message);

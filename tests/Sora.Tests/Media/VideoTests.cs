@@ -60,7 +60,8 @@ public sealed class VideoTests : IDisposable
         bars.Save(At("bars.png"));
         var tags = tagged ? $"-colorspace {matrix} -color_range {range}" : "";
         Ffmpeg(
-            $"-i {At("bars.png")} -vf scale=out_color_matrix={matrix}:out_range={range}:flags=accurate_rnd+full_chroma_int+full_chroma_inp,format=yuv444p {tags} -c:v ffv1 {At("bars.mkv")}"
+            $"-i {At("bars.png")} -vf scale=out_color_matrix={matrix}:out_range={range}"
+                + $":flags=accurate_rnd+full_chroma_int+full_chroma_inp,format=yuv444p {tags} -c:v ffv1 {At("bars.mkv")}"
         );
         AssertSame([bars], [Image.Load(At("bars.mkv"))], 2);
     }

@@ -88,7 +88,7 @@ public sealed class BlockListTests : IDisposable
         Assert.DoesNotContain("blocks.3.attn1.to_q.weight", weights.Named().Keys);
     }
 
-    /// <summary>What stays is never read again; what doesn't, once a pass, ahead of the thread that computes where that one has to wait.</summary>
+    /// <summary>What stays is never read again; the rest, once a pass, ahead of the computing thread if it would have to wait.</summary>
     [Fact]
     public void EveryBlockIsReadOnceAPass()
     {

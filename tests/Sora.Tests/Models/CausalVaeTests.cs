@@ -110,7 +110,7 @@ public class CausalVaeTests
         folder.Delete(recursive: true);
     }
 
-    /// <summary>Chunks of any length give what one chunk for everything behind the first frame gives, but for the order of sums.</summary>
+    /// <summary>Chunks of any length give what one chunk for everything after the first frame gives, but for the order of sums.</summary>
     [Theory]
     [InlineData("wan21-t2v")]
     [InlineData("wan22-ti2v")]

@@ -71,7 +71,7 @@ public class WanTransformerTests
         Assert.InRange(GoldenTensors.Distance(sample, golden.Output("sample")), 1e-5, 0.03);
     }
 
-    /// <summary>Products in bfloat16 of float32 weights, as training uses them: nearer than all in bfloat16, and gradients as near.</summary>
+    /// <summary>Products in bfloat16 of float32 weights, as in training: closer than all in bfloat16, and so are gradients.</summary>
     [Theory]
     [InlineData("transformer-t2v-trace")]
     [InlineData("transformer-ti2v-tokens")]

@@ -206,7 +206,7 @@ public class ClipJoinerTests
     }
 
     [Fact]
-    public void BehindAClipItsLatentsStayBitIdentical()
+    public void AClipThatIsContinuedKeepsItsLatents()
     {
         using var pipeline = PipelineTests.Open(Model);
         var clip = pipeline.Generate(Settings, Conditioning.Nothing);

@@ -30,7 +30,7 @@ public class ColourMatchingTests
     public void BetweenTwoKnownPartsEachSideFollowsItsOwn()
     {
         var (clip, drifted) = Drifted(3, 7, level: 0.1f, contrast: 1);
-        // What comes behind was a little brighter from the start.
+        // What follows was a little brighter from the start.
         drifted.narrow(2, 7, 3).add_(0.1f);
         var mended = ColourMatching.Match(new LatentColours(drifted), Mask(frame => frame is < 3 or >= 7));
         var offs = Enumerable.Range(3, 4).Select(frame => Level(mended, frame) - Level(clip, frame)).ToArray();
@@ -50,7 +50,7 @@ public class ColourMatchingTests
     }
 
     [Fact]
-    public void WithoutTwoKnownFramesBehindTheFirstNothingIsChanged()
+    public void WithoutTwoKnownFramesAfterTheFirstNothingIsChanged()
     {
         var (_, drifted) = Drifted(2, Frames, 0.1f, 1);
         Assert.True(ColourMatching.Match(new LatentColours(drifted), Mask(frame => frame < 2)).equal(drifted).all().ToBoolean());

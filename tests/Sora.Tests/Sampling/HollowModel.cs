@@ -15,7 +15,7 @@ internal sealed record Published(string Name, WanTransformerConfig Transformer, 
 }
 
 /// <summary>
-/// A model folder of full size whose files have their headers and nothing behind: holes of the right length, which take no
+/// A model folder of full size whose files have their headers and nothing after them: holes of the right length, which take no
 /// space on the disk.
 /// </summary>
 internal sealed class HollowModel : IDisposable

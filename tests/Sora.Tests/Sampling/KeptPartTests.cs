@@ -10,7 +10,10 @@ using Xunit;
 
 namespace Sora.Tests.Sampling;
 
-/// <summary>What is left, after decoding, of frames that a result is to show: with the built-in model's VAE, for a random one carries no pictures.</summary>
+/// <summary>
+/// What is left, after decoding, of frames that a result is to show: with the built-in model's VAE, since a random one carries
+/// no pictures.
+/// </summary>
 public class KeptPartTests
 {
     private static readonly VideoModel Model = VideoModel.Open(null);

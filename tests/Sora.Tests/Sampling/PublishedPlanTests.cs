@@ -61,7 +61,8 @@ public class PublishedPlanTests
     {
         var (rows, text) = (new List<(string Name, string Numbers)>(), "");
         const string head =
-            "| GB | tokens | bf16 | `--offload sequential` | files in bf16 | fp8 | Q8_0 | Q4_K | encode | decode |\n|---|---|---|---|---|---|---|---|---|---|\n";
+            "| GB | tokens | bf16 | `--offload sequential` | files in bf16 | fp8 | Q8_0 | Q4_K | encode | decode |\n"
+            + "|---|---|---|---|---|---|---|---|---|---|\n";
         foreach (var published in All)
         {
             using var half = new HollowModel(published, DType.BF16);
@@ -71,64 +72,71 @@ public class PublishedPlanTests
             ];
             var isLong = published.Vae.IsResidual;
             foreach (var (width, height) in ((int, int)[])[(832, 480), (1280, isLong ? 704 : 720)])
-            {
-                MemoryPlan Plan(HollowModel model, Offload offload) =>
-                    MemoryPlan.Of(
-                        model.Model,
-                        new GenerationRequest(
-                            ModelDefaults.Of(model.Model).Settings with
-                            {
-                                Width = width,
-                                Height = height,
-                                Frames = isLong ? 121 : 81,
-                                Prompt = Prompt,
-                                Negative = Prompt,
-                            }
-                        ),
-                        1,
-                        Card(offload)
-                    );
-                static StageCost Of(MemoryPlan plan, string stage) => plan.Stages.Single(one => one.Name == stage);
-                var (kept, streamed) = (Plan(half, Offload.None), Plan(half, Offload.Sequential));
-                var files = compact.Select(model => Of(Plan(model, Offload.None), "sampling")).ToList();
-                // Whatever they are stored in, blocks are widened to the same size when they run.
-                Assert.All(files, stage => Assert.Equal(Gigabytes(Of(streamed, "sampling").Peak), Gigabytes(stage.Peak)));
-                rows.Add(
-                    (
-                        published.Name,
-                        string.Create(
-                            CultureInfo.InvariantCulture,
-                            $"{width}x{height}, {(isLong ? 121 : 81)} frames | {kept.Tokens} | {Gigabytes(Of(kept, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Peak)} | {Gigabytes(Of(streamed, "sampling").Streamed)} | {string.Join(" | ", files.Select(stage => Gigabytes(stage.Streamed)))} | {Gigabytes(half.Model.EncodeCost(new FrameSize(width, height), isLong ? 121 : 81, Card(Offload.None).Device).Peak)} | {Gigabytes(Of(kept, "decode").Peak)} |\n"
-                        )
-                    )
-                );
-            }
+                rows.Add((published.Name, VideoRow(half, compact, new FrameSize(width, height), isLong ? 121 : 81)));
             if (published == All[0])
-            {
-                var settings = ModelDefaults.Of(half.Model).Settings with
-                {
-                    Width = 832,
-                    Height = 480,
-                    Frames = 1,
-                    Prompt = Prompt,
-                    Negative = Prompt,
-                };
-                StageCost Text(HollowModel model, Offload offload) =>
-                    MemoryPlan
-                        .Of(model.Model, new GenerationRequest(settings), 1, Card(offload))
-                        .Stages.Single(stage => stage.Name == "text");
-                var texts = compact.Select(model => Text(model, Offload.None)).ToList();
-                text = string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"| text encoder of all | | {Gigabytes(Text(half, Offload.None).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Peak)} | {Gigabytes(Text(half, Offload.Sequential).Streamed)} | {string.Join(" | ", texts.Select(stage => Gigabytes(stage.Streamed)))} | | |\n"
-                );
-            }
+                text = TextRow(half, compact);
             foreach (var model in compact)
                 model.Dispose();
         }
         // Models of the same sizes share a row.
         var shared = rows.GroupBy(row => row.Numbers, (numbers, same) => $"| {string.Join(", ", same.Select(row => row.Name))}: {numbers}");
         return $"{head}{text}{string.Concat(shared)}";
+    }
+
+    /// <summary>What a video takes in bf16, and how much of the weights is read in a pass from files of each type.</summary>
+    private static string VideoRow(HollowModel half, List<HollowModel> compact, FrameSize size, int frames)
+    {
+        MemoryPlan Plan(HollowModel model, Offload offload) =>
+            MemoryPlan.Of(
+                model.Model,
+                new GenerationRequest(
+                    ModelDefaults.Of(model.Model).Settings with
+                    {
+                        Width = size.Width,
+                        Height = size.Height,
+                        Frames = frames,
+                        Prompt = Prompt,
+                        Negative = Prompt,
+                    }
+                ),
+                1,
+                Card(offload)
+            );
+        static StageCost Of(MemoryPlan plan, string stage) => plan.Stages.Single(one => one.Name == stage);
+        var (kept, streamed) = (Plan(half, Offload.None), Plan(half, Offload.Sequential));
+        var (sampling, files) = (Of(streamed, "sampling"), compact.Select(model => Of(Plan(model, Offload.None), "sampling")).ToList());
+        // Whatever they are stored in, blocks are widened to the same size when they run.
+        Assert.All(files, stage => Assert.Equal(Gigabytes(sampling.Peak), Gigabytes(stage.Peak)));
+        var encode = half.Model.EncodeCost(size, frames, Card(Offload.None).Device);
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{size.Width}x{size.Height}, {frames} frames | {kept.Tokens} | {Gigabytes(Of(kept, "sampling").Peak)} | "
+                + $"{Gigabytes(sampling.Peak)} | {Gigabytes(sampling.Streamed)} | "
+                + $"{string.Join(" | ", files.Select(stage => Gigabytes(stage.Streamed)))} | "
+                + $"{Gigabytes(encode.Peak)} | {Gigabytes(Of(kept, "decode").Peak)} |\n"
+        );
+    }
+
+    /// <summary>The same for the text encoder, which all models share.</summary>
+    private static string TextRow(HollowModel half, List<HollowModel> compact)
+    {
+        var settings = ModelDefaults.Of(half.Model).Settings with
+        {
+            Width = 832,
+            Height = 480,
+            Frames = 1,
+            Prompt = Prompt,
+            Negative = Prompt,
+        };
+        StageCost Text(HollowModel model, Offload offload) =>
+            MemoryPlan.Of(model.Model, new GenerationRequest(settings), 1, Card(offload)).Stages.Single(stage => stage.Name == "text");
+        var texts = compact.Select(model => Text(model, Offload.None)).ToList();
+        var streamed = Text(half, Offload.Sequential);
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"| text encoder of all | | {Gigabytes(Text(half, Offload.None).Peak)} | {Gigabytes(streamed.Peak)} | "
+                + $"{Gigabytes(streamed.Streamed)} | {string.Join(" | ", texts.Select(stage => Gigabytes(stage.Streamed)))} | | |\n"
+        );
     }
 
     private static Precision Card(Offload offload) => new(new Device(DeviceType.CUDA, 0), bfloat16) { Offload = offload };

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace Sora.Tests.Sampling;
 
-/// <summary>What is made of a <c>scheduler_config.json</c>: each field acts as in diffusers, is refused by name, or changes nothing.</summary>
+/// <summary>How a <c>scheduler_config.json</c> is read: each field acts as in diffusers, is refused by name, or changes nothing.</summary>
 public class SchedulerConfigTests
 {
     private const string UniPc = "UniPCMultistepScheduler",
@@ -55,15 +55,18 @@ public class SchedulerConfigTests
     [Theory]
     [InlineData(
         UniPc,
-        "\"timestep_spacing\": \"trailing\", \"steps_offset\": 1, \"beta_start\": 0.5, \"rescale_betas_zero_snr\": true, \"shift\": 9, \"sigma_min\": 0.5, \"stochastic_sampling\": true"
+        "\"timestep_spacing\": \"trailing\", \"steps_offset\": 1, \"beta_start\": 0.5, \"rescale_betas_zero_snr\": true, "
+            + "\"shift\": 9, \"sigma_min\": 0.5, \"stochastic_sampling\": true"
     )]
     [InlineData(
         UniPc,
-        "\"solver_type\": \"midpoint\", \"shift_terminal\": 0, \"use_karras_sigmas\": null, \"invert_sigmas\": true, \"algorithm_type\": \"dpmsolver\""
+        "\"solver_type\": \"midpoint\", \"shift_terminal\": 0, \"use_karras_sigmas\": null, "
+            + "\"invert_sigmas\": true, \"algorithm_type\": \"dpmsolver\""
     )]
     [InlineData(
         Dpm,
-        "\"lambda_min_clipped\": -Infinity, \"use_dynamic_shifting\": true, \"euler_at_final\": true, \"solver_type\": \"bh2\", \"variance_type\": \"learned\", \"shift_terminal\": 0.5, \"predict_x0\": false"
+        "\"lambda_min_clipped\": -Infinity, \"use_dynamic_shifting\": true, \"euler_at_final\": true, \"solver_type\": \"bh2\", "
+            + "\"variance_type\": \"learned\", \"shift_terminal\": 0.5, \"predict_x0\": false"
     )]
     [InlineData(
         Euler,

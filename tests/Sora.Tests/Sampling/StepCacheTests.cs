@@ -77,7 +77,7 @@ public class StepCacheTests
         Assert.Equal([0, 1, 2, 3, 20, 21, Steps - 1], asked);
     }
 
-    /// <summary>A run that stops and goes on, over a file, is that which doesn't, cache and all, with guidance and two experts, too.</summary>
+    /// <summary>A run resumed from a file equals one that never stopped, cache and all, with guidance and two experts too.</summary>
     [Theory]
     [InlineData("wan21-t2v", "unipc")]
     [InlineData("wan21-t2v", "heun")]

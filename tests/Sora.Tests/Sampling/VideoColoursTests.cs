@@ -154,7 +154,7 @@ public class VideoColoursTests
         return ColourMatching.Match(new VideoColours(codec, Model, latents), mask.expand([1, 1, .. latents.shape[2..]]));
     }
 
-    /// <summary>The change at a latent frame's start over the mean change to each of some frames, by default those that are known in front.</summary>
+    /// <summary>The change at a latent frame's start over the mean change to some frames, by default the known ones before it.</summary>
     private static (double Mean, double Deviation) Step(FrameCodec codec, Tensor latents, int latent, int from = 2, int to = (4 * Made) - 4)
     {
         var frames = Decode(codec, latents);

@@ -16,7 +16,7 @@ public class WindowsTests
 
     [Theory]
     [InlineData(".....", "", "0-5")] // fits: one piece
-    [InlineData("............", "", "0-8 4-12")] // behind at least three latent frames of what there is
+    [InlineData("............", "", "0-8 4-12")] // after at least three latent frames of what there is
     [InlineData("###....", "", "0-7")]
     [InlineData("##########....", "", "6-14")]
     [InlineData("###...###", "", "0-8")] // leads into what is known

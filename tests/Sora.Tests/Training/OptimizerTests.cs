@@ -41,7 +41,10 @@ public class OptimizerTests
         }
     }
 
-    /// <summary>With singular values over four orders, as gradients have them: in bfloat16 the smallest, which five steps leave anywhere below one, mustn't come to dominate.</summary>
+    /// <summary>
+    /// With singular values over four orders of magnitude, as gradients have them: in bfloat16 the smallest, which five steps
+    /// leave anywhere below one, mustn't come to dominate.
+    /// </summary>
     [Theory]
     [InlineData(24, 24, 0.2)]
     [InlineData(24, 96, 1e-6)]

@@ -111,16 +111,10 @@ public sealed class ScenesTests : IDisposable
         Assert.All(after.Preconditioning.First.Skip(96), variance => Assert.InRange(variance, 0.03, 100));
         Assert.Equal((double.PositiveInfinity, 0.3), (before.Preconditioning.OpenVariance, after.Preconditioning.OpenVariance));
 
-        // The text encoder gets marks of what a caption speaks of, and knows its words as before.
+        // The text encoder gets marks of what a caption mentions, and knows its words as before.
         var (words, marked) = (Tokenizer.Load(before.Part("tokenizer")), Tokenizer.Load(after.Part("tokenizer")));
         Assert.Equal([.. new WorldSource().Marks, .. words.Tokens(words.Encode("a red ball"))], marked.Tokens(marked.Encode("a red ball")));
         Assert.Equal(words.Count + 3, marked.Count);
-        Tensor Embeddings(MiniModel model)
-        {
-            var weights = Weights.From(model.OpenWeights("text_encoder"), new WeightsOptions { DType = float32 });
-            var config = T5Config.From(model.Config("text_encoder"));
-            return weights.Get("shared.weight", Init.Zeros, config.VocabSize, config.DModel);
-        }
         Assert.Equal(0, (Embeddings(after).narrow(0, 0, words.Count) - Embeddings(before)).abs().max().ToDouble());
 
         var (latents, text) = (randn([1, 96, 2, 2, 2]), randn([1, 5, before.Transformer.TextDim]));
@@ -151,7 +145,19 @@ public sealed class ScenesTests : IDisposable
         Assert.InRange(losses[^5..].Average() / losses[..5].Average(), 0, 0.95);
         Assert.True(Answer(Opened.Mini(trained), cat([latents, scene], 1)).narrow(1, 96, SceneMap.Channels).abs().max().ToDouble() > 0);
 
-        // Nobody knows what is where in clips of a folder.
+        UnlabelledClipsAreRefused();
+    }
+
+    private static Tensor Embeddings(MiniModel model)
+    {
+        var weights = Weights.From(model.OpenWeights("text_encoder"), new WeightsOptions { DType = float32 });
+        var config = T5Config.From(model.Config("text_encoder"));
+        return weights.Get("shared.weight", Init.Zeros, config.VocabSize, config.DModel);
+    }
+
+    /// <summary>Clips from a folder don't say what is where in them.</summary>
+    private void UnlabelledClipsAreRefused()
+    {
         var fault = Assert.Throws<SoraException>(() =>
             TransformerTrainer.Train(
                 new(new Unlabelled(), [(Shape, 2)]),
@@ -182,7 +188,7 @@ public sealed class ScenesTests : IDisposable
     }
 
     /// <summary>
-    /// A clip that is to be changed has latents and no scene: the network reads that from them, from noise, as at level 1. The
+    /// A clip that is edited has latents and no scene: the network reads the scene from them, from noise, as at level 1. The
     /// first Euler step, computed here in float64 from the network's answers alone.
     /// </summary>
     [Fact]
@@ -310,12 +316,17 @@ public sealed class ScenesTests : IDisposable
         Assert.All(MadeLatents.DrawSigma(100).data<float>().ToArray(), level => Assert.InRange(level, 0.41f, 0.8f));
         Assert.Throws<SoraException>(() => new MadeLatents(model.Path, model.Vae with { ZDim = 48 }));
 
+        OnlyTheRefinerLearns(vae, model.Path);
+    }
+
+    private void OnlyTheRefinerLearns(string vae, string transformer)
+    {
         var (before, after) = (VaeWeights(vae), Path.Combine(folder, "refined"));
         using (enable_grad())
             VaeTrainer.Train(
                 new(new WorldSource(), [(Shape, 6)]),
                 Options(after, 3, 1e-3),
-                new VaeStart(vae) { Transformer = model.Path },
+                new VaeStart(vae) { Transformer = transformer },
                 Reporter.Silent,
                 CancellationToken.None
             );
@@ -331,7 +342,7 @@ public sealed class ScenesTests : IDisposable
         return weights.Named().ToDictionary(w => w.Key, w => w.Value.contiguous().data<float>().ToArray());
     }
 
-    /// <summary>A keyframe is held in the latents; what is there goes on being made.</summary>
+    /// <summary>A keyframe is held in the latents; the scene is still generated.</summary>
     [Fact]
     public void HintsHoldLatentsAndNotScenes()
     {

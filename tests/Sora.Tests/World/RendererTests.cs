@@ -214,7 +214,7 @@ public class RendererTests
         }
     }
 
-    /// <summary>Where a camera looks is seen by the mountains: what two clips show in the same direction is the same, wherever it is in the picture.</summary>
+    /// <summary>Mountains tell where a camera looks: in one direction two clips show the same, wherever in the picture.</summary>
     [Theory]
     [InlineData(CameraMove.OrbitLeft, Ground.Sand)]
     [InlineData(CameraMove.PanRight, Ground.Snow)]
@@ -268,7 +268,7 @@ public class RendererTests
         }
     }
 
-    /// <summary>Dunes, planks, clouds and stars are where they are in every scene; only the ground's fine grain is each one's own.</summary>
+    /// <summary>Dunes, planks, clouds and stars are in the same places in every scene; only the ground's fine grain differs.</summary>
     [Theory]
     [InlineData(Ground.Sand, Sky.Clear)]
     [InlineData(Ground.Grass, Sky.Overcast)]
@@ -322,7 +322,7 @@ public class RendererTests
         return ray.Y / Math.Sqrt((ray.X * ray.X) + (ray.Z * ray.Z)) < Math.Max(far, near);
     }
 
-    /// <summary>What spins looks otherwise half a second later, by night and in tokens of 16x16 pixels too; what stands looks the same.</summary>
+    /// <summary>What spins looks different half a second later, even by night and in 16x16 tokens; what stands looks the same.</summary>
     [Theory]
     [InlineData(Colour.Red)]
     [InlineData(Colour.White)]

@@ -236,20 +236,7 @@ public class SceneMapTests
             {
                 var (frame, row, column) = (at / (Places * Places), at / Places % Places, at % Places);
                 var camera = drawn.Camera.At(frames[frame] / 16.0);
-                var (azimuth, elevation, x, z, hidden, shown) = (0.0, 0.0, 0.0, 0.0, false, 0);
-                for (var i = 0; i < 4; i++)
-                {
-                    var (line, across) = ((Patch * row) + (Patch / 2) - (i / 2), (Patch * column) + (Patch / 2) - (i % 2));
-                    var pixel = (((frame * Shape.Height) + line) * Shape.Width) + across;
-                    hidden |= clip.Objects[pixel] > 0;
-                    shown += clip.Rgb[3 * pixel] + clip.Rgb[(3 * pixel) + 1] + clip.Rgb[(3 * pixel) + 2];
-                    var (toX, toY) = (((2 * across) + 1.0) / Shape.Width - 1, 1 - (((2 * line) + 1.0) / Shape.Height));
-                    var ray = camera.Forward + (camera.Right * (toX * camera.HalfHeight)) + (camera.Up * (toY * camera.HalfHeight));
-                    azimuth += Math.Atan2(hand * ray.X, -ray.Z) / 4;
-                    elevation += Math.Asin(ray.Y / ray.Length) / 4;
-                    var point = camera.Eye + (ray * Math.Min(clip.Depth[pixel], 1e4));
-                    (x, z) = (x + (hand * point.X / 4), z + (point.Z / 4));
-                }
+                var (azimuth, elevation, x, z, hidden, shown) = LookAt(clip, (frame, row, column), camera, hand);
                 Assert.Equal(azimuth, world[0][at] / AngleScale, 0.01);
                 Assert.Equal(elevation, world[1][at] / AngleScale, 0.01);
                 if (hidden)
@@ -279,7 +266,32 @@ public class SceneMapTests
         }
     }
 
-    /// <summary>Seen from a camera that looks along -z and stands still, an object that spins turns around what is up in the world.</summary>
+    /// <summary>Means over the four pixels in the middle of a place: the ray's direction and the point of the ground it meets.</summary>
+    private static (double Azimuth, double Elevation, double X, double Z, bool Hidden, int Shown) LookAt(
+        RenderedClip clip,
+        (int Frame, int Row, int Column) place,
+        CameraPose camera,
+        int hand
+    )
+    {
+        var (azimuth, elevation, x, z, hidden, shown) = (0.0, 0.0, 0.0, 0.0, false, 0);
+        for (var i = 0; i < 4; i++)
+        {
+            var (line, across) = ((Patch * place.Row) + (Patch / 2) - (i / 2), (Patch * place.Column) + (Patch / 2) - (i % 2));
+            var pixel = (((place.Frame * Shape.Height) + line) * Shape.Width) + across;
+            hidden |= clip.Objects[pixel] > 0;
+            shown += clip.Rgb[3 * pixel] + clip.Rgb[(3 * pixel) + 1] + clip.Rgb[(3 * pixel) + 2];
+            var (toX, toY) = (((2 * across) + 1.0) / Shape.Width - 1, 1 - (((2 * line) + 1.0) / Shape.Height));
+            var ray = camera.Forward + (camera.Right * (toX * camera.HalfHeight)) + (camera.Up * (toY * camera.HalfHeight));
+            azimuth += Math.Atan2(hand * ray.X, -ray.Z) / 4;
+            elevation += Math.Asin(ray.Y / ray.Length) / 4;
+            var point = camera.Eye + (ray * Math.Min(clip.Depth[pixel], 1e4));
+            (x, z) = (x + (hand * point.X / 4), z + (point.Z / 4));
+        }
+        return (azimuth, elevation, x, z, hidden, shown);
+    }
+
+    /// <summary>Seen from a still camera that looks along -z, an object that spins turns around the world's upward axis.</summary>
     [Fact]
     public void PlacesKnowHowTheirObjectsAreTurned()
     {

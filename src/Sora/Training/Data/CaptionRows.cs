@@ -6,7 +6,7 @@ namespace Sora.Training;
 /// <summary>Captions as a transformer in training sees them.</summary>
 internal static class CaptionRows
 {
-    /// <summary>The text context <c>[B, length, D]</c> of captions: real rows from the encoder, zeros behind them.</summary>
+    /// <summary>The text context <c>[B, length, D]</c> of captions: real rows from the encoder, zeros after them.</summary>
     public static Tensor Encode(this T5Encoder encoder, Tokenizer tokenizer, IReadOnlyList<string> captions, int length)
     {
         var padded = captions.Select(c => tokenizer.EncodePadded(c, length)).ToArray();

@@ -9,7 +9,7 @@ public readonly record struct ClipShape(int Width, int Height, int Frames)
     public int Bytes => Width * Height * Frames * 3;
 
     /// <summary>Reads "64x64x9" (width x height x frames).</summary>
-    /// <exception cref="SoraException">The text is no such size, or frames are not 1 + 4k.</exception>
+    /// <exception cref="SoraException">The text is not such a size, or frames are not 1 + 4k.</exception>
     public static ClipShape Parse(string text)
     {
         var parts = text.Split('x');
@@ -59,20 +59,20 @@ public abstract class ClipSource
     public virtual void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) =>
         throw new NotSupportedException();
 
-    /// <summary>The first and the number of the descriptors that say which part of a place things take, and their sum where that is all of it.</summary>
+    /// <summary>The descriptors that say which part of a place things cover: the first, their count, and their sum for all of it.</summary>
     internal virtual (int First, int Count, float Whole) Taken => (0, 0, 1);
 
-    /// <summary>A mark for each thing that a caption speaks of, the first one first; none: the source doesn't know what captions speak of.</summary>
+    /// <summary>A mark for each thing that a caption mentions, in order; none: the source doesn't know what captions mention.</summary>
     public virtual IReadOnlyList<string> Marks => [];
 
-    /// <summary>How many things the captions of a seed speak of; 0: the source doesn't know. Called from many threads.</summary>
+    /// <summary>How many things the captions of a seed mention; 0: the source doesn't know. Called from many threads.</summary>
     public virtual int Things(ulong seed, ClipShape shape) => 0;
 
     /// <summary>How many numbers <see cref="DescribeThings"/> has for each of <see cref="Marks"/>.</summary>
     public virtual int ThingDescriptors => 0;
 
     /// <summary>
-    /// Says what the things are that every caption of a seed speaks of, <c>[Marks, ThingDescriptors]</c>; zeros where there are
+    /// Describes the things that every caption of a seed mentions, <c>[Marks, ThingDescriptors]</c>; zeros where there are
     /// fewer. Called from many threads.
     /// </summary>
     /// <exception cref="NotSupportedException">There are no <see cref="Marks"/>.</exception>
@@ -88,8 +88,8 @@ public abstract class ClipSource
     }
 
     /// <summary>
-    /// How far there are things in each place, <c>[N, 1, T, h, w]</c>: 0 where there are none, 1 from a fourth of the place on, for
-    /// outlines matter as much as what is within them.
+    /// How much of each place things cover, <c>[N, 1, T, h, w]</c>: 0 for nothing, 1 from a quarter of the place on, because
+    /// outlines matter as much as what is inside them.
     /// </summary>
     /// <param name="described">What is where, <c>[N, Descriptors, T, h, w]</c>.</param>
     internal Tensor Presence(Tensor described)

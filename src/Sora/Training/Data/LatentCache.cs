@@ -11,14 +11,14 @@ namespace Sora.Training;
 /// <param name="Seeds">The seed of each clip, from which its captions are drawn again.</param>
 internal sealed record LatentSet(ClipShape Shape, Tensor Latents, ulong[] Seeds)
 {
-    /// <summary>How many things each clip shows, plus one: 0 is not asked yet.</summary>
+    /// <summary>How many things each clip shows, plus one: 0: not asked yet.</summary>
     private readonly byte[] things = new byte[Seeds.Length];
 
     /// <summary>
-    /// Draws a clip: one of two things twice as often as one of a single one, for only those of several teach which words belong
-    /// to which thing.
+    /// Draws a clip: one with two things twice as often as one with a single one, for only clips with several teach which words
+    /// belong to which thing.
     /// </summary>
-    /// <param name="source">Where the clips are from, and who knows what they show.</param>
+    /// <param name="source">Where the clips are from; it knows what they show.</param>
     /// <param name="random">What it is drawn with.</param>
     public int Pick(ClipSource source, ref Rng random)
     {

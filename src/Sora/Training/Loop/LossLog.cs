@@ -4,8 +4,8 @@ using Sora.Media;
 namespace Sora.Training;
 
 /// <summary>
-/// The loss curve of a run: a CSV file that grows by a row a step, and a plot of it. While a run goes on nobody else writes to
-/// the file, by which runs in the same folder notice each other.
+/// The loss curve of a run: a CSV file that grows by a row per step, and a plot of it. A run locks the file, which is how runs
+/// in the same folder notice each other.
 /// </summary>
 internal sealed class LossLog : IDisposable
 {
@@ -16,7 +16,7 @@ internal sealed class LossLog : IDisposable
     private readonly StreamWriter writer;
 
     /// <summary>Opens the log of a run that goes on after <paramref name="step"/>; later rows of an earlier try are dropped.</summary>
-    /// <exception cref="SoraException">Another run writes to it, or a row that is needed isn't one.</exception>
+    /// <exception cref="SoraException">Another run writes to it, or a row that is needed can't be read.</exception>
     public LossLog(string folder, long step)
     {
         csv = Path.Combine(folder, "loss.csv");
@@ -100,7 +100,7 @@ internal sealed class LossLog : IDisposable
 
     private sealed record Row(long Step, double Loss, double SmoothLoss, double? Validation, double Norm, double Rate, double Seconds)
     {
-        /// <summary>The row that a line is, or null.</summary>
+        /// <summary>The row in a line, or null.</summary>
         public static Row? Parse(string line)
         {
             var cells = line.Split(',');

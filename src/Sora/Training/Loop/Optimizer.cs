@@ -6,7 +6,7 @@ namespace Sora.Training;
 
 /// <summary>How parameters move.</summary>
 /// <param name="MatrixRate">Learning rate of Muon, on the scale of AdamW's.</param>
-/// <param name="OtherRate">Learning rate of AdamW, for everything that is no matrix.</param>
+/// <param name="OtherRate">Learning rate of AdamW, for everything that isn't a matrix.</param>
 /// <param name="ClipNorm">The gradient's global norm is cut to this.</param>
 public sealed record OptimizerOptions(double MatrixRate, double OtherRate, double ClipNorm = 1.0)
 {
@@ -33,7 +33,7 @@ internal sealed class Optimizer : IDisposable
         NewtonC = 2.0315;
     private const int NewtonSteps = 5;
 
-    /// <summary>From how much longer than wide on the iteration on the small square is the cheaper one.</summary>
+    /// <summary>From this ratio of sides on, the iteration on the small square is cheaper.</summary>
     private const double Oblong = 1.5;
 
     /// <summary>Matrices that are made orthogonal together: enough of them for a batch, few enough to share out.</summary>
@@ -57,7 +57,7 @@ internal sealed class Optimizer : IDisposable
 
     /// <param name="parameters">What moves, by name.</param>
     /// <param name="options">How it moves.</param>
-    /// <param name="products">The type in which gradients of nearly square matrices are made orthogonal; the original does it in bfloat16.</param>
+    /// <param name="products">The type in which gradients of nearly square matrices are orthogonalised; the original uses bfloat16.</param>
     /// <param name="threads">Threads that share the work.</param>
     public Optimizer(
         IReadOnlyDictionary<string, Tensor> parameters,

@@ -7,7 +7,7 @@ namespace Sora.Training;
 
 /// <summary>What a run of training does and keeps.</summary>
 /// <param name="Folder">The model folder that is written; the run's own files go to its folder <c>training</c>.</param>
-/// <param name="Steps">Updates in all.</param>
+/// <param name="Steps">Updates in total.</param>
 /// <param name="Optimizer">How parameters move.</param>
 public sealed record TrainingOptions(string Folder, long Steps, OptimizerOptions Optimizer)
 {
@@ -23,13 +23,13 @@ public sealed record TrainingOptions(string Folder, long Steps, OptimizerOptions
     /// <summary>The last part of the run, over which the rate falls linearly to zero.</summary>
     public double DecayFraction { get; init; } = 0.3;
 
-    /// <summary>Validate every so many steps.</summary>
+    /// <summary>Steps between validations.</summary>
     public long ValidateEvery { get; init; } = 250;
 
-    /// <summary>Write a sheet of samples every so many steps.</summary>
+    /// <summary>Steps between sheets of samples.</summary>
     public long SampleEvery { get; init; } = 1000;
 
-    /// <summary>Save state and model every so many steps.</summary>
+    /// <summary>Steps between saves of state and model.</summary>
     public long CheckpointEvery { get; init; } = 500;
 
     /// <summary>Threads of tensor work; null: as many as there are cores. With one, runs are bit-identical.</summary>
@@ -63,11 +63,11 @@ internal abstract class TrainingTask : IDisposable
 
     /// <summary>
     /// The loss of a step, a function of the parameters, the seed and the step alone, as the sum of the losses of at
-    /// most <paramref name="count"/> parts of its batch. The parts are worked out side by side, on a thread each.
+    /// most <paramref name="count"/> parts of its batch. The parts are computed side by side, each on its own thread.
     /// </summary>
     public abstract IReadOnlyList<Func<Tensor>> Parts(long step, int count, CancellationToken cancellation);
 
-    /// <summary>The loss on held-out clips, always the same ones, without gradients, and more to say about them or "".</summary>
+    /// <summary>The loss on held-out clips, always the same ones, without gradients, and more to print about them or "".</summary>
     public abstract (double Loss, string Detail) Validate();
 
     /// <summary>Writes a picture of what the model does now.</summary>
@@ -104,7 +104,7 @@ internal sealed class TrainingLoop : IDisposable
         mean = task.Parameters.ToDictionary(p => p.Key, p => p.Value.detach().clone().DetachFromDisposeScope());
     }
 
-    /// <summary>The step after which a run goes on: that of its checkpoint, or 0.</summary>
+    /// <summary>The step after which a run resumes: that of its checkpoint, or 0.</summary>
     public static long SavedStep(TrainingOptions options)
     {
         if (!File.Exists(StatePath(options)))
@@ -113,8 +113,8 @@ internal sealed class TrainingLoop : IDisposable
         return long.Parse(file.Metadata["step"], CultureInfo.InvariantCulture);
     }
 
-    /// <summary>Trains to the last step, going on from the run's checkpoint if it has one.</summary>
-    /// <exception cref="SoraException">The checkpoint is of another model, or the loss is no number for many steps.</exception>
+    /// <summary>Trains to the last step, resuming from the run's checkpoint if it has one.</summary>
+    /// <exception cref="SoraException">The checkpoint is of another model, or the loss is not a number for many steps.</exception>
     public void Run(CancellationToken cancellation)
     {
         var step = File.Exists(StatePath(options)) ? Restore() : 0;

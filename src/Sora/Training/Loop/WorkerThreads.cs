@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace Sora.Training;
 
 /// <summary>
-/// Independent pieces of work side by side, a core each. One thread for each piece keeps both cores busy where one
+/// Independent pieces of work side by side, one per core. A thread for each piece keeps both cores busy where one
 /// operator on two threads does not: a step of a small model is thousands of operators of well under a millisecond.
 /// </summary>
 internal static class WorkerThreads
@@ -40,7 +40,7 @@ internal static class WorkerThreads
                 Interlocked.CompareExchange(ref failure, ExceptionDispatchInfo.Capture(e), null);
             }
         }
-        // Threads of their own: one of the pool would keep its single thread of tensor work.
+        // Not threads of the pool: those would stay limited to one thread of tensor work.
         var others = Enumerable.Range(1, Math.Min(threads, count) - 1).Select(_ => new Thread(Take)).ToArray();
         foreach (var other in others)
             other.Start();

@@ -34,7 +34,7 @@ public enum KnownTask
     Keyframe,
 }
 
-/// <summary>Draws known masks of every task (design of the toolkit: every verb fills in the unknown part of a latent video).</summary>
+/// <summary>Draws known masks of every task (every verb fills in the unknown part of a latent video).</summary>
 internal static class KnownMasks
 {
     // Making everything from the prompt is the hardest task, and what it teaches serves the others.

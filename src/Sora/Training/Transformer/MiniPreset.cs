@@ -6,7 +6,7 @@ using Sora.Models.Wan;
 namespace Sora.Training;
 
 /// <summary>
-/// The sizes of the small model: a Wan 2.2 TI2V kind, small enough to train and run on two cores. A head of 48
+/// The sizes of the small model: of the Wan 2.2 TI2V kind, small enough to train and run on two cores. A head of 48
 /// gives 16 rotary entries to each axis.
 /// </summary>
 internal static class MiniPreset
@@ -16,7 +16,10 @@ internal static class MiniPreset
 
     private const int TextDim = 128;
 
-    /// <summary>How the model is sampled: half of the steps are above noise of twelve times the signal, where it is settled what is where.</summary>
+    /// <summary>
+    /// How the model is sampled: in half of the steps noise is more than twelve times the signal, which is where the layout
+    /// is settled.
+    /// </summary>
     public const double FlowShift = 12,
         Guidance = 4;
 
@@ -38,7 +41,10 @@ internal static class MiniPreset
             LatentsStd = [.. Enumerable.Repeat(1.0, LatentChannels)],
         };
 
-    /// <summary>A token a latent pixel; 8.5 million parameters. Latents, scene and its noise level are 183 numbers, and a token has 288 channels.</summary>
+    /// <summary>
+    /// One token per latent pixel; 8.5 million parameters. Latents, scene and its noise level are 183 numbers, and a token has
+    /// 288 channels.
+    /// </summary>
     public static WanTransformerConfig Transformer { get; } =
         new()
         {
@@ -53,7 +59,7 @@ internal static class MiniPreset
             NumLayers = 6,
         };
 
-    /// <summary>The config.json of a two-layer umT5 kind encoder for a vocabulary.</summary>
+    /// <summary>The config.json of a two-layer encoder of the umT5 kind for a vocabulary.</summary>
     public static JsonObject TextConfig(int vocabulary) =>
         new()
         {

@@ -3,16 +3,18 @@ using static TorchSharp.torch;
 
 namespace Sora.Training;
 
-/// <summary>Latents of clips with noise, and behind their channels, where a network makes one, what the clips show, with noise of its own level.</summary>
+/// <summary>
+/// Latents of clips with noise; if the network generates a scene, its channels follow theirs, with noise of their own level.
+/// </summary>
 /// <param name="State">x = (1 - sigma) x0 + sigma noise, <c>[B, C, T, h, w]</c>.</param>
-/// <param name="Hidden">The same as the network is given it: a scene's noise level behind it.</param>
+/// <param name="Hidden">The same as the network sees it: followed by the scene's noise level.</param>
 /// <param name="Level">The noise level sigma of each number, of a shape that expands to the state's.</param>
 /// <param name="Velocity">noise - x0, <c>[B, C, T, h, w]</c>.</param>
 internal readonly record struct NoisedClips(Tensor State, Tensor Hidden, Tensor Level, Tensor Velocity)
 {
-    /// <summary>Puts noise on latents and, if it has more channels than they, on the scene that these are for.</summary>
+    /// <summary>Adds noise to latents and, if it has more channels than they do, to the scene.</summary>
     /// <param name="clean">Normalised latents, <c>[B, C, T, h, w]</c>.</param>
-    /// <param name="scene">What the clips show, <c>[B, S, T, h, w]</c>; null: nobody knows.</param>
+    /// <param name="scene">What the clips show, <c>[B, S, T, h, w]</c>; null: unknown.</param>
     /// <param name="noise"><c>[B, C + S, T, h, w]</c>.</param>
     /// <param name="level">Noise level of the latents, of a shape that expands to theirs.</param>
     /// <param name="sceneLevel">Noise level of the scene, <c>[B, 1, 1, 1, 1]</c>.</param>

@@ -5,16 +5,16 @@ using static TorchSharp.torch;
 namespace Sora.Training;
 
 /// <summary>
-/// Says from the tokens in the middle of a transformer what is where in the clip, as its source describes it. The network
-/// then has to settle early what its objects are, which shows little in the error of latents. That a network learns to draw
-/// many times faster when its middle has to know what is drawn is from Yu et al. 2024, "Representation alignment for
-/// generation"; there a pretrained encoder says it. It is left out of the finished model.
+/// Predicts from the tokens in the middle of a transformer what is where in the clip, as its source describes it. The network
+/// then has to settle early what its objects are, which the error of latents hardly shows. Networks whose middle has to know
+/// what is drawn learn to draw many times faster (Yu et al. 2024, "Representation alignment for generation"; there the target
+/// comes from a pretrained encoder). The finished model doesn't contain it.
 /// </summary>
 internal sealed class SceneReader
 {
     /// <summary>
-    /// Updates in which a new reader of a network that is trained further learns alone: what it misses at first, and that is
-    /// everything, would turn the network from what it knows.
+    /// Updates in which a new reader of a network that is trained further learns alone: at first it gets everything wrong, which
+    /// would make the network forget what it knows.
     /// </summary>
     private const int UpdatesAlone = 250;
 
@@ -25,8 +25,8 @@ internal sealed class SceneReader
     /// <param name="transformer">Sizes of the transformer.</param>
     /// <param name="weights">The reader's own.</param>
     /// <param name="descriptors">How many numbers a place is described by.</param>
-    /// <param name="share">What its error counts beside that of the latents.</param>
-    /// <param name="things">How many numbers a thing is described by that a caption speaks of; 0: nobody knows what captions speak of.</param>
+    /// <param name="share">Weight of its error; that of the latents is 1.</param>
+    /// <param name="things">How many numbers describe a thing that a caption mentions; 0: it isn't known what captions mention.</param>
     public SceneReader(WanTransformerConfig transformer, Weights weights, int descriptors, double share, int things)
     {
         (Weights, Share, Block) = (weights, share, (transformer.NumLayers - 1) / 2);
@@ -37,7 +37,7 @@ internal sealed class SceneReader
 
     public Weights Weights { get; }
 
-    /// <summary>Whether it also says from the rows of marks in front of a caption what the caption speaks of.</summary>
+    /// <summary>Whether it also predicts, from the rows of marks before a caption, what the caption mentions.</summary>
     public bool ReadsText => text is not null;
 
     public double Share { get; }
@@ -45,7 +45,7 @@ internal sealed class SceneReader
     /// <summary>The block whose tokens it reads.</summary>
     public int Block { get; }
 
-    /// <summary>Whether the network is one that was trained before.</summary>
+    /// <summary>Whether the network has been trained before.</summary>
     public bool ComesLater { get; init; }
 
     /// <summary>What it reads in tokens <c>[B, L, dim]</c> in an update: <c>[B, L, descriptors]</c>.</summary>

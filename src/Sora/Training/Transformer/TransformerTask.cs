@@ -27,13 +27,13 @@ internal sealed record TransformerParts(WanTransformer Transformer, Weights Tran
     /// <summary>How the transformer's answer becomes a velocity; null: it is one.</summary>
     public Preconditioning? Preconditioning { get; init; }
 
-    /// <summary>Learns along what is where in the clips; null: nothing does.</summary>
+    /// <summary>Learns alongside what is where in the clips; null: nothing does.</summary>
     public SceneReader? Reader { get; init; }
 
     /// <summary>The guidance scale at which the network answers in one pass, or learns to; null: it isn't guided.</summary>
     public double? Guidance { get; init; }
 
-    /// <summary>The parts, which stay as they are, whose guided passes are what is to be learned; null: learn from the clips themselves.</summary>
+    /// <summary>The fixed parts whose guided passes are to be learned; null: learn from the clips themselves.</summary>
     public TransformerParts? Teacher { get; init; }
 
     /// <summary>Writes the parts to a model folder.</summary>
@@ -55,27 +55,27 @@ internal sealed class TransformerTask : TrainingTask
         LaterStart = 0.12;
 
     /// <summary>
-    /// What the error of a scene's channel of unit variance counts beside that of a channel of latents. The others count as if
-    /// they had it, for they are large to be settled first, not to be right first; small ones nearly so.
+    /// Weight of the error of a scene's channel of unit variance; that of a channel of latents is 1. The others count as if they
+    /// had it, for they are large so as to be settled first, not to be right first; small ones nearly so.
     /// </summary>
     private const double SceneWeight = 0.8,
         SmallVariance = 1.0 / 3;
 
     /// <summary>
-    /// What the error of latents where there are things counts more than elsewhere: they are a tenth of a clip and most of what
-    /// its caption speaks of, and much of the rest, the grain of the ground, can't be foretold.
+    /// Extra weight of the error of latents where there are things: they are a tenth of a clip and most of what its caption
+    /// mentions, and much of the rest, the grain of the ground, can't be predicted.
     /// </summary>
     private const double ThingWeight = 4;
 
-    /// <summary>Part of the clips whose scene is covered whatever the noise of the latents: a clip that is to be changed begins so.</summary>
+    /// <summary>Share of the clips whose scene is pure noise, whatever the latents' noise: that is how editing a clip begins.</summary>
     private const double SceneCovered = 0.1;
 
-    // Which object is where is settled under a hundred times as much noise as signal, colours under ten times, as the first
-    // principal components of latents are four times as large as the mean channel, and edges under as much of both.
+    // Which object is where is settled at a hundred times as much noise as signal, colours at ten times, as the first principal
+    // components of latents are four times as large as the mean channel, and edges at as much of both.
     private const double SigmaMean = 1.7,
         SigmaDeviation = 1.7;
 
-    /// <summary>Captions of which, beside each batch, the text encoder has to say what they speak of, and what its error counts.</summary>
+    /// <summary>Captions per batch whose contents the text encoder has to predict, and the weight of its error.</summary>
     private const int CaptionsRead = 32;
     private const double CaptionShare = 1;
 
@@ -93,7 +93,7 @@ internal sealed class TransformerTask : TrainingTask
     private readonly double[] shares;
     private readonly int tokensPerStep;
 
-    /// <summary>What the error of each of a scene's channels counts, <c>[1, channels, 1, 1, 1]</c>; null: there is none.</summary>
+    /// <summary>Weight of the error of each of a scene's channels, <c>[1, channels, 1, 1, 1]</c>; null: there is none.</summary>
     private readonly Tensor? sceneWeights;
 
     /// <param name="parts">What is trained.</param>
@@ -236,7 +236,7 @@ internal sealed class TransformerTask : TrainingTask
     private static Tensor Spread(Tensor grid, (int Frames, int Rows, int Columns) patch) =>
         grid.repeat_interleave(patch.Frames, 2).repeat_interleave(patch.Rows, 3).repeat_interleave(patch.Columns, 4);
 
-    /// <summary>Clips in a batch: an even number, for two halves of it are worked on side by side.</summary>
+    /// <summary>Clips in a batch: an even number, as its two halves are computed side by side.</summary>
     private int BatchOf(LatentSet set) => Math.Max(1, (int)Math.Round(tokensPerStep / (2.0 * Tokens(set))) * 2);
 
     private long Tokens(LatentSet set)
@@ -260,7 +260,7 @@ internal sealed class TransformerTask : TrainingTask
     private FlowBatch Draw(LatentSet set, long[] rows, ref Rng random, double dropout)
     {
         var clean = set.Latents.index_select(0, tensor(rows)).to(ScalarType.Float32); // [B, C, T, h, w]
-        // What a sliding window sees: a crop that begins inside a clip, behind a known prefix.
+        // What a sliding window sees: a crop that begins inside a clip, after a known prefix.
         var later = clean.shape[2] > 3 && random.Uniform() < LaterStart ? 1 + random.Below((int)clean.shape[2] - 2) : 0;
         if (later > 0)
             clean = clean.narrow(2, later, clean.shape[2] - later);
@@ -335,7 +335,8 @@ internal sealed class TransformerTask : TrainingTask
             else
             {
                 output = Unguided(output, noised, times, scale);
-                // The scale times an error of which the answer has one part in the scale: it turns the network as the error of an unguided one does.
+                // The answer enters this error divided by the scale: multiplied by it, the error moves the network as an
+                // unguided one does.
                 if (batch.Step is not null)
                     gain = scale;
             }
@@ -361,7 +362,10 @@ internal sealed class TransformerTask : TrainingTask
             };
     }
 
-    /// <summary>The error of saying from tokens <c>[B, L, dim]</c> what is where; each of a batch's clips counts by its tokens, as in the other part of the loss.</summary>
+    /// <summary>
+    /// The error of predicting from tokens <c>[B, L, dim]</c> what is where; each clip of a batch counts by its tokens, as in
+    /// the other part of the loss.
+    /// </summary>
     private Tensor Misread(SceneReader reader, Tensor tokens, Tensor described, int clips, long step)
     {
         using var scope = NewDisposeScope();
@@ -374,8 +378,8 @@ internal sealed class TransformerTask : TrainingTask
     }
 
     /// <summary>
-    /// The error of saying from a caption's marks what it speaks of, the part of captions <paramref name="from"/> to
-    /// <paramref name="to"/> - 1. They are none of the batch's: more of them cost next to nothing.
+    /// The error of predicting from a caption's marks what it mentions, the part of captions <paramref name="from"/> to
+    /// <paramref name="to"/> - 1. They aren't the batch's: more of them cost next to nothing.
     /// </summary>
     private Tensor MisreadText(SceneReader reader, ClipShape shape, long step, int from, int to)
     {
@@ -435,9 +439,9 @@ internal sealed class TransformerTask : TrainingTask
     }
 
     /// <summary>
-    /// What a network that answers guided would say unguided: its answer, led back towards what it says without a caption (Chen et
+    /// What a network that answers guided would say unguided: its answer, moved back towards what it says without a caption (Chen et
     /// al. 2025, "Visual generation without guidance"). Its error on the clips is that of the answer at the guidance scale, so one
-    /// that has learned guidance learns on from clips, and no teacher stands between. To no caption both are the same.
+    /// that has learned guidance keeps learning from clips, without a teacher. Without a caption both are the same.
     /// </summary>
     private Tensor Unguided(Tensor guided, NoisedClips noised, TokenTimes times, double scale)
     {
@@ -457,7 +461,9 @@ internal sealed class TransformerTask : TrainingTask
         public Tensor Index { get; } = where(unknown.flatten(1) > 0.5, arange(sigma.shape[0], int64).unsqueeze(1), tensor(sigma.shape[0]));
     }
 
-    /// <summary>A batch as it was drawn: latents <c>[B, C, T, h, w]</c>, tokens <c>[B, 1, T', h', w']</c>, captions when they are asked for.</summary>
+    /// <summary>
+    /// A batch as it was drawn: latents <c>[B, C, T, h, w]</c>, tokens <c>[B, 1, T', h', w']</c>, and captions, made on demand.
+    /// </summary>
     private sealed record FlowBatch(Tensor Clean, Tensor Noise, Tensor Unknown, Func<string>[] Captions)
     {
         /// <summary>Noise level of each clip's latents, <c>[B, 1, 1, 1, 1]</c>.</summary>
@@ -466,7 +472,7 @@ internal sealed class TransformerTask : TrainingTask
         /// <summary>Noise level of what each clip shows, <c>[B, 1, 1, 1, 1]</c>.</summary>
         public required Tensor SceneSigma { get; init; }
 
-        /// <summary>Where what the clips show is known from; null: nobody knows.</summary>
+        /// <summary>Where to look up what the clips show; null: unknown.</summary>
         public FlowScenes? Scenes { get; init; }
 
         /// <summary>The update that it is for; null: none, and all that is unknown counts alike.</summary>
@@ -476,10 +482,10 @@ internal sealed class TransformerTask : TrainingTask
     /// <summary>Shape and seeds of a batch's whole clips, and how many latent frames of theirs come before it.</summary>
     private sealed record FlowScenes(ClipShape Shape, ulong[] Seeds, int Later);
 
-    /// <summary>Squared errors of a batch: of its latents, of what it shows, and of what its network says in the middle that it shows.</summary>
+    /// <summary>Squared errors of a batch: of its latents, of its scene, and of what the reader makes of the scene.</summary>
     private sealed record FlowError(Tensor Video, Tensor? Scene, Tensor? Misread)
     {
-        /// <summary>What is to become small; the parts go.</summary>
+        /// <summary>What to minimise; the parts are disposed.</summary>
         public Tensor Sum()
         {
             using var misread = Misread;

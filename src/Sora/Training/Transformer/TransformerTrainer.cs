@@ -88,7 +88,7 @@ public static class TransformerTrainer
             }
             : null;
 
-    /// <summary>Whether texts begin with the marks of what a source's captions speak of.</summary>
+    /// <summary>Whether texts begin with the marks of what a source's captions mention.</summary>
     private static bool IsMarked(Tokenizer tokenizer, ClipSource source) =>
         source.Marks.Count > 0 && tokenizer.Tokens(tokenizer.Encode("")).Take(source.Marks.Count).SequenceEqual(source.Marks);
 
@@ -118,64 +118,13 @@ public static class TransformerTrainer
     )
     {
         var from = start.Folder;
-        var tokenizerFolder = Path.Combine(options.Folder, "tokenizer");
-        if (from is not null)
-        {
-            ModelParts.Copy(from, options.Folder, "tokenizer");
-            ModelParts.Copy(from, options.Folder, "text_encoder");
-        }
-        else if (!Directory.Exists(tokenizerFolder))
-        {
-            ModelParts.WriteConfig(
-                options.Folder,
-                "text_encoder",
-                MiniPreset.TextConfig(WordTokenizer.Write(tokenizerFolder, data.Source.Words))
-            );
-        }
-        if (start.Scenes && !IsMarked(Tokenizer.Load(tokenizerFolder), data.Source))
-        {
-            var config = ConfigFile.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
-            var vocabulary = WordTokenizer.Write(tokenizerFolder, data.Source.Words, data.Source.Marks);
-            if (from is not null && vocabulary != config.Size("vocab_size") + data.Source.Marks.Count)
-                throw SoraException.Failed(
-                    $"{from} has a different vocabulary than these clips' captions",
-                    "train a new model, without --init"
-                );
-            ModelParts.WriteConfig(options.Folder, "text_encoder", MiniPreset.TextConfig(vocabulary));
-        }
-        var tokenizer = Tokenizer.Load(tokenizerFolder);
+        var tokenizer = PrepareTokenizer(data.Source, options.Folder, start);
         var given = from is null ? MiniPreset.Transformer : WanTransformerConfig.Read(Path.Combine(from, "transformer", "config.json"));
-        var transformerConfig = Sized(given, from, start.Heads);
-        var preconditioning = from is null
+        var preset = Sized(given, from, start.Heads);
+        var filter = from is null
             ? Preconditioning.Of(sample.Latents)
             : Preconditioning.Read(ConfigFile.Read(Path.Combine(from, "scheduler", "scheduler_config.json")), given.SceneChannels);
-        var descriptors = data.Source.Descriptors;
-        if (transformerConfig.SceneChannels != 0 && descriptors != 0 && transformerConfig.SceneChannels != descriptors)
-            throw SoraException.Failed(
-                $"{from} has {transformerConfig.SceneChannels} scene channels, but these clips have {descriptors}",
-                "train a new model, without --init"
-            );
-        if (start.Scenes)
-        {
-            if (descriptors == 0)
-                throw SoraException.Usage(
-                    "these clips come without descriptions of their scenes",
-                    "leave --scenes out, or train on --world alone"
-                );
-            transformerConfig = transformerConfig with
-            {
-                SceneChannels = descriptors,
-                InChannels = transformerConfig.LatentChannels + descriptors + 1,
-                OutChannels = transformerConfig.LatentChannels + descriptors,
-            };
-            var shape = sample.Latents.shape;
-            using var scenes = data.Source.DescribeAll(
-                sample.Seeds,
-                sample.Shape,
-                new LatentGrid((int)shape[2], (int)shape[3], (int)shape[4])
-            );
-            preconditioning = preconditioning?.With(Preconditioning.OfScenes(scenes), transformerConfig.LatentChannels);
-        }
+        var (transformerConfig, preconditioning) = WithScenes(preset, filter, data.Source, sample, start);
         var textConfig = T5Config.Read(Path.Combine(options.Folder, "text_encoder", "config.json"));
         TransformerParts Of(Weights transformer, Weights text) =>
             new(
@@ -215,6 +164,67 @@ public static class TransformerTrainer
         return own with { Guidance = guidance, Teacher = IsGuided(from) ? null : Opened(from, trainable: false) };
     }
 
+    /// <summary>Puts tokenizer and text encoder config in the folder: copies of the start's, or new ones, with marks for scenes.</summary>
+    private static Tokenizer PrepareTokenizer(ClipSource source, string folder, TransformerStart start)
+    {
+        var from = start.Folder;
+        var tokenizerFolder = Path.Combine(folder, "tokenizer");
+        if (from is not null)
+        {
+            ModelParts.Copy(from, folder, "tokenizer");
+            ModelParts.Copy(from, folder, "text_encoder");
+        }
+        else if (!Directory.Exists(tokenizerFolder))
+        {
+            ModelParts.WriteConfig(folder, "text_encoder", MiniPreset.TextConfig(WordTokenizer.Write(tokenizerFolder, source.Words)));
+        }
+        if (start.Scenes && !IsMarked(Tokenizer.Load(tokenizerFolder), source))
+        {
+            var config = ConfigFile.Read(Path.Combine(folder, "text_encoder", "config.json"));
+            var vocabulary = WordTokenizer.Write(tokenizerFolder, source.Words, source.Marks);
+            if (from is not null && vocabulary != config.Size("vocab_size") + source.Marks.Count)
+                throw SoraException.Failed(
+                    $"{from} has a different vocabulary than these clips' captions",
+                    "train a new model, without --init"
+                );
+            ModelParts.WriteConfig(folder, "text_encoder", MiniPreset.TextConfig(vocabulary));
+        }
+        return Tokenizer.Load(tokenizerFolder);
+    }
+
+    /// <summary>Sizes and preconditioning, with scene channels if scenes are to be generated.</summary>
+    private static (WanTransformerConfig Config, Preconditioning? Preconditioning) WithScenes(
+        WanTransformerConfig config,
+        Preconditioning? preconditioning,
+        ClipSource source,
+        LatentSet sample,
+        TransformerStart start
+    )
+    {
+        var descriptors = source.Descriptors;
+        if (config.SceneChannels != 0 && descriptors != 0 && config.SceneChannels != descriptors)
+            throw SoraException.Failed(
+                $"{start.Folder} has {config.SceneChannels} scene channels, but these clips have {descriptors}",
+                "train a new model, without --init"
+            );
+        if (!start.Scenes)
+            return (config, preconditioning);
+        if (descriptors == 0)
+            throw SoraException.Usage(
+                "these clips come without descriptions of their scenes",
+                "leave --scenes out, or train on --world alone"
+            );
+        config = config with
+        {
+            SceneChannels = descriptors,
+            InChannels = config.LatentChannels + descriptors + 1,
+            OutChannels = config.LatentChannels + descriptors,
+        };
+        var shape = sample.Latents.shape;
+        using var scenes = source.DescribeAll(sample.Seeds, sample.Shape, new LatentGrid((int)shape[2], (int)shape[3], (int)shape[4]));
+        return (config, preconditioning?.With(Preconditioning.OfScenes(scenes), config.LatentChannels));
+    }
+
     /// <summary>Whether one pass of a model of ours does what guidance does in two.</summary>
     private static bool IsGuided(string folder) =>
         ConfigFile.Read(Path.Combine(folder, "model_index.json")).Object("_sora")?["guidance"]?.GetValue<double>() == 1;
@@ -229,14 +239,14 @@ public sealed record TransformerStart(string Cache, int TokensPerStep)
     public string? Folder { get; init; }
 
     /// <summary>
-    /// Learn what the start makes of its prompts at this guidance scale, in one pass; a start that has learned it learns on from the
-    /// clips. Null: learn from the clips, unguided.
+    /// Learn what the start makes of its prompts at this guidance scale, in one pass; a start that has learned it keeps learning from
+    /// the clips. Null: learn from the clips, unguided.
     /// </summary>
     public double? Guidance { get; init; }
 
     /// <summary>
-    /// What the error of reading the scene from the middle of the network counts beside that of the latents; 0: it learns
-    /// from latents alone, as it does from clips whose scene nobody knows.
+    /// Weight of the error of reading the scene from the middle of the network; that of the latents is 1. 0: it learns from
+    /// latents alone, as it does from clips whose scene is unknown.
     /// </summary>
     public double Reading { get; init; }
 
@@ -247,7 +257,7 @@ public sealed record TransformerStart(string Cache, int TokensPerStep)
     public bool Scenes { get; init; }
 
     /// <summary>
-    /// Attention heads, which the width and that of the feed-forward layers follow; a transformer that is trained further and has
+    /// Attention heads, which set the width and that of the feed-forward layers; a transformer that is trained further and has
     /// fewer is widened. Null: as many as it has, or as the small preset has.
     /// </summary>
     public int? Heads { get; init; }

@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 namespace Sora.Training;
 
 /// <summary>
-/// The weights of a transformer for more heads and a width in proportion, so that it goes on from what it knows (Chen et al.
+/// The weights of a transformer for more heads and a width in proportion, so that it keeps what it knows (Chen et al.
 /// 2016, "Net2Net: accelerating learning via knowledge transfer"). A network can't draw well what is wider than its own tokens
 /// (Zheng et al. 2025, "Diffusion transformers with representation autoencoders"), and a few channels are left to think with where
 /// latents and scene take nearly all of them. New parts read what is there with random weights and are written nowhere, so the
@@ -17,8 +17,8 @@ namespace Sora.Training;
 internal static class WiderTransformer
 {
     /// <summary>
-    /// What new weights are beside the old ones of their tensor where they read new channels, and where they make queries and keys,
-    /// which are normalised together with the old ones.
+    /// Size of new weights relative to the old ones of their tensor where they read new channels, and where they make queries and
+    /// keys, which are normalised together with the old ones.
     /// </summary>
     private const double Quiet = 0.1;
 
@@ -72,7 +72,7 @@ internal static class WiderTransformer
     {
         if (name.Contains("norm") && !name.EndsWith("bias"))
             return Ops.Padded(old / ratio, shape, 1 / ratio);
-        // Shift, scale and gate of both halves of a block lie one behind the other.
+        // Shift, scale and gate of both halves of a block lie one after the other.
         if (name.Contains("time_proj"))
         {
             long[] inner = [6, shape[0] / 6, .. shape[1..]];

@@ -9,8 +9,8 @@ using static TorchSharp.torch;
 namespace Sora.Training;
 
 /// <summary>
-/// Latents as a transformer leaves them: of latents under noise, what it makes in one pass, which is what the last step of
-/// few leaves. Its blocks don't quite fit each other, and fine detail is missing.
+/// Latents as a transformer leaves them: what it makes of noised latents in one pass, which is what the last of a few steps
+/// leaves. Its blocks don't quite fit each other, and fine detail is missing.
 /// </summary>
 internal sealed class MadeLatents : IDisposable
 {
@@ -52,7 +52,7 @@ internal sealed class MadeLatents : IDisposable
         return tensor(noise.Select(n => (float)(n / (1 + n))).ToArray(), [clips, 1, 1, 1, 1]);
     }
 
-    /// <summary>What is made of normalised latents <c>[B, C, T, h, w]</c> under noise; nobody says what is where.</summary>
+    /// <summary>What is made of normalised latents <c>[B, C, T, h, w]</c> under noise, without being told what is where.</summary>
     /// <param name="latents">Normalised latents.</param>
     /// <param name="captions">What each of the clips shows.</param>
     /// <param name="sigma">Noise level of each clip, <c>[B, 1, 1, 1, 1]</c>.</param>

@@ -10,8 +10,8 @@ namespace Sora.Training;
 
 /// <summary>
 /// Training of the causal VAE: L1 of pixels and of their spatial differences and a squared error, so that both
-/// sharpness and PSNR count; the posterior is no unit-noise one (it drowns the means at the start) but the mean with
-/// a little noise, held near zero.
+/// sharpness and PSNR count; the posterior doesn't have unit noise, which drowns the means at the start, but is the
+/// mean with a little noise, held near zero.
 /// </summary>
 internal sealed class VaeTask : TrainingTask
 {
@@ -22,7 +22,10 @@ internal sealed class VaeTask : TrainingTask
         LogVarianceWeight = 1e-4;
     private const double RestingLogVariance = -6;
 
-    /// <summary>Of clips that a block VAE is shown with latents as a transformer leaves them, and how far off these are at most, in deviations.</summary>
+    /// <summary>
+    /// Share of clips that a block VAE sees with latents as a transformer leaves them, and how far off these are at most, in
+    /// deviations.
+    /// </summary>
     private const double RoughShare = 0.5,
         Roughness = 0.5;
     private const int ValidationClips = 8,
@@ -44,7 +47,7 @@ internal sealed class VaeTask : TrainingTask
         Parameters = weights.Named().ToDictionary(p => p.Key, p => p.Value);
     }
 
-    /// <summary>Makes latents that a block VAE is shown beside its own; null: none are.</summary>
+    /// <summary>Makes latents that a block VAE sees besides its own; null: none.</summary>
     public MadeLatents? Made { get; init; }
 
     public override IReadOnlyDictionary<string, Tensor> Parameters { get; }
@@ -67,7 +70,7 @@ internal sealed class VaeTask : TrainingTask
     private Tensor Loss(Tensor video, string[] captions)
     {
         var (mean, logVariance) = vae.EncodeMoments(video); // [B, z, T, h, w]
-        // A transform that is given has no posterior to shape.
+        // A fixed transform has no posterior to shape.
         if (vae.Config is BlockVaeConfig)
             return Reconstruction(vae.Decode(AsMade(mean, captions)), video);
         return Reconstruction(vae.Decode(mean + (Noise * randn_like(mean))), video)

@@ -8,7 +8,7 @@ namespace Sora.Training;
 
 /// <summary>What a training run learns from.</summary>
 /// <param name="Source">The clips.</param>
-/// <param name="Shapes">Their sizes, each with a number: clips a batch for the VAE, clips in all for the transformer.</param>
+/// <param name="Shapes">Their sizes, each with a number: clips per batch for the VAE, clips in total for the transformer.</param>
 public sealed record TrainingData(ClipSource Source, IReadOnlyList<(ClipShape Shape, int Count)> Shapes);
 
 /// <summary>Trains the causal VAE of a model folder.</summary>
@@ -60,7 +60,7 @@ public static class VaeTrainer
 /// <param name="Inflate">Resets the time convolutions: a VAE of stills becomes one of clips that treats every frame as a still.</param>
 public sealed record VaeStart(string? Folder = null, bool Inflate = false)
 {
-    /// <summary>A model folder whose transformer makes latents that the decoder learns to show; null: it learns from the encoder's.</summary>
+    /// <summary>A model folder whose transformer makes latents for the decoder to learn from; null: it learns from the encoder's.</summary>
     public string? Transformer { get; init; }
 
     /// <summary>Clips that the transform of a new VAE is fitted to.</summary>
