@@ -4,7 +4,7 @@ namespace Sora.Cli.Tests;
 
 public class StageClockTests
 {
-    /// <summary>A loss that changes with each report makes no new stage, and steps of an earlier run took none of this one's time.</summary>
+    /// <summary>A loss that changes makes no new stage, and steps of an earlier run took none of this one's time.</summary>
     [Fact]
     public void NumbersAfterACommaBelongToTheSameStage()
     {
