@@ -1,5 +1,6 @@
 using Sora.Kernels;
 using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
 
 namespace Sora.Nn;
 
@@ -35,6 +36,15 @@ internal sealed class Linear
 
     private (Tensor Weight, Tensor? Bias) Cast(Tensor x) =>
         weight.dtype == float32 && x.dtype != float32 ? (weight.to(x.dtype), bias?.to(x.dtype)) : (weight, bias);
+}
+
+/// <summary>A layer norm over the last axis, with a weight and a bias.</summary>
+internal sealed class LayerNorm(Weights weights, long width, double eps)
+{
+    private readonly Tensor weight = weights.Get("weight", Init.Ones, width);
+    private readonly Tensor bias = weights.Get("bias", Init.Zeros, width);
+
+    public Tensor Forward(Tensor x) => functional.layer_norm(x, [width], weight, bias, eps);
 }
 
 /// <summary>Operations that several architectures share.</summary>

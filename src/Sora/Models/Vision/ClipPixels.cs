@@ -18,14 +18,8 @@ public sealed record ClipPixels
     /// <summary>Width of the part that is cut out.</summary>
     public int CropWidth { get; init; } = 224;
 
-    /// <summary>What a byte is multiplied by.</summary>
-    public double RescaleFactor { get; init; } = 1 / 255.0;
-
-    /// <summary>Mean of each channel.</summary>
-    public IReadOnlyList<double> Mean { get; init; } = [0.48145466, 0.4578275, 0.40821073];
-
-    /// <summary>Standard deviation of each channel.</summary>
-    public IReadOnlyList<double> Std { get; init; } = [0.26862954, 0.26130258, 0.27577711];
+    /// <summary>What its values become.</summary>
+    public ChannelNorm Norm { get; init; } = new([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]);
 
     /// <summary>Reads a <c>preprocessor_config.json</c>.</summary>
     /// <exception cref="SoraException">It can't be read, or asks for something unsupported.</exception>
@@ -39,17 +33,13 @@ public sealed record ClipPixels
             ShortestEdge = size.Size("shortest_edge", fallback.ShortestEdge),
             CropHeight = crop.Size("height", fallback.CropHeight),
             CropWidth = crop.Size("width", fallback.CropWidth),
-            RescaleFactor = file.Number("rescale_factor", fallback.RescaleFactor),
-            Mean = file.Numbers("image_mean", fallback.Mean),
-            Std = file.Numbers("image_std", fallback.Std),
+            Norm = ChannelNorm.Read(file, fallback.Norm),
         };
         if (pixels.ShortestEdge < Math.Max(pixels.CropWidth, pixels.CropHeight))
             throw SoraException.Damaged(
                 $"{path}: a crop of {pixels.CropWidth}x{pixels.CropHeight} doesn't fit "
                     + $"in pictures whose shortest_edge is {pixels.ShortestEdge}"
             );
-        if (pixels.Mean.Count != 3 || pixels.Std.Count != 3 || pixels.Std.Any(deviation => deviation <= 0))
-            throw SoraException.Damaged($"{path}: image_mean and image_std need three numbers, those of image_std above 0");
         return pixels;
     }
 
@@ -94,17 +84,6 @@ public sealed record ClipPixels
         ArgumentOutOfRangeException.ThrowIfLessThan(height, CropHeight);
         ArgumentOutOfRangeException.ThrowIfNotEqual(rgb.Length, width * height * 3, nameof(rgb));
         var (left, top) = ((width - CropWidth) / 2, (height - CropHeight) / 2);
-        var values = new float[3 * CropHeight * CropWidth];
-        for (var channel = 0; channel < 3; channel++)
-        {
-            var (mean, std) = ((float)Mean[channel], (float)Std[channel]);
-            for (var y = 0; y < CropHeight; y++)
-            for (var x = 0; x < CropWidth; x++)
-            {
-                var value = (float)(rgb[((top + y) * width + left + x) * 3 + channel] * RescaleFactor);
-                values[(channel * CropHeight + y) * CropWidth + x] = (value - mean) / std;
-            }
-        }
-        return tensor(values, [1, 3, CropHeight, CropWidth], float32);
+        return Norm.Apply(rgb[((top * width + left) * 3)..], CropWidth, CropHeight, width * 3);
     }
 }

@@ -1,7 +1,6 @@
 using Sora.Kernels;
 using Sora.Nn;
 using static TorchSharp.torch;
-using static TorchSharp.torch.nn;
 
 namespace Sora.Models.Vision;
 
@@ -82,7 +81,7 @@ public sealed class ClipVision
     private readonly Tensor classEmbedding,
         patches,
         positions;
-    private readonly AffineNorm norm;
+    private readonly LayerNorm norm;
     private readonly Layer[] layers;
 
     /// <summary>Builds the encoder over <paramref name="weights"/>, which must outlive it.</summary>
@@ -103,7 +102,7 @@ public sealed class ClipVision
         );
         positions = embeddings.Get("position_embedding.weight", Init.Normal(0.02), config.Tokens, config.HiddenSize);
         // The published files spell it this way.
-        norm = new AffineNorm(config, vision.Scope("pre_layrnorm"));
+        norm = new LayerNorm(vision.Scope("pre_layrnorm"), config.HiddenSize, config.LayerNormEps);
         layers = [.. Enumerable.Range(0, config.NumHiddenLayers - 1).Select(i => new Layer(config, vision.Scope("encoder.layers", i)))];
     }
 
@@ -133,7 +132,7 @@ public sealed class ClipVision
     private sealed class Layer
     {
         private readonly ClipVisionConfig config;
-        private readonly AffineNorm norm1,
+        private readonly LayerNorm norm1,
             norm2;
         private readonly Linear q,
             k,
@@ -147,12 +146,12 @@ public sealed class ClipVision
             this.config = config;
             var (width, inner) = (config.HiddenSize, config.IntermediateSize);
             var attention = weights.Scope("self_attn");
-            norm1 = new AffineNorm(config, weights.Scope("layer_norm1"));
+            norm1 = new LayerNorm(weights.Scope("layer_norm1"), config.HiddenSize, config.LayerNormEps);
             q = new Linear(attention.Scope("q_proj"), width, width);
             k = new Linear(attention.Scope("k_proj"), width, width);
             v = new Linear(attention.Scope("v_proj"), width, width);
             o = new Linear(attention.Scope("out_proj"), width, width);
-            norm2 = new AffineNorm(config, weights.Scope("layer_norm2"));
+            norm2 = new LayerNorm(weights.Scope("layer_norm2"), config.HiddenSize, config.LayerNormEps);
             fc1 = new Linear(weights.Scope("mlp.fc1"), width, inner);
             fc2 = new Linear(weights.Scope("mlp.fc2"), inner, width);
         }
@@ -176,13 +175,5 @@ public sealed class ClipVision
             var mixed = Functional.ScaledDotProductAttention(Heads(q), Heads(k), Heads(v)); // [B, H, L, d]
             return o.Forward(mixed.transpose(1, 2).reshape(batch, length, width)); // [B, L, D]
         }
-    }
-
-    private sealed class AffineNorm(ClipVisionConfig config, Weights weights)
-    {
-        private readonly Tensor weight = weights.Get("weight", Init.Ones, config.HiddenSize);
-        private readonly Tensor bias = weights.Get("bias", Init.Zeros, config.HiddenSize);
-
-        public Tensor Forward(Tensor x) => functional.layer_norm(x, [config.HiddenSize], weight, bias, config.LayerNormEps);
     }
 }
