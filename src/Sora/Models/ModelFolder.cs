@@ -186,6 +186,16 @@ public class ModelFolder
         var path = Part(part);
         if (!isLoose && path == Inside(part))
             return ConfigFile.Read(Inside(part, "config.json"));
+        return ConfigOf(part, path);
+    }
+
+    /// <summary>
+    /// The config of a part that is a file or a folder by itself: that which lies beside the weights and is such a part's, or
+    /// what their shapes tell.
+    /// </summary>
+    /// <exception cref="SoraException">There is neither.</exception>
+    internal static ConfigFile ConfigOf(string part, string path)
+    {
         var folder = Directory.Exists(path) ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
         string[] candidates = [System.IO.Path.ChangeExtension(path, ".json"), System.IO.Path.Combine(folder, "config.json")];
         var configs = candidates.Where(File.Exists).Select(ConfigFile.Read).ToList();

@@ -5,7 +5,7 @@ namespace Sora.Models.Checkpoints;
 
 /// <summary>
 /// One file that holds a part of a model, in whatever way other programs write it: safetensors, GGUF or PyTorch's own, with the names
-/// of diffusers, of Wan itself or of ComfyUI, in plain types, scaled fp8 or quantised blocks. Opened, they are all the
+/// of diffusers, of a model's authors or of ComfyUI, in plain types, scaled fp8 or quantised blocks. Opened, they are all the
 /// same: diffusers' names, and values that can be read as float32.
 /// </summary>
 public static class CheckpointFile
@@ -92,6 +92,8 @@ public static class CheckpointFile
             return KeyMaps.TextEncoderGguf.Find;
         if (names.Contains("visual.cls_embedding"))
             return KeyMaps.ImageEncoder.Find;
+        if (names.Contains("pretrained.cls_token"))
+            return KeyMaps.DepthEstimator.Find;
         if (names.Contains("decoder.upsamples.0.upsamples.0.residual.0.gamma"))
             return KeyMaps.Vae22;
         if (names.Contains("decoder.upsamples.0.residual.0.gamma"))
@@ -123,16 +125,17 @@ public static class CheckpointFile
     /// <summary>Queries, keys and values that lie in one tensor, one after another, as three; any other tensor as it is.</summary>
     private static IReadOnlyList<MappedTensor> Split(MappedTensor tensor)
     {
-        if (!tensor.Name.Contains(KeyMaps.Fused) || tensor.Shape is not [var all, .. var columns] || all % 3 != 0)
+        var (fused, parts) = KeyMaps.Fused.FirstOrDefault(fused => tensor.Name.Contains(fused.Name));
+        if (fused is null || tensor.Shape is not [var all, .. var columns] || all % 3 != 0)
             return [tensor];
         var rows = (int)(all / 3);
         return
         [
-            .. KeyMaps.Parts.Select(
+            .. parts.Select(
                 (part, i) =>
                     tensor with
                     {
-                        Name = tensor.Name.Replace(KeyMaps.Fused, part),
+                        Name = tensor.Name.Replace(fused, part),
                         Shape = [rows, .. columns],
                         First = i * rows * Shapes.Elements(columns),
                         Scale = tensor.Scale is { Length: > 1 } each ? each[(i * rows)..((i + 1) * rows)] : tensor.Scale,

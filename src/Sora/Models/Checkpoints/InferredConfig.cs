@@ -6,8 +6,9 @@ using Sora.Tensors;
 namespace Sora.Models.Checkpoints;
 
 /// <summary>
-/// The config of a part from the shapes of its tensors, for files that come without one. What shapes don't reveal is as
-/// in the published models: heads are 128 wide, the latents' statistics are those of Wan's two VAEs.
+/// The config of a part from the shapes of its tensors, for files that come without one. What shapes don't tell is as in
+/// the published models: heads are 128 wide, the latents' statistics are those of Wan's two VAEs, and a depth model's features come
+/// from the layers that its authors chose.
 /// </summary>
 internal static class InferredConfig
 {
@@ -23,15 +24,17 @@ internal static class InferredConfig
         var kind = part == "transformer_2" ? "transformer" : part;
         if (PartKinds.Of(weights) is var found && found != kind)
             throw SoraException.Failed(
-                $"{weights.Origin}: {(found is null ? "weights of an unknown architecture" : $"the weights of a {found}")}"
-                    + $", not of a {kind}",
-                found is null ? "Wan 2.1 and 2.2 are supported" : $"pass a file that contains a {kind}"
+                $"{weights.Origin}: {(found is null ? "weights of an unknown architecture" : $"the weights of a {found}")}, not of a {kind}",
+                found is not null ? $"pass a file that contains a {kind}"
+                    : kind == "depth_estimator" ? "Depth Anything V2 is supported"
+                    : "Wan 2.1 and 2.2 are supported"
             );
         var config = kind switch
         {
             "transformer" => Transformer(weights, heads),
             "vae" => Vae(weights),
             "text_encoder" => TextEncoder(weights),
+            "depth_estimator" => DepthEstimator(weights),
             _ => ImageEncoder(weights),
         };
         return ConfigFile.Parse(weights.Origin, config.ToJsonString());
@@ -145,6 +148,62 @@ internal static class InferredConfig
             ["num_attention_heads"] = published.NumAttentionHeads,
             ["hidden_act"] = "gelu",
         };
+    }
+
+    private static JsonObject DepthEstimator(TensorSource weights)
+    {
+        const string backbone = "backbone",
+            neck = "neck";
+        const int headWidth = 64;
+        var patch = Shape(weights, $"{backbone}.embeddings.patch_embeddings.projection.weight");
+        var (width, layers) = (patch[0], Count(weights, $"{backbone}.encoder.layer"));
+        // Small and Base, and Large.
+        int[] features = (width, layers) switch
+        {
+            (384 or 768, 12) => [3, 6, 9, 12],
+            (1024, 24) => [5, 12, 18, 24],
+            _ => throw Unclear(weights, $"which layers' features to take of {layers} layers of width {width} is unknown"),
+        };
+        var (isMetric, depth) = LargestDepth(weights);
+        return new JsonObject
+        {
+            ["model_type"] = "depth_anything",
+            ["backbone_config"] = new JsonObject
+            {
+                ["model_type"] = "dinov2",
+                ["hidden_size"] = width,
+                ["num_hidden_layers"] = layers,
+                ["num_attention_heads"] = width / headWidth,
+                ["num_channels"] = patch[1],
+                ["patch_size"] = patch[2],
+                ["image_size"] =
+                    (long)Math.Round(Math.Sqrt(Shape(weights, $"{backbone}.embeddings.position_embeddings")[1] - 1)) * patch[2],
+                ["out_features"] = List(features.Select(layer => $"stage{layer}")),
+            },
+            ["neck_hidden_sizes"] = List(
+                features.Select((_, i) => Shape(weights, $"{neck}.reassemble_stage.layers.{i}.projection.weight")[0])
+            ),
+            ["fusion_hidden_size"] = Shape(weights, $"{neck}.convs.0.weight")[0],
+            ["head_hidden_size"] = Shape(weights, "head.conv2.weight")[0],
+            ["depth_estimation_type"] = isMetric ? "metric" : "relative",
+            ["max_depth"] = depth,
+        };
+    }
+
+    /// <summary>
+    /// Whether a depth model gives metres, and up to how many: its tensors are the same either way, so the names tell by which
+    /// its authors publish it. So it is with their first version, which takes other features.
+    /// </summary>
+    private static (bool IsMetric, int Depth) LargestDepth(TensorSource weights)
+    {
+        var name = Path.GetFileName(weights.Origin).ToLowerInvariant();
+        if (name.StartsWith("depth_anything_vit", StringComparison.Ordinal))
+            throw Unclear(weights, "by its name it is the first Depth Anything, not V2");
+        if (!name.Contains("metric"))
+            return (false, 1);
+        return name.Contains("hypersim") ? (true, 20)
+            : name.Contains("vkitti") ? (true, 80)
+            : throw Unclear(weights, "the largest depth of this metric model is unknown");
     }
 
     private static long[] Shape(TensorSource weights, string name) => weights.Info(name).Shape;

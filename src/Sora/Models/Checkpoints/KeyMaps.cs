@@ -3,8 +3,8 @@ using System.Text.RegularExpressions;
 namespace Sora.Models.Checkpoints;
 
 /// <summary>
-/// Wan's own names (https://github.com/Wan-Video/Wan2.1, Wan2.2), which ComfyUI and GGUF files keep, and llama.cpp's for
-/// the text encoder.
+/// Wan's own names (https://github.com/Wan-Video/Wan2.1, Wan2.2), which ComfyUI and GGUF files keep, llama.cpp's of the text
+/// encoder, and those of Depth Anything.
 /// </summary>
 internal static partial class KeyMaps
 {
@@ -80,18 +80,50 @@ internal static partial class KeyMaps
         ("visual.pre_norm", "vision_model.pre_layrnorm"),
         ("visual.post_norm", "vision_model.post_layernorm"),
         ("visual.transformer.{i}.norm1", "vision_model.encoder.layers.{i}.layer_norm1"),
-        ("visual.transformer.{i}.attn.to_qkv", $"vision_model.encoder.layers.{{i}}.self_attn{Fused[..^1]}"),
+        ("visual.transformer.{i}.attn.to_qkv", $"vision_model.encoder.layers.{{i}}.self_attn{FusedProjection[..^1]}"),
         ("visual.transformer.{i}.attn.proj", "vision_model.encoder.layers.{i}.self_attn.out_proj"),
         ("visual.transformer.{i}.norm2", "vision_model.encoder.layers.{i}.layer_norm2"),
         ("visual.transformer.{i}.mlp.0", "vision_model.encoder.layers.{i}.mlp.fc1"),
         ("visual.transformer.{i}.mlp.2", "vision_model.encoder.layers.{i}.mlp.fc2"),
     ]);
 
-    /// <summary>Stands in a name for the three of <see cref="Parts"/>.</summary>
-    public const string Fused = ".qkv_proj.";
+    /// <summary>
+    /// Depth Anything's own names (https://github.com/DepthAnything/Depth-Anything-V2), and transformers'. The original numbers what
+    /// fuses the maps from the finest one on, transformers in the order of computation.
+    /// </summary>
+    public static readonly KeyMap DepthEstimator = new([
+        ("pretrained.cls_token", "backbone.embeddings.cls_token"),
+        ("pretrained.mask_token", "backbone.embeddings.mask_token"),
+        ("pretrained.pos_embed", "backbone.embeddings.position_embeddings"),
+        ("pretrained.patch_embed.proj", "backbone.embeddings.patch_embeddings.projection"),
+        ("pretrained.blocks.{i}.norm1", "backbone.encoder.layer.{i}.norm1"),
+        ("pretrained.blocks.{i}.attn.qkv", $"backbone.encoder.layer.{{i}}.attention{FusedAttention[..^1]}"),
+        ("pretrained.blocks.{i}.attn.proj", "backbone.encoder.layer.{i}.attention.output.dense"),
+        ("pretrained.blocks.{i}.ls1.gamma", "backbone.encoder.layer.{i}.layer_scale1.lambda1"),
+        ("pretrained.blocks.{i}.norm2", "backbone.encoder.layer.{i}.norm2"),
+        ("pretrained.blocks.{i}.mlp.fc1", "backbone.encoder.layer.{i}.mlp.fc1"),
+        ("pretrained.blocks.{i}.mlp.fc2", "backbone.encoder.layer.{i}.mlp.fc2"),
+        ("pretrained.blocks.{i}.ls2.gamma", "backbone.encoder.layer.{i}.layer_scale2.lambda1"),
+        ("pretrained.norm", "backbone.layernorm"),
+        .. Enumerable.Range(0, DepthMaps).SelectMany(DepthMap),
+        ("depth_head.scratch.output_conv1", "head.conv1"),
+        ("depth_head.scratch.output_conv2.0", "head.conv2"),
+        ("depth_head.scratch.output_conv2.2", "head.conv3"),
+    ]);
 
-    /// <summary>Queries, keys and values, in the order in which a fused tensor holds them.</summary>
-    public static readonly IReadOnlyList<string> Parts = [".q_proj.", ".k_proj.", ".v_proj."];
+    /// <summary>
+    /// Queries, keys and values that lie in one tensor: what stands in a name for the three, and theirs, in the order in which it
+    /// holds them.
+    /// </summary>
+    public static readonly IReadOnlyList<(string Name, IReadOnlyList<string> Parts)> Fused =
+    [
+        (FusedProjection, [".q_proj.", ".k_proj.", ".v_proj."]),
+        (FusedAttention, [".attention.query.", ".attention.key.", ".attention.value."]),
+    ];
+
+    private const string FusedProjection = ".qkv_proj.";
+    private const string FusedAttention = ".attention.qkv.";
+    private const int DepthMaps = 4;
 
     private const string ClassEmbedding = "vision_model.embeddings.class_embedding";
     private const string Positions = "vision_model.embeddings.position_embedding.weight";
@@ -170,6 +202,22 @@ internal static partial class KeyMaps
             .. Attention.Select(name => ($"{at}self_attn.{name.Item1}", $"{at}attn1.{name.Item2}")),
             .. Attention.Select(name => ($"{at}cross_attn.{name.Item1}", $"{at}attn2.{name.Item2}")),
         ];
+
+    /// <summary>What Depth Anything does to one of its maps, the finest being number 0.</summary>
+    private static IEnumerable<(string, string)> DepthMap(int index)
+    {
+        var (theirs, ours) = ($"depth_head.scratch.refinenet{index + 1}", $"neck.fusion_stage.layers.{DepthMaps - 1 - index}");
+        return
+        [
+            ($"depth_head.projects.{index}", $"neck.reassemble_stage.layers.{index}.projection"),
+            ($"depth_head.resize_layers.{index}", $"neck.reassemble_stage.layers.{index}.resize"),
+            ($"depth_head.scratch.layer{index + 1}_rn", $"neck.convs.{index}"),
+            ($"{theirs}.out_conv", $"{ours}.projection"),
+            .. from unit in (int[])[1, 2]
+            from convolution in (int[])[1, 2]
+            select ($"{theirs}.resConfUnit{unit}.conv{convolution}", $"{ours}.residual_layer{unit}.convolution{convolution}"),
+        ];
+    }
 
     [GeneratedRegex(@"^encoder\.downsamples\.(\d+)\.(.+)$")]
     private static partial Regex EncoderLayer();

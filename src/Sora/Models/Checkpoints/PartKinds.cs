@@ -12,6 +12,7 @@ internal static class PartKinds
         ("vae", ["decoder.conv_in.weight", "post_quant_conv.weight"]),
         ("text_encoder", ["shared.weight", "encoder.final_layer_norm.weight"]),
         ("image_encoder", ["vision_model.embeddings.class_embedding"]),
+        ("depth_estimator", ["backbone.embeddings.cls_token", "neck.convs.0.weight"]),
     ];
 
     /// <summary>The part that has these weights, by diffusers' name; null: unknown.</summary>
@@ -24,6 +25,7 @@ internal static class PartKinds
             "transformer" or "transformer_2" => config.ClassName is "WanTransformer3DModel" or "WanVACETransformer3DModel",
             "vae" => config.ClassName == "AutoencoderKLWan",
             "text_encoder" => config.Text("model_type", null) is "t5" or "umt5" or "mt5",
+            "depth_estimator" => config.Text("model_type", null) == "depth_anything",
             _ => config.Text("model_type", null) == "clip_vision_model",
         };
 
