@@ -22,6 +22,7 @@ public partial class LayeringTests
         ["Sora.Models.Checkpoints"] = ["Tensors", "Nn", "Models.Text", "Models.Vision", "Models.Wan"],
         ["Sora.Models.Text"] = ["Kernels", "Tensors", "Nn", "Diffusion", "Models.Checkpoints"],
         ["Sora.Models.Vision"] = ["Kernels", "Nn"],
+        ["Sora.Models.Depth"] = ["Kernels", "Media", "Nn", "Models.Checkpoints"],
         ["Sora.Models.Wan"] =
         [
             "Kernels",

@@ -1,5 +1,6 @@
 using Sora.Models;
 using Sora.Models.Checkpoints;
+using Sora.Models.Depth;
 using Sora.Models.Wan;
 using Sora.Nn;
 using Sora.Tests.Models;
@@ -9,7 +10,7 @@ using static TorchSharp.torch;
 
 namespace Sora.Tests.Gpu;
 
-/// <summary>References of transformer and VAE, computed on the device.</summary>
+/// <summary>References of transformer, VAE and depth, computed on the device.</summary>
 [Trait("Category", "Gpu")]
 public class GoldenTests
 {
@@ -52,6 +53,17 @@ public class GoldenTests
             Tiling = CausalVaeTests.Tiling(golden),
         };
         Assert.InRange(GoldenTensors.Distance(vae.Decode(golden.Input("latents").to(Cuda.First)), golden.Output("video")), 0, 2e-3);
+    }
+
+    /// <summary>TF32 again, in the neck and the head.</summary>
+    [GpuTheory]
+    [MemberData(nameof(DepthEstimatorTests.Cases), MemberType = typeof(DepthEstimatorTests))]
+    public void DepthEqualsTheReference(string name)
+    {
+        using var golden = GoldenCase.Open("depth/" + name);
+        using var estimator = DepthEstimator.Open(golden.Model, Cuda.First);
+        var depth = estimator.Estimate(DepthEstimatorTests.ImageOf(golden));
+        Assert.InRange(GoldenCase.RelativeError(depth.Values, golden.Out("depth")), 0, 2e-3);
     }
 
     private static TransformerInput OnDevice(TransformerInput input) =>

@@ -239,18 +239,4 @@ public sealed class LooseModelTests : IDisposable
 
     private void Put(string file, string folder, string name) =>
         File.Copy(file, Path.Combine(Directory.CreateDirectory(Path.Combine(root, folder)).FullName, name));
-
-    private sealed class ShapesOnly(Weights weights) : TensorSource
-    {
-        public override string Origin => "shapes";
-
-        public override IReadOnlyDictionary<string, string> Metadata { get; } = new Dictionary<string, string>();
-
-        public override IReadOnlyDictionary<string, TensorInfo> Tensors { get; } =
-            weights.Named().ToDictionary(pair => pair.Key, pair => new TensorInfo(pair.Key, DType.F32, pair.Value.shape, 0, 0));
-
-        public override void Read(string name, long offset, Span<byte> destination) => throw new NotSupportedException();
-
-        protected override void Dispose(bool disposing) { }
-    }
 }
