@@ -51,7 +51,7 @@ public sealed record SchedulerConfig
 
     /// <summary>Reads the file; a model folder without one is a <see cref="SchedulerConfig"/> of defaults.</summary>
     /// <exception cref="SoraException">It isn't JSON, or is for models that don't predict flow.</exception>
-    public static SchedulerConfig Read(string path) => File.Exists(path) ? From(ConfigFile.Read(path)) : new SchedulerConfig();
+    public static SchedulerConfig Read(string path) => From(ConfigFile.Read(path));
 
     /// <summary>
     /// Takes the fields that each diffusers class looks at in video pipelines. Those of other classes, which converted

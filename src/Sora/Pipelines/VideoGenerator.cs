@@ -19,6 +19,7 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
     /// <exception cref="SoraException">The model can't do what is asked.</exception>
     public Clip Generate(GenerationRequest request)
     {
+        using var scope = NewDisposeScope();
         var isLong = SlidingWindows.Needed(model, request.Settings);
         var ability = Abilities.Needed(request);
         Ability[] needed = isLong ? [ability, Ability.Extend] : [ability];
@@ -28,9 +29,10 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
         RequirePictures(request);
         if (isLong)
             RequireWindows(request);
+        var known = request with { Conditioning = pipeline.Known(request), Edited = null };
         foreach (var one in needed)
             Abilities.Tell(model, one, pipeline.Reporter);
-        return Make(request);
+        return Make(known);
     }
 
     /// <summary>Resumes an unfinished clip.</summary>

@@ -24,7 +24,8 @@ internal static class InferredConfig
         var kind = part == "transformer_2" ? "transformer" : part;
         if (PartKinds.Of(weights) is var found && found != kind)
             throw SoraException.Failed(
-                $"{weights.Origin}: {(found is null ? "weights of an unknown architecture" : $"the weights of a {found}")}, not of a {kind}",
+                $"{weights.Origin}: {(found is null ? "weights of an unknown architecture" : $"the weights of a {found}")}"
+                    + $", not of a {kind}",
                 found is not null ? $"pass a file that contains a {kind}"
                     : kind == "depth_estimator" ? "Depth Anything V2 is supported"
                     : "Wan 2.1 and 2.2 are supported"
