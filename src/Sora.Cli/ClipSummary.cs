@@ -39,7 +39,8 @@ internal static class ClipSummary
         Write(json, "width", info.Width);
         Write(json, "height", info.Height);
         Write(json, "frames", info.Frames);
-        Write(json, "frame_grid", info.FrameGrid);
+        if (info.FrameGrid is { } grid)
+            Write(json, "frame_grid", grid);
         Write(json, "fps", info.Fps);
         Write(json, "seconds", info.Frames / info.Fps);
         Write(json, "latent_space", SpaceName(info.Space));
