@@ -46,6 +46,12 @@ public sealed record CameraPath
     public required double HalfHeight { get; init; }
 
     /// <summary>
+    /// How far it stands to the right of its path, in metres, without turning: the camera of the right eye, if the path is that
+    /// of the left one.
+    /// </summary>
+    public double Aside { get; init; }
+
+    /// <summary>
     /// The camera at a time in seconds. Every move is symmetric about the middle of the clip, where the camera looks
     /// straight at the scene, so that what the scene shows stays in view.
     /// </summary>
@@ -92,8 +98,8 @@ public sealed record CameraPath
         yaw += orbit; // turning left by yaw; standing to the right of the scene (orbit > 0) means looking to the left
         var forward = new Point(-Math.Sin(yaw) * Math.Cos(pitch), Math.Sin(pitch), -Math.Cos(yaw) * Math.Cos(pitch));
         var right = new Point(Math.Cos(yaw), 0, -Math.Sin(yaw));
-        return new CameraPose(eye, right, Point.Cross(right, forward), forward, half);
+        return new CameraPose(eye + right * Aside, right, Point.Cross(right, forward), forward, half);
     }
 
-    internal CameraPath Mirror() => this with { Move = Move.Mirror() };
+    internal CameraPath Mirror() => this with { Move = Move.Mirror(), Aside = -Aside };
 }

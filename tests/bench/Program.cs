@@ -1,7 +1,8 @@
 // Prints the speed of what the models spend their time on, each as a ratio to the matrix product measured beside it, so
 // that runs on a busy or another machine compare; with `models`, that of whole models of full size instead, which takes
 // minutes and 7 GB; with `gpu`, seconds and memory of whole models on an NVIDIA GPU (see tests/gpu.sh):
-//   dotnet run -c Release --project tests/bench [models|gpu] [threads]
+//   dotnet run -c Release --project tests/bench [models|gpu|stereo] [threads]
+// With `stereo` it times two eyes from a frame and its depth, which needs no libtorch.
 // With `memory SORA MODELS [ROW]` it holds the memory plan against measured peaks, all of it or rows that begin so ("codec").
 //
 // Whole models in f32, one pass each, on two cores of an AMD EPYC (Zen 5, AVX-512 with BF16), quiet, 2026-11-30:
@@ -22,6 +23,11 @@ CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 if (args is ["memory", var sora, var models, ..])
 {
     Sora.Bench.Memory.Run(sora, models, args.ElementAtOrDefault(3) ?? "");
+    return;
+}
+if (args.Contains("stereo"))
+{
+    StereoSpeed.Report();
     return;
 }
 var load = Stopwatch.StartNew();
