@@ -37,9 +37,9 @@ internal sealed class FrameTracer
     private readonly float seconds,
         pixel,
         hand,
-        _acrossX,
-        _acrossZ,
-        _alongX,
+        acrossX,
+        acrossZ,
+        alongX,
         alongZ;
     private readonly Rgb lit,
         bounce;
@@ -54,8 +54,8 @@ internal sealed class FrameTracer
         right = Arrow.Of(camera.Right * (camera.HalfHeight * aspect));
         up = Arrow.Of(camera.Up * camera.HalfHeight);
         this.light = Arrow.Of(scene.Light);
-        (_acrossX, _acrossZ) = (MathF.Abs((float)camera.Right.X), MathF.Abs((float)camera.Right.Z));
-        (_alongX, alongZ) = (MathF.Abs(forward.X), MathF.Abs(forward.Z));
+        (acrossX, acrossZ) = (MathF.Abs((float)camera.Right.X), MathF.Abs((float)camera.Right.Z));
+        (alongX, alongZ) = (MathF.Abs(forward.X), MathF.Abs(forward.Z));
         this.seconds = (float)seconds;
         pixel = (float)(2 * camera.HalfHeight / height);
         hand = scene.Mirrored ? -1 : 1;
@@ -164,8 +164,8 @@ internal sealed class FrameTracer
         var points = new GroundPoints(
             point.X * All(hand),
             point.Z,
-            across * All(_acrossX) + along * All(_alongX),
-            across * All(_acrossZ) + along * All(alongZ)
+            across * All(acrossX) + along * All(alongX),
+            across * All(acrossZ) + along * All(alongZ)
         );
         var surface = Grounds.Surface(this.scene.Ground, points, this.seconds, this.scene.TextureSeed);
         var sun = lit * All(this.light.Y);

@@ -164,21 +164,21 @@ internal static class Decode
     /// <summary>The VAE of the last model: most pipes hold clips of one model.</summary>
     private sealed class Codecs : IDisposable
     {
-        private (string Path, FrameCodec Codec)? _last;
+        private (string Path, FrameCodec Codec)? last;
 
         public FrameCodec For(VideoModel model)
         {
-            if (_last is { } last && last.Path == model.Path)
-                return last.Codec;
+            if (last is { } kept && kept.Path == model.Path)
+                return kept.Codec;
             Dispose();
-            _last = (model.Path, FrameCodec.Open(model));
-            return _last.Value.Codec;
+            last = (model.Path, FrameCodec.Open(model));
+            return last.Value.Codec;
         }
 
         public void Dispose()
         {
-            _last?.Codec.Dispose();
-            _last = null;
+            last?.Codec.Dispose();
+            last = null;
         }
     }
 }

@@ -31,7 +31,7 @@ public sealed record StageCost(string Name, long Weights, long Activations, doub
     /// <summary>
     /// Bytes that the C allocator keeps between tensors, on the CPU alone: it returns nothing to the system, because
     /// fresh pages cost more time than computing, and tensors of other sizes leave gaps. Measured (tests/bench memory):
-    /// at most 0.4 of what is live, plus some huge pages.
+    /// at most 0.4 of what is live, plus some huge pages; the VAE's plan adds what its own tensors leave on top.
     /// </summary>
     public long Kept { get; init; }
 
