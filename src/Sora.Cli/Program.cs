@@ -21,6 +21,7 @@ internal static class Program
             Extend.Create(),
             Interpolate.Create(),
             Edit.Create(),
+            Depth.Create(),
             Encode.Create(),
             Decode.Create(),
             Info.Create(),

@@ -12,6 +12,7 @@ public partial class ShownTests
         ffmpeg -v error -f lavfi -i color=tan:size=96x96,drawbox=x=30:y=30:w=36:h=36:color=red:t=fill -frames:v 1 ball.png
         sora encode --quiet holiday.mp4 --size 128x128 --frames 9 -o clip.latent
         for name in a b ball; do cp clip.latent $name.latent; done
+        ln -s "$SORA_MODELS/depth-anything-tiny" Depth-Anything-V2-Small-hf
         """;
 
     [Fact]

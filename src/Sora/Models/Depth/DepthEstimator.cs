@@ -76,14 +76,17 @@ public sealed class DepthEstimator : IDisposable
     }
 
     /// <summary>The depth of each pixel of a picture. It can be a little below 0, where the bicubic filter overshoots.</summary>
-    public DepthMap Estimate(Image image)
+    public DepthMap Estimate(Image image) => Estimate(image, new FrameSize(image.Width, image.Height));
+
+    /// <summary>The depth of a picture at another size than its own.</summary>
+    public DepthMap Estimate(Image image, FrameSize at)
     {
         using var off = no_grad();
         using var scope = NewDisposeScope();
-        long[] size = [image.Height, image.Width];
+        long[] size = [at.Height, at.Width];
         var depth = Predict(image).unsqueeze(1); // [1, 1, h, w]
         depth = functional.interpolate(depth, size, mode: InterpolationMode.Bicubic, align_corners: false); // [1, 1, H, W]
-        return new DepthMap(image.Width, image.Height, depth.cpu().data<float>().ToArray());
+        return new DepthMap(at.Width, at.Height, depth.cpu().data<float>().ToArray());
     }
 
     /// <summary>The network's own result <c>[1, h, w]</c> at the size of <see cref="DepthPixels.ResizedTo"/>, on its device.</summary>

@@ -1,0 +1,73 @@
+using Sora.Media;
+
+namespace Sora.Models.Depth;
+
+/// <summary>
+/// Holds relative depths of a video steady. A network that looks at one picture at a time gives each its own scale and shift: within a
+/// shot the ends of the range, without the outermost hundredths, follow an exponential average, and each map is stretched to it. A cut
+/// begins anew. The first map of a shot stays as it is.
+/// </summary>
+public sealed class DepthSteadier
+{
+    /// <summary>The part of the range before that stays in the average.</summary>
+    private const double Memory = 0.9;
+
+    /// <summary>The part of the pixels at either end that may be anything.</summary>
+    private const double Outermost = 0.02;
+
+    private (double Low, double High)? range;
+
+    /// <summary>The map in the scale of those before it.</summary>
+    /// <param name="map">Of the next frame.</param>
+    /// <param name="isCut">Whether a shot begins with it.</param>
+    public DepthMap Next(DepthMap map, bool isCut)
+    {
+        var own = RangeOf(map);
+        if (isCut || range is not { } before)
+        {
+            range = own;
+            return map;
+        }
+        var (low, high) = (Average(before.Low, own.Low), Average(before.High, own.High));
+        range = (low, high);
+        var scale = own.High > own.Low ? (high - low) / (own.High - own.Low) : 1;
+        return new DepthMap(map.Width, map.Height, [.. map.Values.Select(value => (float)((value - own.Low) * scale + low))]);
+    }
+
+    /// <summary>The values below and above which few pixels lie.</summary>
+    public static (double Low, double High) RangeOf(DepthMap map)
+    {
+        var sorted = (float[])map.Values.Clone();
+        Array.Sort(sorted);
+        var outside = (int)(Outermost * (sorted.Length - 1));
+        return (sorted[outside], sorted[^(outside + 1)]);
+    }
+
+    private static double Average(double before, double now) => Memory * before + (1 - Memory) * now;
+}
+
+/// <summary>Finds the frames that begin a shot: their colours are others than those of the frame before.</summary>
+public sealed class ShotCuts
+{
+    /// <summary>Levels of each colour that are told apart.</summary>
+    private const int Levels = 8;
+
+    /// <summary>The part of the pixels that must change colour. Motion and light change a third at most, cuts nearly all.</summary>
+    private const double Changed = 0.5;
+
+    private int[]? before;
+
+    /// <summary>Whether the next frame begins a shot; the first one does.</summary>
+    public bool Next(Image frame)
+    {
+        var now = new int[Levels * Levels * Levels];
+        for (var i = 0; i < frame.Pixels.Length; i += Image.Channels)
+        {
+            int Level(int channel) => frame.Pixels[i + channel] * Levels / 256;
+            now[(Level(0) * Levels + Level(1)) * Levels + Level(2)]++;
+        }
+        var isCut = before is null || now.Zip(before, (a, b) => Math.Abs(a - b)).Sum() / 2.0 > Changed * frame.Width * frame.Height;
+        before = now;
+        return isCut;
+    }
+}
