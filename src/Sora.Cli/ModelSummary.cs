@@ -113,7 +113,7 @@ internal static class ModelSummary
         json.WriteStartObject();
         json.WriteString("kind", "weights");
         json.WriteString("file", weights.Origin);
-        json.WriteNumber("parameters", Parameters(weights));
+        json.WriteNumber("parameters", weights.Elements);
         json.WriteStartArray("tensors");
         foreach (var tensor in weights.Tensors.Values)
             ClipSummary.Write(json, tensor);
@@ -148,7 +148,7 @@ internal static class ModelSummary
         if (ModelFolder.PartsWithWeights.Contains(part))
         {
             using var weights = model.OpenWeights(part);
-            json.WriteNumber("parameters", Parameters(weights));
+            json.WriteNumber("parameters", weights.Elements);
             json.WriteNumber("bytes", weights.Tensors.Values.Sum(tensor => tensor.Bytes));
             json.WriteStartArray("dtypes");
             foreach (var type in Types(weights))
@@ -173,10 +173,8 @@ internal static class ModelSummary
     private static string Describe(TensorSource weights)
     {
         var bytes = weights.Tensors.Values.Sum(tensor => tensor.Bytes);
-        return $"{Quantity(Parameters(weights))} parameters, {Quantity(bytes)}B as {string.Join(", ", Types(weights))}";
+        return $"{Quantity(weights.Elements)} parameters, {Quantity(bytes)}B as {string.Join(", ", Types(weights))}";
     }
-
-    private static long Parameters(TensorSource weights) => weights.Tensors.Values.Sum(tensor => tensor.Elements);
 
     private static IEnumerable<string> Types(TensorSource weights) =>
         weights.Tensors.Values.Select(tensor => tensor.DType.Name()).Distinct().Order(StringComparer.Ordinal);

@@ -42,7 +42,7 @@ internal static class Depth
             [
                 "The clip's latents pass through unchanged; its tensor depth, [F, H, W], is relative inverse depth from 0 (far) "
                     + "to 1 (near), or metres where the model is a metric one, as its metadata depth_kind says.",
-                "Relative depths are held steady: within a shot their scale and shift follow an average, and a cut begins anew.",
+                "Relative depths are smoothed over time: within a shot their scale and shift change only slowly, and each cut starts over.",
                 "An .npz file holds the depths in the model's own scale as float32 under the key depth: "
                     + "[H, W] of a picture, [F, H, W] of a video.",
             ],
@@ -127,7 +127,8 @@ internal static class Depth
                     : SoraException.Usage($"{Output} holds the depth of one clip, but there are more", "take them one by one");
             }
             var (model, size, frames) = Frames(clip);
-            WriteNumbers(run, estimator, Pictures(run, clip, model, size, frames), size, frames);
+            using var codecs = new Codecs();
+            WriteNumbers(run, estimator, Pictures(run, clip, codecs, model, frames), size, frames);
         }
 
         private void WriteNumbers(Run run, DepthEstimator estimator, IEnumerable<Image> pictures, FrameSize size, int? expected)
@@ -140,25 +141,11 @@ internal static class Depth
                         Raw ? "predicted_depth" : Clip.DepthName,
                         Path.GetDirectoryName(Path.GetFullPath(Output))!
                     );
-                    int[] shape = [size.Height, size.Width];
-                    var count = 0;
-                    if (Raw)
+                    var (shape, count) = (Array.Empty<int>(), 0);
+                    foreach (var row in Rows(estimator, Counted(run, pictures, expected), size))
                     {
-                        foreach (var picture in pictures)
-                        {
-                            using var predicted = estimator.Predict(picture).cpu();
-                            shape = [(int)predicted.shape[1], (int)predicted.shape[2]];
-                            numbers.Add(predicted.data<float>().ToArray());
-                            run.Reporter.Progress("measuring", ++count, Math.Max(count, expected ?? count));
-                        }
-                    }
-                    else
-                    {
-                        foreach (var (map, _) in Steadied(run, estimator, pictures, size, expected))
-                        {
-                            numbers.Add(map.Values);
-                            count++;
-                        }
+                        numbers.Add(row.Values);
+                        (shape, count) = ([row.Height, row.Width], count + 1);
                     }
                     // The network's own output keeps its axis of pictures.
                     numbers.Write(stream, shape, isSingle: count == 1 && !Raw);
@@ -166,13 +153,27 @@ internal static class Depth
             );
         }
 
+        /// <summary>What the file holds of each picture.</summary>
+        private IEnumerable<DepthMap> Rows(DepthEstimator estimator, IEnumerable<Image> pictures, FrameSize size)
+        {
+            if (!Raw)
+                return Steadied(estimator, pictures, size).Select(depth => depth.Map);
+            return pictures.Select(picture =>
+            {
+                using var predicted = estimator.Predict(picture).cpu();
+                return new DepthMap((int)predicted.shape[2], (int)predicted.shape[1], predicted.data<float>().ToArray());
+            });
+        }
+
         private void AddTo(Run run, DepthEstimator estimator, ClipWriter writer)
         {
+            using var codecs = new Codecs();
             foreach (var clip in ClipPipe.Read(run, ClipName ?? "-"))
             {
                 var (model, size, frames) = Frames(clip);
+                var pictures = Counted(run, Pictures(run, clip, codecs, model, frames), frames);
                 var shots = new List<List<DepthMap>>();
-                foreach (var (map, isCut) in Steadied(run, estimator, Pictures(run, clip, model, size, frames), size, frames))
+                foreach (var (map, isCut) in Steadied(estimator, pictures, size))
                 {
                     if (isCut)
                         shots.Add([]);
@@ -209,12 +210,11 @@ internal static class Depth
         }
 
         /// <summary>The frames of a clip: those of the footage, where it is named, or else decoded.</summary>
-        private IEnumerable<Image> Pictures(Run run, Clip clip, VideoModel model, FrameSize size, int frames)
+        private IEnumerable<Image> Pictures(Run run, Clip clip, Codecs codecs, VideoModel model, int frames)
         {
             if (Source is null)
             {
-                using var codec = FrameCodec.Open(model);
-                foreach (var frame in codec.Decode(clip.FinishedLatents, clip.Info.Space, run.Cancel))
+                foreach (var frame in codecs.For(model).Decode(clip.FinishedLatents, clip.Info.Space, run.Cancel))
                     yield return frame;
                 yield break;
             }
@@ -229,28 +229,32 @@ internal static class Depth
             {
                 throw SoraException.Failed(
                     $"{Source} has {count} frames, but {clip.Origin} has {frames}",
-                    $"pass the footage that the clip was made from, or leave --source out to look at the clip itself"
+                    "pass the footage that the clip was made from, or leave --source out to look at the clip itself"
                 );
             }
         }
     }
 
-    /// <summary>The depth of each frame, and whether a shot begins with it.</summary>
-    private static IEnumerable<(DepthMap Map, bool IsCut)> Steadied(
-        Run run,
-        DepthEstimator estimator,
-        IEnumerable<Image> pictures,
-        FrameSize size,
-        int? expected
-    )
+    /// <summary>The pictures as they are, with progress after each.</summary>
+    private static IEnumerable<Image> Counted(Run run, IEnumerable<Image> pictures, int? expected)
     {
-        var (steadier, cuts, count) = (new DepthSteadier(), new ShotCuts(), 0);
+        var count = 0;
         foreach (var picture in pictures)
         {
             run.Cancel.ThrowIfCancellationRequested();
+            yield return picture;
+            run.Reporter.Progress("measuring", ++count, Math.Max(count, expected ?? count));
+        }
+    }
+
+    /// <summary>The depth of each frame, and whether it is the first of a shot.</summary>
+    private static IEnumerable<(DepthMap Map, bool IsCut)> Steadied(DepthEstimator estimator, IEnumerable<Image> pictures, FrameSize size)
+    {
+        var (steadier, cuts) = (new DepthSteadier(), new ShotCuts());
+        foreach (var picture in pictures)
+        {
             var (map, isCut) = (estimator.Estimate(picture, size), cuts.Next(picture));
             yield return (estimator.IsMetric ? map : steadier.Next(map, isCut), isCut);
-            run.Reporter.Progress("measuring", ++count, Math.Max(count, expected ?? count));
         }
     }
 

@@ -32,6 +32,9 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// </summary>
     private const float Release = 0.6f;
 
+    /// <summary>Stored names of what every family has: known, mask, exact, hints and noise.</summary>
+    private static readonly string[] Own = ["known", "mask", "exact", "hints", "start"];
+
     /// <summary>Normalised latents [1, C, T, h, w] that the result has where <see cref="Mask"/> is 1.</summary>
     public Tensor? Known { get; init; }
 
@@ -70,8 +73,7 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
     /// <summary>Every tensor by the name under which an unfinished run stores it.</summary>
     public IEnumerable<(string Name, Tensor Tensor)> Tensors()
     {
-        (string, Tensor?)[] own = [("known", Known), ("mask", Mask), ("exact", Exact), ("hints", Hints), ("start", Noise)];
-        foreach (var (name, tensor) in own)
+        foreach (var (name, tensor) in Own.Zip((Tensor?[])[Known, Mask, Exact, Hints, Noise]))
         {
             if (tensor is not null)
                 yield return (name, tensor);
@@ -80,19 +82,19 @@ public sealed record EncodedConditioning(ConditioningMode Mode, (int Rows, int C
             yield return (name, tensor);
     }
 
-    /// <summary>A copy with these tensors in place of its own.</summary>
+    /// <summary>The same with these tensors in place of its own.</summary>
     /// <param name="stored">By the names of <see cref="Tensors"/>.</param>
     public EncodedConditioning With(IReadOnlyDictionary<string, Tensor> stored)
     {
-        string[] own = ["known", "mask", "exact", "hints", "start"];
+        var own = Own.Select(name => stored.GetValueOrDefault(name)).ToList();
         return this with
         {
-            Known = stored.GetValueOrDefault("known"),
-            Mask = stored.GetValueOrDefault("mask"),
-            Exact = stored.GetValueOrDefault("exact"),
-            Hints = stored.GetValueOrDefault("hints"),
-            Noise = stored.GetValueOrDefault("start"),
-            Inputs = stored.Where(entry => !own.Contains(entry.Key)).ToDictionary(),
+            Known = own[0],
+            Mask = own[1],
+            Exact = own[2],
+            Hints = own[3],
+            Noise = own[4],
+            Inputs = stored.Where(entry => !Own.Contains(entry.Key)).ToDictionary(),
         };
     }
 

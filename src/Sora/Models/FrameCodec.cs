@@ -25,16 +25,16 @@ public sealed class FrameCodec : IDisposable
     public static FrameCodec Open(VideoModel model, Device? device = null) => new(model.OpenVae(device ?? DefaultDevice));
 
     /// <summary>Where it computes.</summary>
-    public Device Device => this.vae.Device;
+    public Device Device => vae.Device;
 
     /// <summary>How frames map to latents.</summary>
-    public LatentGeometry Geometry => this.vae.Geometry;
+    public LatentGeometry Geometry => vae.Geometry;
 
     /// <inheritdoc cref="VideoVae.DecodesGroups"/>
-    public bool DecodesGroups => this.vae.DecodesGroups;
+    public bool DecodesGroups => vae.DecodesGroups;
 
     /// <inheritdoc cref="VideoVae.Reach"/>
-    public int Reach => this.vae.Reach;
+    public int Reach => vae.Reach;
 
     /// <summary>Encodes frames of one size, a multiple of the VAE's space factor, as they come.</summary>
     /// <param name="frames">At least one; those after the last whole group are left out.</param>
@@ -44,7 +44,7 @@ public sealed class FrameCodec : IDisposable
     {
         using var noGradients = no_grad();
         using var scope = NewDisposeScope();
-        using var session = this.vae.NewEncoder();
+        using var session = vae.NewEncoder();
         var parts = new List<Tensor>();
         var group = new List<Image>();
         var seen = 0;
@@ -53,7 +53,7 @@ public sealed class FrameCodec : IDisposable
             cancel.ThrowIfCancellationRequested();
             seen++;
             group.Add(frame);
-            if (parts.Count == 0 ? group.Count == Geometry.FirstFrames : group.Count == this.vae.FramesPerPush(frame.Height, frame.Width))
+            if (parts.Count == 0 ? group.Count == Geometry.FirstFrames : group.Count == vae.FramesPerPush(frame.Height, frame.Width))
                 Push();
         }
         if (parts.Count == 0)
@@ -78,7 +78,7 @@ public sealed class FrameCodec : IDisposable
     /// <returns>As many frames as <see cref="LatentGeometry.VideoFrames"/> says.</returns>
     public IEnumerable<Image> Decode(HostTensor latents, LatentSpace space, CancellationToken cancel)
     {
-        using var session = this.vae.NewDecoder();
+        using var session = vae.NewDecoder();
         var (frames, height, width) = (
             latents.Shape[2],
             latents.Shape[3] * Geometry.SpatialFactor,
@@ -88,7 +88,7 @@ public sealed class FrameCodec : IDisposable
         for (long first = 0, count = 1; first < frames; first += count)
         {
             cancel.ThrowIfCancellationRequested();
-            count = first == 0 ? 1 : Math.Min(this.vae.FramesPerPush(height, width) / Geometry.TemporalFactor, frames - first);
+            count = first == 0 ? 1 : Math.Min(vae.FramesPerPush(height, width) / Geometry.TemporalFactor, frames - first);
             foreach (var frame in Push(all, first, count))
                 yield return frame;
         }
@@ -98,7 +98,7 @@ public sealed class FrameCodec : IDisposable
             using var noGradients = no_grad();
             using var scope = NewDisposeScope();
             var part = from.narrow(2, first, count).to(float32).to(Device);
-            return Pixels.ToImages(session.Push(space == LatentSpace.Raw ? part : this.vae.Denormalise(part)));
+            return Pixels.ToImages(session.Push(space == LatentSpace.Raw ? part : vae.Denormalise(part)));
         }
     }
 
@@ -106,7 +106,7 @@ public sealed class FrameCodec : IDisposable
     /// <param name="latent">Its latent frame, raw, <c>[1, z, 1, h, w]</c>.</param>
     public Tensor DecodeFirst(Tensor latent)
     {
-        using var session = this.vae.NewDecoder();
+        using var session = vae.NewDecoder();
         return session.Push(latent);
     }
 
@@ -117,7 +117,7 @@ public sealed class FrameCodec : IDisposable
     public Tensor DecodeGroup(Tensor before, Tensor latent)
     {
         RequireGroups();
-        using var session = this.vae.NewDecoder();
+        using var session = vae.NewDecoder();
         session.Push(before).Dispose();
         return session.Push(latent);
     }
@@ -128,7 +128,7 @@ public sealed class FrameCodec : IDisposable
     public IEnumerable<Tensor> DecodeGroups(Tensor latents)
     {
         RequireGroups();
-        using var session = this.vae.NewDecoder();
+        using var session = vae.NewDecoder();
         session.Push(latents.narrow(2, 0, 1)).Dispose();
         for (var i = 1; i < latents.shape[2]; i++)
             yield return session.Push(latents.narrow(2, i, 1));
@@ -142,7 +142,7 @@ public sealed class FrameCodec : IDisposable
     public Tensor EncodeGroup(Tensor frames)
     {
         RequireGroups();
-        using var session = this.vae.NewEncoder();
+        using var session = vae.NewEncoder();
         var first = session.Push(frames.narrow(2, 0, 1));
         if (frames.shape[2] == 1)
             return first;
@@ -157,5 +157,5 @@ public sealed class FrameCodec : IDisposable
     }
 
     /// <summary>Frees the weights.</summary>
-    public void Dispose() => this.vae.Dispose();
+    public void Dispose() => vae.Dispose();
 }

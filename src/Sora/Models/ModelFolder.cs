@@ -12,9 +12,7 @@ namespace Sora.Models;
 /// </summary>
 public class ModelFolder
 {
-    private readonly ConfigFile index;
     private readonly Dictionary<string, List<string>> parts = [];
-    private readonly bool isLoose;
     private IReadOnlyList<LoraOption> loras = [];
 
     private ModelFolder(string path, string? given, PartPaths named)
@@ -26,9 +24,9 @@ public class ModelFolder
             File.Exists(path) ? path
             : File.Exists(Inside("model_index.json")) ? null
             : LooseParts.OriginalTransformer(path);
-        isLoose = loose is not null;
-        index = isLoose ? ConfigFile.Parse(path, "{}") : ConfigFile.Read(Inside("model_index.json"));
-        if (isLoose)
+        IsLoose = loose is not null;
+        Index = IsLoose ? ConfigFile.Parse(path, "{}") : ConfigFile.Read(Inside("model_index.json"));
+        if (IsLoose)
         {
             parts["transformer"] = [loose!];
             if (LooseParts.LowNoise(loose!) is { } low)
@@ -36,12 +34,12 @@ public class ModelFolder
         }
         else
         {
-            foreach (var part in AllParts.Where(part => index.Texts(part, []) is [_, { Length: > 0 }]))
+            foreach (var part in AllParts.Where(part => Index.Texts(part, []) is [_, { Length: > 0 }]))
                 parts[part] = [Inside(part)];
         }
         foreach (var (part, file) in named.Named())
             parts[part] = [file];
-        if (!isLoose)
+        if (!IsLoose)
             return;
         foreach (var (part, files) in LooseParts.Beside(loose!, Config("transformer")))
             parts.TryAdd(part, files);
@@ -50,7 +48,7 @@ public class ModelFolder
     /// <summary>The same files, for a model that knows what is in them.</summary>
     protected ModelFolder(ModelFolder files)
     {
-        (Path, Name, Reference, index, isLoose, loras) = (files.Path, files.Name, files.Reference, files.index, files.isLoose, files.loras);
+        (Path, Name, Reference, Index, IsLoose, loras) = (files.Path, files.Name, files.Reference, files.Index, files.IsLoose, files.loras);
         parts = new Dictionary<string, List<string>>(files.parts);
     }
 
@@ -87,13 +85,13 @@ public class ModelFolder
     public string Reference { get; }
 
     /// <summary>The pipeline's class in diffusers, empty for single files.</summary>
-    public string PipelineClass => index.ClassName ?? "";
+    public string PipelineClass => Index.ClassName ?? "";
 
     /// <summary>Whether <c>sora train</c> made it, with every kind of known mask.</summary>
-    public bool IsTrainedHere => index.Has("_sora");
+    public bool IsTrainedHere => Index.Has("_sora");
 
     /// <summary>The model's own defaults, and the file that they are in.</summary>
-    public (JsonObject Defaults, string Origin) OwnDefaults => (index.Object("_sora") ?? [], index.Path);
+    public (JsonObject Defaults, string Origin) OwnDefaults => (Index.Object("_sora") ?? [], Index.Path);
 
     /// <summary>The file that says what a model that was trained here knows and how it was made, or null.</summary>
     public string? Card => Companion("README.md");
@@ -105,10 +103,10 @@ public class ModelFolder
     public string? SchedulerPath => Has("scheduler") ? Inside("scheduler", "scheduler_config.json") : null;
 
     /// <summary>Its <c>model_index.json</c>; empty for single files.</summary>
-    private protected ConfigFile Index => index;
+    private protected ConfigFile Index { get; }
 
     /// <summary>Whether it is a single file, with the other parts beside it or named.</summary>
-    protected bool IsLoose => isLoose;
+    protected bool IsLoose { get; }
 
     /// <summary>
     /// Opens the files of a model: a folder, a file with a transformer, a name that <see cref="ModelLocator.Installed"/> lists, or
@@ -130,7 +128,7 @@ public class ModelFolder
         if (!parts.TryGetValue(part, out var files))
             throw SoraException.Failed(
                 $"the model {Path} has no {part}",
-                isLoose ? $"pass one with {option}, or put it next to the file" : null
+                IsLoose ? $"pass one with {option}, or put it next to the file" : null
             );
         if (files.Count > 1)
             throw SoraException.Failed(
@@ -145,6 +143,14 @@ public class ModelFolder
     /// <summary>Opens the weights of a part: headers only.</summary>
     /// <exception cref="SoraException">They are missing, truncated or not safetensors.</exception>
     public TensorSource OpenWeights(string part) => Merged(part, Reporter.Silent);
+
+    /// <summary>Numbers in the weights of a part, from its headers.</summary>
+    /// <exception cref="SoraException">They are missing, truncated or not safetensors.</exception>
+    public long Elements(string part)
+    {
+        using var weights = OpenWeights(part);
+        return weights.Elements;
+    }
 
     /// <summary>The tokenizer: its own part, or the one inside the text encoder's file.</summary>
     /// <exception cref="SoraException">There is none, or it uses something unsupported.</exception>
@@ -184,7 +190,7 @@ public class ModelFolder
     internal ConfigFile Config(string part)
     {
         var path = Part(part);
-        if (!isLoose && path == Inside(part))
+        if (!IsLoose && path == Inside(part))
             return ConfigFile.Read(Inside(part, "config.json"));
         return ConfigOf(part, path);
     }

@@ -4,10 +4,9 @@ using Sora.Models.Wan;
 namespace Sora.Models;
 
 /// <summary>A family of models: which ones belong to it, and how they are opened.</summary>
-/// <param name="Name">What people call it.</param>
 /// <param name="Claims">Whether the files are a model of this family.</param>
 /// <param name="Open">Reads its configs.</param>
-public sealed record ModelFamily(string Name, Func<ModelFolder, bool> Claims, Func<ModelFolder, VideoModel> Open);
+public sealed record ModelFamily(Func<ModelFolder, bool> Claims, Func<ModelFolder, VideoModel> Open);
 
 /// <summary>All families of models. No other file of the library, training aside, knows all of them.</summary>
 public static class ModelRegistry
@@ -18,8 +17,8 @@ public static class ModelRegistry
     /// <summary>The first that claims a model opens it; the last one takes all others, and says what it doesn't know.</summary>
     private static IReadOnlyList<ModelFamily> families =
     [
-        new("mini", MiniModel.Claims, files => new MiniModel(files)),
-        new("Wan", _ => true, files => new WanModel(files)),
+        new(MiniModel.Claims, files => new MiniModel(files)),
+        new(_ => true, files => new WanModel(files)),
     ];
 
     /// <summary>Adds a family, which is asked before the others.</summary>

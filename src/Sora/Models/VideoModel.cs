@@ -158,6 +158,13 @@ public abstract class VideoModel(ModelFolder files) : ModelFolder(files)
     /// <summary>The shape [1, C, T, h, w] of a video's latents.</summary>
     public long[] LatentShape(SamplingSettings settings) => Geometry.Shape(settings.Frames, settings.Height, settings.Width);
 
+    /// <summary>Tokens of a video: what the transformer attends to.</summary>
+    public long Tokens(SamplingSettings settings)
+    {
+        var shape = LatentShape(settings);
+        return shape[2] * (shape[3] / PatchSize.Rows) * (shape[4] / PatchSize.Columns);
+    }
+
     /// <summary>Which expert a timestep belongs to.</summary>
     public int ExpertOf(SamplingSettings settings, float timestep) =>
         Experts > 1 && (settings.Boundary ?? BoundaryRatio) is { } ratio && timestep < ratio * Schedule.TrainSteps ? 1 : 0;

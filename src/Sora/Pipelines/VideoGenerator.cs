@@ -112,7 +112,7 @@ public sealed class VideoGenerator(VideoPipeline pipeline)
     /// <summary>Pictures as latents at their places, for windows, which are made of latents.</summary>
     private (Conditioning Known, IReadOnlyList<Still> Stills) Blend(GenerationRequest request)
     {
-        var known = pipeline.Known(request);
+        var known = request.Conditioning;
         if (known.Stills.Count == 0)
             return (known, []);
         var encoded = pipeline.Encode(request.Settings, known, zeros(1));

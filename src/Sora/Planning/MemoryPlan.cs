@@ -24,12 +24,8 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<StageCost> Stages)
     /// <param name="request">The run; its frames are those sampled at once.</param>
     /// <param name="calls">Model calls of the schedule; some may be done.</param>
     /// <param name="precision">Where and in which type the model computes, and how much of it stays in memory.</param>
-    public static MemoryPlan Of(VideoModel model, GenerationRequest request, int calls, Precision precision)
-    {
-        var shape = model.LatentShape(request.Settings);
-        var tokens = shape[2] * (shape[3] / model.PatchSize.Rows) * (shape[4] / model.PatchSize.Columns);
-        return new MemoryPlan(tokens, model.Costs(request, calls, precision)) { IsBegun = request.CallsDone is not null };
-    }
+    public static MemoryPlan Of(VideoModel model, GenerationRequest request, int calls, Precision precision) =>
+        new(model.Tokens(request.Settings), model.Costs(request, calls, precision)) { IsBegun = request.CallsDone is not null };
 
     /// <summary>
     /// Refuses a run that doesn't fit into memory, before anything is loaded.
@@ -67,9 +63,11 @@ public sealed record MemoryPlan(long Tokens, IReadOnlyList<StageCost> Stages)
     /// <summary>The longest video, or window over a clip, that fits; where even the shortest doesn't, the largest size too.</summary>
     private static string? SmallestChange(VideoModel model, SamplingSettings settings, bool isOfClip, Func<SamplingSettings, bool> fits)
     {
-        var factor = model.Geometry.TemporalFactor;
+        var (geometry, factor) = (model.Geometry, model.Geometry.TemporalFactor);
         // A window has a latent frame to see, and one to make.
-        var (option, shortest) = isOfClip ? ("--window", Math.Min(settings.Frames, 1 + factor)) : ("--frames", 1);
+        var (option, shortest) = isOfClip
+            ? ("--window", Math.Min(settings.Frames, geometry.VideoFrames(2)))
+            : ("--frames", geometry.VideoFrames(1));
         // Bisects how many groups of frames beyond the shortest video fit, from none to all.
         var (most, tooMany) = (-1, ((settings.Frames - shortest) / factor) + 1);
         while (tooMany - most > 1)

@@ -200,7 +200,7 @@ public sealed class StereoRenderer
         /// <summary>How much each pixel counts where several meet.</summary>
         public float[] Weights { get; }
 
-        /// <summary>What was added up for each column, from one before the picture to one behind.</summary>
+        /// <summary>What was added up for each column, from one before the picture to one after it.</summary>
         public Vector256<float>[] Sums { get; }
 
         /// <summary>Disparity of what is seen in each column that isn't a hole.</summary>

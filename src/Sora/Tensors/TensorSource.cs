@@ -15,6 +15,9 @@ public abstract class TensorSource : IDisposable
     /// <summary>Every tensor by its name, in the order of the file.</summary>
     public abstract IReadOnlyDictionary<string, TensorInfo> Tensors { get; }
 
+    /// <summary>Numbers in all of them.</summary>
+    public long Elements => Tensors.Values.Sum(tensor => tensor.Elements);
+
     /// <summary>Reads part of a tensor's bytes as they are stored.</summary>
     /// <param name="name">The tensor.</param>
     /// <param name="offset">The first byte, from the tensor's start.</param>

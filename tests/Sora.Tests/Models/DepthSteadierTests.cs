@@ -28,7 +28,7 @@ public class DepthSteadierTests
     }
 
     [Fact]
-    public void ACutBeginsAnew()
+    public void ACutStartsOver()
     {
         var steadier = new DepthSteadier();
         DepthMap Of(float scale) => new(2, 1, [0, scale]);

@@ -13,7 +13,7 @@ namespace Sora.Tests.Models;
 /// </summary>
 internal sealed class ToyModel(ModelFolder files) : VideoModel(files)
 {
-    public static readonly ModelFamily Family = new("toy", files => files.PipelineClass == "ToyPipeline", files => new ToyModel(files));
+    public static readonly ModelFamily Family = new(files => files.PipelineClass == "ToyPipeline", files => new ToyModel(files));
 
     public override LatentGeometry Geometry => new(Channels: 3, TemporalFactor: 2, SpatialFactor: 8, FirstFrames: 2);
 

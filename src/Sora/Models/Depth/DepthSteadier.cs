@@ -3,9 +3,9 @@ using Sora.Media;
 namespace Sora.Models.Depth;
 
 /// <summary>
-/// Holds relative depths of a video steady. A network that looks at one picture at a time gives each its own scale and shift: within a
-/// shot the ends of the range, without the outermost hundredths, follow an exponential average, and each map is stretched to it. A cut
-/// begins anew. The first map of a shot stays as it is.
+/// Keeps the relative depths of a video from flickering. A network that looks at one picture at a time gives each its own scale and shift: within a
+/// shot the ends of the range, without the outermost hundredths, follow an exponential average, and each map is stretched to it. Each
+/// cut starts over: the first map of a shot stays as it is.
 /// </summary>
 public sealed class DepthSteadier
 {
@@ -19,7 +19,7 @@ public sealed class DepthSteadier
 
     /// <summary>The map in the scale of those before it.</summary>
     /// <param name="map">Of the next frame.</param>
-    /// <param name="isCut">Whether a shot begins with it.</param>
+    /// <param name="isCut">Whether it is the first of a shot.</param>
     public DepthMap Next(DepthMap map, bool isCut)
     {
         var own = RangeOf(map);
@@ -35,7 +35,7 @@ public sealed class DepthSteadier
     }
 
     /// <summary>The values below and above which few pixels lie.</summary>
-    public static (double Low, double High) RangeOf(DepthMap map)
+    private static (double Low, double High) RangeOf(DepthMap map)
     {
         var sorted = (float[])map.Values.Clone();
         Array.Sort(sorted);
@@ -46,7 +46,7 @@ public sealed class DepthSteadier
     private static double Average(double before, double now) => Memory * before + (1 - Memory) * now;
 }
 
-/// <summary>Finds the frames that begin a shot: their colours are others than those of the frame before.</summary>
+/// <summary>Finds the first frame of each shot: most of its colours differ from those of the frame before.</summary>
 public sealed class ShotCuts
 {
     /// <summary>Levels of each colour that are told apart.</summary>
@@ -57,7 +57,7 @@ public sealed class ShotCuts
 
     private int[]? before;
 
-    /// <summary>Whether the next frame begins a shot; the first one does.</summary>
+    /// <summary>Whether the next frame is the first of a shot, as the very first one is.</summary>
     public bool Next(Image frame)
     {
         var now = new int[Levels * Levels * Levels];

@@ -53,7 +53,7 @@ public sealed class DinoV2 : IDisposable
         using var scope = NewDisposeScope();
         var x = Embed(pixels); // [B, 1 + n, D]
         var features = new List<Tensor>();
-        // No layer behind the last one that is asked for.
+        // No layer after the last one that is asked for.
         for (var layer = 1; layer <= config.OutFeatures[^1]; layer++)
         {
             x = layers[layer - 1].Forward(x, new Trace(Observer).Of($"layer{layer - 1}"));

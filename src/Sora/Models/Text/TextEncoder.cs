@@ -40,7 +40,7 @@ public sealed class TextEncoder : IDisposable
             );
         using var weights = Checkpoint.Open(path);
         Stored = weights.Tensors.Values.Where(tensor => tensor.DType.IsFloat()).Select(tensor => tensor.DType).First();
-        this.cache = cache ?? (weights.Tensors.Values.Sum(tensor => tensor.Elements) >= CachedFrom ? EmbeddingCache.OfUser() : null);
+        this.cache = cache ?? (weights.Elements >= CachedFrom ? EmbeddingCache.OfUser() : null);
         fingerprint = new Lazy<string>(() =>
         {
             using var source = Checkpoint.Open(path);

@@ -21,7 +21,7 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
         OfGreyControl = 12.25;
 
     /// <summary>Bytes of the VAE's weights.</summary>
-    public long Weights { get; } = Elements(model, "vae") * sizeof(float);
+    public long Weights { get; } = model.Elements("vae") * sizeof(float);
 
     /// <summary>Frames to latents, as they come.</summary>
     public StageCost Encode() => Of("encode", Plan(frames).Encode());
@@ -70,7 +70,7 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
         var (pictures, wide) = (model.PicturesSeen, 4 * config.HiddenSize + 2 * config.IntermediateSize);
         var clip = new StageCost(
             "encode",
-            Elements(model, "image_encoder") * bytes,
+            model.Elements("image_encoder") * bytes,
             (long)pictures * config.Tokens * wide * bytes,
             channels.Flops
         );
@@ -80,10 +80,4 @@ internal sealed class VaeStages(WanModel model, FrameSize size, int frames, Devi
     private VaePlan Plan(int length) => new(model.Vae, size, length, device.type == DeviceType.CPU ? get_num_threads() : 0);
 
     private StageCost Of(string name, VaeLoad load) => new StageCost(name, Weights, load.Bytes, load.Flops).On(device);
-
-    private static long Elements(ModelFolder model, string part)
-    {
-        using var weights = model.OpenWeights(part);
-        return weights.Tensors.Values.Sum(tensor => tensor.Elements);
-    }
 }

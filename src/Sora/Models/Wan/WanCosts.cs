@@ -17,9 +17,7 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
     /// <param name="calls">Model calls of the schedule.</param>
     public IReadOnlyList<StageCost> Stages(int calls)
     {
-        var shape = model.LatentShape(settings);
-        var tokens = shape[2] * (shape[3] / model.PatchSize.Rows) * (shape[4] / model.PatchSize.Columns);
-        var (passes, bytes) = (settings.Guidance > 1 ? 2 : 1, precision.Bytes);
+        var (tokens, passes, bytes) = (model.Tokens(settings), settings.Guidance > 1 ? 2 : 1, precision.Bytes);
         var held = ResidentWeights.OfTransformer(model, precision.Offload);
         var size = new FrameSize(settings.Width, settings.Height);
         var vae = new VaeStages(model, size, settings.Frames, precision.Device);
@@ -51,7 +49,7 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
         if (!model.Has("text_encoder"))
             return new StageCost("text", 0, 0, 0);
         var config = T5Config.From(model.Config("text_encoder"));
-        var elements = Elements(model, "text_encoder");
+        var elements = model.Elements("text_encoder");
         long inner = (long)config.NumHeads * config.DKv,
             length = Rows();
         var activations =
@@ -93,11 +91,5 @@ internal sealed class WanCosts(WanModel model, GenerationRequest request, Precis
             length = tokens;
         var block = length * (2 * dim * (6 * dim + 2 * config.FfnDim) + 4 * dim * (length + settings.TextLength));
         return config.NumLayers * block;
-    }
-
-    internal static long Elements(ModelFolder model, string part)
-    {
-        using var weights = model.OpenWeights(part);
-        return weights.Tensors.Values.Sum(tensor => tensor.Elements);
     }
 }
