@@ -65,7 +65,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     /// <summary>Shows the line again after <see cref="Erase"/>, unless all is done.</summary>
     public void Restore()
     {
-        if (this.done < this.total)
+        if (done < total)
             Draw();
     }
 
@@ -74,7 +74,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     {
         ticks?.Dispose();
         Erase();
-        this.total = 0;
+        total = 0;
     }
 
     private void Tick()
@@ -107,8 +107,8 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
 
     private IEnumerable<Segment> Segments(int columns)
     {
-        var before = new Segment($"{name}: {this.stage} ");
-        var after = new Segment($" {this.done}/{this.total}{Times()}");
+        var before = new Segment($"{name}: {stage} ");
+        var after = new Segment($" {done}/{total}{Times()}");
         var room = Math.Min(columns - before.CellCount() - after.CellCount(), LargestBar);
         return room < SmallestBar ? [before, after] : [before, .. Bar(room), after];
     }
@@ -116,7 +116,7 @@ internal sealed class ProgressBar(TextWriter terminal, Lock gate, string name) :
     private IEnumerable<Segment> Bar(int width)
     {
         var options = new RenderOptions(capabilities, new Size(width, 1));
-        var progress = new ProgressTask(0, this.stage, this.total, autoStart: false) { Value = this.done };
+        var progress = new ProgressTask(0, stage, total, autoStart: false) { Value = done };
         return new ProgressBarColumn { Width = width }
             .Render(options, progress, TimeSpan.Zero)
             .Render(options, width);

@@ -47,9 +47,9 @@ internal sealed class FrameTracer
     public FrameTracer(Scene scene, Pose[] poses, double seconds, double aspect, int height)
     {
         this.scene = scene;
-        this.sky = SkyModel.Of(scene.Sky);
+        sky = SkyModel.Of(scene.Sky);
         var camera = scene.Camera.At(seconds);
-        this.eye = Arrow.Of(camera.Eye);
+        eye = Arrow.Of(camera.Eye);
         forward = Arrow.Of(camera.Forward); // one unit forward: distances along rays are depths
         right = Arrow.Of(camera.Right * (camera.HalfHeight * aspect));
         up = Arrow.Of(camera.Up * camera.HalfHeight);
@@ -60,9 +60,9 @@ internal sealed class FrameTracer
         pixel = (float)(2 * camera.HalfHeight / height);
         hand = scene.Mirrored ? -1 : 1;
         var ground = Grounds.Mean(scene.Ground);
-        var light = this.sky.Ambient + this.sky.Sun * (0.5f * (float)scene.Light.Y);
-        this.lit = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B);
-        bounce = this.lit * 0.7f;
+        var light = sky.Ambient + sky.Sun * (0.5f * (float)scene.Light.Y);
+        lit = new Rgb(ground.R * light.R, ground.G * light.G, ground.B * light.B);
+        bounce = lit * 0.7f;
         bodies = [.. poses.Select((pose, i) => new Body(scene.Objects[i], pose, camera, aspect))];
     }
 
@@ -115,7 +115,7 @@ internal sealed class FrameTracer
     {
         var d = All(forward) + All(right) * x + All(up) * y;
         var (depth, number, there) = Nearest(x, y, d);
-        var floor = Select(Vector256.LessThan(d.Y, All(-1e-6f)), All(-this.eye.Y) / d.Y, Infinity);
+        var floor = Select(Vector256.LessThan(d.Y, All(-1e-6f)), All(-eye.Y) / d.Y, Infinity);
         return (Select(Vector256.LessThan(floor, depth), V.Zero, number), there);
     }
 
@@ -135,7 +135,7 @@ internal sealed class FrameTracer
                 & Vector256.LessThan(y, All(body.High));
             if (!Any(near))
                 continue;
-            var t = body.Hit(All(this.eye), d);
+            var t = body.Hit(All(eye), d);
             var closer = Vector256.LessThan(t, depth);
             depth = Select(closer, t, depth);
             number = Select(closer, All(i + 1f), number);
@@ -150,12 +150,12 @@ internal sealed class FrameTracer
     private V3 FarColour(V3 unit)
     {
         var direction = Handed(unit);
-        var sky = this.sky.Colour(direction, Handed(All(this.light)), pixel);
-        return Skyline.Over(sky, direction, Haze(unit), this.lit, pixel);
+        var sky = this.sky.Colour(direction, Handed(All(light)), pixel);
+        return Skyline.Over(sky, direction, Haze(unit), lit, pixel);
     }
 
     /// <summary>The sky's colour at the horizon.</summary>
-    private V3 Haze(V3 unit) => this.sky.Gradient(new V3(unit.X, V.Zero, unit.Z), All(this.light));
+    private V3 Haze(V3 unit) => sky.Gradient(new V3(unit.X, V.Zero, unit.Z), All(light));
 
     private V3 GroundColour(V3 point, V3 unit, V distance, V lit)
     {
@@ -167,13 +167,13 @@ internal sealed class FrameTracer
             across * All(acrossX) + along * All(alongX),
             across * All(acrossZ) + along * All(alongZ)
         );
-        var surface = Grounds.Surface(this.scene.Ground, points, this.seconds, this.scene.TextureSeed);
-        var sun = lit * All(this.light.Y);
+        var surface = Grounds.Surface(scene.Ground, points, seconds, scene.TextureSeed);
+        var sun = lit * All(light.Y);
         var ambient = One;
         foreach (var body in bodies)
             ambient *= One - All(0.8f) * body.Cover(point);
-        var colour = surface.Albedo * (All(this.sky.Ambient) * ambient + All(this.sky.Sun) * sun);
-        if (this.scene.Ground == Ground.Water)
+        var colour = surface.Albedo * (All(sky.Ambient) * ambient + All(sky.Sun) * sun);
+        if (scene.Ground == Ground.Water)
             colour = Mirror(colour, surface, point, unit);
         var clear = One / (One + distance * distance * All(1 / (FogDistance * FogDistance)));
         return V3.Lerp(Haze(unit), colour, clear);
@@ -188,13 +188,13 @@ internal sealed class FrameTracer
         reflected = new V3(reflected.X, Max(reflected.Y, All(0.01f)), reflected.Z).Normalised;
         var grazing = One + facing;
         var fresnel = All(0.06f) + All(0.8f) * grazing * grazing * grazing * grazing;
-        var seen = this.sky.Gradient(reflected, All(this.light));
+        var seen = sky.Gradient(reflected, All(light));
         foreach (var body in bodies)
         {
             if (!Any(body.Meets(point, reflected)))
                 continue;
             var hit = Vector256.LessThan(body.Hit(point, reflected), Infinity);
-            seen = V3.Select(hit, All(body.Reflection(this.sky)), seen);
+            seen = V3.Select(hit, All(body.Reflection(sky)), seen);
         }
         return V3.Lerp(colour, seen, fresnel * surface.Mirror);
     }

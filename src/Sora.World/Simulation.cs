@@ -140,7 +140,7 @@ public sealed class Simulation
             Mass = Solid.Volume;
             Position = source.Start;
             Velocity = source.Velocity;
-            this.drag = source.Drag;
+            drag = source.Drag;
             spin = source.SpinRate;
             nextJump = source.Motion == Motion.Jump ? source.JumpPause : double.PositiveInfinity;
             orientation = Quaternion.CreateFromAxisAngle(Vector3.UnitY, (float)source.Yaw);
@@ -250,7 +250,7 @@ public sealed class Simulation
         {
             if (Source.Then == FollowUp.None || now < Source.ThenAt || followed)
                 return;
-            this.drag = StopDrag;
+            drag = StopDrag;
             if ((Velocity with { Y = 0 }).Length > 0)
                 return;
             followed = true;

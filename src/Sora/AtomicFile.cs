@@ -72,22 +72,22 @@ public static class AtomicFile
         /// <exception cref="SoraException">The disk refuses.</exception>
         public void Commit()
         {
-            if (TemporaryPath == this.target)
+            if (TemporaryPath == target)
                 return;
             try
             {
-                MoveWhole(TemporaryPath, this.target);
+                MoveWhole(TemporaryPath, target);
             }
             catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
             {
-                throw CannotWrite(this.path, fault);
+                throw CannotWrite(path, fault);
             }
         }
 
         /// <summary>Removes what wasn't committed.</summary>
         public void Dispose()
         {
-            if (TemporaryPath != this.target)
+            if (TemporaryPath != target)
                 File.Delete(TemporaryPath);
         }
     }

@@ -20,7 +20,7 @@ public readonly record struct ClipTime
     public static ClipTime End => new(0, 'e');
 
     /// <summary>Whether it is <c>end</c>, which is a point but not a length.</summary>
-    public bool IsEnd => this.unit == 'e';
+    public bool IsEnd => unit == 'e';
 
     /// <summary>A number of seconds.</summary>
     public static ClipTime Seconds(double seconds) => new(seconds, 's');
@@ -51,7 +51,7 @@ public readonly record struct ClipTime
     {
         if (IsEnd)
             throw SoraException.Usage("'end' is not a length", "write 2s or 33f");
-        var frames = this.unit == 'f' ? this.value : Math.Round(this.value * fps, MidpointRounding.AwayFromZero);
+        var frames = unit == 'f' ? value : Math.Round(value * fps, MidpointRounding.AwayFromZero);
         if (frames > MostFrames)
             throw SoraException.Usage(
                 string.Create(CultureInfo.InvariantCulture, $"'{this}' is too long"),
@@ -86,7 +86,7 @@ public readonly record struct ClipTime
     }
 
     /// <inheritdoc/>
-    public override string ToString() => IsEnd ? "end" : string.Create(CultureInfo.InvariantCulture, $"{this.value}{this.unit}");
+    public override string ToString() => IsEnd ? "end" : string.Create(CultureInfo.InvariantCulture, $"{value}{unit}");
 }
 
 /// <summary>A part of a clip as users write it: <c>1s-2s</c>, <c>0-9f</c>, <c>2s-end</c>.</summary>

@@ -10,7 +10,7 @@ public sealed class TerminalTests : IDisposable
 
     private readonly Bash bash = new();
 
-    public void Dispose() => this.bash.Dispose();
+    public void Dispose() => bash.Dispose();
 
     [Fact]
     public void ABarIsShownAndGoes()
@@ -39,7 +39,7 @@ public sealed class TerminalTests : IDisposable
         );
         Assert.DoesNotContain("\e[?25", written);
         Assert.Equal(["sora generate: interrupted", "130", ""], Screen.Lines(written)[^3..]);
-        Assert.Matches(" icanon .* echo ", this.bash.Run("cat after").Out.ReplaceLineEndings(" "));
+        Assert.Matches(" icanon .* echo ", bash.Run("cat after").Out.ReplaceLineEndings(" "));
     }
 
     [Theory]
@@ -62,7 +62,7 @@ public sealed class TerminalTests : IDisposable
     /// <param name="keys">A script that prints what is typed.</param>
     private string OnTerminal(string command, string keys = ":")
     {
-        File.WriteAllText(Path.Combine(this.bash.Folder, "command"), command);
-        return this.bash.Run($"{{ {keys}; }} | script -qfec 'bash command' log").Succeeded().Out;
+        File.WriteAllText(Path.Combine(bash.Folder, "command"), command);
+        return bash.Run($"{{ {keys}; }} | script -qfec 'bash command' log").Succeeded().Out;
     }
 }

@@ -42,14 +42,14 @@ public sealed partial class FfmpegRun : IDisposable
         }
         catch (Exception error)
         {
-            this.cancel.ThrowIfCancellationRequested();
+            cancel.ThrowIfCancellationRequested();
             throw Failure(error);
         }
     }
 
     /// <summary>What to throw when ffmpeg went away in the middle of <paramref name="cause"/>.</summary>
     public SoraException Failure(Exception? cause = null) =>
-        SoraException.Failed(lastLine == null ? this.failure : $"{this.failure}: {lastLine}", inner: cause);
+        SoraException.Failed(lastLine == null ? failure : $"{failure}: {lastLine}", inner: cause);
 
     /// <summary>Kills ffmpeg if it still runs.</summary>
     public void Dispose()

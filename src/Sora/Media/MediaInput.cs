@@ -39,12 +39,12 @@ internal sealed partial class MediaInput : IDisposable
         duration is { } length ? Math.Max(0, (int)Math.Round(length.TotalSeconds * fps) - (start?.FrameCount(fps) ?? 0)) : null;
 
     /// <summary>Begins ffmpeg's command line with this input and the options before it.</summary>
-    public FFMpegArguments Arguments(Action<FFMpegInputOptions> options) => this.arguments(options);
+    public FFMpegArguments Arguments(Action<FFMpegInputOptions> options) => arguments(options);
 
     public void Dispose()
     {
-        if (this.temporary != null)
-            File.Delete(this.temporary);
+        if (temporary != null)
+            File.Delete(temporary);
     }
 
     /// <summary>Opens a file, a numbered sequence (<c>frames/%04d.png</c>), or a named pipe.</summary>

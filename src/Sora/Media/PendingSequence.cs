@@ -21,7 +21,7 @@ internal sealed class PendingSequence : IDisposable
     }
 
     /// <summary>What ffmpeg is to write; in its patterns, a percent sign that is only a character is doubled.</summary>
-    public string TemporaryPath => Path.Combine(temporaryFolder.Replace("%", "%%"), Path.GetFileName(this.path));
+    public string TemporaryPath => Path.Combine(temporaryFolder.Replace("%", "%%"), Path.GetFileName(path));
 
     /// <summary>Gives everything its name.</summary>
     /// <exception cref="SoraException">The disk refuses.</exception>
@@ -42,7 +42,7 @@ internal sealed class PendingSequence : IDisposable
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw AtomicFile.CannotWrite(this.path, fault);
+            throw AtomicFile.CannotWrite(path, fault);
         }
     }
 }

@@ -55,23 +55,19 @@ public sealed class VideoReader : IDisposable
         Fps = input.HasTimes ? options.Fps ?? input.Fps : input.Fps;
         var limits = new[] { options.Frames, options.Duration?.FrameCount(Fps) };
         ExpectedFrames = limits.Append(input.FramesAt(Fps, options.Start)).Min();
-        this.socket = new OutputSocket();
+        socket = new OutputSocket();
         try
         {
-            this.run = new FfmpegRun(
-                Command(input, options.Start?.FrameCount(Fps) ?? 0, limits.Min()),
-                $"{input.Name} can't be read",
-                cancel
-            );
-            this.frames = Connect(this.socket, this.run);
-            this.next = ReadFrame() ?? throw Empty(options);
+            run = new FfmpegRun(Command(input, options.Start?.FrameCount(Fps) ?? 0, limits.Min()), $"{input.Name} can't be read", cancel);
+            frames = Connect(socket, run);
+            next = ReadFrame() ?? throw Empty(options);
         }
         catch
         {
             Dispose();
             throw;
         }
-        (Width, Height) = (this.next.Width, this.next.Height);
+        (Width, Height) = (next.Width, next.Height);
     }
 
     /// <summary>Columns of every frame.</summary>
@@ -87,7 +83,7 @@ public sealed class VideoReader : IDisposable
     public int? ExpectedFrames { get; }
 
     /// <summary>The last thing that ffmpeg complained about, such as a damaged frame that it left out; or null.</summary>
-    public string? Complaint => this.run.Complaint;
+    public string? Complaint => run.Complaint;
 
     /// <summary>Opens a file, a numbered sequence of pictures such as <c>frames/%04d.png</c> (the first number found is
     /// the start, the first number missing the end).</summary>
@@ -119,11 +115,11 @@ public sealed class VideoReader : IDisposable
     /// <exception cref="OperationCanceledException">The reading was cancelled.</exception>
     public IEnumerable<Image> Frames()
     {
-        while (this.next is { } frame)
+        while (next is { } frame)
         {
-            this.next = null;
+            next = null;
             yield return frame;
-            this.next = ReadFrame();
+            next = ReadFrame();
         }
     }
 
@@ -131,10 +127,10 @@ public sealed class VideoReader : IDisposable
     public void Dispose()
     {
         // Each may be missing after a failed start.
-        this.run?.Dispose();
-        this.frames?.Dispose();
-        this.socket?.Dispose();
-        this.input.Dispose();
+        run?.Dispose();
+        frames?.Dispose();
+        socket?.Dispose();
+        input.Dispose();
     }
 
     private static VideoReader Open(MediaInput input, VideoReaderOptions options, CancellationToken cancel)
@@ -158,7 +154,7 @@ public sealed class VideoReader : IDisposable
         return input
             .Arguments(o => o.WithStartTime(start))
             .OutputToUrl(
-                this.socket.Url,
+                socket.Url,
                 o =>
                 {
                     o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"");
@@ -182,7 +178,7 @@ public sealed class VideoReader : IDisposable
     {
         var isPart = options.Start is not null || options.Duration is not null;
         return SoraException.Failed(
-            $"{this.input.Name} has no frames{(isPart ? " in that range" : "")}{(this.run.Complaint is { } line ? $": {line}" : "")}",
+            $"{input.Name} has no frames{(isPart ? " in that range" : "")}{(run.Complaint is { } line ? $": {line}" : "")}",
             isPart ? "check --start and --duration" : null
         );
     }
@@ -194,7 +190,7 @@ public sealed class VideoReader : IDisposable
         {
             if (ReadToken() is not { } magic)
             {
-                this.run.Wait();
+                run.Wait();
                 return null;
             }
             if (magic != "P6")
@@ -205,13 +201,13 @@ public sealed class VideoReader : IDisposable
             );
             ReadToken();
             var frame = new Image(width, height);
-            this.frames.ReadExactly(frame.Pixels);
+            frames.ReadExactly(frame.Pixels);
             return frame;
         }
         catch (Exception error) when (error is IOException or InvalidDataException)
         {
-            this.run.Wait();
-            throw this.run.Failure(error);
+            run.Wait();
+            throw run.Failure(error);
         }
     }
 
@@ -219,7 +215,7 @@ public sealed class VideoReader : IDisposable
     private string? ReadToken()
     {
         var token = new StringBuilder();
-        while (this.frames.ReadByte() is >= 0 and var next)
+        while (frames.ReadByte() is >= 0 and var next)
         {
             if (char.IsWhiteSpace((char)next))
                 return token.ToString();

@@ -60,13 +60,13 @@ public sealed class VideoWriter : IDisposable
         Validate(target);
         single = recipe.Stills && !target.Numbered;
         var (width, height) = EncodedSize;
-        this.frames = new FrameSource(width, height, options.Fps);
-        var input = FFMpegArguments.FromPipeInput(this.frames);
+        frames = new FrameSource(width, height, options.Fps);
+        var input = FFMpegArguments.FromPipeInput(frames);
         try
         {
             if (target.Stream is { } stream)
             {
-                this.device = target.IsDevice ? stream : null;
+                device = target.IsDevice ? stream : null;
                 socket = new OutputSocket();
                 run = Start(input.OutputToUrl(socket.Url, Encoding));
                 copy = Task.Run(() => CopyTo(stream), CancellationToken.None);
@@ -75,8 +75,8 @@ public sealed class VideoWriter : IDisposable
             if (target.Numbered)
                 sequence = new PendingSequence(name);
             else
-                this.file = AtomicFile.Begin(name);
-            var path = sequence?.TemporaryPath ?? this.file!.TemporaryPath;
+                file = AtomicFile.Begin(name);
+            var path = sequence?.TemporaryPath ?? file!.TemporaryPath;
             run = Start(input.OutputToFile(FfmpegRun.Quotable(path), true, Encoding));
         }
         catch
@@ -89,9 +89,7 @@ public sealed class VideoWriter : IDisposable
     }
 
     private (int Width, int Height) EncodedSize =>
-        recipe.EvenSizes
-            ? (this.options.Width + this.options.Width % 2, this.options.Height + this.options.Height % 2)
-            : (this.options.Width, this.options.Height);
+        recipe.EvenSizes ? (options.Width + options.Width % 2, options.Height + options.Height % 2) : (options.Width, options.Height);
 
     /// <summary>Begins a file, or a sequence if the name holds a pattern such as <c>%04d</c>; its folder is made then.</summary>
     /// <exception cref="SoraException">The format isn't known or can't hold the frames, or ffmpeg is missing.</exception>
@@ -141,16 +139,16 @@ public sealed class VideoWriter : IDisposable
     /// <exception cref="OperationCanceledException">The writing was cancelled.</exception>
     public void Write(Image frame)
     {
-        if (frame.Width != this.options.Width || frame.Height != this.options.Height)
+        if (frame.Width != options.Width || frame.Height != options.Height)
             throw new ArgumentException(
-                $"a frame of {frame.Width}x{frame.Height} in a video of {this.options.Width}x{this.options.Height}",
+                $"a frame of {frame.Width}x{frame.Height} in a video of {options.Width}x{options.Height}",
                 nameof(frame)
             );
-        if (single && this.written == 1)
+        if (single && written == 1)
             throw OneFrameOnly();
-        this.written++;
+        written++;
         var (width, height) = EncodedSize;
-        if (!this.frames.Add(Extended(frame, width, height), run.Ended, this.cancel))
+        if (!frames.Add(Extended(frame, width, height), run.Ended, cancel))
             throw Ended();
     }
 
@@ -159,11 +157,11 @@ public sealed class VideoWriter : IDisposable
     /// <exception cref="OperationCanceledException">The writing was cancelled.</exception>
     public void Complete()
     {
-        if (this.written == 0)
-            throw SoraException.Failed($"{this.name} can't be written: there are no frames");
-        this.frames.End();
+        if (written == 0)
+            throw SoraException.Failed($"{name} can't be written: there are no frames");
+        frames.End();
         WaitForEnd();
-        this.file?.Commit();
+        file?.Commit();
         sequence?.Commit();
     }
 
@@ -177,8 +175,8 @@ public sealed class VideoWriter : IDisposable
     private void Release()
     {
         socket?.Dispose();
-        this.device?.Dispose();
-        this.file?.Dispose();
+        device?.Dispose();
+        file?.Dispose();
         sequence?.Dispose();
     }
 
@@ -201,10 +199,10 @@ public sealed class VideoWriter : IDisposable
 
     private void Validate(Target target)
     {
-        if (this.options.Crf is { } crf)
+        if (options.Crf is { } crf)
         {
             if (recipe.Crf == null)
-                throw SoraException.Usage($"{this.name}: --crf does not apply to this format");
+                throw SoraException.Usage($"{name}: --crf does not apply to this format");
             if (crf < 0 || crf > recipe.MaximumCrf)
                 throw SoraException.Usage($"--crf {crf}: not from 0 to {recipe.MaximumCrf}");
         }
@@ -216,15 +214,15 @@ public sealed class VideoWriter : IDisposable
             );
         }
         if (target.Numbered && !recipe.Stills)
-            throw SoraException.Usage($"{this.name}: a number pattern is only for pictures", "end the name in .png or .jpg");
-        if (recipe.Stills && !target.Numbered && this.options.Frames > 1)
+            throw SoraException.Usage($"{name}: a number pattern is only for pictures", "end the name in .png or .jpg");
+        if (recipe.Stills && !target.Numbered && options.Frames > 1)
             throw OneFrameOnly();
     }
 
     private SoraException OneFrameOnly() =>
         SoraException.Usage(
-            $"{this.name} holds one frame, but there are {(this.options.Frames is { } frames ? $"{frames}" : "more")}",
-            $"number the pictures: {Path.Combine(Path.GetDirectoryName(this.name) ?? "", $"%04d{Path.GetExtension(this.name)}")}"
+            $"{name} holds one frame, but there are {(options.Frames is { } frames ? $"{frames}" : "more")}",
+            $"number the pictures: {Path.Combine(Path.GetDirectoryName(name) ?? "", $"%04d{Path.GetExtension(name)}")}"
         );
 
     private void Encoding(FFMpegOutputOptions options)
@@ -247,7 +245,7 @@ public sealed class VideoWriter : IDisposable
     private void WaitForEnd()
     {
         Task.WaitAny(run.Ended);
-        this.cancel.ThrowIfCancellationRequested();
+        cancel.ThrowIfCancellationRequested();
         // If the reader of the stream went away, that ffmpeg ended is only the consequence.
         copy.GetAwaiter().GetResult();
         run.Wait();

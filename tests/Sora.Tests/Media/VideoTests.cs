@@ -10,7 +10,7 @@ public sealed class VideoTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("sora-media-").FullName;
 
-    public void Dispose() => Directory.Delete(this.folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
     public void PngKeepsEveryBit()
@@ -255,7 +255,7 @@ public sealed class VideoTests : IDisposable
             using var writer = VideoWriter.Create(At(name), new VideoWriterOptions { Width = 16, Height = 16 });
             writer.Write(new Image(16, 16));
         }
-        Assert.Empty(Directory.GetFiles(this.folder, "*", SearchOption.AllDirectories));
+        Assert.Empty(Directory.GetFiles(folder, "*", SearchOption.AllDirectories));
     }
 
     [Fact]
@@ -272,7 +272,7 @@ public sealed class VideoTests : IDisposable
                     writer.Write(ResampleTests.Noise(640, 480));
             });
         }
-        Assert.Empty(Directory.GetFiles(this.folder));
+        Assert.Empty(Directory.GetFiles(folder));
     }
 
     [Fact]
@@ -313,7 +313,7 @@ public sealed class VideoTests : IDisposable
         );
         Assert.StartsWith($"{At("a.gif")} can't be written: ", error.Message);
         Assert.DoesNotContain('\n', error.Message);
-        Assert.Empty(Directory.GetFiles(this.folder));
+        Assert.Empty(Directory.GetFiles(folder));
     }
 
     [Theory]
@@ -338,7 +338,7 @@ public sealed class VideoTests : IDisposable
         Assert.Equal(ErrorKind.Usage, error.Kind);
     }
 
-    private string At(string name) => Path.Combine(this.folder, name);
+    private string At(string name) => Path.Combine(folder, name);
 
     private void WriteAll(string name, Image[] frames, double fps, int? crf = null)
     {
