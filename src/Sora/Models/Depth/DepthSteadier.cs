@@ -3,9 +3,9 @@ using Sora.Media;
 namespace Sora.Models.Depth;
 
 /// <summary>
-/// Keeps the relative depths of a video from flickering. A network that looks at one picture at a time gives each its own scale and shift: within a
-/// shot the ends of the range, without the outermost hundredths, follow an exponential average, and each map is stretched to it. Each
-/// cut starts over: the first map of a shot stays as it is.
+/// Keeps the relative depths of a video from flickering. A network that looks at one picture at a time gives each its own scale
+/// and shift: within a shot the ends of the range, without the outermost hundredths, follow an exponential average, and each map is
+/// stretched to it. Each cut starts over: the first map of a shot stays as it is.
 /// </summary>
 public sealed class DepthSteadier
 {
