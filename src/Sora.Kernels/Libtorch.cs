@@ -12,6 +12,9 @@ public static unsafe partial class Libtorch
 {
     private const string Library = "torch_cpu";
 
+    /// <summary>TorchSharp's native library.</summary>
+    private const string Shim = "LibTorchSharp";
+
     private static readonly Lazy<nint> Loaded = new(Load);
 
     /// <summary>
@@ -93,6 +96,7 @@ public static unsafe partial class Libtorch
         Prepare();
         // TorchSharp's static constructor finds the libraries and loads them.
         torch.InitializeDeviceType(DeviceType.CPU);
+        ScalarDisposal.Replace(NativeLibrary.GetExport(NativeLibrary.Load(Shim, typeof(torch).Assembly, null), "THSTorch_dispose_scalar"));
         if (!NativeLibrary.TryLoad(Library, typeof(Libtorch).Assembly, null, out var library))
             throw new DllNotFoundException("libtorch_cpu can't be loaded: reinstall sora");
         // libtorch's own guess at the processors is 1 in many containers and virtual machines.
