@@ -139,6 +139,20 @@ public static class Functional
     public static Tensor Conv3d(Tensor input, Tensor weight, Tensor? bias = null, ReadOnlySpan<long> padding = default) =>
         Convolution(input, weight, bias, [1, 1, 1], padding.IsEmpty ? [0, 0, 0] : padding);
 
+    /// <summary>Bilinear resizing of images; ends of the result lie on ends of <paramref name="x"/> (align_corners).</summary>
+    /// <param name="x"><c>[B, C, h, w]</c>.</param>
+    /// <param name="height">Rows of the result.</param>
+    /// <param name="width">Columns of the result.</param>
+    /// <returns><c>[B, C, height, width]</c>.</returns>
+    /// <exception cref="ArgumentException">x has another number of dimensions or is empty, or the result would be.</exception>
+    public static Tensor ResizeBilinear(Tensor x, long height, long width)
+    {
+        Require(x.dim() == 4 && x.numel() > 0 && height > 0 && width > 0, "resizing", x);
+        if (IsFloatOnCpu(x) && x.is_contiguous() && !Trains(x) && KernelLibrary.IsUsed)
+            return KernelLibrary.ResizeBilinear(x, height, width);
+        return functional.interpolate(x, [height, width], mode: InterpolationMode.Bilinear, align_corners: true);
+    }
+
     /// <summary>
     /// Writes SiLU(y) of y = x / max(||x||, 1e-12) gain to <paramref name="target"/>, the norm being that of the channels of each
     /// place, in one pass over memory. Not for gradients.

@@ -204,6 +204,17 @@ public static unsafe partial class KernelLibrary
         KeepAlive(input, gain, target);
     }
 
+    /// <summary>Bilinear resizing of a contiguous <c>[B, C, H, W]</c> tensor; ends lie on ends.</summary>
+    internal static Tensor ResizeBilinear(Tensor input, long height, long width)
+    {
+        var result = empty([input.size(0), input.size(1), height, width]);
+        View inputView = Libtorch.ViewOf(input),
+            resultView = Libtorch.ViewOf(result);
+        Check(sora_resize_bilinear(&inputView, &resultView));
+        KeepAlive(input);
+        return result;
+    }
+
     /// <summary>Native code only has pointers: without this, tensors outside dispose scopes could be freed while it computes.</summary>
     private static void KeepAlive(params ReadOnlySpan<Tensor?> tensors)
     {
@@ -263,6 +274,9 @@ public static unsafe partial class KernelLibrary
 
     [LibraryImport(Library)]
     private static partial void sora_norm_silu(View* input, float* gain, View* target);
+
+    [LibraryImport(Library)]
+    private static partial int sora_resize_bilinear(View* input, View* output);
 
     [LibraryImport(Library)]
     private static partial int sora_convolution_pays(long* input, long* weight, long* padding, long dims, int trains);

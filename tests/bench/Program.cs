@@ -1,7 +1,8 @@
 // Prints the speed of what the models spend their time on, each as a ratio to the matrix product measured beside it, so
 // that runs on a busy or another machine compare; with `models`, that of whole models of full size instead, which takes
 // minutes and 7 GB; with `gpu`, seconds and memory of whole models on an NVIDIA GPU (see tests/gpu.sh):
-//   dotnet run -c Release --project tests/bench [models|gpu|stereo] [threads]
+//   dotnet run -c Release --project tests/bench [models|gpu|depth|stereo] [threads]
+// With `depth` it times a depth model of full size.
 // With `stereo` it times two eyes from a frame and its depth, which needs no libtorch.
 // With `memory SORA MODELS [ROW]` it holds the memory plan against measured peaks, all of it or rows that begin so ("codec").
 //
@@ -33,7 +34,7 @@ if (args.Contains("stereo"))
 var load = Stopwatch.StartNew();
 Libtorch.Start();
 load.Stop();
-if (args.FirstOrDefault(arg => arg is not ("models" or "gpu")) is { } threads)
+if (args.FirstOrDefault(arg => arg is not ("models" or "gpu" or "depth")) is { } threads)
     set_num_threads(int.Parse(threads));
 using var gradients = no_grad();
 Console.WriteLine($"libtorch loads in {load.Elapsed.TotalSeconds:f2} s; {get_num_threads()} threads");
@@ -41,6 +42,11 @@ Console.WriteLine($"libtorch loads in {load.Elapsed.TotalSeconds:f2} s; {get_num
 if (args.Contains("models"))
 {
     Models.Report();
+    return;
+}
+if (args.Contains("depth"))
+{
+    DepthSpeed.Report();
     return;
 }
 if (args.Contains("gpu"))

@@ -149,7 +149,7 @@ public sealed class DinoV2 : IDisposable
             var attended = Attend(norm1.Forward(x));
             trace.Show("attention", attended);
             var y = Ops.AddInto(x, attended * scale1);
-            var hidden = fc2.Forward(fc1.Forward(norm2.Forward(y)).gelu());
+            var hidden = fc2.Forward(fc1.Forward(norm2.Forward(y)).gelu_());
             trace.Show("mlp", hidden);
             y = Ops.AddInto(y, hidden * scale2);
             trace.Show("", y);
