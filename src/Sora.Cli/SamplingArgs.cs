@@ -128,18 +128,8 @@ internal sealed record SamplingArgs(
                 "pass the clip's model with --model"
             );
         }
-        var size = model.Geometry.PixelSize(shape[3], shape[4]);
-        return (
-            model,
-            settings with
-            {
-                Width = size.Width,
-                Height = size.Height,
-                Frames = model.Geometry.VideoFrames(shape[2]),
-                Fps = fps,
-                Later = Later(fps),
-            }
-        );
+        var (size, frames) = model.Geometry.VideoOf(shape);
+        return (model, settings with { Width = size.Width, Height = size.Height, Frames = frames, Fps = fps, Later = Later(fps) });
     }
 
     /// <summary>Noise from another run or tool, if the command line names a file.</summary>

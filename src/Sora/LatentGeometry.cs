@@ -35,6 +35,9 @@ public readonly record struct LatentGeometry(int Channels, int TemporalFactor, i
     /// <summary>Frame size in pixels for latents of this many rows and columns.</summary>
     public FrameSize PixelSize(long rows, long columns) => new((int)columns * SpatialFactor, (int)rows * SpatialFactor);
 
+    /// <summary>Size and number of the frames of latents <c>[1, C, T, h, w]</c>.</summary>
+    public (FrameSize Size, int Frames) VideoOf(ReadOnlySpan<long> shape) => (PixelSize(shape[3], shape[4]), VideoFrames(shape[2]));
+
     /// <summary>The shape [1, C, T, h, w] of a video's latents.</summary>
     public long[] Shape(int frames, int height, int width) =>
         [1, Channels, LatentFrames(frames), height / SpatialFactor, width / SpatialFactor];

@@ -110,18 +110,18 @@ internal static class Decode
                     var far = SamplingCheckpoint.HowFar(clip) is { } calls ? $" ({calls})" : "";
                     run.Reporter.Note($"{clip.Origin} is unfinished{far}: this is its current estimate");
                 }
-                var size = model.Geometry.PixelSize(latents.Shape[3], latents.Shape[4]);
+                var (size, frames) = model.Geometry.VideoOf(latents.Shape);
                 var options = new VideoWriterOptions
                 {
                     Width = size.Width,
                     Height = size.Height,
                     Fps = Fps ?? clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps,
-                    Frames = model.Geometry.VideoFrames(latents.Shape[2]),
+                    Frames = frames,
                     Format = format,
                     FirstNumber = goesOn ? number : 1,
                     Crf = Crf,
                 };
-                var plan = model.DecodeCost(size, options.Frames.Value, FrameCodec.DefaultDevice);
+                var plan = model.DecodeCost(size, frames, FrameCodec.DefaultDevice);
                 if (DryRun)
                 {
                     run.Out.WriteLine(plan.Line);
@@ -135,7 +135,7 @@ internal static class Decode
                 foreach (var frame in codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel))
                 {
                     writer.Write(frame);
-                    run.Reporter.Progress("decoding", ++done, options.Frames.Value);
+                    run.Reporter.Progress("decoding", ++done, frames);
                 }
                 writer.Complete();
             }

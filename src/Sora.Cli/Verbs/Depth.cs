@@ -1,9 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Sora.Clips;
-using Sora.Kernels;
 using Sora.Media;
-using Sora.Models;
 using Sora.Models.Depth;
 using Sora.Tensors;
 
@@ -12,14 +10,14 @@ namespace Sora.Cli.Verbs;
 /// <summary>Gives each frame of a clip, or of footage, a depth map.</summary>
 internal static class Depth
 {
-    private const string NumbersExtension = ".npz";
-
     private static readonly Argument<string?> ClipName = new("CLIP")
     {
-        Description = "Clip to measure; standard input when left out or -, unless --source names footage and --output a file of numbers",
+        Description = "Clip to measure; standard input when left out or -, unless --source names footage and --output depth alone",
         Arity = ArgumentArity.ZeroOrOne,
     };
-    private static readonly Option<string> Output = Options.Output("Clip with depth to write, or depth alone, as a file for NumPy (.npz)");
+    private static readonly Option<string> Output = Options.Output(
+        "Clip with depth to write, or depth alone: a video (.mkv), numbered pictures (%04d.png, %04d.exr), numbers (.npz), or a preview (.mp4)"
+    );
     private static readonly Option<string?> Model = new("--model")
     {
         Description = "Depth Anything V2 model: a folder in the layout of transformers, or a file in its authors' layout",
@@ -43,13 +41,26 @@ internal static class Depth
                 "The clip's latents pass through unchanged; its tensor depth, [F, H, W], is relative inverse depth from 0 (far) "
                     + "to 1 (near), or metres where the model is a metric one, as its metadata depth_kind says.",
                 "Relative depths are smoothed over time: within a shot their scale and shift change only slowly, and each cut starts over.",
-                "An .npz file holds the depths in the model's own scale as float32 under the key depth: "
-                    + "[H, W] of a picture, [F, H, W] of a video.",
+                "Depth alone is what the extension of --output says. "
+                    + "mkv (lossless FFV1) and png are 16-bit grey, from 0 to 65535 for a range of depths: of a metric model "
+                    + "from 0 to the farthest that it gives, of a relative one from the farthest to the nearest of each shot. "
+                    + "exr and npz hold the depths in the model's own scale as float32; "
+                    + "npz under the key depth, [H, W] of a picture, [F, H, W] of a video. "
+                    + "mp4, webm, gif, webp, y4m and jpg are previews in colours, brighter where it is nearer.",
+                "A JSON file beside mkv, png and exr says what its numbers are: kind (relative or metric), values (inverse or linear), "
+                    + "units, model, and the range of each shot; it is depth.mkv.json for depth.mkv, and depth.json in the folder for "
+                    + "depth/%04d.png.",
+                "Footage without a clip is measured frame by frame, with the times that its frames have: mkv and webm keep them to the "
+                    + "millisecond, mp4 to the microsecond. Numbered pictures can't hold any: their JSON file lists them. "
+                    + "gif, webp and y4m run at the average rate, and npz has no times.",
+                "With a clip and --source, the footage is read as encode read it: at the clip's rate, from its --start, "
+                    + "cut to its shape. It may have another size than the clip, whose size the depth gets.",
             ],
             Examples =
             [
                 new("sora depth clip.latent --model Depth-Anything-V2-Small-hf -o deep.latent", "Add depth to a clip"),
-                new("sora depth --source holiday.mp4 --model Depth-Anything-V2-Small-hf -o holiday.npz", "Measure footage"),
+                new("sora depth --source holiday.mp4 --model Depth-Anything-V2-Small-hf -o holiday.mkv", "Measure footage"),
+                new("sora depth clip.latent --model Depth-Anything-V2-Small-hf -o preview.mp4", "Show the depth of a clip in colours"),
             ],
         }.With(ClipName, Output, Model, Source, Raw, SamplingOptions.Device, Options.Store);
 
@@ -77,120 +88,68 @@ internal static class Depth
         HistoryEntry Called
     )
     {
-        private bool IsNumbers => Path.GetExtension(Output).Equals(NumbersExtension, StringComparison.OrdinalIgnoreCase);
-
         public void Execute(Run run)
         {
-            if (Raw && !IsNumbers)
-                throw SoraException.Usage("--raw is for a file of numbers", $"-o depth{NumbersExtension}");
-            if (Source is not null && ClipName is null && !IsNumbers)
+            var alone = DepthFile.Of(Output);
+            if (Raw && alone?.Form != DepthForm.Numbers)
+                throw SoraException.Usage("--raw is for a file of numbers", "-o depth.npz");
+            if (Source is not null && ClipName is null && alone is null)
             {
                 throw SoraException.Usage(
                     "footage alone has no clip to add depth to",
-                    $"-o depth{NumbersExtension}, "
-                        + $"or sora encode {ShellWords.Quote(Source)} | sora depth - --source {ShellWords.Quote(Source)}"
+                    $"-o depth.mkv, or sora encode {ShellWords.Quote(Source)} | sora depth - --source {ShellWords.Quote(Source)}"
                 );
             }
-            if (Model is null)
-            {
-                throw SoraException.Usage(
-                    "no depth model: sora brings none of its own yet",
-                    "pass a Depth Anything V2 model with --model, such as Depth-Anything-V2-Small-hf"
-                );
-            }
-            Libtorch.Preload();
-            var device = Nn.Precision.Parse(Device, null).Required().Device;
-            using var estimator = DepthEstimator.Open(ModelLocator.Find(Model), device);
-            if (Source is not null && ClipName is null)
-                MeasureFootage(run, estimator, Source);
-            else if (IsNumbers)
-                MeasureClip(run, estimator);
+            using var source = DepthSource.Open(Model, Device, Raw);
+            if (alone is null)
+                ClipPipe.Write(run, Output, Store, false, writer => AddTo(run, source, writer));
+            else if (Source is not null && ClipName is null)
+                MeasureFootage(run, source, Source, alone);
             else
-                ClipPipe.Write(run, Output, Store, false, writer => AddTo(run, estimator, writer));
+                alone.Write(source.OfClip(run, OnlyClip(run), Source), Raw, run.Cancel);
         }
 
-        /// <summary>Footage, or a picture, as numbers.</summary>
-        private void MeasureFootage(Run run, DepthEstimator estimator, string source)
+        /// <summary>Footage, or a picture, without a clip.</summary>
+        private void MeasureFootage(Run run, DepthSource source, string footage, DepthFile to)
         {
-            using var reader = VideoReader.Open(source, new VideoReaderOptions(), run.Cancel);
-            WriteNumbers(run, estimator, reader.Frames(), new FrameSize(reader.Width, reader.Height), reader.ExpectedFrames);
+            using var reader = VideoReader.Open(footage, new VideoReaderOptions { KeepTimes = true }, run.Cancel);
+            to.Write(source.OfFootage(run, reader), Raw, run.Cancel);
+            if (reader.Complaint is { } complaint)
+                run.Reporter.Warn($"parts could not be read: {complaint}");
         }
 
-        /// <summary>One clip as numbers.</summary>
-        private void MeasureClip(Run run, DepthEstimator estimator)
+        private Clip OnlyClip(Run run)
         {
             var clips = ClipPipe.Read(run, ClipName ?? "-").Take(2).ToList();
-            if (clips is not [var clip])
+            return clips switch
             {
-                throw clips.Count == 0
-                    ? SoraException.Failed("standard input holds no clip", "pipe one in, or name a file")
-                    : SoraException.Usage($"{Output} holds the depth of one clip, but there are more", "take them one by one");
-            }
-            var (model, size, frames) = Frames(clip);
-            using var codecs = new Codecs();
-            WriteNumbers(run, estimator, Pictures(run, clip, codecs, model, frames), size, frames);
+                [var clip] => clip,
+                [] => throw SoraException.Failed("standard input holds no clip", "pipe one in, or name a file"),
+                _ => throw SoraException.Usage($"{Output} holds the depth of one clip, but there are more", "take them one by one"),
+            };
         }
 
-        private void WriteNumbers(Run run, DepthEstimator estimator, IEnumerable<Image> pictures, FrameSize size, int? expected)
+        private void AddTo(Run run, DepthSource source, ClipWriter writer)
         {
-            AtomicFile.Write(
-                Output,
-                stream =>
-                {
-                    using var numbers = new NpzFile(
-                        Raw ? "predicted_depth" : Clip.DepthName,
-                        Path.GetDirectoryName(Path.GetFullPath(Output))!
-                    );
-                    var (shape, count) = (Array.Empty<int>(), 0);
-                    foreach (var row in Rows(estimator, Counted(run, pictures, expected), size))
-                    {
-                        numbers.Add(row.Values);
-                        (shape, count) = ([row.Height, row.Width], count + 1);
-                    }
-                    // The network's own output keeps its axis of pictures.
-                    numbers.Write(stream, shape, isSingle: count == 1 && !Raw);
-                }
-            );
-        }
-
-        /// <summary>What the file holds of each picture.</summary>
-        private IEnumerable<DepthMap> Rows(DepthEstimator estimator, IEnumerable<Image> pictures, FrameSize size)
-        {
-            if (!Raw)
-                return Steadied(estimator, pictures, size).Select(depth => depth.Map);
-            return pictures.Select(picture =>
-            {
-                using var predicted = estimator.Predict(picture).cpu();
-                return new DepthMap((int)predicted.shape[2], (int)predicted.shape[1], predicted.data<float>().ToArray());
-            });
-        }
-
-        private void AddTo(Run run, DepthEstimator estimator, ClipWriter writer)
-        {
-            using var codecs = new Codecs();
+            var folder = Spool.FolderFor(Output);
             foreach (var clip in ClipPipe.Read(run, ClipName ?? "-"))
             {
-                var (model, size, frames) = Frames(clip);
-                var pictures = Counted(run, Pictures(run, clip, codecs, model, frames), frames);
-                var shots = new List<List<DepthMap>>();
-                foreach (var (map, isCut) in Steadied(estimator, pictures, size))
+                var track = source.OfClip(run, clip, Source);
+                using var scaler = new ShotScaler(folder);
+                using var tensor = new Spool(folder);
+                var maps = source.Info.IsMetric ? track.Maps.Select(depth => depth.Map.Values) : scaler.Scale(track.Maps);
+                var (frames, low, high) = (0, float.PositiveInfinity, float.NegativeInfinity);
+                foreach (var map in maps)
                 {
-                    if (isCut)
-                        shots.Add([]);
-                    shots[^1].Add(map);
+                    tensor.Add(HostTensor.FromFloats(map, [map.Length], DType.F16).Data);
+                    (frames, low, high) = (frames + 1, Math.Min(low, map.Min()), Math.Max(high, map.Max()));
                 }
-                var depth = shots.SelectMany(shot => estimator.IsMetric ? shot.Select(map => map.Values) : Scaled(shot));
-                float[] values = [.. depth.SelectMany(map => map)];
-                var tensor = HostTensor.FromFloats(values, [frames, size.Height, size.Width], DType.F16);
                 writer.Write(
-                    clip.With(Clip.DepthName, tensor)
-                        .WithMetadata("depth_kind", estimator.IsMetric ? "metric" : "relative")
-                        .WithMetadata(
-                            "depth_range",
-                            string.Create(CultureInfo.InvariantCulture, $"{values.Min():0.###} {values.Max():0.###}")
-                        )
-                        .WithMetadata("depth_model", Model!)
-                        .After(CalledFor(clip))
+                    clip.WithMetadata("depth_kind", source.Info.Kind)
+                        .WithMetadata("depth_range", string.Create(CultureInfo.InvariantCulture, $"{low:0.###} {high:0.###}"))
+                        .WithMetadata("depth_model", source.Info.Model)
+                        .After(CalledFor(clip)),
+                    new TensorToWrite(Clip.DepthName, DType.F16, [frames, track.Size.Height, track.Size.Width], tensor.CopyTo)
                 );
             }
         }
@@ -201,68 +160,5 @@ internal static class Depth
             var source = ClipName is null ? null : ClipPipe.Source(ClipName, clip);
             return Called with { Arguments = [.. Called.Arguments.Where(word => word != source)] };
         }
-
-        /// <summary>The model of a clip, and the size and number of its frames.</summary>
-        private static (VideoModel Model, FrameSize Size, int Frames) Frames(Clip clip)
-        {
-            var (model, shape) = (ClipModel.Of(clip, null), clip.FinishedLatents.Shape);
-            return (model, model.Geometry.PixelSize(shape[3], shape[4]), model.Geometry.VideoFrames(shape[2]));
-        }
-
-        /// <summary>The frames of a clip: those of the footage, where it is named, or else decoded.</summary>
-        private IEnumerable<Image> Pictures(Run run, Clip clip, Codecs codecs, VideoModel model, int frames)
-        {
-            if (Source is null)
-            {
-                foreach (var frame in codecs.For(model).Decode(clip.FinishedLatents, clip.Info.Space, run.Cancel))
-                    yield return frame;
-                yield break;
-            }
-            using var reader = VideoReader.Open(Source, new VideoReaderOptions { Frames = frames, Fps = clip.Info.Fps }, run.Cancel);
-            var count = 0;
-            foreach (var frame in reader.Frames())
-            {
-                count++;
-                yield return frame;
-            }
-            if (count < frames)
-            {
-                throw SoraException.Failed(
-                    $"{Source} has {count} frames, but {clip.Origin} has {frames}",
-                    "pass the footage that the clip was made from, or leave --source out to look at the clip itself"
-                );
-            }
-        }
-    }
-
-    /// <summary>The pictures as they are, with progress after each.</summary>
-    private static IEnumerable<Image> Counted(Run run, IEnumerable<Image> pictures, int? expected)
-    {
-        var count = 0;
-        foreach (var picture in pictures)
-        {
-            run.Cancel.ThrowIfCancellationRequested();
-            yield return picture;
-            run.Reporter.Progress("measuring", ++count, Math.Max(count, expected ?? count));
-        }
-    }
-
-    /// <summary>The depth of each frame, and whether it is the first of a shot.</summary>
-    private static IEnumerable<(DepthMap Map, bool IsCut)> Steadied(DepthEstimator estimator, IEnumerable<Image> pictures, FrameSize size)
-    {
-        var (steadier, cuts) = (new DepthSteadier(), new ShotCuts());
-        foreach (var picture in pictures)
-        {
-            var (map, isCut) = (estimator.Estimate(picture, size), cuts.Next(picture));
-            yield return (estimator.IsMetric ? map : steadier.Next(map, isCut), isCut);
-        }
-    }
-
-    /// <summary>The maps of a shot from 0 to 1, with one scale and shift.</summary>
-    private static IEnumerable<float[]> Scaled(List<DepthMap> shot)
-    {
-        var (low, high) = (shot.Min(map => map.Values.Min()), shot.Max(map => map.Values.Max()));
-        var scale = high > low ? 1 / (high - low) : 0;
-        return shot.Select(map => map.Values.Select(value => (value - low) * scale).ToArray());
     }
 }

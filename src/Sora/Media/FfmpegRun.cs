@@ -106,6 +106,18 @@ public sealed partial class FfmpegRun : IDisposable
     /// <summary>A path as FFMpegCore can put it between double quotes: absolute, so that it is neither an option nor a protocol.</summary>
     public static string Quotable(string path) => BackslashesBeforeQuote().Replace(Path.GetFullPath(path), "$1$1").Replace("\"", "\\\"");
 
+    /// <summary>
+    /// Text as the value of a filter's option (https://ffmpeg.org/ffmpeg-filters.html#Notes-on-filtergraph-escaping): escaped for the
+    /// option, then for the graph.
+    /// </summary>
+    internal static string FilterValue(string text) => InGraph().Replace(InOption().Replace(text, "\\$0"), "\\$0").Replace("\"", "\\\"");
+
+    [GeneratedRegex(@"[\\':]")]
+    private static partial Regex InOption();
+
+    [GeneratedRegex(@"[\\',;\[\]]")]
+    private static partial Regex InGraph();
+
     [GeneratedRegex("""(\\+)(?="|$)""")]
     private static partial Regex BackslashesBeforeQuote();
 

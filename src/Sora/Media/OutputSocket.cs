@@ -19,7 +19,10 @@ internal sealed class OutputSocket : IDisposable
     }
 
     /// <summary>The output's name for ffmpeg.</summary>
-    public string Url => $"\"unix:{path}\"";
+    public string Url => $"\"{Address}\"";
+
+    /// <summary>The output's name without the quotes of a command line.</summary>
+    public string Address => $"unix:{path}";
 
     /// <summary>Waits until ffmpeg opens its output; null if it ended before.</summary>
     public Stream? Accept(Task ended)

@@ -48,7 +48,8 @@ public static class Resample
         };
     }
 
-    private static Image CropToAspect(Image image, int width, int height)
+    /// <summary>The middle part of a picture that has the shape of <paramref name="width"/> x <paramref name="height"/>.</summary>
+    public static Image CropToAspect(Image image, int width, int height)
     {
         // Compare W/H with width/height as whole numbers, so that equal aspects lose nothing.
         var (tooWide, tooTall) = ((long)image.Width * height, (long)image.Height * width);

@@ -11,7 +11,7 @@ public enum VideoFormat
     /// <summary>VP9 in WebM (4:2:0, BT.709).</summary>
     Webm,
 
-    /// <summary>FFV1 in Matroska: every RGB bit is kept.</summary>
+    /// <summary>FFV1 in Matroska: every bit of RGB or 16-bit grey is kept.</summary>
     Mkv,
 
     /// <summary>Animated GIF, a palette for each frame.</summary>
@@ -23,11 +23,27 @@ public enum VideoFormat
     /// <summary>YUV4MPEG2, for pipes: 4:4:4, BT.601 in video range, which is what readers assume of it.</summary>
     Y4m,
 
-    /// <summary>PNG: a still, or a numbered sequence; every bit is kept.</summary>
+    /// <summary>PNG: a still, or a numbered sequence; every bit of RGB or 16-bit grey is kept.</summary>
     Png,
 
     /// <summary>JPEG: a still, or a numbered sequence.</summary>
     Jpeg,
+
+    /// <summary>OpenEXR of one channel, Y, in float32: a still, or a numbered sequence; every bit is kept.</summary>
+    Exr,
+}
+
+/// <summary>What the pixels of frames are.</summary>
+public enum PixelKind
+{
+    /// <summary>8-bit RGB.</summary>
+    Rgb,
+
+    /// <summary>16-bit grey, for <see cref="VideoFormat.Mkv"/> and <see cref="VideoFormat.Png"/>.</summary>
+    Grey16,
+
+    /// <summary>Grey of float32, for <see cref="VideoFormat.Exr"/>.</summary>
+    GreyFloat,
 }
 
 /// <summary>What ffmpeg is told for each format.</summary>
@@ -59,6 +75,21 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
     /// <summary>Whether the file can be written without seeking back.</summary>
     public bool Streams { get; init; }
 
+    /// <summary>Whether each frame can have a time of its own.</summary>
+    public bool Times { get; init; }
+
+    /// <summary>The recipe for frames of some kind.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The format doesn't hold such pixels.</exception>
+    public static FormatRecipe Of(VideoFormat format, PixelKind pixels) =>
+        (pixels, format) switch
+        {
+            (PixelKind.Rgb, not VideoFormat.Exr) => Of(format),
+            (PixelKind.Grey16, VideoFormat.Mkv) => Of(format) with { PixelFormat = "gray16le" },
+            (PixelKind.Grey16, VideoFormat.Png) => Of(format) with { PixelFormat = "gray16be" },
+            (PixelKind.GreyFloat, VideoFormat.Exr) => Of(format),
+            _ => throw new ArgumentOutOfRangeException(nameof(pixels), $"{format} doesn't hold {pixels}"),
+        };
+
     public static FormatRecipe Of(VideoFormat format) =>
         format switch
         {
@@ -68,6 +99,7 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
                 Crf = 18,
                 MaximumCrf = 51,
                 EvenSizes = true,
+                Times = true,
             },
             VideoFormat.Webm => new("webm", "libvpx-vp9", ToBt709, "yuv420p")
             {
@@ -75,8 +107,14 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
                 Crf = 24,
                 MaximumCrf = 63,
                 Streams = true,
+                Times = true,
             },
-            VideoFormat.Mkv => new("matroska", "ffv1", "null", "bgr0") { Options = "-level 3 -slicecrc 1", Streams = true },
+            VideoFormat.Mkv => new("matroska", "ffv1", "null", "bgr0")
+            {
+                Options = "-level 3 -slicecrc 1",
+                Streams = true,
+                Times = true,
+            },
             // One palette for all frames would need all of them in memory first.
             VideoFormat.Gif => new("gif", "gif", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1", "pal8")
             {
@@ -95,6 +133,8 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
                 Options = "-q:v 2",
                 Stills = true,
             },
+            // Lossless; ffmpeg's own default is none.
+            VideoFormat.Exr => new("image2", "exr", "null", "grayf32le") { Options = "-compression zip16", Stills = true },
             _ => throw new ArgumentOutOfRangeException(nameof(format)),
         };
 

@@ -22,6 +22,12 @@ public sealed record VideoReaderOptions
     /// </summary>
     public double? Fps { get; init; }
 
+    /// <summary>
+    /// Gives each frame of the file once, with its own time (<see cref="VideoReader.TimedFrames"/>), instead of making the rate
+    /// constant. <see cref="Fps"/> must be null.
+    /// </summary>
+    public bool KeepTimes { get; init; }
+
     /// <summary>The frames a second that numbered pictures stand for, which have no times of their own.</summary>
     public double PicturesPerSecond { get; init; } = 25;
 }
@@ -30,7 +36,7 @@ public sealed record VideoReaderOptions
 /// Reads anything that ffmpeg reads as a stream of RGB frames of one size: videos, single pictures, numbered sequences of
 /// pictures, and streams. Rotation and sample aspect ratio are applied (frames come upright, with square pixels); colours
 /// are converted from the matrix and range that the file states, or from ffmpeg's assumption, BT.601 in video range,
-/// where it states none. A varying frame rate becomes a constant one. Transparency is dropped. Frames pass one at a time:
+/// where it states none. A varying frame rate becomes a constant one, unless times are asked for. Transparency is dropped. Frames pass one at a time:
 /// memory doesn't grow with the duration.
 /// </summary>
 public sealed class VideoReader : IDisposable
@@ -46,6 +52,7 @@ public sealed class VideoReader : IDisposable
     private readonly MediaInput input;
     private readonly OutputSocket socket;
     private readonly FfmpegRun run;
+    private readonly FrameTimes? times;
     private readonly Stream frames;
     private Image? next;
 
@@ -56,9 +63,11 @@ public sealed class VideoReader : IDisposable
         var limits = new[] { options.Frames, options.Duration?.FrameCount(Fps) };
         ExpectedFrames = limits.Append(input.FramesAt(Fps, options.Start)).Min();
         socket = new OutputSocket();
+        times = options.KeepTimes && input.HasTimes ? new FrameTimes() : null;
         try
         {
             run = new FfmpegRun(Command(input, options.Start?.FrameCount(Fps) ?? 0, limits.Min()), $"{input.Name} can't be read", cancel);
+            times?.Start(run.Ended);
             frames = Connect(socket, run);
             next = ReadFrame() ?? throw Empty(options);
         }
@@ -76,8 +85,11 @@ public sealed class VideoReader : IDisposable
     /// <summary>Rows of every frame.</summary>
     public int Height { get; }
 
-    /// <summary>Frames a second.</summary>
+    /// <summary>Frames a second; with <see cref="VideoReaderOptions.KeepTimes"/> about so many.</summary>
     public double Fps { get; }
+
+    /// <summary>Whether frames come with times: they were asked for, and the medium has some, unlike single pictures.</summary>
+    public bool HasTimes => times is not null;
 
     /// <summary>About how many frames will come; null if the file doesn't say.</summary>
     public int? ExpectedFrames { get; }
@@ -123,11 +135,15 @@ public sealed class VideoReader : IDisposable
         }
     }
 
+    /// <summary>The frames, as <see cref="Frames"/> gives them, each with the time that the file says, if it says one.</summary>
+    public IEnumerable<(Image Frame, TimeSpan? Time)> TimedFrames() => Frames().Select(frame => (frame, times?.Next()));
+
     /// <summary>Stops reading; remaining frames are dropped.</summary>
     public void Dispose()
     {
         // Each may be missing after a failed start.
         run?.Dispose();
+        times?.Dispose();
         frames?.Dispose();
         socket?.Dispose();
         input.Dispose();
@@ -150,7 +166,10 @@ public sealed class VideoReader : IDisposable
     {
         // Half a frame early, so that rounded times don't decide.
         TimeSpan? start = firstFrame > 0 ? TimeSpan.FromSeconds((firstFrame - 0.5) / Fps) : null;
-        var rate = input.HasTimes ? string.Create(CultureInfo.InvariantCulture, $"fps={Fps:R},") : "";
+        var rate =
+            times is not null ? times.Filter
+            : input.HasTimes ? string.Create(CultureInfo.InvariantCulture, $"fps={Fps:R},")
+            : "";
         return input
             .Arguments(o => o.WithStartTime(start))
             .OutputToUrl(
@@ -158,6 +177,8 @@ public sealed class VideoReader : IDisposable
                 o =>
                 {
                     o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"");
+                    if (times is not null)
+                        o.WithCustomArgument("-copyts -fps_mode passthrough");
                     if (frames is { } limit)
                         o.WithFrameCount(limit);
                     // A stream of PPM pictures states its own size, after rotation and so on.

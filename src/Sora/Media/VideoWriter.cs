@@ -1,7 +1,5 @@
-using System.Globalization;
-using System.Threading.Channels;
+using System.Runtime.InteropServices;
 using FFMpegCore;
-using FFMpegCore.Pipes;
 
 namespace Sora.Media;
 
@@ -17,7 +15,16 @@ public sealed record VideoWriterOptions
     /// <summary>Frames a second; a sequence of stills doesn't keep it.</summary>
     public double Fps { get; init; } = 24;
 
-    /// <summary>How many frames will come, if that is known: then what can't hold them is refused before the first.</summary>
+    /// <summary>What the pixels of the frames are.</summary>
+    public PixelKind Pixels { get; init; } = PixelKind.Rgb;
+
+    /// <summary>
+    /// Whether each frame is written with a time of its own, for which <see cref="Fps"/> is not looked at. Only formats for which
+    /// <see cref="VideoWriter.HoldsTimes"/> is true can do it: MP4 to the microsecond, Matroska and WebM to the millisecond.
+    /// </summary>
+    public bool KeepTimes { get; init; }
+
+    /// <summary>How many frames will come, or about so many, if that is known: then what can't hold them is refused before the first.</summary>
     public int? Frames { get; init; }
 
     /// <summary>The number of the first still in a sequence.</summary>
@@ -31,7 +38,7 @@ public sealed record VideoWriterOptions
 }
 
 /// <summary>
-/// Writes RGB frames as a video, a still, or a numbered sequence of stills (<c>frames/%04d.png</c>, from number 1 on).
+/// Writes frames, of RGB or grey, as a video, a still, or a numbered sequence of stills (<c>frames/%04d.png</c>, from number 1 on).
 /// Nothing appears under the file's name before <see cref="Complete"/> has written, flushed and renamed it; of a
 /// sequence, the frames appear then, one after another. H.264 wants even sizes: an odd one gets its last column or row
 /// twice, so that every pixel keeps its place and value and nothing is resampled. Frames pass one at a time: memory
@@ -56,11 +63,11 @@ public sealed class VideoWriter : IDisposable
     private VideoWriter(string name, Target target, VideoWriterOptions options, CancellationToken cancel)
     {
         (this.name, this.options, this.cancel) = (name, options, cancel);
-        recipe = FormatRecipe.Of(target.Format);
+        recipe = FormatRecipe.Of(target.Format, options.Pixels);
         Validate(target);
         single = recipe.Stills && !target.Numbered;
         var (width, height) = EncodedSize;
-        frames = new FrameSource(width, height, options.Fps);
+        frames = new FrameSource(width, height, options);
         var input = FFMpegArguments.FromPipeInput(frames);
         try
         {
@@ -128,27 +135,47 @@ public sealed class VideoWriter : IDisposable
     /// <summary>Whether each file of a format holds one frame, so that a video becomes numbered files.</summary>
     public static bool HoldsStills(VideoFormat format) => FormatRecipe.Of(format).Stills;
 
+    /// <summary>Whether frames of a format can have times of their own.</summary>
+    public static bool HoldsTimes(VideoFormat format) => FormatRecipe.Of(format).Times;
+
     /// <summary>Whether a name stands for pictures of a format that are numbered by frame.</summary>
     public static bool NumbersFrames(string path, VideoFormat format) => HoldsStills(format) && HasNumber(path);
 
     private static bool HasNumber(string path) => MediaInput.NumberPattern().IsMatch(Path.GetFileName(path));
 
-    /// <summary>Adds a frame; it may be changed afterwards.</summary>
+    /// <summary>Adds a frame of RGB; it may be changed afterwards.</summary>
+    /// <param name="frame">The frame.</param>
+    /// <param name="time">When it is shown, later than the frame before it; with <see cref="VideoWriterOptions.KeepTimes"/> only.</param>
     /// <exception cref="ArgumentException">The frame has another size.</exception>
     /// <exception cref="SoraException">ffmpeg failed, or a still got a second frame.</exception>
     /// <exception cref="OperationCanceledException">The writing was cancelled.</exception>
-    public void Write(Image frame)
+    public void Write(Image frame, TimeSpan time = default)
     {
         if (frame.Width != options.Width || frame.Height != options.Height)
             throw new ArgumentException(
                 $"a frame of {frame.Width}x{frame.Height} in a video of {options.Width}x{options.Height}",
                 nameof(frame)
             );
+        var (width, height) = EncodedSize;
+        Add(PixelKind.Rgb, Extended(frame, width, height), time);
+    }
+
+    /// <summary>Adds a frame of 16-bit grey, <c>[H, W]</c>, as <see cref="Write(Image, TimeSpan)"/> does one of RGB.</summary>
+    public void Write(ReadOnlySpan<ushort> frame, TimeSpan time = default) =>
+        Add(PixelKind.Grey16, MemoryMarshal.AsBytes(frame).ToArray(), time);
+
+    /// <summary>Adds a frame of float32 grey, <c>[H, W]</c>, as <see cref="Write(Image, TimeSpan)"/> does one of RGB.</summary>
+    public void Write(ReadOnlySpan<float> frame) => Add(PixelKind.GreyFloat, MemoryMarshal.AsBytes(frame).ToArray(), default);
+
+    private void Add(PixelKind kind, byte[] pixels, TimeSpan time)
+    {
+        var (width, height) = EncodedSize;
+        if (kind != options.Pixels || pixels.Length != (long)width * height * FrameSource.BytesOf(kind))
+            throw new ArgumentException($"{pixels.Length} bytes of {kind} in a video of {width}x{height} {options.Pixels}", nameof(pixels));
         if (single && written == 1)
             throw OneFrameOnly();
         written++;
-        var (width, height) = EncodedSize;
-        if (!frames.Add(Extended(frame, width, height), run.Ended, cancel))
+        if (!frames.Add(pixels, time, run.Ended, cancel))
             throw Ended();
     }
 
@@ -213,6 +240,8 @@ public sealed class VideoWriter : IDisposable
                 "give a file (-o), or --format y4m, webm, mkv or gif"
             );
         }
+        if (options.KeepTimes && !recipe.Times)
+            throw new ArgumentException($"{target.Format} holds no times", nameof(target));
         if (target.Numbered && !recipe.Stills)
             throw SoraException.Usage($"{name}: a number pattern is only for pictures", "end the name in .png or .jpg");
         if (recipe.Stills && !target.Numbered && options.Frames > 1)
@@ -221,13 +250,15 @@ public sealed class VideoWriter : IDisposable
 
     private SoraException OneFrameOnly() =>
         SoraException.Usage(
-            $"{name} holds one frame, but there are {(options.Frames is { } frames ? $"{frames}" : "more")}",
+            $"{name} holds one frame, but there are more",
             $"number the pictures: {Path.Combine(Path.GetDirectoryName(name) ?? "", $"%04d{Path.GetExtension(name)}")}"
         );
 
     private void Encoding(FFMpegOutputOptions options)
     {
         recipe.AddTo(options, this.options.Crf);
+        if (this.options.KeepTimes)
+            options.WithCustomArgument($"-copyts -fps_mode passthrough -enc_time_base 1:{FrameSource.TicksPerSecond}");
         if (single)
             options.WithCustomArgument("-update 1");
         else if (recipe.Stills)
@@ -266,34 +297,5 @@ public sealed class VideoWriter : IDisposable
 
         /// <summary>Whether the stream was opened here, and is to be closed here.</summary>
         public bool IsDevice { get; init; }
-    }
-
-    /// <summary>Frames on their way to ffmpeg, a few at most.</summary>
-    private sealed class FrameSource(int width, int height, double fps) : IPipeSource
-    {
-        private readonly Channel<byte[]> channel = Channel.CreateBounded<byte[]>(2);
-
-        public string GetStreamArguments() =>
-            string.Create(CultureInfo.InvariantCulture, $"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {fps:R}");
-
-        public async Task WriteAsync(Stream outputStream, CancellationToken cancellationToken)
-        {
-            await foreach (var frame in channel.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
-                await outputStream.WriteAsync(frame, cancellationToken).ConfigureAwait(false);
-        }
-
-        /// <summary>Waits for room; false once ffmpeg has ended.</summary>
-        public bool Add(byte[] frame, Task ended, CancellationToken cancel)
-        {
-            while (!ended.IsCompleted)
-            {
-                if (channel.Writer.TryWrite(frame))
-                    return true;
-                Task.WaitAny([channel.Writer.WaitToWriteAsync(cancel).AsTask(), ended], CancellationToken.None);
-            }
-            return false;
-        }
-
-        public void End() => channel.Writer.Complete();
     }
 }

@@ -21,18 +21,10 @@ public enum DepthKind
 public sealed class Disparity
 {
     /// <summary>
-    /// Near and far are those that 2 % of the pixels are beyond: single wrong pixels, and what just enters at the rim, don't count.
-    /// </summary>
-    private const double Outside = 0.02;
-
-    /// <summary>
     /// Part of the range that lies before the screen by automatic convergence: BSkyB's guidelines allow 1 % of the width before
     /// it and 2 % behind.
     /// </summary>
     private const double Before = 1.0 / 3;
-
-    /// <summary>Near and far are found among about so many pixels: sorting them takes less than a millisecond.</summary>
-    private const int Samples = 8192;
 
     private readonly int width;
     private readonly int height;
@@ -41,8 +33,7 @@ public sealed class Disparity
 
     /// <summary>Pixels of disparity that 1 / metre makes.</summary>
     private readonly double perBaseline;
-    private readonly float[] samples;
-    private readonly int step;
+    private readonly MapRange range;
     private double near,
         far;
     private bool started;
@@ -64,9 +55,7 @@ public sealed class Disparity
             throw SoraException.Usage("a convergence of 0 m lies in the camera");
         (this.width, this.height, this.kind, this.options) = (width, height, kind, options);
         perBaseline = width / 2.0 / Math.Tan(options.FieldOfView * Math.PI / 360) * options.Baseline;
-        // The same step along both axes: one along the flat index could fall on a few columns only.
-        step = Math.Max(1, (int)Math.Sqrt((double)width * height / Samples));
-        samples = new float[((width + step - 1) / step) * ((height + step - 1) / step)];
+        range = new MapRange(width, height);
     }
 
     /// <summary>Pixels of disparity for each unit of inverse depth, of the last frame.</summary>
@@ -102,13 +91,7 @@ public sealed class Disparity
 
     private void Ease(ReadOnlySpan<float> depth, bool cut)
     {
-        var count = 0;
-        for (var y = step / 2; y < height; y += step)
-        for (var x = step / 2; x < width; x += step)
-            samples[count++] = Inverse(depth[y * width + x]);
-        Array.Sort(samples, 0, count);
-        var beyond = (int)(Outside * count);
-        var (nearNow, farNow) = (samples[count - 1 - beyond], samples[beyond]);
+        var (farNow, nearNow) = range.Of(depth, Inverse);
         var rate = started && !cut && options.EaseFrames > 0 ? 1 - Math.Exp(-1 / options.EaseFrames) : 1;
         (near, far) = (near + rate * (nearNow - near), far + rate * (farNow - far));
         started = true;

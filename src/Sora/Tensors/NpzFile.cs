@@ -12,39 +12,20 @@ namespace Sora.Tensors;
 public sealed class NpzFile : IDisposable
 {
     private readonly string name;
-    private readonly FileStream rows;
+    private readonly Spool rows;
     private long count;
 
     /// <summary>Begins an array.</summary>
     /// <param name="name">The key that NumPy finds it under.</param>
     /// <param name="folder">Where there is room for the rows.</param>
     /// <exception cref="SoraException">The folder can't be written to.</exception>
-    public NpzFile(string name, string folder)
-    {
-        this.name = name;
-        try
-        {
-            rows = new FileStream(
-                Path.Combine(folder, $".{Path.GetRandomFileName()}"),
-                new FileStreamOptions
-                {
-                    Mode = FileMode.CreateNew,
-                    Access = FileAccess.ReadWrite,
-                    Options = FileOptions.DeleteOnClose,
-                    BufferSize = 1 << 16,
-                }
-            );
-        }
-        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
-        {
-            throw SoraException.Failed($"{folder} can't be written to: {fault.Message}", inner: fault);
-        }
-    }
+    public NpzFile(string name, string folder) => (this.name, rows) = (name, new Spool(folder));
 
     /// <summary>Adds a row.</summary>
+    /// <exception cref="SoraException">The disk is full.</exception>
     public void Add(ReadOnlySpan<float> row)
     {
-        rows.Write(MemoryMarshal.AsBytes(row));
+        rows.Add(MemoryMarshal.AsBytes(row));
         count++;
     }
 
@@ -58,7 +39,6 @@ public sealed class NpzFile : IDisposable
         using var archive = new ZipArchive(to, ZipArchiveMode.Create, leaveOpen: true);
         using var entry = archive.CreateEntry($"{name}.npy", CompressionLevel.NoCompression).Open();
         entry.Write(Header($"({string.Join(", ", axes)}{(axes.Length == 1 ? "," : "")})"));
-        rows.Position = 0;
         rows.CopyTo(entry);
     }
 

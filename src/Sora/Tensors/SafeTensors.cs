@@ -49,19 +49,7 @@ public static class SafeTensors
         Stream stream,
         IReadOnlyDictionary<string, string> metadata,
         IEnumerable<KeyValuePair<string, HostTensor>> tensors
-    ) =>
-        Write(
-            stream,
-            metadata,
-            [
-                .. tensors.Select(entry => new TensorToWrite(
-                    entry.Key,
-                    entry.Value.DType,
-                    entry.Value.Shape,
-                    output => output.Write(entry.Value.Data)
-                )),
-            ]
-        );
+    ) => Write(stream, metadata, [.. tensors.Select(entry => TensorToWrite.Of(entry.Key, entry.Value))]);
 
     /// <summary>Writes one document whose tensors are produced one after another, so that only one is in memory.</summary>
     /// <param name="stream">Written from its current position on; not flushed.</param>
@@ -154,4 +142,9 @@ public static class SafeTensors
 /// <param name="DType">Its type in the file.</param>
 /// <param name="Shape">Sizes, slowest first.</param>
 /// <param name="Write">Writes exactly the tensor's bytes.</param>
-public sealed record TensorToWrite(string Name, DType DType, long[] Shape, Action<Stream> Write);
+public sealed record TensorToWrite(string Name, DType DType, long[] Shape, Action<Stream> Write)
+{
+    /// <summary>A tensor that is in memory.</summary>
+    public static TensorToWrite Of(string name, HostTensor tensor) =>
+        new(name, tensor.DType, tensor.Shape, output => output.Write(tensor.Data));
+}

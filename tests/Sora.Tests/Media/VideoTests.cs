@@ -317,7 +317,7 @@ public sealed class VideoTests : IDisposable
     }
 
     [Theory]
-    [InlineData("a.png", "holds one frame, but there are 2")]
+    [InlineData("a.png", "holds one frame, but there are more")]
     [InlineData("a.xyz", "'xyz' is not a video format")]
     [InlineData("a", "doesn't say which format")]
     [InlineData("%04d.mp4", "a number pattern is only for pictures")]

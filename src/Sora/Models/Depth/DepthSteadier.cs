@@ -12,9 +12,7 @@ public sealed class DepthSteadier
     /// <summary>The part of the range before that stays in the average.</summary>
     private const double Memory = 0.9;
 
-    /// <summary>The part of the pixels at either end that may be anything.</summary>
-    private const double Outermost = 0.02;
-
+    private MapRange? ends;
     private (double Low, double High)? range;
 
     /// <summary>The map in the scale of those before it.</summary>
@@ -22,7 +20,7 @@ public sealed class DepthSteadier
     /// <param name="isCut">Whether it is the first of a shot.</param>
     public DepthMap Next(DepthMap map, bool isCut)
     {
-        var own = RangeOf(map);
+        var own = (ends ??= new MapRange(map.Width, map.Height)).Of(map.Values);
         if (isCut || range is not { } before)
         {
             range = own;
@@ -32,15 +30,6 @@ public sealed class DepthSteadier
         range = (low, high);
         var scale = own.High > own.Low ? (high - low) / (own.High - own.Low) : 1;
         return new DepthMap(map.Width, map.Height, [.. map.Values.Select(value => (float)((value - own.Low) * scale + low))]);
-    }
-
-    /// <summary>The values below and above which few pixels lie.</summary>
-    private static (double Low, double High) RangeOf(DepthMap map)
-    {
-        var sorted = (float[])map.Values.Clone();
-        Array.Sort(sorted);
-        var outside = (int)(Outermost * (sorted.Length - 1));
-        return (sorted[outside], sorted[^(outside + 1)]);
     }
 
     private static double Average(double before, double now) => Memory * before + (1 - Memory) * now;
