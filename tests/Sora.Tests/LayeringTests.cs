@@ -19,7 +19,18 @@ public partial class LayeringTests
         ["Sora.Diffusion"] = [],
         ["Sora.Conditions"] = ["Media", "Tensors", "Clips", "Diffusion"],
         // What a model is and the files that it comes in belong together; the registry alone knows the families.
-        ["Sora.Models"] = ["Media", "Tensors", "Clips", "Nn", "Diffusion", "Conditions", "Models.Checkpoints", "Models.Text"],
+        ["Sora.Models"] =
+        [
+            "Media",
+            "Tensors",
+            "Clips",
+            "Nn",
+            "Diffusion",
+            "Conditions",
+            "Models.Checkpoints",
+            "Models.Text",
+            "Models.Depth",
+        ],
         ["Sora.Models.Checkpoints"] = ["Tensors", "Nn", "Models.Text", "Models.Vision", "Models.Wan"],
         ["Sora.Models.Text"] = ["Kernels", "Tensors", "Nn", "Diffusion", "Models.Checkpoints"],
         ["Sora.Models.Vision"] = ["Kernels", "Nn"],
@@ -62,6 +73,7 @@ public partial class LayeringTests
             "Models",
             "Models.Checkpoints",
             "Models.Text",
+            "Models.Depth",
             "Models.Wan",
             "Models.Mini",
         ],

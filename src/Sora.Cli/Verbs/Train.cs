@@ -16,8 +16,8 @@ internal static class Train
 
     private static readonly Argument<string?> Part = new("PART")
     {
-        Description = "What to train: vae, or transformer (with its text encoder)",
-        HelpName = "vae|transformer",
+        Description = "What to train: vae, transformer (with its text encoder), or depth (the head that measures depth from latents)",
+        HelpName = "vae|transformer|depth",
         Arity = ArgumentArity.ZeroOrOne,
     };
 
@@ -229,28 +229,28 @@ internal static class Train
                 WriteSheet(Show, Seed, run);
                 return;
             }
-            if (Part is not ("vae" or "transformer"))
+            if (Part is not ("vae" or "transformer" or "depth"))
             {
                 throw SoraException.Usage(
                     Part is null ? "no part to train given" : $"'{Part}' can't be trained",
-                    "sora train vae … or sora train transformer …"
+                    "sora train vae …, sora train transformer … or sora train depth …"
                 );
             }
             var folder = Folder ?? throw SoraException.Usage("no output folder", "add -o DIR");
             var data = new TrainingData(Source(run), Shapes(Clips, Part));
-            var vae = Part == "vae";
-            if (Guidance is not null && (vae || Start is null))
+            var (vae, transformer) = (Part == "vae", Part == "transformer");
+            if (Guidance is not null && (!transformer || Start is null))
             {
                 throw SoraException.Usage(
                     "--guidance needs a transformer to learn from",
                     "sora train transformer --init DIR --guidance G …"
                 );
             }
-            if (Heads is not null && (vae || Guidance is not null))
+            if (Heads is not null && (!transformer || Guidance is not null))
             {
                 throw SoraException.Usage(
                     "--heads is for a transformer that trains on clips",
-                    vae ? "leave it out" : "widen the model first, then learn guidance from it"
+                    !transformer ? "leave it out" : "widen the model first, then learn guidance from it"
                 );
             }
             if (!vae && Transformer is not null)
@@ -259,6 +259,8 @@ internal static class Train
             var options = Options(folder);
             if (vae)
                 VaeTrainer.Train(data, options, new VaeStart(Start, Inflate) { Transformer = Transformer }, run.Reporter, run.Cancel);
+            else if (Part == "depth")
+                DepthTrainer.Train(data, options, FirstDepth(options.RunFolder), run.Reporter, run.Cancel);
             else
                 TransformerTrainer.Train(data, options, FirstTransformer(options.RunFolder), run.Reporter, run.Cancel);
         }
@@ -277,7 +279,7 @@ internal static class Train
             };
 
         private TransformerStart FirstTransformer(string runFolder) =>
-            new(Cache ?? Path.Combine(runFolder, "latents"), Tokens)
+            new(CacheIn(runFolder), Tokens)
             {
                 Folder = Start,
                 Guidance = Guidance,
@@ -286,6 +288,10 @@ internal static class Train
                 Reading = Reading,
                 Scenes = Scenes,
             };
+
+        private DepthStart FirstDepth(string runFolder) => new(CacheIn(runFolder), Tokens) { Folder = Start, VaeFolder = VaeFolder };
+
+        private string CacheIn(string runFolder) => Cache ?? Path.Combine(runFolder, "latents");
 
         private ClipSource Source(Run run)
         {

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Sora.Models.Checkpoints;
+using Sora.Models.Depth;
 using Sora.Models.Text;
 using Sora.Tensors;
 
@@ -62,6 +63,7 @@ public class ModelFolder
         "transformer",
         "transformer_2",
         "vae",
+        LatentDepthHead.Part,
         "scheduler",
     ];
 
@@ -73,6 +75,7 @@ public class ModelFolder
         "transformer",
         "transformer_2",
         "vae",
+        LatentDepthHead.Part,
     ];
 
     /// <summary>The folder, or the file.</summary>
