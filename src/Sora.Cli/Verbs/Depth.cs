@@ -22,7 +22,9 @@ internal static class Depth
     private static readonly Option<string> Output = Options.Output("Clip with depth to write, or depth alone, as a file for NumPy (.npz)");
     private static readonly Option<string?> Model = new("--model")
     {
-        Description = "Depth Anything V2 model: a folder in the layout of transformers, or a file in its authors' layout",
+        Description =
+            "Depth Anything V2 model: a folder in the layout of transformers, or a file in its authors' layout "
+            + "(the depth head of the clip's own model)",
         HelpName = "NAME",
     };
     private static readonly Option<string?> Source = SamplingOptions.Text(
@@ -40,6 +42,8 @@ internal static class Depth
         {
             Details =
             [
+                "The built-in model's clips are measured from their latents, without decoding, by a head that knows only the "
+                    + "synthetic world that the model makes. For everything else pass an open model with --model.",
                 "The clip's latents pass through unchanged; its tensor depth, [F, H, W], is relative inverse depth from 0 (far) "
                     + "to 1 (near), or metres where the model is a metric one, as its metadata depth_kind says.",
                 "Relative depths are smoothed over time: within a shot their scale and shift change only slowly, and each cut starts over.",
@@ -48,6 +52,7 @@ internal static class Depth
             ],
             Examples =
             [
+                new("sora generate \"a red ball rolls on grass\" | sora depth -o deep.latent", "Add depth to a clip of the built-in model"),
                 new("sora depth clip.latent --model Depth-Anything-V2-Small-hf -o deep.latent", "Add depth to a clip"),
                 new("sora depth --source holiday.mp4 --model Depth-Anything-V2-Small-hf -o holiday.npz", "Measure footage"),
             ],
@@ -91,33 +96,34 @@ internal static class Depth
                         + $"or sora encode {ShellWords.Quote(Source)} | sora depth - --source {ShellWords.Quote(Source)}"
                 );
             }
-            if (Model is null)
+            if (Model is null && (Raw || Source is not null))
             {
                 throw SoraException.Usage(
-                    "no depth model: sora brings none of its own yet",
-                    "pass a Depth Anything V2 model with --model, such as Depth-Anything-V2-Small-hf"
+                    $"{(Raw ? "--raw" : "--source")} needs a depth model: the clip's own measures its latents alone",
+                    DepthHeads.OpenModel
                 );
             }
             Libtorch.Preload();
             var device = Nn.Precision.Parse(Device, null).Required().Device;
-            using var estimator = DepthEstimator.Open(ModelLocator.Find(Model), device);
+            using var estimator = Model is null ? null : DepthEstimator.Open(ModelLocator.Find(Model), device);
+            using var heads = new DepthHeads(device);
             if (Source is not null && ClipName is null)
-                MeasureFootage(run, estimator, Source);
+                MeasureFootage(run, estimator!, Source);
             else if (IsNumbers)
-                MeasureClip(run, estimator);
+                MeasureClip(run, estimator, heads);
             else
-                ClipPipe.Write(run, Output, Store, false, writer => AddTo(run, estimator, writer));
+                ClipPipe.Write(run, Output, Store, false, writer => AddTo(run, estimator, heads, writer));
         }
 
         /// <summary>Footage, or a picture, as numbers.</summary>
         private void MeasureFootage(Run run, DepthEstimator estimator, string source)
         {
             using var reader = VideoReader.Open(source, new VideoReaderOptions(), run.Cancel);
-            WriteNumbers(run, estimator, reader.Frames(), new FrameSize(reader.Width, reader.Height), reader.ExpectedFrames);
+            WriteNumbers(Rows(estimator, Counted(run, reader.Frames(), reader.ExpectedFrames), new FrameSize(reader.Width, reader.Height)));
         }
 
         /// <summary>One clip as numbers.</summary>
-        private void MeasureClip(Run run, DepthEstimator estimator)
+        private void MeasureClip(Run run, DepthEstimator? estimator, DepthHeads heads)
         {
             var clips = ClipPipe.Read(run, ClipName ?? "-").Take(2).ToList();
             if (clips is not [var clip])
@@ -128,10 +134,14 @@ internal static class Depth
             }
             var (model, size, frames) = Frames(clip);
             using var codecs = new Codecs();
-            WriteNumbers(run, estimator, Pictures(run, clip, codecs, model, frames), size, frames);
+            WriteNumbers(
+                estimator is null
+                    ? heads.Measure(run, clip, model).Select(depth => depth.Map)
+                    : Rows(estimator, Counted(run, Pictures(run, clip, codecs, model, frames), frames), size)
+            );
         }
 
-        private void WriteNumbers(Run run, DepthEstimator estimator, IEnumerable<Image> pictures, FrameSize size, int? expected)
+        private void WriteNumbers(IEnumerable<DepthMap> rows)
         {
             AtomicFile.Write(
                 Output,
@@ -142,7 +152,7 @@ internal static class Depth
                         Path.GetDirectoryName(Path.GetFullPath(Output))!
                     );
                     var (shape, count) = (Array.Empty<int>(), 0);
-                    foreach (var row in Rows(estimator, Counted(run, pictures, expected), size))
+                    foreach (var row in rows)
                     {
                         numbers.Add(row.Values);
                         (shape, count) = ([row.Height, row.Width], count + 1);
@@ -165,31 +175,33 @@ internal static class Depth
             });
         }
 
-        private void AddTo(Run run, DepthEstimator estimator, ClipWriter writer)
+        private void AddTo(Run run, DepthEstimator? estimator, DepthHeads heads, ClipWriter writer)
         {
             using var codecs = new Codecs();
             foreach (var clip in ClipPipe.Read(run, ClipName ?? "-"))
             {
                 var (model, size, frames) = Frames(clip);
-                var pictures = Counted(run, Pictures(run, clip, codecs, model, frames), frames);
+                var maps = estimator is null
+                    ? heads.Measure(run, clip, model)
+                    : Steadied(estimator, Counted(run, Pictures(run, clip, codecs, model, frames), frames), size);
                 var shots = new List<List<DepthMap>>();
-                foreach (var (map, isCut) in Steadied(estimator, pictures, size))
+                foreach (var (map, isCut) in maps)
                 {
                     if (isCut)
                         shots.Add([]);
                     shots[^1].Add(map);
                 }
-                var depth = shots.SelectMany(shot => estimator.IsMetric ? shot.Select(map => map.Values) : Scaled(shot));
+                var depth = shots.SelectMany(shot => estimator is { IsMetric: true } ? shot.Select(map => map.Values) : Scaled(shot));
                 float[] values = [.. depth.SelectMany(map => map)];
                 var tensor = HostTensor.FromFloats(values, [frames, size.Height, size.Width], DType.F16);
                 writer.Write(
                     clip.With(Clip.DepthName, tensor)
-                        .WithMetadata("depth_kind", estimator.IsMetric ? "metric" : "relative")
+                        .WithMetadata("depth_kind", estimator is { IsMetric: true } ? "metric" : "relative")
                         .WithMetadata(
                             "depth_range",
                             string.Create(CultureInfo.InvariantCulture, $"{values.Min():0.###} {values.Max():0.###}")
                         )
-                        .WithMetadata("depth_model", Model!)
+                        .WithMetadata("depth_model", Model ?? model.Name)
                         .After(CalledFor(clip))
                 );
             }
