@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using Sora.Models.Checkpoints;
-using Sora.Models.Depth;
 using Sora.Models.Text;
 using Sora.Tensors;
 
@@ -63,7 +62,7 @@ public class ModelFolder
         "transformer",
         "transformer_2",
         "vae",
-        LatentDepthHead.Part,
+        "depth_head",
         "scheduler",
     ];
 
@@ -75,7 +74,7 @@ public class ModelFolder
         "transformer",
         "transformer_2",
         "vae",
-        LatentDepthHead.Part,
+        "depth_head",
     ];
 
     /// <summary>The folder, or the file.</summary>

@@ -20,7 +20,7 @@ internal sealed class DepthTask : TrainingTask
     private const double SpaceWeight = 1,
         TimeWeight = 1;
 
-    /// <summary>The share of clips whose latents have noise, as those that a transformer made are not exact, and how much at most.</summary>
+    /// <summary>The share of clips with noisy latents, as a transformer makes no exact ones, and how much noise at most.</summary>
     private const double NoisyShare = 0.5,
         MostNoise = 0.2;
     private const int SampleClips = 4;
