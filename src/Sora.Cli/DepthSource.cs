@@ -10,48 +10,37 @@ namespace Sora.Cli;
 /// <summary>What finds depth, and in what: the one place that knows which networks there are.</summary>
 internal sealed class DepthSource : IDisposable
 {
-    private readonly DepthEstimator estimator;
+    private readonly (DepthEstimator Estimator, DepthInfo Info)? open;
+    private readonly DepthHeads heads;
     private readonly bool isRaw;
     private readonly Codecs codecs = new();
 
-    private DepthSource(DepthEstimator estimator, string model, bool isRaw)
+    private DepthSource(DepthEstimator? estimator, string? model, DepthHeads heads, bool isRaw)
     {
-        (this.estimator, this.isRaw) = (estimator, isRaw);
-        Info = new DepthInfo(estimator.IsMetric, estimator.IsMetric ? estimator.Config.MaxDepth : null, model);
+        (this.heads, this.isRaw) = (heads, isRaw);
+        if (estimator is not null)
+            open = (estimator, new DepthInfo(estimator.IsMetric, estimator.IsMetric ? estimator.Config.MaxDepth : null, model!));
     }
 
-    /// <summary>What its numbers are.</summary>
-    public DepthInfo Info { get; }
-
     /// <summary>Opens the network that the command line names.</summary>
-    /// <param name="model">A folder, a file or a name.</param>
+    /// <param name="model">A folder, a file or a name of an open model; null: the depth heads of the clips' own models.</param>
     /// <param name="device">Where it computes.</param>
     /// <param name="isRaw">Whether maps are the network's own output, at its own size and not smoothed over time.</param>
     public static DepthSource Open(string? model, string? device, bool isRaw)
     {
-        if (model is null)
-        {
-            throw SoraException.Usage(
-                "no depth model: sora brings none of its own yet",
-                "pass a Depth Anything V2 model with --model, such as Depth-Anything-V2-Small-hf"
-            );
-        }
         Libtorch.Preload();
-        return new DepthSource(
-            DepthEstimator.Open(ModelLocator.Find(model), Precision.Parse(device, null).Required().Device),
-            model,
-            isRaw
-        );
+        var on = Precision.Parse(device, null).Required().Device;
+        var estimator = model is null ? null : DepthEstimator.Open(ModelLocator.Find(model), on);
+        return new DepthSource(estimator, model, new DepthHeads(on), isRaw);
     }
 
     /// <summary>The depth of footage, frame by frame with its own times, or of a picture.</summary>
     public DepthTrack OfFootage(Run run, VideoReader reader)
     {
+        var (estimator, info) = open ?? throw new InvalidOperationException("footage has no latents for a head");
         var (size, times) = (new FrameSize(reader.Width, reader.Height), reader.HasTimes ? new List<TimeSpan>() : null);
-        return new DepthTrack(Info, size, reader.Fps, reader.ExpectedFrames, Maps(run, Pictures(), size, reader.ExpectedFrames))
-        {
-            Times = times,
-        };
+        var maps = Maps(run, estimator, Pictures(), size, reader.ExpectedFrames);
+        return new DepthTrack(info, size, reader.Fps, reader.ExpectedFrames, maps) { Times = times };
 
         IEnumerable<Image> Pictures()
         {
@@ -69,15 +58,18 @@ internal sealed class DepthSource : IDisposable
         var model = ClipModel.Of(clip, null);
         var (size, frames) = model.Geometry.VideoOf(clip.FinishedLatents.Shape);
         var fps = clip.Info.Fps ?? ModelDefaults.Of(model).Settings.Fps;
+        if (open is not var (estimator, info))
+            return new DepthTrack(new DepthInfo(false, null, model.Name), size, fps, frames, heads.Measure(run, clip, model));
         var pictures = footage is null
             ? codecs.For(model).Decode(clip.FinishedLatents, clip.Info.Space, run.Cancel)
             : ClipFootage.Frames(run, footage, clip, model.Geometry);
-        return new DepthTrack(Info, size, fps, frames, Maps(run, pictures, size, frames));
+        return new DepthTrack(info, size, fps, frames, Maps(run, estimator, pictures, size, frames));
     }
 
     public void Dispose()
     {
-        estimator.Dispose();
+        open?.Estimator.Dispose();
+        heads.Dispose();
         codecs.Dispose();
     }
 
@@ -90,19 +82,25 @@ internal sealed class DepthSource : IDisposable
     }
 
     /// <summary>The depth of pictures, and which are the first of a shot, with progress after each.</summary>
-    private IEnumerable<(DepthMap Map, bool IsCut)> Maps(Run run, IEnumerable<Image> pictures, FrameSize size, int? expected)
+    private IEnumerable<(DepthMap Map, bool IsCut)> Maps(
+        Run run,
+        DepthEstimator estimator,
+        IEnumerable<Image> pictures,
+        FrameSize size,
+        int? expected
+    )
     {
         var (steadier, cuts, count) = (new DepthSteadier(), new ShotCuts(), 0);
         foreach (var picture in pictures)
         {
             run.Cancel.ThrowIfCancellationRequested();
-            var (map, isCut) = (isRaw ? Raw(picture) : estimator.Estimate(picture, size), cuts.Next(picture));
-            yield return (isRaw || Info.IsMetric ? map : steadier.Next(map, isCut), isCut);
+            var (map, isCut) = (isRaw ? Raw(estimator, picture) : estimator.Estimate(picture, size), cuts.Next(picture));
+            yield return (isRaw || estimator.IsMetric ? map : steadier.Next(map, isCut), isCut);
             run.Reporter.Progress("measuring", ++count, Math.Max(count, expected ?? count));
         }
     }
 
-    private DepthMap Raw(Image picture)
+    private static DepthMap Raw(DepthEstimator estimator, Image picture)
     {
         using var predicted = estimator.Predict(picture).cpu(); // [1, h, w]
         return new DepthMap((int)predicted.shape[2], (int)predicted.shape[1], predicted.data<float>().ToArray());

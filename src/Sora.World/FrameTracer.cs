@@ -77,8 +77,7 @@ internal sealed class FrameTracer
         var unit = d * (One / length);
 
         var (depth, number, _) = Nearest(x, y, d);
-        var down = Vector256.LessThan(d.Y, All(-1e-6f));
-        var floor = Select(down, All(-this.eye.Y) / d.Y, Infinity);
+        var floor = Floor(d);
         var onGround = Vector256.LessThan(floor, depth);
         depth = Select(onGround, floor, depth);
         number = Select(onGround, V.Zero, number);
@@ -115,9 +114,20 @@ internal sealed class FrameTracer
     {
         var d = All(forward) + All(right) * x + All(up) * y;
         var (depth, number, there) = Nearest(x, y, d);
-        var floor = Select(Vector256.LessThan(d.Y, All(-1e-6f)), All(-eye.Y) / d.Y, Infinity);
+        var floor = Floor(d);
         return (Select(Vector256.LessThan(floor, depth), V.Zero, number), there);
     }
+
+    /// <summary>The depth in metres at eight points of the picture, without their colours.</summary>
+    public V Measure(V x, V y)
+    {
+        var d = All(forward) + All(right) * x + All(up) * y;
+        return Min(Nearest(x, y, d).Depth, Floor(d));
+    }
+
+    /// <summary>How far away the ground is; infinite above the horizon.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private V Floor(V3 d) => Select(Vector256.LessThan(d.Y, All(-1e-6f)), All(-eye.Y) / d.Y, Infinity);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private (V Depth, V Number, V There) Nearest(V x, V y, V3 d)

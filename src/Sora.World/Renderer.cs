@@ -122,6 +122,32 @@ public static class Renderer
         return (seen, there);
     }
 
+    /// <summary>
+    /// The depth of a clip without its picture, a small part of the work: that of <see cref="RenderedClip.Depth"/>.
+    /// </summary>
+    /// <param name="scene">The scene.</param>
+    /// <param name="width">Pixels in a row.</param>
+    /// <param name="height">Rows.</param>
+    /// <param name="fps">Frames a second.</param>
+    /// <param name="depth">Filled with whole frames [F, H, W].</param>
+    public static void Measure(Scene scene, int width, int height, double fps, Span<float> depth)
+    {
+        var simulation = Simulation.Run(scene, depth.Length / (width * height), fps);
+        Span<float> row = stackalloc float[Lanes];
+        FrameTracer? tracer = null;
+        for (var line = 0; line < simulation.Frames * height; line++)
+        {
+            if (line % height == 0)
+                tracer = TracerOf(scene, simulation, line / height, fps, (width, height));
+            var y = All(1 - (2 * (line % height) + 1f) / height);
+            for (var column = 0; column < width; column += Lanes)
+            {
+                tracer!.Measure((Ramp + All(column)) * All(2f / width) - One, y).CopyTo(row);
+                row[..Math.Min(Lanes, width - column)].CopyTo(depth[(line * width + column)..]);
+            }
+        }
+    }
+
     private static FrameTracer TracerOf(Scene scene, Simulation simulation, int frame, double fps, (int Width, int Height) size)
     {
         var poses = new Pose[scene.Objects.Count];

@@ -32,6 +32,13 @@ public sealed class WorldSource : ClipSource
     public override void Describe(ulong seed, ClipShape shape, LatentGrid grid, Span<float> descriptors) =>
         SceneMap.Draw(SceneOf(seed, shape), shape, grid, Fps, descriptors);
 
+    /// <inheritdoc/>
+    public override bool KnowsDepth => true;
+
+    /// <inheritdoc/>
+    public override void Measure(ulong seed, ClipShape shape, Span<float> depth) =>
+        Renderer.Measure(SceneOf(seed, shape), shape.Width, shape.Height, Fps, depth[..(shape.Bytes / 3)]);
+
     internal override (int First, int Count, float Whole) Taken => SceneMap.Taken;
 
     /// <inheritdoc/>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Sora.Models;
 using Sora.Models.Checkpoints;
+using Sora.Models.Depth;
 using Sora.Models.Wan;
 using Sora.Nn;
 using static TorchSharp.torch;
@@ -14,6 +15,7 @@ internal static class Evaluation
         Physics = 20,
         Tasks = 24,
         VaeClips = 24,
+        DepthClips = 24,
         FittedClips = 160;
 
     private static readonly Option<string?> Model = new("--model", "-m")
@@ -22,12 +24,14 @@ internal static class Evaluation
     };
     private static readonly Option<string> Output = new("--output", "-o")
     {
-        Description = "Folder for evaluation.json and contact-sheet.png",
+        Description =
+            "Folder for evaluation.json and contact-sheet.png; with one of the options that measure a part, "
+            + "numbers of the others stay in the file",
         DefaultValueFactory = _ => ".",
     };
     private static readonly Option<string?> Data = new("--data")
     {
-        Description = "Folder of pictures and clips for the VAE, as tests/eval/run.sh prepares it; needed but with --attributes-only",
+        Description = "Folder of pictures and clips for the VAE, as tests/eval/run.sh prepares it; needed to measure it",
     };
     private static readonly Option<string?> JudgeFile = JudgeCommand.File();
     private static readonly Option<int?> Count = new("--count")
@@ -40,6 +44,7 @@ internal static class Evaluation
     {
         Description = "Score clips from prompts, nothing else",
     };
+    private static readonly Option<bool> DepthOnly = new("--depth-only") { Description = "Measure the depth head, nothing else" };
     private static readonly Option<int> Threads = new("--threads")
     {
         Description = "Clips made at a time",
@@ -60,6 +65,7 @@ internal static class Evaluation
             Quick,
             VaeOnly,
             AttributesOnly,
+            DepthOnly,
             Threads,
         };
         root.SetAction(Run);
@@ -68,21 +74,23 @@ internal static class Evaluation
 
     private static int Run(ParseResult args)
     {
-        var (vaeOnly, attributesOnly, output) = (args.GetValue(VaeOnly), args.GetValue(AttributesOnly), args.GetValue(Output)!);
+        var (vaeOnly, attributesOnly, depthOnly) = (args.GetValue(VaeOnly), args.GetValue(AttributesOnly), args.GetValue(DepthOnly));
+        var output = args.GetValue(Output)!;
         var prompts = args.GetValue(Count) ?? (args.GetValue(Quick) ? Prompts / 4 : Prompts);
         int Part(int whole) => Math.Max(1, whole * prompts / Prompts);
-        var footage = attributesOnly
-            ? null
-            : new Footage(
-                args.GetValue(Data)
-                    ?? throw SoraException.Usage(
-                        "the VAE is measured on pictures and clips",
-                        "tests/eval/run.sh gets them and passes --data"
-                    )
-            );
+        var footage =
+            attributesOnly || depthOnly
+                ? null
+                : new Footage(
+                    args.GetValue(Data)
+                        ?? throw SoraException.Usage(
+                            "the VAE is measured on pictures and clips",
+                            "tests/eval/run.sh gets them and passes --data"
+                        )
+                );
         var report = new Report();
         Directory.CreateDirectory(output);
-        if (!vaeOnly)
+        if (!vaeOnly && !depthOnly)
         {
             using var judge = JudgeCommand.Open(args.GetValue(JudgeFile));
             using var workers = new Workers(VideoModel.Open(args.GetValue(Model)), args.GetValue(Threads));
@@ -96,7 +104,9 @@ internal static class Evaluation
         }
         if (footage is not null)
             ScoreVae(args.GetValue(Model), new Footages(footage, Part(VaeClips), Part(FittedClips)), report);
-        report.Save(Path.Combine(output, "evaluation.json"));
+        if (!vaeOnly && !attributesOnly)
+            ScoreDepth(args.GetValue(Model), Part(DepthClips), report);
+        report.Save(Path.Combine(output, "evaluation.json"), vaeOnly || attributesOnly || depthOnly);
         return 0;
     }
 
@@ -108,6 +118,17 @@ internal static class Evaluation
         using var weights = Checkpoint.Load(folder, new WeightsOptions { DType = float32 });
         var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(folder, "config.json")), weights);
         new VaeScores(vae, data.Footage, report).Score(data.Clips, data.Fitted);
+    }
+
+    /// <summary>Scores the depth head of a model that has one.</summary>
+    private static void ScoreDepth(string? name, int clips, Report report)
+    {
+        var model = VideoModel.Open(name);
+        using var head = LatentDepthHead.Open(model);
+        if (head is null)
+            return;
+        using var subject = new Subject(model);
+        new DepthScores(subject, head, report).Score(clips);
     }
 
     private sealed record Footages(Footage Footage, int Clips, int Fitted);

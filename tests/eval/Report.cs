@@ -25,13 +25,13 @@ internal sealed class Report
     public void Value(string key, double value) => values[key] = value;
 
     /// <summary>Writes the numbers as JSON, whole or not at all; where there is none, null.</summary>
-    public void Save(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="keepOthers">Leaves numbers that the file has, and that weren't measured now, as they are.</param>
+    public void Save(string path, bool keepOthers = false)
     {
-        var json = new JsonObject(
-            values.Select(pair =>
-                KeyValuePair.Create(pair.Key, (JsonNode?)(double.IsFinite(pair.Value) ? Math.Round(pair.Value, Decimals) : null))
-            )
-        );
+        var json = keepOthers && File.Exists(path) ? JsonNode.Parse(File.ReadAllText(path))!.AsObject() : [];
+        foreach (var (key, value) in values)
+            json[key] = double.IsFinite(value) ? Math.Round(value, Decimals) : null;
         var text = json.ToJsonString(new JsonSerializerOptions { WriteIndented = true });
         AtomicFile.Write(
             path,

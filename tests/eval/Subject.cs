@@ -5,6 +5,7 @@ using Sora.Media;
 using Sora.Models;
 using Sora.Nn;
 using Sora.Pipelines;
+using Sora.Tensors;
 using Sora.World;
 using static TorchSharp.torch;
 
@@ -60,6 +61,13 @@ internal sealed class Subject : IDisposable
                 Fps = SceneOptions.DefaultFps,
             },
         };
+
+    /// <summary>The normalised latents of frames, [1, C, T, h, w].</summary>
+    public Tensor Latents(IReadOnlyList<Image> frames)
+    {
+        using var scope = NewDisposeScope();
+        return model.Normalise(TensorIO.ToTensor(codec.Encode(frames, CancellationToken.None).Latents)).MoveToOuterDisposeScope();
+    }
 
     /// <summary>The frames of a clip.</summary>
     public Image[] Decode(Clip clip) => [.. codec.Decode(clip.FinishedLatents, clip.Info.Space, CancellationToken.None)];

@@ -20,7 +20,9 @@ internal static class Depth
     );
     private static readonly Option<string?> Model = new("--model")
     {
-        Description = "Depth Anything V2 model: a folder in the layout of transformers, or a file in its authors' layout",
+        Description =
+            "Depth Anything V2 model: a folder in the layout of transformers, or a file in its authors' layout "
+            + "(the depth head of the clip's own model)",
         HelpName = "NAME",
     };
     private static readonly Option<string?> Source = SamplingOptions.Text(
@@ -38,6 +40,8 @@ internal static class Depth
         {
             Details =
             [
+                "The built-in model's clips are measured from their latents, without decoding, by a head that knows only the "
+                    + "synthetic world that the model makes. For everything else pass an open model with --model.",
                 "The clip's latents pass through unchanged; its tensor depth, [F, H, W], is relative inverse depth from 0 (far) "
                     + "to 1 (near), or metres where the model is a metric one, as its metadata depth_kind says.",
                 "Relative depths are smoothed over time: within a shot their scale and shift change only slowly, and each cut starts over.",
@@ -58,6 +62,7 @@ internal static class Depth
             ],
             Examples =
             [
+                new("sora generate \"a red ball rolls on grass\" | sora depth -o deep.latent", "Add depth to a clip of the built-in model"),
                 new("sora depth clip.latent --model Depth-Anything-V2-Small-hf -o deep.latent", "Add depth to a clip"),
                 new("sora depth --source holiday.mp4 --model Depth-Anything-V2-Small-hf -o holiday.mkv", "Measure footage"),
                 new("sora depth clip.latent --model Depth-Anything-V2-Small-hf -o preview.mp4", "Show the depth of a clip in colours"),
@@ -100,6 +105,13 @@ internal static class Depth
                     $"-o depth.mkv, or sora encode {ShellWords.Quote(Source)} | sora depth - --source {ShellWords.Quote(Source)}"
                 );
             }
+            if (Model is null && (Raw || Source is not null))
+            {
+                throw SoraException.Usage(
+                    $"{(Raw ? "--raw" : "--source")} needs a depth model: the clip's own measures its latents alone",
+                    DepthHeads.OpenModel
+                );
+            }
             using var source = DepthSource.Open(Model, Device, Raw);
             if (alone is null)
                 ClipPipe.Write(run, Output, Store, false, writer => AddTo(run, source, writer));
@@ -137,7 +149,7 @@ internal static class Depth
                 var track = source.OfClip(run, clip, Source);
                 using var scaler = new ShotScaler(folder);
                 using var tensor = new Spool(folder);
-                var maps = source.Info.IsMetric ? track.Maps.Select(depth => depth.Map.Values) : scaler.Scale(track.Maps);
+                var maps = track.Info.IsMetric ? track.Maps.Select(depth => depth.Map.Values) : scaler.Scale(track.Maps);
                 var (frames, low, high) = (0, float.PositiveInfinity, float.NegativeInfinity);
                 foreach (var map in maps)
                 {
@@ -145,9 +157,9 @@ internal static class Depth
                     (frames, low, high) = (frames + 1, Math.Min(low, map.Min()), Math.Max(high, map.Max()));
                 }
                 writer.Write(
-                    clip.WithMetadata("depth_kind", source.Info.Kind)
+                    clip.WithMetadata("depth_kind", track.Info.Kind)
                         .WithMetadata("depth_range", string.Create(CultureInfo.InvariantCulture, $"{low:0.###} {high:0.###}"))
-                        .WithMetadata("depth_model", source.Info.Model)
+                        .WithMetadata("depth_model", track.Info.Model)
                         .After(CalledFor(clip)),
                     new TensorToWrite(Clip.DepthName, DType.F16, [frames, track.Size.Height, track.Size.Width], tensor.CopyTo)
                 );

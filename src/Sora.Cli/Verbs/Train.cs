@@ -6,7 +6,7 @@ using Sora.World;
 
 namespace Sora.Cli.Verbs;
 
-/// <summary>Trains the VAE, or text encoder and transformer, on the synthetic world or on a folder of clips.</summary>
+/// <summary>Trains the VAE, text encoder and transformer, or the depth head, on the synthetic world or on a folder of clips.</summary>
 internal static class Train
 {
     private const int SheetRows = 8,
@@ -16,8 +16,8 @@ internal static class Train
 
     private static readonly Argument<string?> Part = new("PART")
     {
-        Description = "What to train: vae, or transformer (with its text encoder)",
-        HelpName = "vae|transformer",
+        Description = "What to train: vae, transformer (with its text encoder), or depth (the head that measures depth from latents)",
+        HelpName = "vae|transformer|depth",
         Arity = ArgumentArity.ZeroOrOne,
     };
 
@@ -45,7 +45,7 @@ internal static class Train
     private static readonly Option<string[]> Clips = Options.Values(
         "--clips",
         "WxHxF[:N]",
-        "Size of the clips, width x height x frames; N is clips per batch (vae) or clips in total (transformer); may be repeated",
+        "Size of the clips, width x height x frames; N is clips per batch (vae) or clips in total (transformer, depth); may be repeated",
         text => text
     );
     private static readonly Option<string?> Start = new("--init")
@@ -86,7 +86,11 @@ internal static class Train
         HelpName = "DIR",
     };
     private static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Number of updates in total (10000)");
-    private static readonly Option<int?> Tokens = Options.Positive("--tokens", "N", "Latent tokens per batch of the transformer (2048)");
+    private static readonly Option<int?> Tokens = Options.Positive(
+        "--tokens",
+        "N",
+        "Latent tokens per batch of the transformer or the depth head (2048)"
+    );
     private static readonly Option<double?> Reading = Number(
         "--reading",
         "Weight of the extra loss that teaches the transformer what is where in the world's clips (0.005)"
@@ -123,9 +127,10 @@ internal static class Train
             Details =
             [
                 "Training has two stages: the causal VAE first, then the transformer together with its text encoder, "
-                    + "on the latents of that VAE. The model folder has the diffusers layout. "
-                    + "The run's own files are in its folder training: loss.csv, loss.png, sample-*.png and state.safetensors, "
-                    + "from which the same command resumes at the exact step.",
+                    + "on the latents of that VAE. A depth head, which measures clips without decoding them, is trained on the same "
+                    + "latents and on the world's exact depth. The model folder has the diffusers layout. "
+                    + "The run's own files are in its folder training, or training-depth for a depth head: "
+                    + "loss.csv, loss.png, sample-*.png and state.safetensors, from which the same command resumes at the exact step.",
             ],
             Examples = [new("sora train --world --show sheet.png", "Show what the synthetic world looks like")],
         }.With(
@@ -229,36 +234,38 @@ internal static class Train
                 WriteSheet(Show, Seed, run);
                 return;
             }
-            if (Part is not ("vae" or "transformer"))
+            if (Part is not ("vae" or "transformer" or "depth"))
             {
                 throw SoraException.Usage(
                     Part is null ? "no part to train given" : $"'{Part}' can't be trained",
-                    "sora train vae … or sora train transformer …"
+                    "sora train vae …, sora train transformer … or sora train depth …"
                 );
             }
             var folder = Folder ?? throw SoraException.Usage("no output folder", "add -o DIR");
             var data = new TrainingData(Source(run), Shapes(Clips, Part));
-            var vae = Part == "vae";
-            if (Guidance is not null && (vae || Start is null))
+            var (vae, transformer) = (Part == "vae", Part == "transformer");
+            if (Guidance is not null && (!transformer || Start is null))
             {
                 throw SoraException.Usage(
                     "--guidance needs a transformer to learn from",
                     "sora train transformer --init DIR --guidance G …"
                 );
             }
-            if (Heads is not null && (vae || Guidance is not null))
+            if (Heads is not null && (!transformer || Guidance is not null))
             {
                 throw SoraException.Usage(
                     "--heads is for a transformer that trains on clips",
-                    vae ? "leave it out" : "widen the model first, then learn guidance from it"
+                    !transformer ? "leave it out" : "widen the model first, then learn guidance from it"
                 );
             }
             if (!vae && Transformer is not null)
                 throw SoraException.Usage("--transformer is for sora train vae", "leave it out");
             HostMemory.RestartWithOneHeap();
-            var options = Options(folder);
+            var options = Part == "depth" ? Options(folder) with { RunName = "training-depth" } : Options(folder);
             if (vae)
                 VaeTrainer.Train(data, options, new VaeStart(Start, Inflate) { Transformer = Transformer }, run.Reporter, run.Cancel);
+            else if (Part == "depth")
+                DepthTrainer.Train(data, options, FirstDepth(options.RunFolder), run.Reporter, run.Cancel);
             else
                 TransformerTrainer.Train(data, options, FirstTransformer(options.RunFolder), run.Reporter, run.Cancel);
         }
@@ -277,7 +284,7 @@ internal static class Train
             };
 
         private TransformerStart FirstTransformer(string runFolder) =>
-            new(Cache ?? Path.Combine(runFolder, "latents"), Tokens)
+            new(CacheIn(runFolder), Tokens)
             {
                 Folder = Start,
                 Guidance = Guidance,
@@ -286,6 +293,10 @@ internal static class Train
                 Reading = Reading,
                 Scenes = Scenes,
             };
+
+        private DepthStart FirstDepth(string runFolder) => new(CacheIn(runFolder), Tokens) { Folder = Start, VaeFolder = VaeFolder };
+
+        private string CacheIn(string runFolder) => Cache ?? Path.Combine(runFolder, "latents");
 
         private ClipSource Source(Run run)
         {

@@ -62,6 +62,7 @@ public class ModelFolder
         "transformer",
         "transformer_2",
         "vae",
+        "depth_head",
         "scheduler",
     ];
 
@@ -73,6 +74,7 @@ public class ModelFolder
         "transformer",
         "transformer_2",
         "vae",
+        "depth_head",
     ];
 
     /// <summary>The folder, or the file.</summary>

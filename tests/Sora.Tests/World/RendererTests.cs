@@ -23,6 +23,17 @@ public class RendererTests
                 )
             );
 
+    [Theory]
+    [InlineData(48, 32)]
+    [InlineData(37, 64)]
+    public void TheDepthAloneIsThatOfThePicture(int width, int height)
+    {
+        var scene = SceneSampler.Draw(new Rng(4), new SceneOptions { Frames = 5, Aspect = width / (double)height });
+        var depth = new float[width * height * 5];
+        Renderer.Measure(scene, width, height, SceneOptions.DefaultFps, depth);
+        Assert.Equal(Renderer.Render(scene, width, height, 5).Depth, depth);
+    }
+
     [Fact]
     public void DepthAndMasksAreWhereTheSolidsAre()
     {

@@ -78,6 +78,16 @@ public abstract class ClipSource
     /// <exception cref="NotSupportedException">There are no <see cref="Marks"/>.</exception>
     public virtual void DescribeThings(ulong seed, ClipShape shape, Span<float> descriptors) => throw new NotSupportedException();
 
+    /// <summary>Whether the source knows how far away everything in its clips is.</summary>
+    public virtual bool KnowsDepth => false;
+
+    /// <summary>
+    /// The distances along the optical axis in the clip of a seed, <c>[F, H, W]</c>, infinite in the sky, in the source's own unit.
+    /// Called from many threads.
+    /// </summary>
+    /// <exception cref="NotSupportedException"><see cref="KnowsDepth"/> is false.</exception>
+    public virtual void Measure(ulong seed, ClipShape shape, Span<float> depth) => throw new NotSupportedException();
+
     /// <summary>What <see cref="Describe"/> says of several clips, <c>[N, Descriptors, T, h, w]</c>.</summary>
     internal Tensor DescribeAll(ReadOnlySpan<ulong> seeds, ClipShape shape, LatentGrid grid)
     {

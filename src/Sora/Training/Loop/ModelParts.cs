@@ -19,6 +19,17 @@ internal static class ModelParts
     public static void WriteConfig(string folder, string part, JsonObject config) =>
         Write(Path.Combine(Directory.CreateDirectory(Path.Combine(folder, part)).FullName, "config.json"), config);
 
+    /// <summary>Lists a part of ours in the folder's model_index.json, if it has one.</summary>
+    public static void List(string folder, string part, string className)
+    {
+        var path = Path.Combine(folder, "model_index.json");
+        if (!File.Exists(path))
+            return;
+        var index = ConfigFile.Read(path).ToJson();
+        index[part] = new JsonArray("sora", className);
+        Write(path, index);
+    }
+
     /// <summary>Writes a JSON file, whole or not at all.</summary>
     public static void Write(string path, JsonObject json) =>
         AtomicFile.Write(

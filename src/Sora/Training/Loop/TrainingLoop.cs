@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 namespace Sora.Training;
 
 /// <summary>What a run of training does and keeps.</summary>
-/// <param name="Folder">The model folder that is written; the run's own files go to its folder <c>training</c>.</param>
+/// <param name="Folder">The model folder that is written; the run's own files go to its folder <see cref="RunName"/>.</param>
 /// <param name="Steps">Updates in total.</param>
 /// <param name="Optimizer">How parameters move.</param>
 public sealed record TrainingOptions(string Folder, long Steps, OptimizerOptions Optimizer)
@@ -45,7 +45,10 @@ public sealed record TrainingOptions(string Folder, long Steps, OptimizerOptions
     internal ScalarType? SavedType => Half ? ScalarType.Float16 : null;
 
     /// <summary>Where the run's own files go.</summary>
-    public string RunFolder => Path.Combine(Folder, "training");
+    public string RunFolder => Path.Combine(Folder, RunName);
+
+    /// <summary>Another name than <c>training</c> for that folder: for a part that is added to a model which was trained there.</summary>
+    public string RunName { get; init; } = "training";
 
     /// <summary>The multiplier of the learning rates at a step: warm-up, plateau, linear decay.</summary>
     public double Rate(long step)

@@ -1,4 +1,3 @@
-using Sora.Models;
 using Sora.Models.Checkpoints;
 using Sora.Models.Mini;
 using Sora.Models.Text;
@@ -12,6 +11,8 @@ namespace Sora.Training;
 /// <summary>Trains the text encoder and the transformer of a model folder.</summary>
 public static class TransformerTrainer
 {
+    private const int ValidationClips = 64;
+
     /// <summary>
     /// Trains text encoder and transformer on the latents of the folder's VAE.
     /// </summary>
@@ -24,27 +25,10 @@ public static class TransformerTrainer
         CancellationToken cancellation
     )
     {
-        var vaeFolder = Path.Combine(start.VaeFolder ?? options.Folder, "vae");
-        if (!Directory.Exists(vaeFolder))
-            throw SoraException.Failed($"no VAE in {vaeFolder}", "train one first (sora train vae), or pass a model folder with --vae");
-        using var vaeWeights = Checkpoint.Load(vaeFolder, new WeightsOptions { DType = float32 });
-        var vae = new CausalVae(ModelRegistry.VaeConfig(Path.Combine(vaeFolder, "config.json")), vaeWeights);
-        var fingerprint = Fingerprint(vaeFolder, vae.Config);
-        var latents = new LatentRequest(vae, fingerprint, data.Source, default) { Count = 0, Seed = options.Seed };
-        var sets = data
-            .Shapes.Select(s => LatentCache.Open(start.Cache, latents with { Shape = s.Shape, Count = s.Count }, reporter, cancellation))
-            .ToArray();
-        var validation = LatentCache.Open(
-            Path.Combine(start.Cache, "validation"),
-            latents with
-            {
-                Shape = data.Shapes[0].Shape,
-                Count = 64,
-                Seed = ~options.Seed,
-            },
-            reporter,
-            cancellation
-        );
+        using var encoder = TrainedVae.Open(start.VaeFolder ?? options.Folder);
+        var vae = encoder.Vae;
+        var sets = encoder.Encode(data, start.Cache, options.Seed, reporter, cancellation);
+        var validation = encoder.EncodeOthers(data, start.Cache, options.Seed, ValidationClips, reporter, cancellation);
 
         var parts = Parts(data, options, start, vae, validation);
         void Save(string folder)
@@ -56,7 +40,7 @@ public static class TransformerTrainer
             if (start.VaeFolder is null)
                 return;
             ModelParts.WriteConfig(folder, "vae", vae.Config.ToJson());
-            vaeWeights.Save(ModelParts.WeightsFile(folder, "vae"), options.SavedType);
+            encoder.Weights.Save(ModelParts.WeightsFile(folder, "vae"), options.SavedType);
         }
         using var task = new TransformerTask(
             parts with
@@ -91,12 +75,6 @@ public static class TransformerTrainer
     /// <summary>Whether texts begin with the marks of what a source's captions mention.</summary>
     private static bool IsMarked(Tokenizer tokenizer, ClipSource source) =>
         source.Marks.Count > 0 && tokenizer.Tokens(tokenizer.Encode("")).Take(source.Marks.Count).SequenceEqual(source.Marks);
-
-    private static string Fingerprint(string vaeFolder, CausalVaeConfig config)
-    {
-        using var weights = Checkpoint.Open(vaeFolder);
-        return Checkpoint.Fingerprint(weights, config.ToJson().ToJsonString());
-    }
 
     /// <summary>The sizes with as many heads as are asked for; none: as they are.</summary>
     private static WanTransformerConfig Sized(WanTransformerConfig given, string? from, int? heads)
