@@ -47,6 +47,37 @@ internal sealed class IsoBox(string type, byte[] fields, params IsoBox[] childre
         return boxes;
     }
 
+    /// <summary>Reads the boxes of a file but for those of one type, such as the media data, which are passed over.</summary>
+    /// <exception cref="InvalidDataException">A size leads out of the file.</exception>
+    public static List<IsoBox> ReadAround(Stream file, string leftOut)
+    {
+        var boxes = new List<IsoBox>();
+        var header = new byte[HeaderLength];
+        for (long at = 0; at < file.Length; )
+        {
+            file.Position = at;
+            file.ReadExactly(header);
+            long size = BinaryPrimitives.ReadUInt32BigEndian(header);
+            if (size == 1)
+            {
+                // The size follows, in 64 bits.
+                var large = new byte[sizeof(long)];
+                file.ReadExactly(large);
+                size = BinaryPrimitives.ReadInt64BigEndian(large);
+            }
+            var content = at + size - file.Position;
+            if (content < 0 || size > file.Length - at)
+                throw new InvalidDataException($"a box has a size of {size} where {file.Length - at} bytes are left");
+            at += size;
+            if (TypeAt(header) == leftOut)
+                continue;
+            var bytes = new byte[content];
+            file.ReadExactly(bytes);
+            boxes.Add(Parse(TypeAt(header), bytes));
+        }
+        return boxes;
+    }
+
     /// <summary>The box that is reached through others.</summary>
     /// <exception cref="InvalidDataException">There is none.</exception>
     public IsoBox Find(params string[] path)
@@ -97,35 +128,4 @@ internal sealed class IsoBox(string type, byte[] fields, params IsoBox[] childre
     }
 
     private static string TypeAt(ReadOnlySpan<byte> bytes) => Encoding.Latin1.GetString(bytes.Slice(4, 4));
-
-    /// <summary>
-    /// The boxes of a file except the media data, of which only the place is given, so that little is read.
-    /// </summary>
-    /// <exception cref="InvalidDataException">A size leads out of the file.</exception>
-    public static List<IsoBox> ReadAround(Stream file, string leftOut)
-    {
-        var boxes = new List<IsoBox>();
-        var header = new byte[HeaderLength];
-        for (long at = 0; at < file.Length; )
-        {
-            file.Position = at;
-            file.ReadExactly(header);
-            long size = BinaryPrimitives.ReadUInt32BigEndian(header);
-            if (size == 1)
-            {
-                var large = new byte[8];
-                file.ReadExactly(large);
-                size = BinaryPrimitives.ReadInt64BigEndian(large);
-            }
-            if (size < HeaderLength || size > file.Length - at)
-                throw new InvalidDataException($"a box has a size of {size} where {file.Length - at} bytes are left");
-            at += size;
-            if (TypeAt(header) == leftOut)
-                continue;
-            var content = new byte[size - HeaderLength];
-            file.ReadExactly(content);
-            boxes.Add(Parse(TypeAt(header), content));
-        }
-        return boxes;
-    }
 }

@@ -65,7 +65,7 @@ internal sealed class SliceHeader(SequenceParameters sequence, PictureParameters
             ReadPrediction(reader, predictsMotion);
         reader.ReadSigned(); // slice_qp_delta
         if (picture.ChromaQuantiser)
-            reader.SkipUnsigned(2);
+            reader.SkipUnsigned(2); // signed numbers, which are as long
         filters |= ReadDeblocking(reader);
         if (picture.LoopFilterAcrossSlices && filters)
             reader.Skip(1);
@@ -93,7 +93,7 @@ internal sealed class SliceHeader(SequenceParameters sequence, PictureParameters
             return !picture.DeblockingOff;
         var off = reader.ReadFlag();
         if (!off)
-            reader.SkipUnsigned(2); // two signed numbers, which are as long
+            reader.SkipUnsigned(2);
         return !off;
     }
 }

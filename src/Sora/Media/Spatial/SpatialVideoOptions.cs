@@ -16,10 +16,10 @@ public enum HeroEye
 /// <summary>What a <see cref="SpatialVideoWriter"/> writes.</summary>
 public sealed record SpatialVideoOptions
 {
-    /// <summary>Columns of each eye's frames.</summary>
+    /// <summary>Columns of each eye's frames, at least 16.</summary>
     public required int Width { get; init; }
 
-    /// <summary>Rows of each eye's frames.</summary>
+    /// <summary>Rows of each eye's frames, at least 16.</summary>
     public required int Height { get; init; }
 
     /// <summary>Frames a second.</summary>
@@ -47,13 +47,14 @@ public sealed record SpatialVideoOptions
     /// <exception cref="SoraException">A number is outside its range.</exception>
     internal void Validate()
     {
-        Require(Baseline is > 0 and <= 100, $"the distance between the cameras is {Baseline} m", "more than 0, at most 100");
+        Require(Math.Min(Width, Height) >= 16, $"the frames are {Width}x{Height}", "frames from 16x16 on");
+        Require(Baseline is > 0 and <= 100, $"the distance between the cameras is {Baseline} m", "more than 0 m, at most 100 m");
         Require(
             HorizontalFieldOfView is > 0 and < 180,
             $"the field of view is {HorizontalFieldOfView} degrees",
-            "more than 0, less than 180"
+            "more than 0 degrees, less than 180"
         );
-        Require(Math.Abs(DisparityAdjustment) <= 10000, $"the disparity adjustment is {DisparityAdjustment}", "from -10000 to 10000");
+        Require(Math.Abs(DisparityAdjustment) <= 10000, $"the disparity adjustment is {DisparityAdjustment}", "one from -10000 to 10000");
         Require(Enum.IsDefined(Hero), $"the hero eye is {Hero}", "none, left or right");
 
         static void Require(bool holds, FormattableString what, string range)

@@ -8,6 +8,8 @@ namespace Sora.Media.Spatial;
 /// that the disk needs room for twice the video. Frames pass one at a time, and memory doesn't grow with the duration.
 /// Nothing appears under the file's name before <see cref="Complete"/> has written, flushed and renamed it.
 /// H.265 wants even sizes: an odd one gets its last column or row twice, as with <see cref="VideoWriter"/>.
+/// The second view isn't predicted from the first, so the file is as large as two videos. ffmpeg 7.1 decodes both views
+/// exactly; Apple's own players weren't at hand to try.
 /// </summary>
 public sealed class SpatialVideoWriter : IDisposable
 {
@@ -70,9 +72,13 @@ public sealed class SpatialVideoWriter : IDisposable
         }
         catch (InvalidDataException fault)
         {
-            throw SoraException.Failed($"{path} can't be written: {fault.Message}", "this ffmpeg's libx265 is of another kind", fault);
+            throw SoraException.Failed(
+                $"{path} can't be written: {fault.Message}",
+                "libx265 3.5, as ffmpeg 5.1 has it, is known to work",
+                fault
+            );
         }
-        catch (IOException fault)
+        catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
             throw AtomicFile.CannotWrite(path, fault);
         }

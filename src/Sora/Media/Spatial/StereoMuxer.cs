@@ -5,7 +5,7 @@ namespace Sora.Media.Spatial;
 /// <summary>
 /// Makes a spatial video of two MOV files with one H.265 track each, those of the two eyes. The left eye's is kept, with
 /// its times and colours; every sample gains the right eye's picture as a second layer (MV-HEVC, H.265 annex G), which isn't
-/// predicted from the first. Only one sample and the tables of both files are in memory, 24 bytes a frame.
+/// predicted from the first. One sample at a time is in memory, and the tables of both files.
 /// </summary>
 internal sealed class StereoMuxer
 {
@@ -33,29 +33,7 @@ internal sealed class StereoMuxer
         rightSamples = new SampleTable(rightMovie.Find(Tables));
         if (leftSamples.Count != rightSamples.Count)
             throw new InvalidDataException($"the left eye has {leftSamples.Count} frames, the right one {rightSamples.Count}");
-        var entry = Entry(movie);
-        var first = new DecoderConfiguration(entry.Find("hvcC").Fields);
-        var second = new DecoderConfiguration(Entry(rightMovie).Find("hvcC").Fields);
-        foreach (var type in new[] { NalType.Vps, NalType.Sps, NalType.Pps })
-        {
-            if (!first.Only(type).Payload.AsSpan().SequenceEqual(second.Only(type).Payload))
-                throw new InvalidDataException($"the eyes differ in their parameter sets of type {type}");
-        }
-        var sequence = new SequenceParameters(first.Only(NalType.Sps));
-        var picture = new PictureParameters(first.Only(NalType.Pps));
-        slices = new SliceHeader(sequence, picture);
-        entry.Replace(
-            "hvcC",
-            first.ForBase(
-                VideoParameterSet.WithSecondView(first.Only(NalType.Vps), sequence),
-                first.Only(NalType.Sps),
-                first.Only(NalType.Pps),
-                ReferenceDisplays.Message()
-            )
-        );
-        entry.Children.Add(second.ForSecondLayer(sequence.ForSecondLayer(), picture.ForSecondLayer()));
-        entry.Children.Add(StereoBoxes.Usage(options));
-        entry.Children.Add(StereoBoxes.FieldOfView(options.HorizontalFieldOfView));
+        slices = AddSecondLayer(Entry(movie), Entry(rightMovie), options);
     }
 
     /// <summary>Writes the file: its index in front, as it has the same length whatever numbers are in it.</summary>
@@ -83,6 +61,26 @@ internal sealed class StereoMuxer
         output.Write(fileType.ToArray());
         output.Write(movie.ToArray());
         output.Write(DataHeader(length));
+    }
+
+    /// <summary>Changes the sample entry of the left eye's track into that of a track for two; returns what moves slices there.</summary>
+    private static SliceHeader AddSecondLayer(IsoBox entry, IsoBox other, SpatialVideoOptions options)
+    {
+        var first = new DecoderConfiguration(entry.Find("hvcC").Fields);
+        var second = new DecoderConfiguration(other.Find("hvcC").Fields);
+        foreach (var type in new[] { NalType.Vps, NalType.Sps, NalType.Pps })
+        {
+            if (!first.Only(type).Payload.AsSpan().SequenceEqual(second.Only(type).Payload))
+                throw new InvalidDataException($"the eyes differ in their parameter sets of type {type}");
+        }
+        var (vps, sps, pps) = (first.Only(NalType.Vps), first.Only(NalType.Sps), first.Only(NalType.Pps));
+        var (sequence, picture) = (new SequenceParameters(sps), new PictureParameters(pps));
+        var views = VideoParameterSet.WithSecondView(vps, sequence, picture);
+        entry.Replace("hvcC", first.ForBase(views, sps, pps, ReferenceDisplays.Message()));
+        entry.Children.Add(second.ForSecondLayer(sequence.ForSecondLayer(), picture.ForSecondLayer()));
+        entry.Children.Add(StereoBoxes.Usage(options));
+        entry.Children.Add(StereoBoxes.FieldOfView(options.HorizontalFieldOfView));
+        return new SliceHeader(sequence, picture);
     }
 
     /// <summary>A moment's two pictures: the left one's units as they are, then the right one's slices.</summary>

@@ -15,7 +15,7 @@ internal static class VideoParameterSet
 
     /// <summary>Adds the second view, which has the first one's sizes and coding.</summary>
     /// <exception cref="InvalidDataException">The set has something that a stream made here doesn't have.</exception>
-    public static NalUnit WithSecondView(NalUnit single, SequenceParameters sequence)
+    public static NalUnit WithSecondView(NalUnit single, SequenceParameters sequence, PictureParameters picture)
     {
         var reader = new BitReader(single.Payload);
         var writer = new BitWriter();
@@ -38,14 +38,14 @@ internal static class VideoParameterSet
         Unsupported.If(reader.ReadFlag(), "extensions of the video parameter set");
         writer.Write(true);
         writer.Align(true);
-        WriteExtension(writer, sequence);
+        WriteExtension(writer, sequence, picture);
         writer.Write(false); // vps_extension2_flag
         writer.Trail();
         return new NalUnit(NalType.Vps, 0, writer.ToArray());
     }
 
     /// <summary>vps_extension() (F.7.3.2.1.1).</summary>
-    private static void WriteExtension(BitWriter writer, SequenceParameters sequence)
+    private static void WriteExtension(BitWriter writer, SequenceParameters sequence, PictureParameters picture)
     {
         writer.Write(sequence.Level, 8); // profile_tier_level(0, 0): set 1 has the profile of set 0
         WriteViews(writer);
@@ -71,7 +71,7 @@ internal static class VideoParameterSet
         writer.WriteUnsigned(0); // vps_non_vui_extension_length
         writer.Write(true); // vps_vui_present_flag
         writer.Align(true);
-        WriteUsability(writer);
+        WriteUsability(writer, picture.EntryPoints);
     }
 
     /// <summary>Layers differ by their view: the first has the identifier 0, the second 1.</summary>
@@ -125,7 +125,7 @@ internal static class VideoParameterSet
     }
 
     /// <summary>vps_vui() (F.7.3.2.1.4): the colours, which the second layer's sequence parameter set may not name itself.</summary>
-    private static void WriteUsability(BitWriter writer)
+    private static void WriteUsability(BitWriter writer, bool entryPoints)
     {
         writer.Write(0, 2); // cross_layer_pic_type_aligned_flag, cross_layer_irap_aligned_flag
         writer.Write(0, 2); // bit_rate_present_vps_flag, pic_rate_present_vps_flag
@@ -137,7 +137,9 @@ internal static class VideoParameterSet
         writer.Write(Bt709, 8); // transfer function
         writer.Write(Bt709, 8); // matrix
         writer.Write(0, 3); // tiles_not_in_use_flag, tiles_in_use_flag of both layers
-        writer.Write(0, 3); // wpp_not_in_use_flag, wpp_in_use_flag of both layers
+        writer.Write(false); // wpp_not_in_use_flag
+        writer.Write(entryPoints); // wpp_in_use_flag of the first layer
+        writer.Write(entryPoints); // and of the second one
         writer.Write(0, 2); // single_layer_for_non_irap_flag, higher_layer_irap_skip_flag
         writer.Write(0, 2); // ilp_restricted_ref_layers_flag, vps_vui_bsp_hrd_present_flag
     }
