@@ -14,7 +14,7 @@ namespace Sora.Media.Spatial;
 public sealed class SpatialVideoWriter : IDisposable
 {
     /// <summary>How far apart in seconds the pictures are that a player can start at.</summary>
-    private const double KeyframeDistance = 1;
+    private const double KeyframeDistance = 2;
 
     private readonly string path;
     private readonly SpatialVideoOptions options;

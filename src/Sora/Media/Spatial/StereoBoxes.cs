@@ -4,8 +4,8 @@ using System.Text;
 namespace Sora.Media.Spatial;
 
 /// <summary>
-/// The boxes by which Apple's players know a spatial video, as "ISO Base Media File Format and Apple HEVC Stereo Video"
-/// (version 0.9, 2023) has them; ISO/IEC 14496-15, 9.6 for <c>lhvC</c>.
+/// The boxes by which Apple's players know a spatial video, named in Apple's "ISO Base Media File Format and Apple HEVC Stereo
+/// Video" and written as ffmpeg 7.1 reads and writes them.
 /// </summary>
 internal static class StereoBoxes
 {
