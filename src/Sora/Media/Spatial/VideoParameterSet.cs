@@ -1,9 +1,9 @@
 namespace Sora.Media.Spatial;
 
 /// <summary>
-/// Makes a video parameter set of two views from that of one (H.265, 7.3.2.1 and its extension in F.7.3.2.1.1). The values
-/// are those that an iPhone writes for its spatial videos, but for <c>default_ref_layers_active_flag</c>: pictures of the
-/// second view here say each that they aren't predicted from the first.
+/// Makes a video parameter set of two views from that of one (H.265, 7.3.2.1 and its extension in F.7.3.2.1.1). It says the
+/// same of layers, views, profiles and colours as the one of an iPhone's spatial video, but for
+/// <c>default_ref_layers_active_flag</c>: each picture of the second view says here that it isn't predicted from the first.
 /// </summary>
 internal static class VideoParameterSet
 {
