@@ -51,6 +51,16 @@ run() {
     fi
 }
 
+# Programs that read spatial videos and that Debian doesn't have, only for the tests that check ours with them. Those are skipped
+# where these can't be installed.
+install_readers() {
+    local readers=(@remotion/compositor-linux-x64-gnu@4.0.529 mp4box@2.4.1)
+    if ! npm install --prefix ~/.cache/sora-tests --ignore-scripts --no-audit --no-fund --silent "${readers[@]}" >/dev/null 2>&1; then
+        echo "tests/run.sh: npm could not install ${readers[*]}: tests that need them are skipped" >&2
+    fi
+}
+install_readers
+
 ./install.sh --prerequisites || { fail "the packages that the build needs could not be installed"; finish; }
 dotnet build sora-cli.sln --nologo -v quiet || { fail "the build failed"; finish; }
 

@@ -15,6 +15,7 @@ public partial class LayeringTests
         ["Sora"] = ["Kernels"],
         ["Sora.Kernels"] = [],
         ["Sora.Media"] = [],
+        ["Sora.Media.Spatial"] = [],
         ["Sora.Stereo"] = ["Media"],
         ["Sora.Tensors"] = [],
         ["Sora.Clips"] = ["Tensors"],

@@ -63,7 +63,7 @@ public sealed class VideoWriter : IDisposable
     private VideoWriter(string name, Target target, VideoWriterOptions options, CancellationToken cancel)
     {
         (this.name, this.options, this.cancel) = (name, options, cancel);
-        recipe = FormatRecipe.Of(target.Format, options.Pixels);
+        recipe = target.Recipe ?? FormatRecipe.Of(target.Format, options.Pixels);
         Validate(target);
         single = recipe.Stills && !target.Numbered;
         var (width, height) = EncodedSize;
@@ -82,7 +82,7 @@ public sealed class VideoWriter : IDisposable
             if (target.Numbered)
                 sequence = new PendingSequence(name);
             else
-                file = AtomicFile.Begin(name);
+                file = AtomicFile.Begin(target.Path ?? name);
             var path = sequence?.TemporaryPath ?? file!.TemporaryPath;
             run = Start(input.OutputToFile(FfmpegRun.Quotable(path), true, Encoding));
         }
@@ -120,6 +120,15 @@ public sealed class VideoWriter : IDisposable
     /// <exception cref="SoraException">The format can't be written to a stream, or ffmpeg is missing.</exception>
     public static VideoWriter Create(Stream stream, VideoWriterOptions options, CancellationToken cancel = default) =>
         new("standard output", new Target(options.Format ?? VideoFormat.Y4m) { Stream = stream }, options, cancel);
+
+    /// <summary>Begins a file from which another one is made: messages have that one's name.</summary>
+    internal static VideoWriter Create(
+        string path,
+        string name,
+        FormatRecipe recipe,
+        VideoWriterOptions options,
+        CancellationToken cancel
+    ) => new(name, new Target(VideoFormat.Mp4) { Recipe = recipe, Path = path }, options, cancel);
 
     /// <summary>The format that a name after <c>--format</c> means.</summary>
     /// <exception cref="SoraException">No format has that name.</exception>
@@ -291,6 +300,12 @@ public sealed class VideoWriter : IDisposable
 
     private sealed record Target(VideoFormat Format)
     {
+        /// <summary>How to write it, if not as the format says.</summary>
+        public FormatRecipe? Recipe { get; init; }
+
+        /// <summary>Where to write, if not under the name that messages have.</summary>
+        public string? Path { get; init; }
+
         public bool Numbered { get; init; }
 
         public Stream? Stream { get; init; }
