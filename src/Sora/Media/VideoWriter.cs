@@ -28,6 +28,9 @@ public sealed record VideoWriterOptions
 
     /// <summary>Constant rate factor: smaller is better and larger (H.264: 0 to 51, 18 by default; VP9: 0 to 63, 24 by default).</summary>
     public int? Crf { get; init; }
+
+    /// <summary>How each frame holds the pictures of two eyes, which players are told where the format can; null: it holds one.</summary>
+    public FramePacking? Packing { get; init; }
 }
 
 /// <summary>
@@ -57,6 +60,8 @@ public sealed class VideoWriter : IDisposable
     {
         (this.name, this.options, this.cancel) = (name, options, cancel);
         recipe = FormatRecipe.Of(target.Format);
+        if (options.Packing is { } packing)
+            recipe = recipe.For(packing);
         Validate(target);
         single = recipe.Stills && !target.Numbered;
         var (width, height) = EncodedSize;
@@ -128,6 +133,9 @@ public sealed class VideoWriter : IDisposable
     /// <summary>Whether each file of a format holds one frame, so that a video becomes numbered files.</summary>
     public static bool HoldsStills(VideoFormat format) => FormatRecipe.Of(format).Stills;
 
+    /// <summary>Whether two pixels in a row, and two in a column, share their colour difference in a format.</summary>
+    public static bool HalvesChroma(VideoFormat format) => FormatRecipe.Of(format).HalvesChroma;
+
     /// <summary>Whether a name stands for pictures of a format that are numbered by frame.</summary>
     public static bool NumbersFrames(string path, VideoFormat format) => HoldsStills(format) && HasNumber(path);
 
@@ -148,7 +156,8 @@ public sealed class VideoWriter : IDisposable
             throw OneFrameOnly();
         written++;
         var (width, height) = EncodedSize;
-        if (!frames.Add(Extended(frame, width, height), run.Ended, cancel))
+        var extended = frame.Extended(width, height);
+        if (!frames.Add(extended == frame ? [.. frame.Pixels] : extended.Pixels, run.Ended, cancel))
             throw Ended();
     }
 
@@ -161,6 +170,8 @@ public sealed class VideoWriter : IDisposable
             throw SoraException.Failed($"{name} can't be written: there are no frames");
         frames.End();
         WaitForEnd();
+        if (recipe.Muxer == "mp4" && options.Packing?.St3dMode() is { } mode)
+            StereoBox.AddTo(file!.TemporaryPath, mode);
         file?.Commit();
         sequence?.Commit();
     }
@@ -178,23 +189,6 @@ public sealed class VideoWriter : IDisposable
         device?.Dispose();
         file?.Dispose();
         sequence?.Dispose();
-    }
-
-    /// <summary>Repeats the last column and row until the picture has the size.</summary>
-    internal static byte[] Extended(Image frame, int width, int height)
-    {
-        if (frame.Width == width && frame.Height == height)
-            return [.. frame.Pixels];
-        var larger = new Image(width, height);
-        for (var y = 0; y < height; y++)
-        {
-            var source = frame.Row(Math.Min(y, frame.Height - 1));
-            var target = larger.Row(y);
-            source.CopyTo(target);
-            for (var x = source.Length; x < target.Length; x++)
-                target[x] = target[x - Image.Channels];
-        }
-        return larger.Pixels;
     }
 
     private void Validate(Target target)
