@@ -2,6 +2,7 @@
 # Scores a model: builds tests/eval, gets the pictures and clips that the VAE is measured on, and runs it.
 #   tests/eval/run.sh [--model DIR] [-o DIR] [--quick] [--vae-only | --attributes-only] [--count N]
 #   tests/eval/run.sh judge train -o FILE | judge test
+#   tests/eval/run.sh stereo
 # The pictures come from Debian packages and stay in a cache folder ($SORA_EVAL_CACHE, else ~/.cache/sora-eval).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -57,8 +58,12 @@ prepare() {
     rm -rf "$work"
 }
 
-[ "${1:-}" = judge ] || [ -d "$cache/data" ] || (prepare)
+case "${1:-}" in
+judge | stereo) data=() ;;
+*)
+    [ -d "$cache/data" ] || (prepare)
+    data=(--data "$cache/data")
+    ;;
+esac
 dotnet build "$here/eval.csproj" -c Release --nologo -v quiet >&2
-program=(dotnet "$here/bin/Release/net10.0/eval.dll")
-if [ "${1:-}" = judge ]; then exec "${program[@]}" "$@"; fi
-exec "${program[@]}" --data "$cache/data" "$@"
+exec dotnet "$here/bin/Release/net10.0/eval.dll" "${data[@]}" "$@"

@@ -14,23 +14,13 @@ public enum FramePacking
 
     /// <summary>The same with each picture squeezed to half of its height.</summary>
     HalfTopBottom,
-
-    /// <summary>Both in one place: the left eye's in red, the right eye's in cyan.</summary>
-    Anaglyph,
 }
 
 /// <summary>The numbers and names by which formats say it.</summary>
 internal static class FramePackings
 {
-    public static bool IsSideBySide(this FramePacking packing) => packing is FramePacking.SideBySide or FramePacking.HalfSideBySide;
-
-    public static bool IsTopBottom(this FramePacking packing) => packing is FramePacking.TopBottom or FramePacking.HalfTopBottom;
-
     /// <summary>ffmpeg's name of Matroska's StereoMode (RFC 9559, 5.1.4.1.28.3).</summary>
-    public static string StereoMode(this FramePacking packing) =>
-        packing.IsSideBySide() ? "left_right"
-        : packing.IsTopBottom() ? "top_bottom"
-        : "anaglyph_cyan_red";
+    public static string StereoMode(this FramePacking packing) => packing.IsSideBySide() ? "left_right" : "top_bottom";
 
     /// <summary>
     /// The shape of a pixel by which Matroska's display size becomes that of one eye's picture, as RFC 9559, 18.10, asks for.
@@ -43,15 +33,11 @@ internal static class FramePackings
             _ => null,
         };
 
-    /// <summary>frame_packing_arrangement_type of H.264's SEI message (ITU-T H.264, D.2.26); null: it has no such type.</summary>
-    public static int? ArrangementType(this FramePacking packing) =>
-        packing.IsSideBySide() ? 3
-        : packing.IsTopBottom() ? 4
-        : null;
+    /// <summary>frame_packing_arrangement_type of H.264's SEI message (ITU-T H.264, D.2.26).</summary>
+    public static int ArrangementType(this FramePacking packing) => packing.IsSideBySide() ? 3 : 4;
 
-    /// <summary>stereo_mode of the box <c>st3d</c> (Google's Spherical Video V2 RFC); null: it has no such mode.</summary>
-    public static byte? St3dMode(this FramePacking packing) =>
-        packing.IsTopBottom() ? 1
-        : packing.IsSideBySide() ? 2
-        : null;
+    /// <summary>stereo_mode of the box <c>st3d</c> (Google's Spherical Video V2 RFC).</summary>
+    public static byte St3dMode(this FramePacking packing) => (byte)(packing.IsSideBySide() ? 2 : 1);
+
+    private static bool IsSideBySide(this FramePacking packing) => packing is FramePacking.SideBySide or FramePacking.HalfSideBySide;
 }

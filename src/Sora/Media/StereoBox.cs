@@ -27,21 +27,11 @@ internal static class StereoBox
     /// <exception cref="SoraException">The file has another structure.</exception>
     public static void AddTo(string path, byte mode)
     {
-        var larger = $"{path}.st3d";
-        try
-        {
-            using (var from = File.OpenRead(path))
-            using (var to = new FileStream(larger, FileMode.CreateNew, FileAccess.Write))
-                Copy(from, to, mode);
-            File.Move(larger, path, overwrite: true);
-        }
-        finally
-        {
-            File.Delete(larger);
-        }
+        using var from = File.OpenRead(path);
+        AtomicFile.Write(path, to => Copy(from, to, mode));
     }
 
-    private static void Copy(FileStream from, FileStream to, byte mode)
+    private static void Copy(FileStream from, Stream to, byte mode)
     {
         var header = new byte[HeaderBytes];
         while (true)
@@ -123,10 +113,10 @@ internal static class StereoBox
 
     private static int Size(byte[] boxes, int at)
     {
-        var size = BinaryPrimitives.ReadUInt32BigEndian(boxes.AsSpan(at));
+        var size = at <= boxes.Length - HeaderBytes ? BinaryPrimitives.ReadUInt32BigEndian(boxes.AsSpan(at)) : 0;
         return size >= HeaderBytes && at + (long)size <= boxes.Length
             ? (int)size
-            : throw SoraException.Failed($"an MP4 box of {size} bytes, which its file doesn't have");
+            : throw SoraException.Failed("an MP4 file with a box that is larger than what holds it");
     }
 
     private static string Name(ReadOnlySpan<byte> box) => Encoding.ASCII.GetString(box.Slice(sizeof(uint), 4));

@@ -130,10 +130,9 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
     /// <summary>The same, which tells players how each frame holds two eyes, as far as the format can say it.</summary>
     public FormatRecipe For(FramePacking packing)
     {
-        if (Codec == "libx264" && packing.ArrangementType() is { } type)
-            return this with { Options = $"{Options} -x264-params frame-packing={type}" };
-        // WebM knows no anaglyphs.
-        if (Muxer != "matroska" && (Muxer != "webm" || packing == FramePacking.Anaglyph))
+        if (Codec == "libx264")
+            return this with { Options = $"{Options} -x264-params frame-packing={packing.ArrangementType()}" };
+        if (Muxer is not ("matroska" or "webm"))
             return this;
         return this with
         {

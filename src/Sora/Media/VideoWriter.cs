@@ -170,8 +170,8 @@ public sealed class VideoWriter : IDisposable
             throw SoraException.Failed($"{name} can't be written: there are no frames");
         frames.End();
         WaitForEnd();
-        if (recipe.Muxer == "mp4" && options.Packing?.St3dMode() is { } mode)
-            StereoBox.AddTo(file!.TemporaryPath, mode);
+        if (recipe.Muxer == "mp4" && options.Packing is { } packing)
+            StereoBox.AddTo(file!.TemporaryPath, packing.St3dMode());
         file?.Commit();
         sequence?.Commit();
     }

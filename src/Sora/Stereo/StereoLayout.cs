@@ -112,15 +112,15 @@ public static class StereoLayouts
         };
     }
 
-    /// <summary>As which a file tells its players of the layout.</summary>
-    public static FramePacking Packing(this StereoLayout layout) =>
+    /// <summary>As which a file tells its players of the layout; null: an anaglyph is shown like any other picture.</summary>
+    public static FramePacking? Packing(this StereoLayout layout) =>
         layout switch
         {
             StereoLayout.SideBySide => FramePacking.SideBySide,
             StereoLayout.HalfSideBySide => FramePacking.HalfSideBySide,
             StereoLayout.TopBottom => FramePacking.TopBottom,
             StereoLayout.HalfTopBottom => FramePacking.HalfTopBottom,
-            _ => FramePacking.Anaglyph,
+            _ => null,
         };
 
     /// <summary>Puts two pictures into one. Halves are resized with Lanczos.</summary>

@@ -19,6 +19,7 @@ public sealed class StereoVideo
     private readonly StereoOptions options;
     private readonly Disparity disparity;
     private readonly StereoRenderer renderer;
+    private readonly float[] pixels;
 
     /// <summary>Begins a video.</summary>
     /// <param name="width">Columns of every frame.</param>
@@ -31,23 +32,60 @@ public sealed class StereoVideo
         (this.width, this.height, this.options) = (width, height, options);
         disparity = new Disparity(width, height, kind, options);
         renderer = new StereoRenderer(width, height, options);
+        pixels = new float[width * height];
     }
 
     /// <summary>The pictures of each frame; a pair is overwritten once the next one is asked for.</summary>
     /// <param name="frames">In their order, all of one size; taken as they are needed.</param>
     /// <exception cref="ArgumentException">A frame or its depth has another size.</exception>
-    public IEnumerable<StereoPair> Render(IEnumerable<StereoFrame> frames)
+    public IEnumerable<StereoPair> Render(IEnumerable<StereoFrame> frames) =>
+        options.Fill == StereoFill.Frames ? RenderAround(frames) : RenderEach(frames);
+
+    private IEnumerable<StereoPair> RenderEach(IEnumerable<StereoFrame> frames)
     {
-        var pixels = new float[width * height];
         var pair = new StereoPair(width, height);
         foreach (var frame in frames)
         {
-            RenderOne(frame, pixels, pair);
+            RenderOne(frame, pair);
             yield return pair;
         }
     }
 
-    private void RenderOne(StereoFrame frame, float[] pixels, StereoPair pair)
+    /// <summary>Each frame once those after it are there, too.</summary>
+    private IEnumerable<StereoPair> RenderAround(IEnumerable<StereoFrame> frames)
+    {
+        var fill = new FrameFill(width, height, options.Eyes);
+        // In their order, the next one to be filled at the place that next says.
+        var (window, next) = (new List<(StereoPair Pair, int Shot)>(), 0);
+        var spare = new Stack<StereoPair>();
+        var shot = 0;
+        foreach (var frame in frames)
+        {
+            var pair = spare.TryPop(out var old) ? old : new StereoPair(width, height, keepsDisparity: true);
+            RenderOne(frame, pair);
+            window.Add((pair, frame.IsCut ? ++shot : shot));
+            if (window.Count - 1 - next < FrameFill.Reach)
+                continue;
+            yield return Fill();
+            next++;
+            if (next > FrameFill.Reach)
+            {
+                spare.Push(window[0].Pair);
+                window.RemoveAt(0);
+                next--;
+            }
+        }
+        for (; next < window.Count; next++)
+            yield return Fill();
+
+        StereoPair Fill()
+        {
+            fill.Fill(window, next);
+            return window[next].Pair;
+        }
+    }
+
+    private void RenderOne(StereoFrame frame, StereoPair pair)
     {
         disparity.Next(frame.Depth, pixels, frame.IsCut);
         renderer.Render(frame.Picture, pixels, pair);
