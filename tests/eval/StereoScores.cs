@@ -86,8 +86,6 @@ internal static class StereoScores
                 scores[fill].Add(Of(clip, RightEyes(clip, fill)));
             left += Flicker([.. clip.Select(moment => moment.Left)]) / scenes;
             right += Flicker([.. clip.Select(moment => moment.Right)]) / scenes;
-            if (Environment.GetEnvironmentVariable("V") != null)
-                Console.WriteLine($"{number} {string.Join("  ", fills.Select(f => $"{scores[f][^1].Hidden:f2}"))}");
         }
         Console.WriteLine($"{scenes} scenes, {Frames} frames of {side}x{side}; PSNR in dB, mean of the scenes");
         Console.WriteLine("fill        all    visible  hidden  flicker");
