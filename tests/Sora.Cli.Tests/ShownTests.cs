@@ -36,6 +36,13 @@ public partial class ShownTests
     [InlineData("keyframes.sh", "between.mp4 inside.mp4")]
     [InlineData("stop-and-resume.sh", "resumed-0009.png look.mp4 preview.png")]
     [InlineData("train-on-the-world.sh 1", "mine.mp4")]
+    [InlineData("stereo-sbs.sh", "sbs.mp4")]
+    [InlineData("stereo-half-sbs.sh", "half-sbs.mkv")]
+    [InlineData("stereo-tb.sh", "tb.mp4")]
+    [InlineData("stereo-half-tb.sh", "half-tb.mp4")]
+    [InlineData("stereo-anaglyph.sh", "anaglyph-grey.mp4 anaglyph-colour.mp4 anaglyph-dubois.mp4")]
+    [InlineData("stereo-quest.sh", "ball_LRF_Full_SBS.mp4")]
+    [InlineData("stereo-youtube.sh", "youtube.mp4")]
     public void ScriptOfExamplesMakes(string script, string files)
     {
         using var bash = new Bash();

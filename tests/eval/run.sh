@@ -2,6 +2,7 @@
 # Scores a model: builds tests/eval, gets the pictures and clips that the VAE is measured on, and runs it.
 #   tests/eval/run.sh [--model DIR] [-o DIR] [--quick] [--vae-only | --attributes-only | --depth-only] [--count N]
 #   tests/eval/run.sh judge train -o FILE | judge test
+#   tests/eval/run.sh stereo
 # The pictures come from Debian packages and stay in a cache folder ($SORA_EVAL_CACHE, else ~/.cache/sora-eval).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -59,11 +60,11 @@ prepare() {
 
 # What needs no pictures and clips goes without them.
 case " $* " in
-*" judge "* | *" --depth-only "* | *" --attributes-only "*) needs_data='' ;;
-*) needs_data=yes ;;
+*" judge "* | *" stereo "* | *" --depth-only "* | *" --attributes-only "*) data=() ;;
+*)
+    [ -d "$cache/data" ] || (prepare)
+    data=(--data "$cache/data")
+    ;;
 esac
-[ -z "$needs_data" ] || [ -d "$cache/data" ] || (prepare)
 dotnet build "$here/eval.csproj" -c Release --nologo -v quiet >&2
-program=(dotnet "$here/bin/Release/net10.0/eval.dll")
-if [ "${1:-}" = judge ]; then exec "${program[@]}" "$@"; fi
-exec "${program[@]}" --data "$cache/data" "$@"
+exec dotnet "$here/bin/Release/net10.0/eval.dll" "${data[@]}" "$@"

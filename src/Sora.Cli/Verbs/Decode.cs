@@ -49,14 +49,22 @@ internal static class Decode
                     + "out-%d.mp4, or clip-%d/%04d.png.",
                 "Clips of one frame each can also become numbered pictures: still-%d.png.",
                 "mp4 takes only even sizes: for an odd one the last column or row is repeated.",
+                "--stereo makes two eyes' pictures from a clip with depth (sora depth) and puts both into each frame: beside each other "
+                    + "(sbs) or one above the other (tb), at full size or squeezed to half (half-sbs, half-tb), or as an anaglyph for red and "
+                    + "cyan glasses. mkv, webm and mp4 tell players of it, in mp4 also the H.264 stream. quest is an mp4 for players on "
+                    + "headsets, of H.265 if it is larger than H.264 can be there; youtube is an mp4 as YouTube takes it.",
             ],
             Examples =
             [
                 new("sora decode ball.latent -o ball.mp4", "Write a video"),
                 new("sora decode ball.latent -o frames/%04d.png", "Write each frame as a picture"),
+                new(
+                    "sora depth ball.latent --model Depth-Anything-V2-Small-hf | sora decode --stereo anaglyph -o ball.mp4",
+                    "Write a video for red and cyan glasses"
+                ),
                 new("sora decode ball.latent | ffmpeg -v error -i - -y ball.avi", "Hand the frames to another program"),
             ],
-        }.With(ClipName, Output, Model, ModelOptions.Vae, Format, Crf, Fps, Space, SamplingOptions.DryRun);
+        }.With([ClipName, Output, Model, ModelOptions.Vae, Format, Crf, Fps, Space, SamplingOptions.DryRun, .. StereoArgs.All]);
 
     private static Args Parse(ParseResult parse) =>
         new(
@@ -68,7 +76,8 @@ internal static class Decode
             parse.GetValue(Crf),
             parse.GetValue(Fps),
             Enum.Parse<LatentSpace>(parse.GetValue(Space)!, ignoreCase: true),
-            parse.GetValue(SamplingOptions.DryRun)
+            parse.GetValue(SamplingOptions.DryRun),
+            StereoArgs.Parse(parse)
         );
 
     /// <summary>What the command line says.</summary>
@@ -81,7 +90,8 @@ internal static class Decode
         int? Crf,
         double? Fps,
         LatentSpace Space,
-        bool DryRun
+        bool DryRun,
+        StereoArgs? Stereo
     )
     {
         public void Execute(Run run)
@@ -90,6 +100,7 @@ internal static class Decode
                 Format is not null ? VideoWriter.ParseFormat(Format)
                 : Output == "-" ? VideoFormat.Y4m
                 : VideoWriter.FormatOf(Output);
+            Stereo?.Target.Require(format);
             // Refuses a terminal before anything is read.
             using var stream = Output == "-" && !DryRun ? run.OpenOutput("video.mp4") : null;
             using var codecs = new Codecs();
@@ -98,7 +109,7 @@ internal static class Decode
             {
                 number++;
                 var file = stream == null ? FileOf(Output, format, number) : Output;
-                var latents = clip.VisibleLatents;
+                var latents = Stereo is null ? clip.VisibleLatents : clip.FinishedLatents;
                 areStills &= latents.Shape[2] == 1;
                 // Several clips share one sequence of pictures only if each is a single picture.
                 var goesOn = number > 1 && file == FileOf(Output, format, 1);
@@ -121,6 +132,7 @@ internal static class Decode
                     FirstNumber = goesOn ? number : 1,
                     Crf = Crf,
                 };
+                var depth = Stereo is null ? null : ClipDepth.Of(clip, size, frames);
                 var plan = model.DecodeCost(size, frames, FrameCodec.DefaultDevice);
                 if (DryRun)
                 {
@@ -129,16 +141,25 @@ internal static class Decode
                 }
                 free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
                 free.Require(plan, () => "decode it on a machine with more memory: a clip is a small file");
-                using var writer =
-                    stream == null ? VideoWriter.Create(file, options, run.Cancel) : VideoWriter.Create(stream, options, run.Cancel);
-                var done = 0;
-                foreach (var frame in codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel))
-                {
-                    writer.Write(frame);
-                    run.Reporter.Progress("decoding", ++done, frames);
-                }
-                writer.Complete();
+                var decoded = codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel);
+                if (depth is not null)
+                    Stereo!.Warn(run, depth.Kind, file);
+                var pictures = depth is null ? decoded : Stereo!.Pictures(decoded, depth, size, VideoWriter.HalvesChroma(format));
+                Write(run, pictures, Stereo?.Target.Both(options) ?? options, file, stream);
             }
+        }
+
+        private static void Write(Run run, IEnumerable<Image> pictures, VideoWriterOptions options, string file, Stream? stream)
+        {
+            using var writer =
+                stream == null ? VideoWriter.Create(file, options, run.Cancel) : VideoWriter.Create(stream, options, run.Cancel);
+            var done = 0;
+            foreach (var picture in pictures)
+            {
+                writer.Write(picture);
+                run.Reporter.Progress("decoding", ++done, options.Frames!.Value);
+            }
+            writer.Complete();
         }
     }
 

@@ -51,6 +51,26 @@ public sealed record Image(int Width, int Height, byte[] Pixels)
             part.Row(y).CopyTo(Row(top + y)[(left * Channels)..]);
     }
 
+    /// <summary>A picture of a larger size, in which the last column and row are repeated; itself if it has that size.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The size is smaller.</exception>
+    public Image Extended(int width, int height)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(width, Width);
+        ArgumentOutOfRangeException.ThrowIfLessThan(height, Height);
+        if (width == Width && height == Height)
+            return this;
+        var larger = new Image(width, height);
+        for (var y = 0; y < height; y++)
+        {
+            var source = Row(Math.Min(y, Height - 1));
+            var target = larger.Row(y);
+            source.CopyTo(target);
+            for (var x = source.Length; x < target.Length; x++)
+                target[x] = target[x - Channels];
+        }
+        return larger;
+    }
+
     /// <summary>Reads a picture, or the first frame of a video. Transparency is dropped, not blended.</summary>
     /// <param name="path">Any file that ffmpeg reads.</param>
     /// <param name="cancel">Stops the reading.</param>

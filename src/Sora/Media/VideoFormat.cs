@@ -8,6 +8,9 @@ public enum VideoFormat
     /// <summary>H.264 in MP4 (4:2:0, BT.709, index in front): plays everywhere.</summary>
     Mp4,
 
+    /// <summary>H.265 in MP4 (4:2:0, BT.709, index in front): for pictures beyond what decoders of H.264 take.</summary>
+    Hevc,
+
     /// <summary>VP9 in WebM (4:2:0, BT.709).</summary>
     Webm,
 
@@ -69,6 +72,9 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
     /// <summary>Whether the encoder takes only even sizes.</summary>
     public bool EvenSizes { get; init; }
 
+    /// <summary>Whether two pixels in a row, and two in a column, share their colour difference.</summary>
+    public bool HalvesChroma => PixelFormat == "yuv420p";
+
     /// <summary>Whether one file holds one frame.</summary>
     public bool Stills { get; init; }
 
@@ -100,6 +106,13 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
                 MaximumCrf = 51,
                 EvenSizes = true,
                 Times = true,
+            },
+            VideoFormat.Hevc => new("mp4", "libx265", ToBt709, "yuv420p")
+            {
+                Options = $"-preset medium -tag:v hvc1 -x265-params log-level=error {Bt709Tags}",
+                Crf = 20,
+                MaximumCrf = 51,
+                EvenSizes = true,
             },
             VideoFormat.Webm => new("webm", "libvpx-vp9", ToBt709, "yuv420p")
             {
@@ -153,6 +166,20 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
             "jpg" or "jpeg" => VideoFormat.Jpeg,
             _ => throw SoraException.Usage($"'{name}' is not a video format", "formats are mp4, webm, mkv, gif, webp, y4m, png and jpg"),
         };
+
+    /// <summary>The same, which tells players how each frame holds two eyes, as far as the format can say it.</summary>
+    public FormatRecipe For(FramePacking packing)
+    {
+        if (Codec == "libx264")
+            return this with { Options = $"{Options} -x264-params frame-packing={packing.ArrangementType()}" };
+        if (Muxer is not ("matroska" or "webm"))
+            return this;
+        return this with
+        {
+            Filter = packing.PixelAspect() is { } aspect ? $"{Filter},setsar={aspect}" : Filter,
+            Options = $"{Options} -metadata:s:v:0 stereo_mode={packing.StereoMode()}",
+        };
+    }
 
     /// <summary>Adds everything between the input and the output's name.</summary>
     public void AddTo(FFMpegOutputOptions options, int? crf)

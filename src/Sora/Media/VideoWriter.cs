@@ -35,6 +35,9 @@ public sealed record VideoWriterOptions
 
     /// <summary>Constant rate factor: smaller is better and larger (H.264: 0 to 51, 18 by default; VP9: 0 to 63, 24 by default).</summary>
     public int? Crf { get; init; }
+
+    /// <summary>How each frame holds the pictures of two eyes, which players are told where the format can; null: it holds one.</summary>
+    public FramePacking? Packing { get; init; }
 }
 
 /// <summary>
@@ -64,6 +67,8 @@ public sealed class VideoWriter : IDisposable
     {
         (this.name, this.options, this.cancel) = (name, options, cancel);
         recipe = target.Recipe ?? FormatRecipe.Of(target.Format, options.Pixels);
+        if (options.Packing is { } packing)
+            recipe = recipe.For(packing);
         Validate(target);
         single = recipe.Stills && !target.Numbered;
         var (width, height) = EncodedSize;
@@ -147,6 +152,9 @@ public sealed class VideoWriter : IDisposable
     /// <summary>Whether frames of a format can have times of their own.</summary>
     public static bool HoldsTimes(VideoFormat format) => FormatRecipe.Of(format).Times;
 
+    /// <summary>Whether two pixels in a row, and two in a column, share their colour difference in a format.</summary>
+    public static bool HalvesChroma(VideoFormat format) => FormatRecipe.Of(format).HalvesChroma;
+
     /// <summary>Whether a name stands for pictures of a format that are numbered by frame.</summary>
     public static bool NumbersFrames(string path, VideoFormat format) => HoldsStills(format) && HasNumber(path);
 
@@ -166,7 +174,9 @@ public sealed class VideoWriter : IDisposable
                 nameof(frame)
             );
         var (width, height) = EncodedSize;
-        Add(PixelKind.Rgb, Extended(frame, width, height), time);
+        var extended = frame.Extended(width, height);
+        // The frame may be changed afterwards.
+        Add(PixelKind.Rgb, extended == frame ? [.. frame.Pixels] : extended.Pixels, time);
     }
 
     /// <summary>Adds a frame of 16-bit grey, <c>[H, W]</c>, as <see cref="Write(Image, TimeSpan)"/> does one of RGB.</summary>
@@ -197,6 +207,8 @@ public sealed class VideoWriter : IDisposable
             throw SoraException.Failed($"{name} can't be written: there are no frames");
         frames.End();
         WaitForEnd();
+        if (recipe.Muxer == "mp4" && options.Packing is { } packing)
+            StereoBox.AddTo(file!.TemporaryPath, packing.St3dMode());
         file?.Commit();
         sequence?.Commit();
     }
@@ -214,23 +226,6 @@ public sealed class VideoWriter : IDisposable
         device?.Dispose();
         file?.Dispose();
         sequence?.Dispose();
-    }
-
-    /// <summary>Repeats the last column and row until the picture has the size.</summary>
-    internal static byte[] Extended(Image frame, int width, int height)
-    {
-        if (frame.Width == width && frame.Height == height)
-            return [.. frame.Pixels];
-        var larger = new Image(width, height);
-        for (var y = 0; y < height; y++)
-        {
-            var source = frame.Row(Math.Min(y, frame.Height - 1));
-            var target = larger.Row(y);
-            source.CopyTo(target);
-            for (var x = source.Length; x < target.Length; x++)
-                target[x] = target[x - Image.Channels];
-        }
-        return larger.Pixels;
     }
 
     private void Validate(Target target)

@@ -91,6 +91,38 @@ public static class StereoLayouts
         };
     }
 
+    /// <summary>
+    /// The size to which an eye's picture is extended before it is put beside the other one: sides to be halved become even, and
+    /// where a format halves the colour differences, none is shared between the two eyes.
+    /// </summary>
+    /// <param name="layout">How one picture holds both.</param>
+    /// <param name="width">Columns of an eye's picture.</param>
+    /// <param name="height">Rows of an eye's picture.</param>
+    /// <param name="halvesChroma">Whether two pixels in a row, and two in a column, share their colour difference.</param>
+    public static (int Width, int Height) EyeSize(this StereoLayout layout, int width, int height, bool halvesChroma)
+    {
+        var shared = halvesChroma ? 2 : 1;
+        return layout switch
+        {
+            StereoLayout.SideBySide => (Multiple(width, shared), height),
+            StereoLayout.HalfSideBySide => (Multiple(width, 2 * shared), height),
+            StereoLayout.TopBottom => (width, Multiple(height, shared)),
+            StereoLayout.HalfTopBottom => (width, Multiple(height, 2 * shared)),
+            _ => (width, height),
+        };
+    }
+
+    /// <summary>As which a file tells its players of the layout; null: an anaglyph is shown like any other picture.</summary>
+    public static FramePacking? Packing(this StereoLayout layout) =>
+        layout switch
+        {
+            StereoLayout.SideBySide => FramePacking.SideBySide,
+            StereoLayout.HalfSideBySide => FramePacking.HalfSideBySide,
+            StereoLayout.TopBottom => FramePacking.TopBottom,
+            StereoLayout.HalfTopBottom => FramePacking.HalfTopBottom,
+            _ => null,
+        };
+
     /// <summary>Puts two pictures into one. Halves are resized with Lanczos.</summary>
     /// <param name="layout">How.</param>
     /// <param name="left">What the left eye sees.</param>
@@ -130,6 +162,8 @@ public static class StereoLayouts
         }
         return into;
     }
+
+    private static int Multiple(int size, int of) => (size + of - 1) / of * of;
 
     /// <summary>Red, green and blue as weighted sums of both pictures' red, green and blue.</summary>
     private sealed class Mixture(double[][] left, double[][] right)

@@ -18,6 +18,9 @@ public enum StereoFill
 
     /// <summary>Along the row, the colour of the farther side, since what appears beside an object lies behind it.</summary>
     Background,
+
+    /// <summary>What other frames of the shot show in that place; where none does, as <see cref="Background"/>.</summary>
+    Frames,
 }
 
 /// <summary>How depth becomes two pictures.</summary>
@@ -60,7 +63,7 @@ public sealed record StereoOptions
     public int EdgeDilation { get; init; } = 2;
 
     /// <summary>What is put where an eye sees what the camera didn't.</summary>
-    public StereoFill Fill { get; init; } = StereoFill.Background;
+    public StereoFill Fill { get; init; } = StereoFill.Frames;
 
     /// <summary>
     /// Frames after which the automatic convergence and the limit of the baseline have come 63 % of the way to what a changed

@@ -93,9 +93,19 @@ public sealed class StereoRenderer
         {
             Splat(row, line, 0.5f);
             Resolve(line, pair.Left.Row(y), pair.LeftHoles.AsSpan(y * width, width));
+            Keep(line, pair.LeftHoles, pair.LeftDisparity, y);
         }
         Splat(row, line, options.Eyes == StereoEyes.LeftKept ? -1 : -0.5f);
         Resolve(line, pair.Right.Row(y), pair.RightHoles.AsSpan(y * width, width));
+        Keep(line, pair.RightHoles, pair.RightDisparity, y);
+    }
+
+    private void Keep(Line line, byte[] holes, short[]? disparity, int y)
+    {
+        if (disparity is null)
+            return;
+        for (var (x, at) = (0, y * width); x < width; x++, at++)
+            disparity[at] = holes[at] == 0 ? SeenDisparity.Of(line.Seen[x]) : SeenDisparity.Unseen;
     }
 
     /// <summary>Adds each pixel to the sums of the two columns beside its place.</summary>

@@ -53,6 +53,15 @@ public sealed class HostTensor
         return values;
     }
 
+    /// <summary>The elements from <paramref name="first"/> on as float32, as many as <paramref name="values"/> has room for.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There aren't that many.</exception>
+    public void CopyTo(Span<float> values, long first)
+    {
+        var (elements, bytes) = (DType.BlockElements(), DType.BlockBytes());
+        var (from, length) = (checked((int)(first / elements * bytes)), checked(values.Length / elements * bytes));
+        NumberFormats.ToFloats(DType, Data.AsSpan(from, length), values);
+    }
+
     /// <summary>The same values in another floating-point type.</summary>
     public HostTensor To(DType type) => type == DType ? this : FromFloats(ToFloats(), Shape, type);
 }

@@ -83,6 +83,29 @@ public sealed class StereoLayoutTests : IDisposable
         Assert.Throws<ArgumentException>(() => StereoLayout.SideBySide.Pack(odd, even));
     }
 
+    /// <summary>Neither is an eye cut in the middle of a column or row, nor of what shares its colour.</summary>
+    [Theory]
+    [InlineData(StereoLayout.SideBySide, false, 33, 17)]
+    [InlineData(StereoLayout.SideBySide, true, 34, 17)]
+    [InlineData(StereoLayout.HalfSideBySide, false, 34, 17)]
+    [InlineData(StereoLayout.HalfSideBySide, true, 36, 17)]
+    [InlineData(StereoLayout.TopBottom, false, 33, 17)]
+    [InlineData(StereoLayout.TopBottom, true, 33, 18)]
+    [InlineData(StereoLayout.HalfTopBottom, false, 33, 18)]
+    [InlineData(StereoLayout.HalfTopBottom, true, 33, 20)]
+    [InlineData(StereoLayout.AnaglyphDubois, true, 33, 17)]
+    public void OddPicturesAreExtendedBeforeTheyArePacked(StereoLayout layout, bool halvesChroma, int width, int height)
+    {
+        Assert.Equal((width, height), layout.EyeSize(33, 17, halvesChroma));
+        Assert.Equal((64, 32), layout.EyeSize(64, 32, halvesChroma));
+        var eye = ResampleTests.Noise(33, 17).Extended(width, height);
+        Assert.Equal(eye.Row(0)[(32 * 3)..(33 * 3)], eye.Row(0)[^3..]);
+        Assert.Equal(eye.Row(16), eye.Row(height - 1));
+        var both = layout.Pack(eye, eye);
+        Assert.Equal(layout.SizeOf(width, height), (both.Width, both.Height));
+        Assert.Throws<ArgumentOutOfRangeException>(() => eye.Extended(32, 17));
+    }
+
     [Fact]
     public void APictureIsWrittenToAgain()
     {

@@ -1,0 +1,148 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using Sora.Media;
+using Sora.Models.Depth;
+using Sora.Stereo;
+
+namespace Sora.Cli;
+
+/// <summary>What the command line says of the second eye.</summary>
+/// <param name="Target">What is made.</param>
+/// <param name="Options">How depth becomes two pictures.</param>
+/// <param name="IsMetricOnly">Whether something was asked for that only metric depth has.</param>
+internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bool IsMetricOnly)
+{
+    private static readonly StereoOptions Defaults = new();
+
+    private static readonly Option<StereoTarget?> Stereo = StereoOption();
+    private static readonly Option<string> Eyes = Cli.Options.Choice(
+        "--eyes",
+        "Where the eyes stand: half of the distance to either side of the clip's camera, or the left one in its place",
+        "symmetric",
+        "left"
+    );
+    private static readonly Option<double?> Baseline = Number(
+        "--baseline",
+        "METRES",
+        $"Distance between the eyes, for metric depth; by default {Text(Defaults.Baseline)}, an adult's"
+    );
+    private static readonly Option<double?> Convergence = Number(
+        "--convergence",
+        "DEPTH",
+        "Depth that lies in the screen: 0 (far) to 1 (near), or metres, or infinity; by default it follows the depth of each shot"
+    );
+    private static readonly Option<double?> MaxDisparity = Number(
+        "--max-disparity",
+        "PERCENT",
+        $"Largest difference between the eyes, in percent of the width; by default {Text(Defaults.MaxDisparity)}"
+    );
+    private static readonly Option<double?> FieldOfView = Number(
+        "--fov",
+        "DEGREES",
+        $"What the camera sees from left to right, for metric depth; by default {Text(Defaults.FieldOfView)}, a 35 mm lens"
+    );
+    private static readonly Option<int?> Dilate = Cli.Options.Value(
+        "--dilate",
+        "PIXELS",
+        $"Grow what is near, since estimated depth often ends inside of objects; by default {Defaults.EdgeDilation}, 0 for exact depth",
+        text =>
+            int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var pixels)
+                ? pixels
+                : throw SoraException.Usage($"'{text}' is not a whole number (0 or greater)")
+    );
+    private static readonly Option<string> Fill = Cli.Options.Choice(
+        "--fill",
+        "What fills places that an eye sees and the camera didn't: what other frames show there, or the background beside them",
+        "frames",
+        "background"
+    );
+
+    /// <summary>In the order in which help lists them.</summary>
+    public static readonly Symbol[] All = [Stereo, Eyes, Baseline, Convergence, MaxDisparity, FieldOfView, Dilate, Fill];
+
+    /// <summary>What the command line says; null without <c>--stereo</c>.</summary>
+    /// <exception cref="SoraException">A value means nothing, or there is one without <c>--stereo</c>.</exception>
+    public static StereoArgs? Parse(ParseResult parse)
+    {
+        if (parse.GetValue(Stereo) is not { } target)
+        {
+            var given = All.OfType<Option>().FirstOrDefault(option => parse.GetResult(option) is OptionResult { Implicit: false });
+            return given is null ? null : throw SoraException.Usage($"{given.Name} is for two eyes", "add --stereo sbs, or leave it out");
+        }
+        var options = new StereoOptions
+        {
+            Eyes = parse.GetValue(Eyes) == "left" ? StereoEyes.LeftKept : StereoEyes.Symmetric,
+            Baseline = parse.GetValue(Baseline) ?? Defaults.Baseline,
+            Convergence = parse.GetValue(Convergence),
+            MaxDisparity = parse.GetValue(MaxDisparity) ?? Defaults.MaxDisparity,
+            FieldOfView = parse.GetValue(FieldOfView) ?? Defaults.FieldOfView,
+            EdgeDilation = parse.GetValue(Dilate) ?? Defaults.EdgeDilation,
+            Fill = Enum.Parse<StereoFill>(parse.GetValue(Fill)!, ignoreCase: true),
+        };
+        options.Validate();
+        return new StereoArgs(target, options, parse.GetValue(Baseline) is not null || parse.GetValue(FieldOfView) is not null);
+    }
+
+    /// <summary>Says what of the command line has no effect, or makes a file that a player doesn't recognise.</summary>
+    /// <param name="run">Where to say it.</param>
+    /// <param name="kind">What the depth's numbers mean.</param>
+    /// <param name="file">The file's name.</param>
+    public void Warn(Run run, DepthKind kind, string file)
+    {
+        if (IsMetricOnly && kind == DepthKind.Relative)
+            run.Reporter.Note("the depth is relative: --baseline and --fov have no effect, --max-disparity has");
+        var name = Path.GetFileNameWithoutExtension(file);
+        if (Target.Suffix is { } suffix && !name.EndsWith(suffix, StringComparison.Ordinal))
+            run.Reporter.Note($"players know such a video by its name: {name}{suffix}{Path.GetExtension(file)}");
+    }
+
+    /// <summary>The pictures of both eyes.</summary>
+    /// <param name="frames">The frames of a clip.</param>
+    /// <param name="depth">Their depth.</param>
+    /// <param name="size">Their size.</param>
+    /// <param name="halvesChroma">Whether the format halves the colour differences.</param>
+    /// <returns>One for each frame; it is overwritten once the next one is asked for.</returns>
+    public IEnumerable<Image> Pictures(IEnumerable<Image> frames, ClipDepth depth, FrameSize size, bool halvesChroma)
+    {
+        var (width, height) = Target.Layout.EyeSize(size.Width, size.Height, halvesChroma);
+        Image? both = null;
+        foreach (var pair in new StereoVideo(size.Width, size.Height, depth.Kind, Options).Render(WithDepth(frames, depth, size)))
+            yield return both = Target.Layout.Pack(pair.Left.Extended(width, height), pair.Right.Extended(width, height), both);
+    }
+
+    private static IEnumerable<StereoFrame> WithDepth(IEnumerable<Image> frames, ClipDepth depth, FrameSize size)
+    {
+        var (row, cuts, number) = (new float[size.Width * size.Height], new ShotCuts(), 0);
+        foreach (var frame in frames)
+        {
+            depth.Read(number++, row);
+            yield return new StereoFrame(frame, row, cuts.Next(frame));
+        }
+    }
+
+    private static Option<StereoTarget?> StereoOption()
+    {
+        var option = Cli.Options.Value(
+            "--stereo",
+            "TARGET",
+            "Write two eyes' pictures of a clip with depth: " + string.Join(", ", StereoTarget.All.Select(target => target.Name)),
+            StereoTarget.Parse
+        );
+        option.CompletionSources.Add([.. StereoTarget.All.Select(target => target.Name)]);
+        return option;
+    }
+
+    private static Option<double?> Number(string name, string helpName, string description) =>
+        Cli.Options.Value(
+            name,
+            helpName,
+            description,
+            text =>
+                double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= 0
+                    ? value
+                    : throw SoraException.Usage($"'{text}' is not a number (0 or greater)")
+        );
+
+    private static string Text(double value) => value.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,194 @@
+using System.Text.Json.Nodes;
+using Sora.Clips;
+using Sora.Media;
+using Sora.Tensors;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace Sora.Cli.Tests;
+
+/// <summary>A clip that is encoded once for all tests.</summary>
+public sealed class StereoClip : IDisposable
+{
+    private readonly Bash bash = new();
+
+    public StereoClip() =>
+        bash.Run(
+                $"""
+                set -e
+                ffmpeg -v error -f lavfi -i testsrc2=size={StereoTests.Width}x{StereoTests.Height}:rate=8 -frames:v {StereoTests.Frames} a.mkv
+                sora encode a.mkv --model wan22-ti2v -o a.latent
+                """
+            )
+            .Succeeded();
+
+    internal Bash Bash => bash;
+
+    public void Dispose() => bash.Dispose();
+}
+
+/// <summary>decode --stereo as a user calls it, with the real ffmpeg.</summary>
+public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : IClassFixture<StereoClip>
+{
+    internal const int Frames = 5,
+        Width = 64,
+        Height = 32;
+
+    private readonly Bash bash = clip.Bash;
+
+    [Theory]
+    [InlineData("sbs", "a.mp4", 128, 32, "side by side")]
+    [InlineData("half-sbs", "a.mkv", 64, 32, "side by side")]
+    [InlineData("tb", "a.webm", 64, 64, "top and bottom")]
+    [InlineData("half-tb", "a.mp4", 64, 32, "top and bottom")]
+    [InlineData("quest", "a_LRF_Full_SBS.mp4", 128, 32, "side by side")]
+    [InlineData("youtube", "a.mp4", 64, 32, "side by side")]
+    [InlineData("anaglyph", "a.mp4", 64, 32, null)]
+    [InlineData("anaglyph:grey", "a.gif", 64, 32, null)]
+    [InlineData("sbs", "a.webp", 0, 0, null)]
+    [InlineData("tb", "a.y4m", 64, 64, null)]
+    public void EveryTargetIsWrittenAsItsPlayersReadIt(string target, string file, int width, int height, string? type)
+    {
+        WriteDepth("d.latent", Ramp());
+        var outcome = bash.Run(
+                $"sora decode d.latent --stereo {target} -o {file} && ffprobe -v error -of json -count_frames -show_streams {file}"
+            )
+            .Succeeded();
+        Assert.Empty(outcome.Err.Replace("image data not found", "").Replace("skipping unsupported chunk: ANIM", "").Split('\n')[0]);
+        // ffmpeg 5.1 doesn't read animated WebP.
+        if (width == 0)
+            return;
+        var stream = JsonNode.Parse(outcome.Out)!["streams"]![0]!;
+        Assert.Equal((width, height, "8/1"), ((int)stream["width"]!, (int)stream["height"]!, (string?)stream["avg_frame_rate"]));
+        Assert.Equal($"{Frames}", (string?)stream["nb_read_frames"]);
+        Assert.Equal(type, (string?)stream["side_data_list"]?[0]?["type"]);
+    }
+
+    /// <summary>A plane at the farthest, 3 % of the width behind the screen: half of 1.92 pixels to either side of the frame.</summary>
+    [Fact]
+    public void BothEyesAreThoseOfTheDepth()
+    {
+        WriteDepth("d.latent", new float[Frames * Height * Width]);
+        bash.Run(
+                """
+                set -e
+                sora decode d.latent -o flat/%d.png
+                sora decode d.latent --stereo sbs --eyes left --convergence 1 --max-disparity 6.25 --fill background -o both/%d.png
+                """
+            )
+            .Succeeded();
+        for (var frame = 1; frame <= Frames; frame++)
+        {
+            var (flat, both) = (Image.Load(At($"flat/{frame}.png")), Image.Load(At($"both/{frame}.png")));
+            Assert.Equal(flat.Pixels, both.Crop(0, 0, Width, Height).Pixels);
+            // 6.25 % of 64 columns: what lies behind the screen is four columns farther to the right in the right eye.
+            Assert.Equal(flat.Crop(0, 0, Width - 4, Height).Pixels, both.Crop(Width + 4, 0, Width - 4, Height).Pixels);
+        }
+    }
+
+    [Fact]
+    public void MistakesAreSaidInOneLine()
+    {
+        var (depth, nan) = (Ramp(), Ramp());
+        nan[2 * Height * Width + 7] = float.NaN;
+        WriteDepth("d.latent", depth);
+        WriteDepth("nan.latent", nan);
+        WriteDepth("odd.latent", depth, kind: "odd");
+        WriteDepth("short.latent", depth[..^(Height * Width)], frames: Frames - 1);
+        WriteDepth("small.latent", depth[..(depth.Length / 2)], height: Height / 2);
+        (string Command, int Status, string Message, string? Hint)[] mistakes =
+        [
+            ("sora decode a.latent --stereo sbs -o x.mp4", 1, "a.latent has no depth", "sora depth"),
+            ("sora decode short.latent --stereo sbs -o x.mp4", 1, "its depth is [4, 32, 64], but its frames are [5, 32, 64]", "sora depth"),
+            ("sora decode small.latent --stereo sbs -o x.mp4", 1, "its depth is [5, 16, 64], but its frames are [5, 32, 64]", "sora depth"),
+            ("sora decode nan.latent --stereo sbs -o x.mp4", 1, "its depth holds NaN in frame 2, which is no depth", "sora depth"),
+            ("sora decode odd.latent --stereo sbs -o x.mp4", 1, "its depth_kind is 'odd', neither relative nor metric", null),
+            ("sora decode $GOLDEN/clips/unfinished.latent --stereo sbs -o x.mp4", 1, "an unfinished clip", "--resume"),
+            ("sora decode d.latent --stereo 4d -o x.mp4", 2, "--stereo: '4d' is not one of sbs, half-sbs, tb", null),
+            ("sora decode d.latent --stereo quest -o x.gif", 2, "--stereo quest makes an mp4, not gif", "_LRF_Full_SBS.mp4"),
+            ("sora decode d.latent --stereo youtube > y.y4m", 2, "--stereo youtube makes an mp4, not y4m", "-o clip.mp4"),
+            ("sora decode d.latent --eyes left -o x.mp4", 2, "--eyes is for two eyes", "--stereo"),
+            ("sora decode d.latent --dilate 0 -o x.mp4", 2, "--dilate is for two eyes", "--stereo"),
+            ("sora decode d.latent --stereo sbs --dilate 101 -o x.mp4", 2, "an edge dilation of 101 pixels", null),
+            ("sora decode d.latent --stereo sbs --convergence 2 -o x.mp4", 2, "a convergence of 2", null),
+            ("sora decode d.latent --stereo sbs --fov 180 -o x.mp4", 2, "a field of view of 180 degrees", null),
+            ("sora decode d.latent --stereo sbs --baseline wide -o x.mp4", 2, "--baseline: 'wide' is not a number", null),
+            ("sora decode d.latent --stereo sbs --fill paint -o x.mp4", 2, "'paint' is not one of frames, background", null),
+        ];
+        foreach (var (command, status, message, hint) in mistakes)
+        {
+            var outcome = bash.Run($"{command}; s=$?; ls x.* 2> /dev/null; exit $s");
+            Assert.Contains(message, outcome.Err);
+            Assert.Equal(status, outcome.Status);
+            Assert.Empty(outcome.Out);
+            var lines = outcome.Err.TrimEnd().Split('\n');
+            Assert.InRange(lines.Length, 1, 2);
+            if (hint is not null)
+                Assert.Contains(hint, lines[1]);
+        }
+    }
+
+    [Fact]
+    public void WhatHasNoEffectIsSaid()
+    {
+        WriteDepth("d.latent", Ramp());
+        var outcome = bash.Run("sora decode d.latent --stereo quest --baseline 0.05 -o noted.mp4").Succeeded();
+        Assert.Contains("the depth is relative: --baseline and --fov have no effect, --max-disparity has", outcome.Err);
+        Assert.Contains("noted_LRF_Full_SBS.mp4", outcome.Err);
+        WriteDepth("metric.latent", [.. Ramp().Select(depth => depth < 0.1f ? float.PositiveInfinity : 1 / depth)], kind: "metric");
+        Assert.Empty(bash.Run("sora decode metric.latent --stereo sbs --baseline 0.05 --fov 60 -o metric.mp4").Succeeded().Err);
+    }
+
+    /// <summary>Sixty seconds and two: what is between them is the clip's own depth, and nothing else of its frames.</summary>
+    [Fact]
+    public void MemoryGrowsByNoMoreThanTheClip()
+    {
+        int[] lengths = [33, 961];
+        var (peaks, sizes) = (new int[2], new long[2]);
+        for (var i = 0; i < 2; i++)
+        {
+            var (frames, name) = (lengths[i], $"{lengths[i]}.latent");
+            var encode =
+                $"ffmpeg -v error -f lavfi -i testsrc2=size=128x128:rate=16 -frames:v {frames} -f yuv4mpegpipe -pix_fmt yuv444p - ";
+            bash.Run($"set -e; {encode} | sora encode --model wan22-ti2v --quiet -o {name}").Succeeded();
+            var depth = Enumerable.Range(0, frames * 128 * 128).Select(at => (at % 128 + at / 16384 % 32) / 160f).ToArray();
+            WriteDepth($"deep-{name}", depth, frames, 128, 128, from: name);
+            var outcome = bash.Run(
+                    $$"""
+                    set -e
+                    sora decode deep-{{name}} --stereo sbs --quiet -o {{frames}}.mp4 &
+                    while grep -s VmHWM /proc/$!/status > now; do mv now peak; done; wait $!; tr -dc 0-9 < peak
+                    """
+                )
+                .Succeeded();
+            (peaks[i], sizes[i]) = (int.Parse(outcome.Out), new FileInfo(At($"deep-{name}")).Length / 1024);
+        }
+        output.WriteLine(
+            $"{string.Join(" and ", lengths)} frames: peaks of {string.Join(" and ", peaks)} kB, clips of {string.Join(" and ", sizes)} kB"
+        );
+        // Memory varies by some 40 MB, since freed memory is kept. Both eyes of 928 frames would be 91 MB.
+        Assert.InRange(peaks[1], 0, peaks[0] + sizes[1] - sizes[0] + 60_000);
+    }
+
+    private string At(string name) => Path.Combine(bash.Folder, name);
+
+    /// <summary>From far to near, along each row and over time.</summary>
+    private static float[] Ramp() =>
+        [.. Enumerable.Range(0, Frames * Height * Width).Select(i => (i % Width + i / (Width * Height)) / (float)(Width + Frames))];
+
+    private void WriteDepth(
+        string name,
+        float[] depth,
+        int frames = Frames,
+        int height = Height,
+        int width = Width,
+        string kind = "relative",
+        string from = "a.latent"
+    )
+    {
+        var deep = new ClipReader().ReadFile(At(from));
+        var tensor = HostTensor.FromFloats(depth, [frames, height, width], DType.F16);
+        using var stream = File.Create(At(name));
+        new ClipWriter(stream, isSingle: true).Write(deep.With(Clip.DepthName, tensor).WithMetadata("depth_kind", kind));
+    }
+}
