@@ -28,7 +28,7 @@ public partial class LayeringTests
         ["Sora.Models.Text"] = ["Kernels", "Tensors", "Nn", "Diffusion", "Models.Checkpoints"],
         ["Sora.Models.Vision"] = ["Kernels", "Nn"],
         ["Sora.Models.Depth"] = ["Kernels", "Media", "Nn", "Models.Checkpoints"],
-        ["Sora.Models.Wan"] = [.. Basics, "Conditions", "Models.Checkpoints", "Models.Text", "Models.Vision"],
+        ["Sora.Models.Wan"] = [.. Basics, "Conditions", "Models.Checkpoints", "Models.Text", "Models.Vision", "Models.Depth"],
         ["Sora.Models.Mini"] = ["Kernels", "Nn", "Diffusion", "Conditions", "Models.Wan"],
         ["Sora.Planning"] = ["Nn", "Diffusion", "Conditions", "Models"],
         ["Sora.Pipelines.Blending"] = ["Media", "Tensors", "Clips", "Conditions", "Models"],

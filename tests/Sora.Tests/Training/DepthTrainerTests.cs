@@ -40,7 +40,7 @@ public sealed class DepthTrainerTests : IDisposable
     [Fact]
     public void TheHeadLearns()
     {
-        Train("learns", 40);
+        Train("learns", 60);
         var losses = Losses("learns");
         Assert.True(losses[^5..].Average() < 0.6 * losses[..5].Average(), $"{losses[..5].Average()} became {losses[^5..].Average()}");
     }
@@ -66,8 +66,14 @@ public sealed class DepthTrainerTests : IDisposable
         Train("model", 1);
         var opened = VideoModel.Open(model);
         opened.Check();
-        using var head = LatentDepthHead.Open(opened);
-        Assert.Equal(opened.Geometry, head?.Config.Geometry);
+        using (var head = LatentDepthHead.Open(opened))
+            Assert.Equal(opened.Geometry, head?.Config.Geometry);
+
+        // One that is for other latents is no part of it.
+        var config = Path.Combine(model, "depth_head", "config.json");
+        File.WriteAllText(config, File.ReadAllText(config).Replace("96", "48"));
+        var error = Assert.Throws<SoraException>(() => VideoModel.Open(model).Check());
+        Assert.Contains("is for the latents of another model", error.Message);
     }
 
     [Fact]
@@ -104,21 +110,33 @@ public sealed class DepthTrainerTests : IDisposable
     }
 
     [Fact]
-    public void TheLossIsTheRelativeErrorOfDepthsAndOfTheirDifferences()
+    public void TheLossIsThatOfLogarithmsAndOfTheirDifferences()
     {
         using var scope = NewDisposeScope();
-        using var target = tensor(new float[] { 0.15f, 0.15f, 0.35f, 0.35f }, [1, 1, 2, 2]);
-        using var predicted = tensor(new float[] { 0.25f, 0.15f, 0.35f, 0.15f }, [1, 1, 2, 2]);
-        // Errors 0.1, 0, 0, -0.2 with weights 5, 5, 2.5, 2.5.
-        const double Depths = (0.1 * 5 + 0.2 * 2.5) / 4,
-            Down = (0.1 * 2.5 + 0.2 * 2.5) / 2 / 2,
-            Across = (0.1 * 5 + 0.2 * 2.5) / 2 / 2;
-        Assert.Equal(Depths + Down + Across, DepthTask.Loss(predicted, target).ToDouble(), 5);
+        // Errors of 1, 0, 0 and -2 in the logarithm, the last of them where the network says less than nothing.
+        var (e, far) = (Math.E, 0.03);
+        using var target = tensor([far, far, 0.5, far * (e - 1)], [1, 1, 2, 2]);
+        using var predicted = tensor([(2 * e - 1) * far, far, 0.5, -far], [1, 1, 2, 2]);
+        const double Depths = (1 + 2) / 4.0 + (1 + 4) / 4.0,
+            Down = (1 + 2) / 2.0,
+            Across = (1 + 2) / 2.0;
+        Assert.Equal(Depths + 0.25 * (Down + Across) / 2, DepthTask.Loss(predicted, target).ToDouble(), 6);
     }
 
     private static string Builtin => VideoModel.Open(null).Path;
 
-    private DepthStart Start => new(Path.Combine(folder, "latents"), TokensPerStep: 32) { VaeFolder = Builtin };
+    private DepthStart Start =>
+        new(Path.Combine(folder, "latents"), TokensPerStep: 32)
+        {
+            VaeFolder = Builtin,
+            Sizes = new LatentDepthConfig
+            {
+                Width = 24,
+                NumBlocks = 1,
+                FineWidth = 12,
+                NumFineBlocks = 1,
+            },
+        };
 
     private void Train(string name, long steps) =>
         DepthTrainer.Train(

@@ -65,11 +65,8 @@ public sealed class LatentDepthHead : IDisposable
     /// <exception cref="SoraException">The head is broken, or for other latents than the model's.</exception>
     public static LatentDepthHead? Open(VideoModel model, Device? device = null)
     {
-        if (!model.Has(Part))
+        if (ConfigOf(model) is not { } config)
             return null;
-        var config = LatentDepthConfig.From(model.Config(Part));
-        if (config.Geometry != model.Geometry)
-            throw SoraException.Failed($"{model.Part(Part)} is for the latents of another model", "train it on this one's");
         var weights = Weights.From(model.OpenWeights(Part), new WeightsOptions { Device = device, DType = float32 });
         try
         {
@@ -80,6 +77,18 @@ public sealed class LatentDepthHead : IDisposable
             weights.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The sizes of a model's head; null: the model has none.</summary>
+    /// <exception cref="SoraException">They are broken, or for other latents than the model's.</exception>
+    internal static LatentDepthConfig? ConfigOf(VideoModel model)
+    {
+        if (!model.Has(Part))
+            return null;
+        var config = LatentDepthConfig.From(model.Config(Part));
+        return config.Geometry == model.Geometry
+            ? config
+            : throw SoraException.Failed($"{model.Part(Part)} is for the latents of another model", "train one on this model's");
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using Sora.Models.Depth;
 using Sora.Models.Text;
 using Sora.Models.Vision;
 using Sora.Nn;
@@ -42,6 +43,8 @@ internal static class WanModelCheck
             if (model.Transformer.ImageDim is { } width)
                 Agree((model, "image_encoder", "outputs rows of", config.HiddenSize), ("numbers", width));
         }
+        if (LatentDepthHead.ConfigOf(model) is { } head)
+            Shapes(model, LatentDepthHead.Part, weights => _ = new LatentDepthHead(head, weights), $"blocks.{head.NumBlocks}.");
     }
 
     /// <param name="model">The model.</param>

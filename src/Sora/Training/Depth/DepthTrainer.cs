@@ -26,7 +26,7 @@ public static class DepthTrainer
         var sets = encoder.Encode(data, start.Cache, options.Seed, reporter, cancellation);
         var validation = encoder.EncodeOthers(data, start.Cache, options.Seed, ValidationClips, reporter, cancellation);
         var config = start.Folder is null
-            ? Preset(encoder.Vae.Config)
+            ? For(encoder.Vae.Config, start.Sizes)
             : LatentDepthConfig.From(ConfigFile.Read(Path.Combine(start.Folder, LatentDepthHead.Part, "config.json")));
         if (config.Geometry != encoder.Vae.Config.Geometry)
             throw SoraException.Failed($"the depth head of {start.Folder} is for other latents than this VAE's", "leave --init out");
@@ -49,9 +49,9 @@ public static class DepthTrainer
         loop.Run(cancellation);
     }
 
-    /// <summary>A head for the latents of a VAE; about a million parameters.</summary>
-    private static LatentDepthConfig Preset(CausalVaeConfig vae) =>
-        new()
+    /// <summary>Sizes for the latents of a VAE.</summary>
+    private static LatentDepthConfig For(CausalVaeConfig vae, LatentDepthConfig sizes) =>
+        sizes with
         {
             LatentChannels = vae.ZDim,
             SpatialFactor = vae.SpatialFactor,
@@ -67,6 +67,9 @@ public sealed record DepthStart(string Cache, int TokensPerStep)
 {
     /// <summary>A model folder whose head is trained further; null: new weights.</summary>
     public string? Folder { get; init; }
+
+    /// <summary>The sizes of new weights, but for those that the latents set; about a million parameters by default.</summary>
+    public LatentDepthConfig Sizes { get; init; } = new();
 
     /// <summary>The model folder whose VAE encodes; null: the folder that is trained.</summary>
     public string? VaeFolder { get; init; }
