@@ -6,9 +6,9 @@ namespace Sora.Cli;
 /// <summary>What <c>decode --stereo</c> makes: a layout, or what a certain player wants.</summary>
 /// <param name="Name">Its word on the command line.</param>
 /// <param name="Layout">How each picture holds both eyes.</param>
-/// <param name="IsMp4">Whether only an MP4 file will do.</param>
+/// <param name="Only">The only format that will do, or null.</param>
 /// <param name="Suffix">How players of it want the file's name to end, before the extension; or null.</param>
-internal readonly record struct StereoTarget(string Name, StereoLayout Layout, bool IsMp4 = false, string? Suffix = null)
+internal readonly record struct StereoTarget(string Name, StereoLayout Layout, VideoFormat? Only = null, string? Suffix = null)
 {
     /// <summary>The largest picture that decoders of H.264 in headsets take, that of its level 5.2.</summary>
     private static readonly FrameSize LargestH264 = new(4096, 2304);
@@ -24,9 +24,14 @@ internal readonly record struct StereoTarget(string Name, StereoLayout Layout, b
         new("anaglyph:grey", StereoLayout.AnaglyphGrey),
         new("anaglyph:colour", StereoLayout.AnaglyphColour),
         new("anaglyph:dubois", StereoLayout.AnaglyphDubois),
-        new("quest", StereoLayout.SideBySide, IsMp4: true, Suffix: "_LRF_Full_SBS"),
-        new("youtube", StereoLayout.HalfSideBySide, IsMp4: true),
+        new("quest", StereoLayout.SideBySide, VideoFormat.Mp4, Suffix: "_LRF_Full_SBS"),
+        new("youtube", StereoLayout.HalfSideBySide, VideoFormat.Mp4),
+        // No frame holds both eyes: each has a video of its own in the file.
+        new("visionpro", StereoLayout.SideBySide, VideoFormat.Mov),
     ];
+
+    /// <summary>Whether each eye has a video of its own (MV-HEVC).</summary>
+    public bool IsSpatial => Only == VideoFormat.Mov;
 
     /// <summary>The target of this name.</summary>
     /// <exception cref="SoraException">There is none.</exception>
@@ -42,11 +47,12 @@ internal readonly record struct StereoTarget(string Name, StereoLayout Layout, b
     /// <exception cref="SoraException">It can't.</exception>
     public void Require(VideoFormat format)
     {
-        if (IsMp4 && format != VideoFormat.Mp4)
+        if (Only is { } only && format != only)
         {
+            var extension = only.ToString().ToLowerInvariant();
             throw SoraException.Usage(
-                $"--stereo {Name} makes an mp4, not {format.ToString().ToLowerInvariant()}",
-                $"-o clip{Suffix}.mp4, or --stereo {(Layout == StereoLayout.SideBySide ? "sbs" : "half-sbs")} for other formats"
+                $"--stereo {Name} makes an {extension}, not {format.ToString().ToLowerInvariant()}",
+                $"-o clip{Suffix}.{extension}, or --stereo {(Layout == StereoLayout.SideBySide ? "sbs" : "half-sbs")} for other formats"
             );
         }
     }
@@ -58,7 +64,7 @@ internal readonly record struct StereoTarget(string Name, StereoLayout Layout, b
         var format = options.Format!.Value;
         var eye = Layout.EyeSize(options.Width, options.Height, VideoWriter.HalvesChroma(format));
         var (width, height) = Layout.SizeOf(eye.Width, eye.Height);
-        var isTooLarge = IsMp4 && (width > LargestH264.Width || height > LargestH264.Height);
+        var isTooLarge = Only == VideoFormat.Mp4 && (width > LargestH264.Width || height > LargestH264.Height);
         return options with { Width = width, Height = height, Format = isTooLarge ? VideoFormat.Hevc : format, Packing = Layout.Packing() };
     }
 }

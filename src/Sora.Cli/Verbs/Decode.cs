@@ -18,14 +18,14 @@ internal static class Decode
     private static readonly Option<string?> Format = new("--format")
     {
         Description =
-            "mp4, webm, mkv (lossless), gif, webp, y4m, png or jpg; by default from the file's extension, or y4m for standard output",
+            "mp4, mov, webm, mkv (lossless), gif, webp, y4m, png or jpg; by default from the file's extension, or y4m for standard output",
         HelpName = "FORMAT",
     };
 
     private static readonly Option<int?> Crf = Options.Value<int>(
         "--crf",
         "N",
-        "Quality: lower is better and makes a larger file (mp4: 0 to 51, 18 by default; webm: 0 to 63, 24 by default)",
+        "Quality: lower is better and makes a larger file (mp4 and mov: 0 to 51, 18 by default; webm: 0 to 63, 24 by default)",
         text =>
             int.TryParse(text, out var crf) && crf >= 0 ? crf : throw SoraException.Usage($"'{text}' is not a whole number (0 or greater)")
     );
@@ -52,7 +52,8 @@ internal static class Decode
                 "--stereo makes two eyes' pictures from a clip with depth (sora depth) and puts both into each frame: beside each other "
                     + "(sbs) or one above the other (tb), at full size or squeezed to half (half-sbs, half-tb), or as an anaglyph for red and "
                     + "cyan glasses. mkv, webm and mp4 tell players of it, in mp4 also the H.264 stream. quest is an mp4 for players on "
-                    + "headsets, of H.265 if it is larger than H.264 can be there; youtube is an mp4 as YouTube takes it.",
+                    + "headsets, of H.265 if it is larger than H.264 can be there; youtube is an mp4 as YouTube takes it; visionpro is a "
+                    + "mov of MV-HEVC, Apple's spatial video, whose players find both eyes' pictures, the baseline and the field of view in it.",
             ],
             Examples =
             [
@@ -144,8 +145,12 @@ internal static class Decode
                 var decoded = codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel);
                 if (depth is not null)
                     Stereo!.Warn(run, depth.Kind, file);
-                var pictures = depth is null ? decoded : Stereo!.Pictures(decoded, depth, size, VideoWriter.HalvesChroma(format));
-                Write(run, pictures, Stereo?.Target.Both(options) ?? options, file, stream);
+                if (depth is null)
+                    Write(run, decoded, options, file, stream);
+                else if (Stereo!.Target.IsSpatial)
+                    Stereo.WriteSpatial(run, decoded, depth, options, file);
+                else
+                    Write(run, Stereo.Pictures(decoded, depth, size, VideoWriter.HalvesChroma(format)), Stereo.Target.Both(options), file, stream);
             }
         }
 

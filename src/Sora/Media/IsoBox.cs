@@ -52,28 +52,32 @@ internal sealed class IsoBox(string type, byte[] fields, params IsoBox[] childre
     public static List<IsoBox> ReadAround(Stream file, string leftOut)
     {
         var boxes = new List<IsoBox>();
-        var header = new byte[HeaderLength];
-        for (long at = 0; at < file.Length; )
+        while (file.Position < file.Length)
         {
-            file.Position = at;
-            file.ReadExactly(header);
-            long size = BinaryPrimitives.ReadUInt32BigEndian(header);
-            if (size == 1)
+            var (name, end) = ReadHeader(file);
+            if (name == leftOut)
+                file.Position = end;
+            else
+                boxes.Add(ReadContent(file, name, end));
+        }
+        return boxes;
+    }
+
+    /// <summary>Reads the boxes of a file before the first one of a type, at whose beginning the file is then, or at its end.</summary>
+    /// <exception cref="InvalidDataException">A size leads out of the file.</exception>
+    public static List<IsoBox> ReadUntil(Stream file, string first)
+    {
+        var boxes = new List<IsoBox>();
+        while (file.Position < file.Length)
+        {
+            var start = file.Position;
+            var (name, end) = ReadHeader(file);
+            if (name == first)
             {
-                // The size follows, in 64 bits.
-                var large = new byte[sizeof(long)];
-                file.ReadExactly(large);
-                size = BinaryPrimitives.ReadInt64BigEndian(large);
+                file.Position = start;
+                break;
             }
-            var content = at + size - file.Position;
-            if (content < 0 || size > file.Length - at)
-                throw new InvalidDataException($"a box has a size of {size} where {file.Length - at} bytes are left");
-            at += size;
-            if (TypeAt(header) == leftOut)
-                continue;
-            var bytes = new byte[content];
-            file.ReadExactly(bytes);
-            boxes.Add(Parse(TypeAt(header), bytes));
+            boxes.Add(ReadContent(file, name, end));
         }
         return boxes;
     }
@@ -125,6 +129,31 @@ internal sealed class IsoBox(string type, byte[] fields, params IsoBox[] childre
         if (content.Length < before)
             throw new InvalidDataException($"the box {type} has only {content.Length} bytes");
         return new IsoBox(type, content[..before].ToArray(), [.. ParseAll(content[before..])]);
+    }
+
+    /// <summary>The type of the box that begins here, and where it ends.</summary>
+    private static (string Type, long End) ReadHeader(Stream file)
+    {
+        var (header, start) = (new byte[HeaderLength], file.Position);
+        file.ReadExactly(header);
+        long size = BinaryPrimitives.ReadUInt32BigEndian(header);
+        if (size == 1)
+        {
+            // The size follows, in 64 bits.
+            var large = new byte[sizeof(long)];
+            file.ReadExactly(large);
+            size = BinaryPrimitives.ReadInt64BigEndian(large);
+        }
+        if (size < file.Position - start || size > file.Length - start)
+            throw new InvalidDataException($"a box has a size of {size} where {file.Length - start} bytes are left");
+        return (TypeAt(header), start + size);
+    }
+
+    private static IsoBox ReadContent(Stream file, string name, long end)
+    {
+        var bytes = new byte[end - file.Position];
+        file.ReadExactly(bytes);
+        return Parse(name, bytes);
     }
 
     private static string TypeAt(ReadOnlySpan<byte> bytes) => Encoding.Latin1.GetString(bytes.Slice(4, 4));

@@ -8,6 +8,9 @@ public enum VideoFormat
     /// <summary>H.264 in MP4 (4:2:0, BT.709, index in front): plays everywhere.</summary>
     Mp4,
 
+    /// <summary>The same in MOV, for programs that edit video.</summary>
+    Mov,
+
     /// <summary>H.265 in MP4 (4:2:0, BT.709, index in front): for pictures beyond what decoders of H.264 take.</summary>
     Hevc,
 
@@ -107,6 +110,7 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
                 EvenSizes = true,
                 Times = true,
             },
+            VideoFormat.Mov => Of(VideoFormat.Mp4) with { Muxer = "mov" },
             VideoFormat.Hevc => new("mp4", "libx265", ToBt709, "yuv420p")
             {
                 Options = $"-preset medium -tag:v hvc1 -x265-params log-level=error {Bt709Tags}",
@@ -157,6 +161,7 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
         name.ToLowerInvariant() switch
         {
             "mp4" or "m4v" => VideoFormat.Mp4,
+            "mov" => VideoFormat.Mov,
             "webm" => VideoFormat.Webm,
             "mkv" => VideoFormat.Mkv,
             "gif" => VideoFormat.Gif,
@@ -164,7 +169,7 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
             "y4m" => VideoFormat.Y4m,
             "png" => VideoFormat.Png,
             "jpg" or "jpeg" => VideoFormat.Jpeg,
-            _ => throw SoraException.Usage($"'{name}' is not a video format", "formats are mp4, webm, mkv, gif, webp, y4m, png and jpg"),
+            _ => throw SoraException.Usage($"'{name}' is not a video format", "formats are mp4, mov, webm, mkv, gif, webp, y4m, png and jpg"),
         };
 
     /// <summary>The same, which tells players how each frame holds two eyes, as far as the format can say it.</summary>
@@ -187,7 +192,7 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
         options.WithCustomArgument($"-vf \"{Filter}\"").WithVideoCodec(Codec).WithPixelFormat(PixelFormat).WithCustomArgument(Options);
         if ((crf ?? Crf) is { } quality)
             options.WithConstantRateFactor(quality);
-        if (Muxer == "mp4")
+        if (Muxer is "mp4" or "mov")
             options.WithFastStart();
         options.ForceFormat(Muxer);
     }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Sora.Media;
+using Sora.Tests.Media.Spatial;
 using Xunit;
 
 namespace Sora.Tests.Media;
@@ -67,56 +68,40 @@ public sealed class FramePackingTests : IDisposable
         Assert.Equal(type, (stream[at] & 63) * 2 + (stream[at + 1] >> 7));
     }
 
-    [Fact]
-    public void BoxesAreWhereTheyBelong()
+    [Theory]
+    [InlineData("stco", new byte[] { 0, 0, 1, 0, 0, 0, 1, 255 }, new byte[] { 0, 0, 1, 13, 0, 0, 2, 12 })]
+    [InlineData("co64", new byte[] { 0, 0, 0, 1, 255, 255, 255, 250 }, new byte[] { 0, 0, 0, 2, 0, 0, 0, 7 })]
+    public void TheBoxGoesIntoTheEntryAndMovesTheChunks(string name, byte[] chunks, byte[] moved)
     {
-        // moov/trak/mdia/minf/stbl with stsd/avc1 and a stco of two chunks, behind an empty mvhd.
-        byte[] entry = Box("avc1", new byte[78]);
-        byte[] tables =
-        [
-            .. Box("stsd", [0, 0, 0, 0, 0, 0, 0, 1, .. entry]),
-            .. Box("stco", [0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 1, 0, 0, 0, 1, 255]),
-        ];
-        byte[] Around(byte[] inner) => Box("moov", [.. Box("mvhd", []), .. Box("trak", Box("mdia", Box("minf", Box("stbl", inner))))]);
-        byte[] larger = Box("avc1", [.. new byte[78], 0, 0, 0, 13, .. "st3d"u8, 0, 0, 0, 0, 2]);
-        byte[] moved =
-        [
-            .. Box("stsd", [0, 0, 0, 0, 0, 0, 0, 1, .. larger]),
-            .. Box("stco", [0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 1, 13, 0, 0, 2, 12]),
-        ];
-        Assert.Equal(Around(moved), StereoBox.WithBox(Around(tables), 2));
-        byte[] wide = Box("co64", [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 255, 255, 255, 250]);
-        var after = StereoBox.WithBox(Around([.. Box("stsd", [0, 0, 0, 0, 0, 0, 0, 1, .. entry]), .. wide]), 1);
-        Assert.Equal([0, 0, 0, 2, 0, 0, 0, 7], after[^8..]);
-        Assert.Contains("stsd", Assert.Throws<SoraException>(() => StereoBox.WithBox(Around(wide), 1)).Message);
-        Assert.Throws<SoraException>(() => StereoBox.WithBox(Around([0, 0, 0, 99, .. "stsd"u8]), 1));
+        byte[] File(byte[] chunks, params IsoBox[] inEntry)
+        {
+            var entry = new IsoBox("avc1", new byte[78], inEntry);
+            var tables = new IsoBox("stbl", [], new IsoBox("stsd", [0, 0, 0, 0, 0, 0, 0, 1], entry), IsoBox.Full(name, chunks));
+            var track = new IsoBox("trak", [], new IsoBox("mdia", [], new IsoBox("minf", [], tables)));
+            IsoBox[] boxes = [new("ftyp", [1, 2]), new("moov", [], new IsoBox("mvhd", [3]), track), new("mdat", [4, 5, 6])];
+            return [.. boxes.SelectMany(box => box.ToArray())];
+        }
+        byte[] Table(byte[] places) => [0, 0, 0, (byte)(name == "stco" ? places.Length / 4 : places.Length / 8), .. places];
+        System.IO.File.WriteAllBytes(At("a.mp4"), File(Table(chunks)));
+        StereoBox.AddTo(At("a.mp4"), 2);
+        Assert.Equal(File(Table(moved), new IsoBox("st3d", [0, 0, 0, 0, 2])), System.IO.File.ReadAllBytes(At("a.mp4")));
+    }
+
+    [Fact]
+    public void OtherFilesGetNoBox()
+    {
+        File.WriteAllBytes(At("a.mp4"), [.. new IsoBox("mdat", [1]).ToArray(), .. new IsoBox("moov", []).ToArray()]);
+        Assert.Throws<InvalidDataException>(() => StereoBox.AddTo(At("a.mp4"), 2));
+        Assert.Contains("trak", Assert.Throws<InvalidDataException>(() => StereoBox.Add(new IsoBox("moov", []), 2)).Message);
     }
 
     /// <summary>An independent reader of the boxes, from npm.</summary>
-    [NpmFact("mp4box@2.4.1")]
+    [ReaderFact]
     public void Mp4boxFindsTheBox()
     {
         Write("a.mp4", FramePacking.SideBySide);
-        File.WriteAllText(
-            At("read.mjs"),
-            $$"""
-            import fs from 'node:fs';
-            import { createFile } from '{{NpmFactAttribute.Folder}}/node_modules/mp4box/dist/mp4box.all.mjs';
-            const file = createFile();
-            const bytes = fs.readFileSync('{{At("a.mp4")}}');
-            const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length);
-            buffer.fileStart = 0;
-            file.appendBuffer(buffer);
-            file.flush();
-            const entry = file.moov.traks[0].mdia.minf.stbl.stsd.entries[0];
-            console.log(entry.boxes.map(box => `${box.type} ${box.size}`).join('\n'));
-            """
-        );
-        Assert.Contains("st3d 13", Run("node", At("read.mjs")).Split('\n'));
+        Assert.Contains("st3d", IndependentReaders.Boxes(At("a.mp4")));
     }
-
-    private static byte[] Box(string name, byte[] content) =>
-        [0, 0, (byte)((content.Length + 8) >> 8), (byte)(content.Length + 8), .. System.Text.Encoding.ASCII.GetBytes(name), .. content];
 
     private string At(string name) => Path.Combine(folder, name);
 
