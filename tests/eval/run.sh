@@ -2,6 +2,7 @@
 # Scores a model: builds tests/eval, gets the pictures and clips that the VAE is measured on, and runs it.
 #   tests/eval/run.sh [--model DIR] [-o DIR] [--quick] [--vae-only | --attributes-only] [--count N]
 #   tests/eval/run.sh judge train -o FILE | judge test
+#   tests/eval/run.sh depth --model DEPTH_MODEL   How much the depth of a relative model flickers, before and after it is steadied.
 # The pictures come from Debian packages and stay in a cache folder ($SORA_EVAL_CACHE, else ~/.cache/sora-eval).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -61,4 +62,5 @@ prepare() {
 dotnet build "$here/eval.csproj" -c Release --nologo -v quiet >&2
 program=(dotnet "$here/bin/Release/net10.0/eval.dll")
 if [ "${1:-}" = judge ]; then exec "${program[@]}" "$@"; fi
+if [ "${1:-}" = depth ]; then exec "${program[@]}" "$@" --data "$cache/data"; fi
 exec "${program[@]}" --data "$cache/data" "$@"

@@ -53,6 +53,14 @@ public sealed class HostTensor
         return values;
     }
 
+    /// <summary>Row <paramref name="index"/> of so many elements, as float32.</summary>
+    public float[] Floats(int index, int elements)
+    {
+        var (values, bytes) = (new float[elements], checked(elements * DType.BlockBytes()));
+        NumberFormats.ToFloats(DType, Data.AsSpan(checked(index * bytes), bytes), values);
+        return values;
+    }
+
     /// <summary>The same values in another floating-point type.</summary>
     public HostTensor To(DType type) => type == DType ? this : FromFloats(ToFloats(), Shape, type);
 }
