@@ -1,63 +1,64 @@
+using System.Globalization;
 using Sora.Clips;
-using Sora.Stereo;
-using Sora.Tensors;
 
 namespace Sora.Cli;
 
-/// <summary>The depth of a clip's frames, read one frame at a time.</summary>
-internal sealed class ClipDepth
+/// <summary>What a clip's metadata say of its depth.</summary>
+/// <param name="Kind">Such as <c>relative</c>; null if the clip doesn't say it.</param>
+/// <param name="Low">The smallest depth.</param>
+/// <param name="High">The largest one.</param>
+/// <param name="Model">What made it.</param>
+internal sealed record ClipDepth(string? Kind, double? Low, double? High, string? Model)
 {
-    private readonly Clip clip;
-    private readonly HostTensor tensor;
+    private const string KindKey = "depth_kind",
+        RangeKey = "depth_range",
+        ModelKey = "depth_model",
+        Metric = "metric",
+        Relative = "relative";
 
-    private ClipDepth(Clip clip, HostTensor tensor, DepthKind kind) => (this.clip, this.tensor, Kind) = (clip, tensor, kind);
+    /// <summary>Whether it is metres; if not, it is relative inverse depth.</summary>
+    public bool IsMetric => Kind == Metric;
 
-    /// <summary>What its numbers mean.</summary>
-    public DepthKind Kind { get; }
+    /// <summary>The word for a kind.</summary>
+    public static string KindOf(bool isMetric) => isMetric ? Metric : Relative;
 
-    /// <summary>That of a clip.</summary>
-    /// <param name="clip">The clip.</param>
-    /// <param name="size">The size of its frames.</param>
-    /// <param name="frames">How many frames it has.</param>
-    /// <exception cref="SoraException">It has none, or that of other frames.</exception>
-    public static ClipDepth Of(Clip clip, FrameSize size, int frames)
+    /// <summary>Whether an entry of the metadata is about depth.</summary>
+    public static bool IsKey(string key) => key is KindKey or RangeKey or ModelKey;
+
+    public static ClipDepth Of(Clip clip) => Of(clip.Metadata);
+
+    public static ClipDepth Of(ClipHeader clip) => Of(clip.Metadata);
+
+    /// <summary>The clip with metadata that say this.</summary>
+    public Clip Mark(Clip clip) =>
+        clip.WithMetadata(KindKey, Kind!)
+            .WithMetadata(RangeKey, string.Create(CultureInfo.InvariantCulture, $"{Low:0.###} {High:0.###}"))
+            .WithMetadata(ModelKey, Model!);
+
+    /// <summary>Such as <c>metric, 0.9 to 12.5 m, by depth-anything-tiny-metric</c>; empty if nothing is known.</summary>
+    public override string ToString()
     {
-        if (!clip.Tensors.TryGetValue(Clip.DepthName, out var tensor))
-            throw SoraException.Failed(
-                $"{clip.Origin} has no depth",
-                "add it: sora depth clip.latent | sora decode --stereo sbs -o clip.mp4"
-            );
-        long[] expected = [frames, size.Height, size.Width];
-        if (!tensor.Shape.SequenceEqual(expected))
-        {
-            throw SoraException.Failed(
-                $"{clip.Origin}: its depth is {Shapes.Text(tensor.Shape)}, but its frames are {Shapes.Text(expected)}",
-                "measure it again with sora depth"
-            );
-        }
-        var kind = clip.Metadata.GetValueOrDefault("depth_kind") switch
-        {
-            "metric" => DepthKind.Metric,
-            "relative" or null => DepthKind.Relative,
-            var other => throw SoraException.Failed($"{clip.Origin}: its depth_kind is '{other}', neither relative nor metric"),
-        };
-        return new ClipDepth(clip, tensor, kind);
+        var range = string.Create(CultureInfo.InvariantCulture, $"{Low:0.###} to {High:0.###}");
+        string?[] parts =
+        [
+            IsMetric ? Kind
+            : Kind == Relative ? "relative inverse"
+            : Kind,
+            Low is null || High is null ? null
+            : IsMetric ? $"{range} m"
+            : $"{range} (near)",
+            Model is null ? null : $"by {Model}",
+        ];
+        return string.Join(", ", parts.OfType<string>());
     }
 
-    /// <summary>Reads the depth <c>[H, W]</c> of one frame.</summary>
-    /// <exception cref="SoraException">Some of it is no number. Infinity is the sky of metric depth.</exception>
-    public void Read(int frame, float[] depth)
+    private static ClipDepth Of(IReadOnlyDictionary<string, string> metadata)
     {
-        tensor.CopyTo(depth, (long)frame * depth.Length);
-        foreach (var value in depth)
-        {
-            if (!(float.IsFinite(value) || (Kind == DepthKind.Metric && float.IsPositiveInfinity(value))))
-            {
-                throw SoraException.Failed(
-                    $"{clip.Origin}: its depth holds {value} in frame {frame}, which is no depth",
-                    "measure it again with sora depth"
-                );
-            }
-        }
+        var ends = (metadata.GetValueOrDefault(RangeKey) ?? "")
+            .Split(' ')
+            .Select(word => double.TryParse(word, CultureInfo.InvariantCulture, out var value) ? value : (double?)null)
+            .ToList();
+        var (low, high) = ends.Count == 2 ? (ends[0], ends[1]) : (null, null);
+        return new ClipDepth(metadata.GetValueOrDefault(KindKey), low, high, metadata.GetValueOrDefault(ModelKey));
     }
 }

@@ -3,9 +3,25 @@ using Sora.Media;
 
 namespace Sora.Cli;
 
-/// <summary>The footage that a clip was made from, as its frames were before they were encoded.</summary>
+/// <summary>Footage to measure: alone, or what a clip was made from, as its frames were before they were encoded.</summary>
 internal static class ClipFootage
 {
+    /// <summary>Opens footage.</summary>
+    /// <exception cref="SoraException">It can't be read, or its pictures are not what a camera saw.</exception>
+    public static VideoReader Open(Run run, string footage, VideoReaderOptions options)
+    {
+        if (footage.EndsWith(".latent", StringComparison.Ordinal))
+            throw SoraException.Failed($"{footage} is a clip, not footage", "name it without --source");
+        var reader = VideoReader.Open(footage, options, run.Cancel);
+        if (reader.Stereo is not { } layout)
+            return reader;
+        reader.Dispose();
+        throw SoraException.Failed(
+            $"{footage} is stereo video ({layout}): each frame shows both eyes",
+            $"take one of them, such as ffmpeg -i {ShellWords.Quote(footage)} -vf stereo3d=sbsl:ml left.mkv"
+        );
+    }
+
     /// <summary>
     /// The frames of footage that a clip's frames are, at the clip's rate: from where <c>encode</c> began, as the clip's history says,
     /// and with the shape that it made of them, though not with their size.
@@ -21,7 +37,7 @@ internal static class ClipFootage
             Fps = clip.Info.Fps,
         };
         var fit = Encoded(clip, "--fit") is { } word ? Enum.Parse<Fit>(word, ignoreCase: true) : Fit.Crop;
-        using var reader = VideoReader.Open(footage, options, run.Cancel);
+        using var reader = Open(run, footage, options);
         var count = 0;
         foreach (var frame in reader.Frames())
         {

@@ -19,9 +19,10 @@ internal static class ClipSummary
         Row(to, "vae", info.Vae ?? Family(clip));
         if (clip.Latents is { } latents)
             Row(to, "latents", $"{Describe(latents)}, {(clip.NeedsRescaling ? "times 0.18215" : SpaceName(info.Space))}");
+        var depth = ClipDepth.Of(clip).ToString();
         foreach (var tensor in clip.Tensors)
-            Row(to, tensor.Name, Describe(tensor));
-        foreach (var (key, value) in clip.Metadata)
+            Row(to, tensor.Name, Describe(tensor) + (tensor.Name == Clip.DepthName && depth.Length > 0 ? $", {depth}" : ""));
+        foreach (var (key, value) in clip.Metadata.Where(entry => !HasDepth(clip) || !ClipDepth.IsKey(entry.Key)))
             Row(to, key, value);
         if (clip.History.Count > 0)
             Row(to, "made by", History.Command(clip.History));
@@ -51,6 +52,8 @@ internal static class ClipSummary
             json.WritePropertyName("latents");
             Write(json, latents);
         }
+        if (HasDepth(clip))
+            WriteDepth(json, ClipDepth.Of(clip));
         json.WriteStartArray("tensors");
         foreach (var tensor in clip.Tensors)
             Write(json, tensor);
@@ -84,6 +87,19 @@ internal static class ClipSummary
         foreach (var size in tensor.Shape)
             json.WriteNumberValue(size);
         json.WriteEndArray();
+        json.WriteEndObject();
+    }
+
+    private static bool HasDepth(ClipHeader clip) => clip.Tensors.Any(tensor => tensor.Name == Clip.DepthName);
+
+    private static void WriteDepth(Utf8JsonWriter json, ClipDepth depth)
+    {
+        json.WriteStartObject("depth");
+        Write(json, "kind", depth.Kind);
+        Write(json, "low", depth.Low);
+        Write(json, "high", depth.High);
+        Write(json, "units", depth.IsMetric ? "m" : null);
+        Write(json, "model", depth.Model);
         json.WriteEndObject();
     }
 

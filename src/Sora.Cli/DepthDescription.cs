@@ -7,13 +7,11 @@ namespace Sora.Cli;
 /// <summary>What pictures of depth can't say themselves, in a JSON file beside them.</summary>
 internal static class DepthDescription
 {
-    /// <param name="path">Where to write.</param>
-    /// <param name="file">The pictures.</param>
-    /// <param name="track">What they hold; all its maps have been taken.</param>
+    /// <param name="stream">Where to write.</param>
+    /// <param name="track">What the pictures hold; all its maps have been taken.</param>
     /// <param name="shots">The range of each shot, or one for all; none where pixels are the depths themselves.</param>
-    public static void Write(string path, DepthFile file, DepthTrack track, IReadOnlyList<DepthShot> shots)
+    public static void Write(Stream stream, DepthTrack track, IReadOnlyList<DepthShot> shots)
     {
-        using var stream = File.Create(path);
         using var json = new Utf8JsonWriter(
             stream,
             new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }

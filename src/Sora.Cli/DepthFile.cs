@@ -132,8 +132,7 @@ internal sealed partial record DepthFile(string Path, DepthForm Form, VideoForma
             foreach (var map in scaler.Scale(track.Maps))
                 WriteScaled(writer, track, map, track.Times?[count++] ?? default);
         }
-        if (description is not null)
-            DepthDescription.Write(description.TemporaryPath, this, track, Form == DepthForm.Floats ? [] : scaler.Shots);
+        description?.Write(stream => DepthDescription.Write(stream, track, scaler.Shots));
         writer.Complete();
         description?.Commit();
     }

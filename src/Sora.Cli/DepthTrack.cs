@@ -9,7 +9,7 @@ namespace Sora.Cli;
 internal sealed record DepthInfo(bool IsMetric, double? Farthest, string Model)
 {
     /// <summary>The word for it in files.</summary>
-    public string Kind => IsMetric ? "metric" : "relative";
+    public string Kind => ClipDepth.KindOf(IsMetric);
 }
 
 /// <summary>The depth of the frames of a video or clip, or of a picture, one after another: what every output is made from.</summary>

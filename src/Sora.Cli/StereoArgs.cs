@@ -103,7 +103,7 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
     /// <param name="size">Their size.</param>
     /// <param name="halvesChroma">Whether the format halves the colour differences.</param>
     /// <returns>One for each frame; it is overwritten once the next one is asked for.</returns>
-    public IEnumerable<Image> Pictures(IEnumerable<Image> frames, ClipDepth depth, FrameSize size, bool halvesChroma)
+    public IEnumerable<Image> Pictures(IEnumerable<Image> frames, DepthFrames depth, FrameSize size, bool halvesChroma)
     {
         var (width, height) = Target.Layout.EyeSize(size.Width, size.Height, halvesChroma);
         Image? both = null;
@@ -111,7 +111,7 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
             yield return both = Target.Layout.Pack(pair.Left.Extended(width, height), pair.Right.Extended(width, height), both);
     }
 
-    private static IEnumerable<StereoFrame> WithDepth(IEnumerable<Image> frames, ClipDepth depth, FrameSize size)
+    private static IEnumerable<StereoFrame> WithDepth(IEnumerable<Image> frames, DepthFrames depth, FrameSize size)
     {
         var (row, cuts, number) = (new float[size.Width * size.Height], new ShotCuts(), 0);
         foreach (var frame in frames)

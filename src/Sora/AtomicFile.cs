@@ -10,15 +10,12 @@ public static class AtomicFile
     /// <param name="path">Replaced where it exists; a link is followed.</param>
     /// <param name="write">Writes the content. Where it throws, nothing is left behind.</param>
     /// <exception cref="SoraException">The file cannot be written.</exception>
-    public static void Write(string path, Action<Stream> write) =>
-        WriteVia(
-            path,
-            temporary =>
-            {
-                using var stream = Open(temporary, path, temporary == path ? FileMode.Open : FileMode.CreateNew);
-                write(stream);
-            }
-        );
+    public static void Write(string path, Action<Stream> write)
+    {
+        using var pending = Begin(path);
+        pending.Write(write);
+        pending.Commit();
+    }
 
     /// <summary>Lets a program or library write a file that it opens by name.</summary>
     /// <param name="path">Replaced where it exists; a link is followed.</param>
@@ -67,6 +64,21 @@ public static class AtomicFile
 
         /// <summary>Where to write: in the same folder, with the same extension; a device itself.</summary>
         public string TemporaryPath { get; }
+
+        /// <summary>Writes the whole content as a stream.</summary>
+        /// <exception cref="SoraException">The disk refuses.</exception>
+        public void Write(Action<Stream> write)
+        {
+            try
+            {
+                using var stream = Open(TemporaryPath, path, TemporaryPath == path ? FileMode.Open : FileMode.CreateNew);
+                write(stream);
+            }
+            catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
+            {
+                throw CannotWrite(path, fault);
+            }
+        }
 
         /// <summary>Gives the file its name.</summary>
         /// <exception cref="SoraException">The disk refuses.</exception>

@@ -54,7 +54,8 @@ public sealed class Spool : IDisposable
             file.Position = file.Length;
             file.Write(bytes);
         }
-        catch (IOException fault)
+        // The latter is what .NET makes of a file that is larger than the system allows.
+        catch (Exception fault) when (fault is IOException or ArgumentOutOfRangeException)
         {
             throw CannotWrite(fault);
         }
@@ -86,5 +87,5 @@ public sealed class Spool : IDisposable
         fault is UnauthorizedAccessException
             ? SoraException.Failed($"{folder}: no permission to write there", inner: fault)
             // .NET adds the name of the temporary file.
-            : SoraException.Failed($"{folder} can't be written to: {fault.Message.Split(" : '")[0]}", inner: fault);
+            : SoraException.Failed($"{folder} can't be written to: {fault.Message.Split(" : '")[0].Split(" (Parameter")[0]}", inner: fault);
 }

@@ -28,6 +28,7 @@ public partial class ShownTests
     [InlineData("prompt-to-video.sh", "ball.mp4 ball.gif")]
     [InlineData("animate-a-still.sh", "cube.mp4")]
     [InlineData("real-footage.sh holiday.mp4", "back.mp4")]
+    [InlineData("depth-of-footage.sh holiday.mp4 Depth-Anything-V2-Small-hf", "depth.mkv preview.mp4 sheet.png")]
     [InlineData("variations.sh", "cone-1.mp4 cone-2.mp4 cone-3.mp4")]
     [InlineData("extend-and-loop.sh", "long.mp4 longer.mp4 loop.gif")]
     [InlineData("join-two-clips.sh", "between.mp4 inside.mp4 mended.mp4")]

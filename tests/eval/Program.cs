@@ -3,7 +3,7 @@ using System.Globalization;
 
 namespace Sora.Eval;
 
-/// <summary>Scores a model on the fixed prompts; <c>judge</c> trains and tests the network that does so.</summary>
+/// <summary>Scores a model on the fixed prompts; <c>judge</c> trains and tests the network that does so, <c>depth</c> measures flicker of depth.</summary>
 internal static class Program
 {
     private static int Main(string[] args)
@@ -12,6 +12,7 @@ internal static class Program
         var root = Evaluation.Create();
         root.Add(JudgeCommand.Create());
         root.Add(StereoScores.Create());
+        root.Add(DepthFlicker.Create());
         try
         {
             return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });

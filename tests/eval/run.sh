@@ -3,6 +3,7 @@
 #   tests/eval/run.sh [--model DIR] [-o DIR] [--quick] [--vae-only | --attributes-only | --depth-only] [--count N]
 #   tests/eval/run.sh judge train -o FILE | judge test
 #   tests/eval/run.sh stereo
+#   tests/eval/run.sh depth --model DEPTH_MODEL   How much the depth of a relative model flickers, before and after it is steadied.
 # The pictures come from Debian packages and stay in a cache folder ($SORA_EVAL_CACHE, else ~/.cache/sora-eval).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

@@ -133,7 +133,7 @@ internal static class Decode
                     FirstNumber = goesOn ? number : 1,
                     Crf = Crf,
                 };
-                var depth = Stereo is null ? null : ClipDepth.Of(clip, size, frames);
+                var depth = Stereo is null ? null : DepthFrames.Of(clip, size, frames);
                 var plan = model.DecodeCost(size, frames, FrameCodec.DefaultDevice);
                 if (DryRun)
                 {

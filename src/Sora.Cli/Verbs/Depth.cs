@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using Sora.Clips;
 using Sora.Media;
 using Sora.Models.Depth;
@@ -16,7 +15,7 @@ internal static class Depth
         Arity = ArgumentArity.ZeroOrOne,
     };
     private static readonly Option<string> Output = Options.Output(
-        "Clip with depth to write, or depth alone: a video (.mkv), numbered pictures (%04d.png, %04d.exr), numbers (.npz), or a preview (.mp4)"
+        "Clip with depth to write, or depth alone: video (.mkv), pictures (%04d.png, %04d.exr), numbers (.npz), or a preview (.mp4)"
     );
     private static readonly Option<string?> Model = new("--model")
     {
@@ -124,7 +123,7 @@ internal static class Depth
         /// <summary>Footage, or a picture, without a clip.</summary>
         private void MeasureFootage(Run run, DepthSource source, string footage, DepthFile to)
         {
-            using var reader = VideoReader.Open(footage, new VideoReaderOptions { KeepTimes = true }, run.Cancel);
+            using var reader = ClipFootage.Open(run, footage, new VideoReaderOptions { KeepTimes = true });
             to.Write(source.OfFootage(run, reader), Raw, run.Cancel);
             if (reader.Complaint is { } complaint)
                 run.Reporter.Warn($"parts could not be read: {complaint}");
@@ -150,17 +149,16 @@ internal static class Depth
                 using var scaler = new ShotScaler(folder);
                 using var tensor = new Spool(folder);
                 var maps = track.Info.IsMetric ? track.Maps.Select(depth => depth.Map.Values) : scaler.Scale(track.Maps);
+                var bytes = new byte[track.Size.Width * track.Size.Height * DType.F16.BlockBytes()];
                 var (frames, low, high) = (0, float.PositiveInfinity, float.NegativeInfinity);
                 foreach (var map in maps)
                 {
-                    tensor.Add(HostTensor.FromFloats(map, [map.Length], DType.F16).Data);
+                    NumberFormats.FromFloats(map, DType.F16, bytes);
+                    tensor.Add(bytes);
                     (frames, low, high) = (frames + 1, Math.Min(low, map.Min()), Math.Max(high, map.Max()));
                 }
                 writer.Write(
-                    clip.WithMetadata("depth_kind", track.Info.Kind)
-                        .WithMetadata("depth_range", string.Create(CultureInfo.InvariantCulture, $"{low:0.###} {high:0.###}"))
-                        .WithMetadata("depth_model", track.Info.Model)
-                        .After(CalledFor(clip)),
+                    new ClipDepth(track.Info.Kind, low, high, track.Info.Model).Mark(clip).After(CalledFor(clip)),
                     new TensorToWrite(Clip.DepthName, DType.F16, [frames, track.Size.Height, track.Size.Width], tensor.CopyTo)
                 );
             }

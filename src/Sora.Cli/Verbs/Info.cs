@@ -24,7 +24,7 @@ internal static class Info
     private static readonly Option<bool> Command = new("--command") { Description = "Print the pipeline that remakes the clip" };
     private static readonly Option<string?> Sheet = new("--sheet")
     {
-        Description = "Draw frames of each clip into this picture, one row per clip",
+        Description = "Draw frames of each clip into this picture, one row per clip, and one of their depth below it if the clip has any",
         HelpName = "FILE",
     };
     private static readonly Option<string?> Prompt = new("--prompt")

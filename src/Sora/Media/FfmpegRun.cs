@@ -128,8 +128,8 @@ public sealed partial class FfmpegRun : IDisposable
     private void Remember(string line)
     {
         line = Speaker().Replace(line, "").Trim();
-        // This line follows the one that says why.
-        if (line.Length > 0 && line != "Conversion failed!")
+        // These lines follow the one that says why.
+        if (line.Length > 0 && line != "Conversion failed!" && !line.StartsWith("Last message repeated ", StringComparison.Ordinal))
             lastLine = line;
     }
 }

@@ -34,6 +34,9 @@ internal sealed partial class MediaInput : IDisposable
     /// <summary>ffmpeg's number of the stream to read.</summary>
     public int Stream { get; private init; }
 
+    /// <summary>How both eyes share a frame of stereo video, such as <c>side by side</c>; null if the file says nothing of it.</summary>
+    public string? Stereo { get; private init; }
+
     /// <summary>About how many frames follow a time; null if that isn't known.</summary>
     public int? FramesAt(double fps, ClipTime? start) =>
         duration is { } length ? Math.Max(0, (int)Math.Round(length.TotalSeconds * fps) - (start?.FrameCount(fps) ?? 0)) : null;
@@ -119,6 +122,10 @@ internal sealed partial class MediaInput : IDisposable
         {
             HasTimes = !still,
             Stream = video.Index,
+            Stereo = video
+                .SideData?.Where(data => data.TryGetValue("side_data_type", out var type) && type.ToString() == "Stereo 3D")
+                .Select(data => data.GetValueOrDefault("type")?.ToString())
+                .FirstOrDefault(type => type != "2D"),
             duration = !still && analysis.Duration > TimeSpan.Zero ? analysis.Duration : null,
         };
     }

@@ -36,8 +36,8 @@ public sealed record VideoReaderOptions
 /// Reads anything that ffmpeg reads as a stream of RGB frames of one size: videos, single pictures, numbered sequences of
 /// pictures, and streams. Rotation and sample aspect ratio are applied (frames come upright, with square pixels); colours
 /// are converted from the matrix and range that the file states, or from ffmpeg's assumption, BT.601 in video range,
-/// where it states none. A varying frame rate becomes a constant one, unless times are asked for. Transparency is dropped. Frames pass one at a time:
-/// memory doesn't grow with the duration.
+/// where it states none. A varying frame rate becomes a constant one, unless times are asked for. Transparency is dropped. Frames
+/// pass one at a time: memory doesn't grow with the duration.
 /// </summary>
 public sealed class VideoReader : IDisposable
 {
@@ -90,6 +90,9 @@ public sealed class VideoReader : IDisposable
 
     /// <summary>Whether frames come with times: they were asked for, and the medium has some, unlike single pictures.</summary>
     public bool HasTimes => times is not null;
+
+    /// <summary>How both eyes share a frame of stereo video, such as <c>side by side</c>; null if the file says nothing of it.</summary>
+    public string? Stereo => input.Stereo;
 
     /// <summary>About how many frames will come; null if the file doesn't say.</summary>
     public int? ExpectedFrames { get; }
@@ -178,7 +181,7 @@ public sealed class VideoReader : IDisposable
                 {
                     o.WithCustomArgument($"-map 0:{input.Stream} -vf \"{rate}{ToRgb}\"");
                     if (times is not null)
-                        o.WithCustomArgument("-copyts -fps_mode passthrough");
+                        o.WithCustomArgument($"-copyts -fps_mode passthrough -enc_time_base 1:{FrameSource.TicksPerSecond}");
                     if (frames is { } limit)
                         o.WithFrameCount(limit);
                     // A stream of PPM pictures states its own size, after rotation and so on.

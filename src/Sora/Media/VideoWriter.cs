@@ -24,7 +24,9 @@ public sealed record VideoWriterOptions
     /// </summary>
     public bool KeepTimes { get; init; }
 
-    /// <summary>How many frames will come, or about so many, if that is known: then what can't hold them is refused before the first.</summary>
+    /// <summary>
+    /// How many frames will come, or about so many, if that is known: then what can't hold them is refused before the first.
+    /// </summary>
     public int? Frames { get; init; }
 
     /// <summary>The number of the first still in a sequence.</summary>
@@ -262,7 +264,12 @@ public sealed class VideoWriter : IDisposable
     {
         recipe.AddTo(options, this.options.Crf);
         if (this.options.KeepTimes)
+        {
             options.WithCustomArgument($"-copyts -fps_mode passthrough -enc_time_base 1:{FrameSource.TicksPerSecond}");
+            // By default MP4 says in milliseconds when the first frame is shown.
+            if (recipe.Muxer == "mp4")
+                options.WithCustomArgument($"-movie_timescale {FrameSource.TicksPerSecond}");
+        }
         if (single)
             options.WithCustomArgument("-update 1");
         else if (recipe.Stills)

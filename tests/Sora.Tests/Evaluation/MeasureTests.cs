@@ -1,5 +1,6 @@
 using Sora.Eval;
 using Sora.Media;
+using Sora.Models.Depth;
 using Sora.World;
 using Xunit;
 
@@ -49,6 +50,15 @@ public class MeasureTests
     {
         Assert.Equal(1.5, Changes.Seam([Flat(4, 10), Flat(4, 12), Flat(4, 14), Flat(4, 13)]), 9);
         Assert.Equal(0, Changes.Seam([Flat(4, 10), Flat(4, 12), Flat(4, 10)]), 9);
+    }
+
+    /// <summary>Half of the pixels go up and down by 1: mean change 1/2; values -1, 1, 0, 1 have a variance of 11/16.</summary>
+    [Fact]
+    public void FlickerOfDepthDoesNotDependOnScale()
+    {
+        DepthMap Map(float scale, float left) => new(2, 1, [3 + left * scale, 3 + scale]);
+        foreach (var scale in (float[])[1, 8])
+            Assert.Equal(0.5 / Math.Sqrt(11.0 / 16), DepthFlicker.Of([Map(scale, -1), Map(scale, 0)]), 6);
     }
 
     [Fact]

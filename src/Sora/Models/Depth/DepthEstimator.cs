@@ -61,6 +61,8 @@ public sealed class DepthEstimator : IDisposable
     /// </exception>
     public static DepthEstimator Open(string path, Device? device = null)
     {
+        if (File.Exists(Path.Combine(path, "model_index.json")))
+            throw SoraException.Failed($"{path} is a video model, not a depth model", "pass a Depth Anything V2 model");
         var config = DepthAnythingConfig.From(ModelFolder.ConfigOf(Part, path));
         var pixels = DepthPixels.Of(path, config.Backbone.PatchSize);
         var weights = Checkpoint.Load(path, new WeightsOptions { Device = device, DType = float32 });

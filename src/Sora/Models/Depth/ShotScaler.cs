@@ -31,7 +31,11 @@ public sealed class ShotScaler(string folder, (float Low, float High)? range = n
         {
             shots.Add(new DepthShot(0, known.Low, known.High));
             foreach (var (map, _) in maps)
-                yield return Scaled(map.Values, shots[0]);
+            {
+                var scaled = new float[map.Values.Length];
+                Scale(map.Values, scaled, shots[0]);
+                yield return scaled;
+            }
             yield break;
         }
         var (shot, count, pixels) = (Begun(0), 0, 0);
@@ -66,14 +70,16 @@ public sealed class ShotScaler(string folder, (float Low, float High)? range = n
         {
             var map = new float[pixels];
             waiting.Read(offset, MemoryMarshal.AsBytes(map.AsSpan()));
-            yield return Scaled(map, shot);
+            Scale(map, map, shot);
+            yield return map;
         }
         waiting.Clear();
     }
 
-    private static float[] Scaled(float[] values, DepthShot shot)
+    private static void Scale(ReadOnlySpan<float> values, Span<float> scaled, DepthShot shot)
     {
         var scale = shot.High > shot.Low ? 1 / (shot.High - shot.Low) : 0;
-        return Array.ConvertAll(values, value => Math.Clamp((value - shot.Low) * scale, 0, 1));
+        for (var i = 0; i < values.Length; i++)
+            scaled[i] = Math.Clamp((values[i] - shot.Low) * scale, 0, 1);
     }
 }
