@@ -97,7 +97,7 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
             run.Reporter.Note($"players know such a video by its name: {name}{suffix}{Path.GetExtension(file)}");
     }
 
-    /// <summary>The pictures of both eyes.</summary>
+    /// <summary>Pictures that hold both eyes'.</summary>
     /// <param name="frames">The frames of a clip.</param>
     /// <param name="depth">Their depth.</param>
     /// <param name="size">Their size.</param>
@@ -107,9 +107,13 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
     {
         var (width, height) = Target.Layout.EyeSize(size.Width, size.Height, halvesChroma);
         Image? both = null;
-        foreach (var pair in new StereoVideo(size.Width, size.Height, depth.Kind, Options).Render(WithDepth(frames, depth, size)))
+        foreach (var pair in Pairs(frames, depth, size))
             yield return both = Target.Layout.Pack(pair.Left.Extended(width, height), pair.Right.Extended(width, height), both);
     }
+
+    /// <summary>Each frame's pictures of both eyes; a pair is overwritten once the next one is asked for.</summary>
+    private IEnumerable<StereoPair> Pairs(IEnumerable<Image> frames, ClipDepth depth, FrameSize size) =>
+        new StereoVideo(size.Width, size.Height, depth.Kind, Options).Render(WithDepth(frames, depth, size));
 
     private static IEnumerable<StereoFrame> WithDepth(IEnumerable<Image> frames, ClipDepth depth, FrameSize size)
     {

@@ -45,7 +45,6 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
     [InlineData("youtube", "a.mp4", 64, 32, "side by side")]
     [InlineData("anaglyph", "a.mp4", 64, 32, null)]
     [InlineData("anaglyph:grey", "a.gif", 64, 32, null)]
-    [InlineData("sbs", "a.webp", 0, 0, null)]
     [InlineData("tb", "a.y4m", 64, 64, null)]
     public void EveryTargetIsWrittenAsItsPlayersReadIt(string target, string file, int width, int height, string? type)
     {
@@ -54,17 +53,16 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
                 $"sora decode d.latent --stereo {target} -o {file} && ffprobe -v error -of json -count_frames -show_streams {file}"
             )
             .Succeeded();
-        Assert.Empty(outcome.Err.Replace("image data not found", "").Replace("skipping unsupported chunk: ANIM", "").Split('\n')[0]);
-        // ffmpeg 5.1 doesn't read animated WebP.
-        if (width == 0)
-            return;
+        Assert.Empty(outcome.Err);
         var stream = JsonNode.Parse(outcome.Out)!["streams"]![0]!;
-        Assert.Equal((width, height, "8/1"), ((int)stream["width"]!, (int)stream["height"]!, (string?)stream["avg_frame_rate"]));
+        Assert.Equal((width, height), ((int)stream["width"]!, (int)stream["height"]!));
+        // GIF has times in hundredths of a second.
+        Assert.Equal(file.EndsWith(".gif") ? "97/12" : "8/1", (string?)stream["r_frame_rate"]);
         Assert.Equal($"{Frames}", (string?)stream["nb_read_frames"]);
         Assert.Equal(type, (string?)stream["side_data_list"]?[0]?["type"]);
     }
 
-    /// <summary>A plane at the farthest, 3 % of the width behind the screen: half of 1.92 pixels to either side of the frame.</summary>
+    /// <summary>All is as far away as can be, and the screen as near: everything lies behind it.</summary>
     [Fact]
     public void BothEyesAreThoseOfTheDepth()
     {
