@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Sora.Media;
+using Sora.Media.Spatial;
 using Sora.Models.Depth;
 using Sora.Stereo;
 
@@ -35,7 +36,7 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
     private static readonly Option<double?> MaxDisparity = Number(
         "--max-disparity",
         "PERCENT",
-        $"Largest difference between the eyes, in percent of the width; by default {Text(Defaults.MaxDisparity)}"
+        $"Largest difference between the eyes, in percent of the width; by default {Text(Defaults.MaxDisparity)}, as BSkyB's 3D guidelines allow"
     );
     private static readonly Option<double?> FieldOfView = Number(
         "--fov",
@@ -97,7 +98,7 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
             run.Reporter.Note($"players know such a video by its name: {name}{suffix}{Path.GetExtension(file)}");
     }
 
-    /// <summary>The pictures of both eyes.</summary>
+    /// <summary>Pictures that hold both eyes'.</summary>
     /// <param name="frames">The frames of a clip.</param>
     /// <param name="depth">Their depth.</param>
     /// <param name="size">Their size.</param>
@@ -107,9 +108,40 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
     {
         var (width, height) = Target.Layout.EyeSize(size.Width, size.Height, halvesChroma);
         Image? both = null;
-        foreach (var pair in new StereoVideo(size.Width, size.Height, depth.Kind, Options).Render(WithDepth(frames, depth, size)))
+        foreach (var pair in Pairs(frames, depth, size))
             yield return both = Target.Layout.Pack(pair.Left.Extended(width, height), pair.Right.Extended(width, height), both);
     }
+
+    /// <summary>Writes a video of each eye into one file.</summary>
+    /// <param name="run">Cancels it, and is told how far it is.</param>
+    /// <param name="frames">The frames of a clip.</param>
+    /// <param name="depth">Their depth.</param>
+    /// <param name="options">What would be written without the second eye.</param>
+    /// <param name="file">The file's name.</param>
+    public void WriteSpatial(Run run, IEnumerable<Image> frames, DepthFrames depth, VideoWriterOptions options, string file)
+    {
+        var spatial = new SpatialVideoOptions
+        {
+            Width = options.Width,
+            Height = options.Height,
+            Fps = options.Fps,
+            Crf = options.Crf,
+            Baseline = Options.Baseline,
+            HorizontalFieldOfView = Options.FieldOfView,
+        };
+        using var writer = SpatialVideoWriter.Create(file, spatial, run.Cancel);
+        var done = 0;
+        foreach (var pair in Pairs(frames, depth, new FrameSize(options.Width, options.Height)))
+        {
+            writer.Write(pair.Left, pair.Right);
+            run.Reporter.Progress("decoding", ++done, options.Frames!.Value);
+        }
+        writer.Complete();
+    }
+
+    /// <summary>Each frame's pictures of both eyes; a pair is overwritten once the next one is asked for.</summary>
+    private IEnumerable<StereoPair> Pairs(IEnumerable<Image> frames, DepthFrames depth, FrameSize size) =>
+        new StereoVideo(size.Width, size.Height, depth.Kind, Options).Render(WithDepth(frames, depth, size));
 
     private static IEnumerable<StereoFrame> WithDepth(IEnumerable<Image> frames, DepthFrames depth, FrameSize size)
     {

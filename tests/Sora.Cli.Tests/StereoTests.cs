@@ -45,7 +45,6 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
     [InlineData("youtube", "a.mp4", 64, 32, "side by side")]
     [InlineData("anaglyph", "a.mp4", 64, 32, null)]
     [InlineData("anaglyph:grey", "a.gif", 64, 32, null)]
-    [InlineData("sbs", "a.webp", 0, 0, null)]
     [InlineData("tb", "a.y4m", 64, 64, null)]
     public void EveryTargetIsWrittenAsItsPlayersReadIt(string target, string file, int width, int height, string? type)
     {
@@ -54,17 +53,16 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
                 $"sora decode d.latent --stereo {target} -o {file} && ffprobe -v error -of json -count_frames -show_streams {file}"
             )
             .Succeeded();
-        Assert.Empty(outcome.Err.Replace("image data not found", "").Replace("skipping unsupported chunk: ANIM", "").Split('\n')[0]);
-        // ffmpeg 5.1 doesn't read animated WebP.
-        if (width == 0)
-            return;
+        Assert.Empty(outcome.Err);
         var stream = JsonNode.Parse(outcome.Out)!["streams"]![0]!;
-        Assert.Equal((width, height, "8/1"), ((int)stream["width"]!, (int)stream["height"]!, (string?)stream["avg_frame_rate"]));
+        Assert.Equal((width, height), ((int)stream["width"]!, (int)stream["height"]!));
+        // GIF has times in hundredths of a second.
+        Assert.Equal(file.EndsWith(".gif") ? "97/12" : "8/1", (string?)stream["r_frame_rate"]);
         Assert.Equal($"{Frames}", (string?)stream["nb_read_frames"]);
         Assert.Equal(type, (string?)stream["side_data_list"]?[0]?["type"]);
     }
 
-    /// <summary>A plane at the farthest, 3 % of the width behind the screen: half of 1.92 pixels to either side of the frame.</summary>
+    /// <summary>All is as far away as can be, and the screen as near: everything lies behind it.</summary>
     [Fact]
     public void BothEyesAreThoseOfTheDepth()
     {
@@ -139,7 +137,7 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
         Assert.Empty(bash.Run("sora decode metric.latent --stereo sbs --baseline 0.05 --fov 60 -o metric.mp4").Succeeded().Err);
     }
 
-    /// <summary>Sixty seconds and two: what is between them is the clip's own depth, and nothing else of its frames.</summary>
+    /// <summary>Sixty seconds and two: between them is the clip's own depth, and nothing else of its frames.</summary>
     [Fact]
     public void MemoryGrowsByNoMoreThanTheClip()
     {
@@ -156,6 +154,8 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
             var outcome = bash.Run(
                     $$"""
                     set -e
+                    # Pictures of this size would be large objects, which the runtime leaves lying for long.
+                    export DOTNET_GCLOHThreshold=0x200000 DOTNET_GCgen0size=0x1000000
                     sora decode deep-{{name}} --stereo sbs --quiet -o {{frames}}.mp4 &
                     while grep -s VmHWM /proc/$!/status > now; do mv now peak; done; wait $!; tr -dc 0-9 < peak
                     """
@@ -166,8 +166,9 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
         output.WriteLine(
             $"{string.Join(" and ", lengths)} frames: peaks of {string.Join(" and ", peaks)} kB, clips of {string.Join(" and ", sizes)} kB"
         );
-        // Memory varies by some 40 MB, since freed memory is kept. Both eyes of 928 frames would be 91 MB.
-        Assert.InRange(peaks[1], 0, peaks[0] + sizes[1] - sizes[0] + 60_000);
+        // A clip is in memory twice, as the file that is read and as its tensors. Otherwise memory varies by some 40 MB, since freed
+        // memory is kept. Both eyes of 928 frames would be 91 MB.
+        Assert.InRange(peaks[1], 0, peaks[0] + 2 * (sizes[1] - sizes[0]) + 50_000);
     }
 
     private string At(string name) => Path.Combine(bash.Folder, name);

@@ -37,6 +37,13 @@ internal static class StereoSpeed
                 }
             );
         }
+        foreach (var eyes in Enum.GetValues<StereoEyes>())
+        {
+            // The next pair each time, of a video that doesn't end.
+            var video = new StereoVideo(Width, Height, DepthKind.Metric, new StereoOptions { Eyes = eyes, Fill = StereoFill.Frames });
+            using var pairs = video.Render(Enumerable.Repeat(new StereoFrame(frame, metres, false), int.MaxValue)).GetEnumerator();
+            Measure($"both, filled from frames, {eyes}", () => pairs.MoveNext());
+        }
         foreach (var layout in Enum.GetValues<StereoLayout>())
         {
             var (width, height) = layout.SizeOf(Width, Height);

@@ -38,6 +38,11 @@ internal sealed class FrameFill
     private const int FirstSearch = 6,
         NextSearch = 2;
 
+    /// <summary>
+    /// Motions this near to whole pixels are taken as whole: the parabola isn't exact, and pixels between two others are blurred.
+    /// </summary>
+    private const double Whole = 0.125;
+
     private readonly int width;
     private readonly int height;
     private readonly StereoEyes eyes;
@@ -205,7 +210,8 @@ internal sealed class FrameFill
     private static double Bottom(double before, double here, double after)
     {
         var bend = before - 2 * here + after;
-        return bend > 0 && double.IsFinite(bend) ? Math.Clamp((before - after) / (2 * bend), -0.5, 0.5) : 0;
+        var bottom = bend > 0 && double.IsFinite(bend) ? Math.Clamp((before - after) / (2 * bend), -0.5, 0.5) : 0;
+        return Math.Abs(bottom) < Whole ? 0 : bottom;
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using Sora.Eval;
 using Sora.Stereo;
 using Sora.World;
 using Xunit;
