@@ -121,6 +121,10 @@ public sealed class DepthTrainerTests : IDisposable
             Down = (1 + 2) / 2.0,
             Across = (1 + 2) / 2.0;
         Assert.Equal(Depths + 0.25 * (Down + Across) / 2, DepthTask.Loss(predicted, target).ToDouble(), 6);
+        // From frame to frame errors of 1 and -1.
+        using var frames = tensor([far, (2 * e - 1) * far], [1, 2, 1, 1]);
+        using var swapped = tensor([(2 * e - 1) * far, far], [1, 2, 1, 1]);
+        Assert.Equal(1 + 1 + 2 * 2.0, DepthTask.Loss(swapped, frames).ToDouble(), 6);
     }
 
     private static string Builtin => VideoModel.Open(null).Path;

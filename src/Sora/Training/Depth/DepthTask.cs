@@ -22,7 +22,7 @@ internal sealed class DepthTask : TrainingTask
     /// would keep small things from being found.
     /// </summary>
     private const double SpaceWeight = 0.25,
-        TimeWeight = 0.5;
+        TimeWeight = 2;
 
     /// <summary>The share of clips with noisy latents, as a transformer makes no exact ones, and how much noise at most.</summary>
     private const double NoisyShare = 0.5,
