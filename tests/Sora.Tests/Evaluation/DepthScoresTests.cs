@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Sora.Eval;
 using Sora.Media;
 using Sora.Models;
@@ -44,6 +45,26 @@ public class DepthScoresTests
         {
             var wanted = frame <= 2.5 ? frame : Math.Min(frame, 6.5);
             Assert.Equal(wanted, cells[frame * 32 * 32 + 100], 4);
+        }
+    }
+
+    [Fact]
+    public void APartKeepsTheNumbersOfTheOthers()
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(path, """{ "ground": 1, "depth_absrel": 7 }""");
+            var report = new Report();
+            report.Value("depth_absrel", 0.05);
+            report.Save(path, keepOthers: true);
+            Assert.Equal("""{"ground":1,"depth_absrel":0.05}""", JsonNode.Parse(File.ReadAllText(path))!.ToJsonString());
+            report.Save(path);
+            Assert.Equal("""{"depth_absrel":0.05}""", JsonNode.Parse(File.ReadAllText(path))!.ToJsonString());
+        }
+        finally
+        {
+            File.Delete(path);
         }
     }
 

@@ -115,12 +115,17 @@ public sealed class DepthTrainerTests : IDisposable
         using var scope = NewDisposeScope();
         // Errors of 1, 0, 0 and -2 in the logarithm, the last of them where the network says less than nothing.
         var (e, far) = (Math.E, 0.03);
+        static double Missed(double by) => Math.Exp(by) - 1;
         using var target = tensor([far, far, 0.5, far * (e - 1)], [1, 1, 2, 2]);
         using var predicted = tensor([(2 * e - 1) * far, far, 0.5, -far], [1, 1, 2, 2]);
         const double Depths = (1 + 2) / 4.0 + (1 + 4) / 4.0,
             Down = (1 + 2) / 2.0,
             Across = (1 + 2) / 2.0;
-        Assert.Equal(Depths + 0.25 * (Down + Across) / 2, DepthTask.Loss(predicted, target).ToDouble(), 6);
+        Assert.Equal(Depths + Missed(2) / 4 + 0.25 * (Down + Across) / 2, DepthTask.Loss(predicted, target).ToDouble(), 6);
+        // From frame to frame errors of 1 and -1.
+        using var frames = tensor([far, (2 * e - 1) * far], [1, 2, 1, 1]);
+        using var swapped = tensor([(2 * e - 1) * far, far], [1, 2, 1, 1]);
+        Assert.Equal(1 + 1 + Missed(1) / 2 + 2 * 2.0, DepthTask.Loss(swapped, frames).ToDouble(), 6);
     }
 
     private static string Builtin => VideoModel.Open(null).Path;
