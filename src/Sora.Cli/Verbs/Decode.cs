@@ -150,7 +150,13 @@ internal static class Decode
                 else if (Stereo!.Target.IsSpatial)
                     Stereo.WriteSpatial(run, decoded, depth, options, file);
                 else
-                    Write(run, Stereo.Pictures(decoded, depth, size, VideoWriter.HalvesChroma(format)), Stereo.Target.Both(options), file, stream);
+                    Write(
+                        run,
+                        Stereo.Pictures(decoded, depth, size, VideoWriter.HalvesChroma(format)),
+                        Stereo.Target.Both(options),
+                        file,
+                        stream
+                    );
             }
         }
 

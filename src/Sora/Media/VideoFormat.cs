@@ -169,7 +169,10 @@ internal sealed record FormatRecipe(string Muxer, string Codec, string Filter, s
             "y4m" => VideoFormat.Y4m,
             "png" => VideoFormat.Png,
             "jpg" or "jpeg" => VideoFormat.Jpeg,
-            _ => throw SoraException.Usage($"'{name}' is not a video format", "formats are mp4, mov, webm, mkv, gif, webp, y4m, png and jpg"),
+            _ => throw SoraException.Usage(
+                $"'{name}' is not a video format",
+                "formats are mp4, mov, webm, mkv, gif, webp, y4m, png and jpg"
+            ),
         };
 
     /// <summary>The same, which tells players how each frame holds two eyes, as far as the format can say it.</summary>
