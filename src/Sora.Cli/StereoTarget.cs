@@ -51,7 +51,7 @@ internal readonly record struct StereoTarget(string Name, StereoLayout Layout, V
         {
             var extension = only.ToString().ToLowerInvariant();
             throw SoraException.Usage(
-                $"--stereo {Name} makes an {extension}, not {format.ToString().ToLowerInvariant()}",
+                $"--stereo {Name} makes {extension} files, not {format.ToString().ToLowerInvariant()}",
                 $"-o clip{Suffix}.{extension}, or --stereo {(Layout == StereoLayout.SideBySide ? "sbs" : "half-sbs")} for other formats"
             );
         }
