@@ -8,6 +8,6 @@ sora depth --source "$1" --model "$2" -o preview.mp4
 cat depth.mkv.json
 
 # The depth stays with the clip through the pipe; info draws it below the frames.
-sora encode "$1" --size 128x96 --fps 8 | sora depth --model "$2" --source "$1" -o deep.latent
+sora encode "$1" --size 128x96 --fps 8 | sora depth - --model "$2" --source "$1" -o deep.latent
 sora info deep.latent
 sora info deep.latent --sheet sheet.png

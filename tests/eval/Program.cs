@@ -3,7 +3,10 @@ using System.Globalization;
 
 namespace Sora.Eval;
 
-/// <summary>Scores a model on the fixed prompts; <c>judge</c> trains and tests the network that does so, <c>depth</c> measures flicker of depth.</summary>
+/// <summary>
+/// Scores a model on the fixed prompts; <c>judge</c> trains and tests the network that does so, and <c>depth</c> measures how much depth
+/// flickers.
+/// </summary>
 internal static class Program
 {
     private static int Main(string[] args)
