@@ -41,7 +41,7 @@ internal sealed class FrameFill
     /// <summary>
     /// Motions this near to whole pixels are taken as whole: the parabola isn't exact, and pixels between two others are blurred.
     /// </summary>
-    private const double Whole = 0.125;
+    private const double Whole = 0.04;
 
     private readonly int width;
     private readonly int height;
