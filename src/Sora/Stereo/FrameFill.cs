@@ -34,7 +34,10 @@ internal sealed class FrameFill
     /// <summary>So many columns beside a hole say how much brighter or darker the other picture is there.</summary>
     private const int EdgeColumns = 3;
 
-    /// <summary>Pixels around the motion expected where the best one is looked for: at first, and once it's known from a frame before.</summary>
+    /// <summary>
+    /// Pixels around the motion expected where the best one is looked for: at first, and once it's known from a frame before. If
+    /// the best one is at the rim, it's looked for around that, so many times in all.
+    /// </summary>
     private const int FirstSearch = 6,
         NextSearch = 1,
         MostSearches = 4;
