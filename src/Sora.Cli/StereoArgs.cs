@@ -36,7 +36,8 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
     private static readonly Option<double?> MaxDisparity = Number(
         "--max-disparity",
         "PERCENT",
-        $"Largest difference between the eyes, in percent of the width; by default {Text(Defaults.MaxDisparity)}, as BSkyB's 3D guidelines allow"
+        $"Largest difference between the eyes, in percent of the width; by default {Text(Defaults.MaxDisparity)}, "
+            + "as BSkyB's 3D guidelines allow"
     );
     private static readonly Option<double?> FieldOfView = Number(
         "--fov",

@@ -16,7 +16,8 @@ public sealed class StereoClip : IDisposable
         bash.Run(
                 $"""
                 set -e
-                ffmpeg -v error -f lavfi -i testsrc2=size={StereoTests.Width}x{StereoTests.Height}:rate=8 -frames:v {StereoTests.Frames} a.mkv
+                size={StereoTests.Width}x{StereoTests.Height}
+                ffmpeg -v error -f lavfi -i testsrc2=size=$size:rate=8 -frames:v {StereoTests.Frames} a.mkv
                 sora encode a.mkv --model wan22-ti2v -o a.latent
                 """
             )

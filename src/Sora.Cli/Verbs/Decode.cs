@@ -50,10 +50,11 @@ internal static class Decode
                 "Clips of one frame each can also become numbered pictures: still-%d.png.",
                 "mp4 takes only even sizes: for an odd one the last column or row is repeated.",
                 "--stereo makes two eyes' pictures from a clip with depth (sora depth) and puts both into each frame: beside each other "
-                    + "(sbs) or one above the other (tb), at full size or squeezed to half (half-sbs, half-tb), or as an anaglyph for red and "
-                    + "cyan glasses. mkv, webm and mp4 tell players of it, in mp4 also the H.264 stream. quest is an mp4 for players on "
-                    + "headsets, of H.265 if it is larger than H.264 can be there; youtube is an mp4 as YouTube takes it; visionpro is a "
-                    + "mov of MV-HEVC, Apple's spatial video, whose players find both eyes' pictures, the baseline and the field of view in it.",
+                    + "(sbs) or one above the other (tb), at full size or squeezed to half (half-sbs, half-tb), or as an anaglyph for red "
+                    + "and cyan glasses. mkv, webm and mp4 tell players of it, in mp4 also the H.264 stream. quest is an mp4 for players "
+                    + "on headsets, of H.265 if it is larger than H.264 can be there; youtube is an mp4 as YouTube takes it; "
+                    + "visionpro is a mov of MV-HEVC, Apple's spatial video, in which players find both eyes' videos, the baseline and the "
+                    + "field of view.",
             ],
             Examples =
             [

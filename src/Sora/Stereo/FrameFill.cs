@@ -18,7 +18,7 @@ internal sealed class FrameFill
         TilesAcross = 60;
 
     /// <summary>Surroundings are compared in about so many pixels; fewer than the least say nothing.</summary>
-    private const int Samples = 256,
+    private const int Samples = 128,
         LeastSamples = 24;
 
     /// <summary>A pixel counts as no more different than this, of three colours: a few that are something else don't decide.</summary>
@@ -34,14 +34,18 @@ internal sealed class FrameFill
     /// <summary>So many columns beside a hole say how much brighter or darker the other picture is there.</summary>
     private const int EdgeColumns = 3;
 
-    /// <summary>Pixels around the motion expected where the best one is looked for: at first, and once it's known from a frame before.</summary>
+    /// <summary>
+    /// Pixels around the motion expected where the best one is looked for: at first, and once it's known from a frame before. If
+    /// the best one is at the rim, it's looked for around that, so many times in all.
+    /// </summary>
     private const int FirstSearch = 6,
-        NextSearch = 2;
+        NextSearch = 1,
+        MostSearches = 4;
 
     /// <summary>
     /// Motions this near to whole pixels are taken as whole: the parabola isn't exact, and pixels between two others are blurred.
     /// </summary>
-    private const double Whole = 0.125;
+    private const double Whole = 0.04;
 
     private readonly int width;
     private readonly int height;
@@ -187,13 +191,19 @@ internal sealed class FrameFill
     private ((int X, int Y) Motion, double Cost) Search(View now, View other, List<int> around, int near, (int X, int Y) middle, int reach)
     {
         var (best, least) = (middle, Cost(now, other, around, near, middle));
-        for (var dy = -reach; dy <= reach; dy++)
-        for (var dx = -reach; dx <= reach; dx++)
+        for (var round = 0; round < MostSearches; round++)
         {
-            var motion = (middle.X + dx, middle.Y + dy);
-            var cost = Cost(now, other, around, near, motion, least);
-            if (cost < least)
-                (best, least) = (motion, cost);
+            for (var dy = -reach; dy <= reach; dy++)
+            for (var dx = -reach; dx <= reach; dx++)
+            {
+                var motion = (middle.X + dx, middle.Y + dy);
+                var cost = Cost(now, other, around, near, motion, least);
+                if (cost < least)
+                    (best, least) = (motion, cost);
+            }
+            if (Math.Max(Math.Abs(best.X - middle.X), Math.Abs(best.Y - middle.Y)) < reach)
+                break;
+            middle = best;
         }
         return (best, least);
     }

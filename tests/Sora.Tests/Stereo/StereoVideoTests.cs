@@ -52,7 +52,7 @@ public class StereoVideoTests(ITestOutputHelper output)
         Assert.Equal(4 * Near * Box, holes);
     }
 
-    /// <summary>Frames before a cut show another place, whatever they look like, and those of a box that stands still nothing more.</summary>
+    /// <summary>Frames before a cut show another place, whatever they look like; those of a box that stands still, nothing more.</summary>
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
