@@ -57,7 +57,7 @@ public sealed class LatentDepthHead : IDisposable
     public LatentDepthConfig Config { get; }
 
     /// <summary>Latent frames before and after one that its depth depends on.</summary>
-    public int Reach => Config.NumBlocks;
+    public int Reach => Config.NumBlocks + 1;
 
     /// <summary>Loads the head of a model; null: the model has none.</summary>
     /// <param name="model">The model.</param>
@@ -117,7 +117,7 @@ public sealed class LatentDepthHead : IDisposable
         x = functional.pixel_shuffle(x, Config.SpatialFactor / Config.FineFactor); // [B T, frames of a latent, H, W]
         x = x.unflatten(0, batch, frames).flatten(1, 2); // [B, T frames, H, W]
         var before = isStart ? Config.TemporalFactor - Config.FirstFrames : 0;
-        return x.narrow(1, before, x.shape[1] - before).MoveToOuterDisposeScope();
+        return Steadied(x.narrow(1, before, x.shape[1] - before)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The relative inverse depth of each frame of a clip, 0 or more, as it is taken.</summary>
@@ -159,6 +159,22 @@ public sealed class LatentDepthHead : IDisposable
         var (height, width) = ((int)depth.shape[2], (int)depth.shape[3]);
         var values = depth.narrow(1, skipped, wanted).clamp_min(0).cpu().contiguous().data<float>().ToArray();
         return [.. values.Chunk(height * width).Select(map => new DepthMap(width, height, map))];
+    }
+
+    /// <summary>
+    /// The mean of each frame, twice, and its neighbours, <c>[B, F, H, W]</c>: what changes evenly, as planes do under a moving camera,
+    /// stays as it is, and the small jumps from one latent frame to the next don't flicker.
+    /// </summary>
+    private static Tensor Steadied(Tensor x)
+    {
+        var (frames, last) = (x.shape[1], x.shape[1] - 1);
+        if (last == 0)
+            return x;
+        using var scope = NewDisposeScope();
+        // The ends go on as they began, so that they stay as they are, too.
+        Tensor At(long frame) => x.narrow(1, frame, 1);
+        var padded = cat([At(0) * 2 - At(1), x, At(last) * 2 - At(last - 1)], 1);
+        return (x / 2 + (padded.narrow(1, 0, frames) + padded.narrow(1, 2, frames)) / 4).MoveToOuterDisposeScope();
     }
 
     /// <summary>Where each place is in its picture, <c>[N, 2, h, w]</c>: the middles of places between -1 and 1.</summary>
