@@ -92,7 +92,7 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
     /// <param name="file">The file's name.</param>
     public void Warn(Run run, DepthKind kind, string file)
     {
-        if (IsMetricOnly && kind == DepthKind.Relative)
+        if (IsMetricOnly && kind == DepthKind.Relative && !Target.IsSpatial)
             run.Reporter.Note("the depth is relative: --baseline and --fov have no effect, --max-disparity has");
         var name = Path.GetFileNameWithoutExtension(file);
         if (Target.Suffix is { } suffix && !name.EndsWith(suffix, StringComparison.Ordinal))

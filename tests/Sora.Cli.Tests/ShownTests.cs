@@ -44,6 +44,7 @@ public partial class ShownTests
     [InlineData("stereo-anaglyph.sh", "anaglyph-grey.mp4 anaglyph-colour.mp4 anaglyph-dubois.mp4")]
     [InlineData("stereo-quest.sh", "ball_LRF_Full_SBS.mp4")]
     [InlineData("stereo-youtube.sh", "youtube.mp4")]
+    [InlineData("stereo-visionpro.sh", "spatial.mov")]
     public void ScriptOfExamplesMakes(string script, string files)
     {
         using var bash = new Bash();

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Text;
 using System.Text.Json.Nodes;
 using Sora.Clips;
 using Sora.Media;
@@ -63,6 +65,34 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
         Assert.Equal(type, (string?)stream["side_data_list"]?[0]?["type"]);
     }
 
+    /// <summary>The file says how far apart the eyes are and how wide they see, and what knows one view shows the left eye's.</summary>
+    [Fact]
+    public void ASpatialVideoHasBothEyes()
+    {
+        WriteDepth("d.latent", Ramp());
+        var outcome = bash.Run(
+                """
+                set -e
+                sora decode d.latent --stereo visionpro --eyes left --baseline 0.05 --fov 60 --crf 1 -o spatial.mov
+                ffmpeg -v warning -i spatial.mov seen-%d.png
+                sora decode d.latent -o flat-%d.png
+                """
+            )
+            .Succeeded();
+        Assert.Empty(outcome.Err);
+        var file = File.ReadAllBytes(At("spatial.mov"));
+        int Field(string box, int skipped) =>
+            BinaryPrimitives.ReadInt32BigEndian(file.AsSpan(file.AsSpan().IndexOf(Encoding.ASCII.GetBytes(box)) + 4 + skipped));
+        Assert.Equal(60_000, Field("hfov", 0)); // thousandths of a degree
+        Assert.Equal(50_000, Field("blin", 4)); // micrometres
+        Assert.Contains("lhvC", Encoding.Latin1.GetString(file));
+        for (var frame = 1; frame <= Frames; frame++)
+        {
+            var (flat, seen) = (Image.Load(At($"flat-{frame}.png")), Image.Load(At($"seen-{frame}.png")));
+            Assert.InRange(flat.Pixels.Zip(seen.Pixels, (a, b) => Math.Abs(a - b)).Average(), 0, 4);
+        }
+    }
+
     /// <summary>All is as far away as can be, and the screen as near: everything lies behind it.</summary>
     [Fact]
     public void BothEyesAreThoseOfTheDepth()
@@ -106,6 +136,7 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
             ("sora decode d.latent --stereo 4d -o x.mp4", 2, "--stereo: '4d' is not one of sbs, half-sbs, tb", null),
             ("sora decode d.latent --stereo quest -o x.gif", 2, "--stereo quest makes mp4 files, not gif", "_LRF_Full_SBS.mp4"),
             ("sora decode d.latent --stereo youtube > y.y4m", 2, "--stereo youtube makes mp4 files, not y4m", "-o clip.mp4"),
+            ("sora decode d.latent --stereo visionpro -o x.mp4", 2, "--stereo visionpro makes mov files, not mp4", "-o clip.mov"),
             ("sora decode d.latent --eyes left -o x.mp4", 2, "--eyes is for two eyes", "--stereo"),
             ("sora decode d.latent --dilate 0 -o x.mp4", 2, "--dilate is for two eyes", "--stereo"),
             ("sora decode d.latent --stereo sbs --dilate 101 -o x.mp4", 2, "an edge dilation of 101 pixels", null),

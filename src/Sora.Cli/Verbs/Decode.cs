@@ -60,10 +60,7 @@ internal static class Decode
             [
                 new("sora decode ball.latent -o ball.mp4", "Write a video"),
                 new("sora decode ball.latent -o frames/%04d.png", "Write each frame as a picture"),
-                new(
-                    "sora depth ball.latent --model Depth-Anything-V2-Small-hf | sora decode --stereo anaglyph -o ball.mp4",
-                    "Write a video for red and cyan glasses"
-                ),
+                new("sora depth ball.latent | sora decode --stereo anaglyph -o ball.mp4", "Write a video for red and cyan glasses"),
                 new("sora decode ball.latent | ffmpeg -v error -i - -y ball.avi", "Hand the frames to another program"),
             ],
         }.With([ClipName, Output, Model, ModelOptions.Vae, Format, Crf, Fps, Space, SamplingOptions.DryRun, .. StereoArgs.All]);

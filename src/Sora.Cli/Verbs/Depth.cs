@@ -77,7 +77,8 @@ internal static class Depth
             parse.GetValue(Raw),
             parse.GetValue(SamplingOptions.Device),
             parse.GetValue(Options.Store),
-            ClipPipe.Entry(parse)
+            // With footage, it matters that there is a clip.
+            ClipPipe.Entry(parse, keepsDash: parse.GetValue(Source) is not null)
         );
 
     /// <summary>What the command line says.</summary>
