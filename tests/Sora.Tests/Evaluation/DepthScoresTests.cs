@@ -68,7 +68,7 @@ public class DepthScoresTests
         }
     }
 
-    /// <summary>Two clips that training can't show, in the bounds that the model card promises for all of them.</summary>
+    /// <summary>Two clips that training can't show, in the bounds that are aimed at for all of them.</summary>
     [Fact]
     public void TheBuiltInHeadMeasuresHeldOutClips()
     {
