@@ -115,11 +115,7 @@ internal static class Decode
                 if (goesOn && !(areStills && VideoWriter.NumbersFrames(file, format)))
                     throw OneClipOnly(Output, format);
                 var model = ClipModel.Of(clip, Model, Parts);
-                if (clip.IsUnfinished)
-                {
-                    var far = SamplingCheckpoint.HowFar(clip) is { } calls ? $" ({calls})" : "";
-                    run.Reporter.Note($"{clip.Origin} is unfinished{far}: this is its current estimate");
-                }
+                NoteUnfinished(run, clip);
                 var (size, frames) = model.Geometry.VideoOf(latents.Shape);
                 var options = new VideoWriterOptions
                 {
@@ -156,6 +152,14 @@ internal static class Decode
                         stream
                     );
             }
+        }
+
+        private static void NoteUnfinished(Run run, Clip clip)
+        {
+            if (!clip.IsUnfinished)
+                return;
+            var far = SamplingCheckpoint.HowFar(clip) is { } calls ? $" ({calls})" : "";
+            run.Reporter.Note($"{clip.Origin} is unfinished{far}: this is its current estimate");
         }
 
         private static void Write(Run run, IEnumerable<Image> pictures, VideoWriterOptions options, string file, Stream? stream)

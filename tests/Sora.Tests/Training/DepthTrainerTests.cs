@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Sora.Models;
 using Sora.Models.Depth;
+using Sora.Models.Wan;
 using Sora.Tensors;
 using Sora.Training;
 using Sora.World;
@@ -68,6 +69,10 @@ public sealed class DepthTrainerTests : IDisposable
         opened.Check();
         using (var head = LatentDepthHead.Open(opened))
             Assert.Equal(opened.Geometry, head?.Config.Geometry);
+
+        // A transformer that is trained there writes the list of parts again.
+        MiniPreset.WriteIndex(model, CausalVaeConfig.Wan22, null, distilled: false);
+        Assert.True(VideoModel.Open(model).Has(LatentDepthHead.Part));
 
         // One that is for other latents is no part of it.
         var config = Path.Combine(model, "depth_head", "config.json");

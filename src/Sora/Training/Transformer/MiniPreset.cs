@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Sora.Diffusion;
+using Sora.Models.Depth;
 using Sora.Models.Mini;
 using Sora.Models.Wan;
 
@@ -115,6 +116,9 @@ internal static class MiniPreset
                 ["vae"] = new JsonArray("diffusers", vae.ClassName),
             }
         );
+        // It measures latents of the VAE, whatever transformer makes them.
+        if (Directory.Exists(Path.Combine(folder, LatentDepthHead.Part)))
+            ModelParts.List(folder, LatentDepthHead.Part, LatentDepthConfig.Class);
         Directory.CreateDirectory(Path.Combine(folder, "scheduler"));
         ModelParts.Write(
             Path.Combine(folder, "scheduler", "scheduler_config.json"),
