@@ -4,6 +4,7 @@ using Sora.Media;
 using Sora.Models;
 using Sora.Pipelines;
 using Sora.Planning;
+using Sora.Stereo;
 
 namespace Sora.Cli.Verbs;
 
@@ -133,29 +134,38 @@ internal static class Decode
                 };
                 var depth = Stereo is null ? null : DepthFrames.Of(clip, size, frames);
                 var plan = model.DecodeCost(size, frames, FrameCodec.DefaultDevice);
+                var fill = Stereo is { FillsByModel: true } ? EyeFill.Of(run, model, clip) : null;
                 if (DryRun)
                 {
-                    run.Out.WriteLine(plan.Line);
+                    foreach (var line in (fill?.Plan.Lines() ?? []).Append(plan.Line).Distinct())
+                        run.Out.WriteLine(line);
                     continue;
                 }
                 free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
                 free.Require(plan, () => "decode it on a machine with more memory: a clip is a small file");
+                fill?.Require(free);
                 var decoded = codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel);
-                if (depth is not null)
-                    Stereo!.Warn(run, depth.Kind, file);
                 if (depth is null)
+                {
                     Write(run, decoded, options, file, stream);
-                else if (Stereo!.Target.IsSpatial)
-                    Stereo.WriteSpatial(run, decoded, depth, options, file);
-                else
-                    Write(
-                        run,
-                        Stereo.Pictures(decoded, depth, size, VideoWriter.HalvesChroma(format)),
-                        Stereo.Target.Both(options),
-                        file,
-                        stream
-                    );
+                    continue;
+                }
+                Stereo!.Warn(run, depth.Kind, file);
+                var pairs = Stereo.Pairs(decoded, depth, size);
+                WriteStereo(run, fill?.Fill(pairs, file, codecs.Dispose) ?? pairs, options, file, stream);
             }
+        }
+
+        private void WriteStereo(Run run, IEnumerable<StereoPair> pairs, VideoWriterOptions options, string file, Stream? stream)
+        {
+            if (Stereo!.Target.IsSpatial)
+            {
+                Stereo.WriteSpatial(run, pairs, options, file);
+                return;
+            }
+            var size = new FrameSize(options.Width, options.Height);
+            var pictures = Stereo.Pictures(pairs, size, VideoWriter.HalvesChroma(options.Format!.Value));
+            Write(run, pictures, Stereo.Target.Both(options), file, stream);
         }
 
         private static void Write(Run run, IEnumerable<Image> pictures, VideoWriterOptions options, string file, Stream? stream)
