@@ -12,7 +12,7 @@ namespace Sora.Cli;
 /// <param name="Target">What is made.</param>
 /// <param name="Options">How depth becomes two pictures.</param>
 /// <param name="IsMetricOnly">Whether something was asked for that only metric depth has.</param>
-/// <param name="FillsByModel">Whether the clip's model fills what an eye sees and the camera didn't, after <paramref name="Options"/> did.</param>
+/// <param name="FillsByModel">Whether the clip's model fills what an eye sees and the camera didn't, once the options' way did.</param>
 internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bool IsMetricOnly, bool FillsByModel)
 {
     private const string ByModel = "model";

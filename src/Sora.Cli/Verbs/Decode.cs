@@ -56,6 +56,8 @@ internal static class Decode
                     + "on headsets, of H.265 if it is larger than H.264 can be there; youtube is an mp4 as YouTube takes it; "
                     + "visionpro is a mov of MV-HEVC, Apple's spatial video, in which players find both eyes' videos, the baseline and the "
                     + "field of view.",
+                "--fill model renders the eyes as --fill frames does, remakes the tokens with holes as sora edit does with a mask and a "
+                    + "strength of 0.8, and takes the holes of what comes out.",
             ],
             Examples =
             [
