@@ -12,8 +12,11 @@ namespace Sora.Cli;
 /// <param name="Target">What is made.</param>
 /// <param name="Options">How depth becomes two pictures.</param>
 /// <param name="IsMetricOnly">Whether something was asked for that only metric depth has.</param>
-internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bool IsMetricOnly)
+/// <param name="FillsByModel">Whether the clip's model fills what an eye sees and the camera didn't, once the options' way did.</param>
+internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bool IsMetricOnly, bool FillsByModel)
 {
+    private const string ByModel = "model";
+
     private static readonly StereoOptions Defaults = new();
 
     private static readonly Option<StereoTarget?> Stereo = StereoOption();
@@ -55,9 +58,11 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
     );
     private static readonly Option<string> Fill = Cli.Options.Choice(
         "--fill",
-        "What fills places that an eye sees and the camera didn't: what other frames show there, or the background beside them",
+        "What fills places that an eye sees and the camera didn't: what other frames show there, the background beside them, "
+            + "or what the clip's model makes there with the clip's prompt, which takes as long as sora edit for each eye",
         "frames",
-        "background"
+        "background",
+        ByModel
     );
 
     /// <summary>In the order in which help lists them.</summary>
@@ -80,10 +85,11 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
             MaxDisparity = parse.GetValue(MaxDisparity) ?? Defaults.MaxDisparity,
             FieldOfView = parse.GetValue(FieldOfView) ?? Defaults.FieldOfView,
             EdgeDilation = parse.GetValue(Dilate) ?? Defaults.EdgeDilation,
-            Fill = Enum.Parse<StereoFill>(parse.GetValue(Fill)!, ignoreCase: true),
+            Fill = parse.GetValue(Fill) == ByModel ? StereoFill.Frames : Enum.Parse<StereoFill>(parse.GetValue(Fill)!, ignoreCase: true),
         };
         options.Validate();
-        return new StereoArgs(target, options, parse.GetValue(Baseline) is not null || parse.GetValue(FieldOfView) is not null);
+        var isMetricOnly = parse.GetValue(Baseline) is not null || parse.GetValue(FieldOfView) is not null;
+        return new StereoArgs(target, options, isMetricOnly, parse.GetValue(Fill) == ByModel);
     }
 
     /// <summary>Says what of the command line has no effect, or makes a file that a player doesn't recognise.</summary>
@@ -100,26 +106,24 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
     }
 
     /// <summary>Pictures that hold both eyes'.</summary>
-    /// <param name="frames">The frames of a clip.</param>
-    /// <param name="depth">Their depth.</param>
+    /// <param name="pairs">Those of each eye.</param>
     /// <param name="size">Their size.</param>
     /// <param name="halvesChroma">Whether the format halves the colour differences.</param>
     /// <returns>One for each frame; it is overwritten once the next one is asked for.</returns>
-    public IEnumerable<Image> Pictures(IEnumerable<Image> frames, DepthFrames depth, FrameSize size, bool halvesChroma)
+    public IEnumerable<Image> Pictures(IEnumerable<StereoPair> pairs, FrameSize size, bool halvesChroma)
     {
         var (width, height) = Target.Layout.EyeSize(size.Width, size.Height, halvesChroma);
         Image? both = null;
-        foreach (var pair in Pairs(frames, depth, size))
+        foreach (var pair in pairs)
             yield return both = Target.Layout.Pack(pair.Left.Extended(width, height), pair.Right.Extended(width, height), both);
     }
 
     /// <summary>Writes a video of each eye into one file.</summary>
     /// <param name="run">Cancels it, and is told how far it is.</param>
-    /// <param name="frames">The frames of a clip.</param>
-    /// <param name="depth">Their depth.</param>
+    /// <param name="pairs">The pictures of each eye.</param>
     /// <param name="options">What would be written without the second eye.</param>
     /// <param name="file">The file's name.</param>
-    public void WriteSpatial(Run run, IEnumerable<Image> frames, DepthFrames depth, VideoWriterOptions options, string file)
+    public void WriteSpatial(Run run, IEnumerable<StereoPair> pairs, VideoWriterOptions options, string file)
     {
         var spatial = new SpatialVideoOptions
         {
@@ -132,7 +136,7 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
         };
         using var writer = SpatialVideoWriter.Create(file, spatial, run.Cancel);
         var done = 0;
-        foreach (var pair in Pairs(frames, depth, new FrameSize(options.Width, options.Height)))
+        foreach (var pair in pairs)
         {
             writer.Write(pair.Left, pair.Right);
             run.Reporter.Progress("decoding", ++done, options.Frames!.Value);
@@ -141,7 +145,10 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
     }
 
     /// <summary>Each frame's pictures of both eyes; a pair is overwritten once the next one is asked for.</summary>
-    private IEnumerable<StereoPair> Pairs(IEnumerable<Image> frames, DepthFrames depth, FrameSize size) =>
+    /// <param name="frames">The frames of a clip.</param>
+    /// <param name="depth">Their depth.</param>
+    /// <param name="size">Their size.</param>
+    public IEnumerable<StereoPair> Pairs(IEnumerable<Image> frames, DepthFrames depth, FrameSize size) =>
         new StereoVideo(size.Width, size.Height, depth.Kind, Options).Render(WithDepth(frames, depth, size));
 
     private static IEnumerable<StereoFrame> WithDepth(IEnumerable<Image> frames, DepthFrames depth, FrameSize size)

@@ -47,7 +47,10 @@ public sealed class DepthOutputTests : IDisposable
         }
     }
 
-    /// <summary>Thirty times the frames, and the same memory, though all maps would be 44 MB (floats) and 22 MB (in the clip).</summary>
+    /// <summary>
+    /// Thirty times the frames, and the same memory but for what the runtime keeps of freed memory and the clip's latents, though all
+    /// maps would be 177 MB (floats) and 88 MB (in the clip).
+    /// </summary>
     [Fact]
     public void MemoryDoesNotGrowWithDuration()
     {
@@ -55,10 +58,8 @@ public sealed class DepthOutputTests : IDisposable
                 """
                 set -e
                 peak() { "$@" & while grep -s VmHWM /proc/$!/status > $!.now; do mv $!.now peak; done; wait $!; tr -dc 0-9 < peak; echo; }
-                # Without these the runtime keeps more or less of what it freed, as the machine is busy.
-                export DOTNET_GCLOHThreshold=0x200000 DOTNET_GCgen0size=0x1000000
                 for seconds in 2 60; do
-                    ffmpeg -v error -f lavfi -i testsrc2=size=128x96:rate=15 -t $seconds -c:v ffv1 $seconds.mkv
+                    ffmpeg -v error -f lavfi -i testsrc2=size=256x192:rate=15 -t $seconds -c:v ffv1 $seconds.mkv
                     sora encode $seconds.mkv --model wan22-ti2v --quiet -o $seconds.latent
                     peak sora depth --source $seconds.mkv --model depth-anything-tiny --quiet -o d.mkv
                     peak sora depth $seconds.latent --source $seconds.mkv --model depth-anything-tiny --quiet -o d.latent
@@ -69,7 +70,7 @@ public sealed class DepthOutputTests : IDisposable
         var peaks = outcome.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse).ToArray();
         Assert.Equal(4, peaks.Length);
         for (var i = 0; i < 2; i++)
-            Assert.InRange(peaks[i + 2], 0, peaks[i] + 35_000);
+            Assert.InRange(peaks[i + 2], 0, peaks[i] + 60_000);
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Sora.Clips;
 using Sora.Media;
+using Sora.Stereo;
 using Sora.Tensors;
 using Xunit;
 using Xunit.Abstractions;
@@ -160,6 +161,89 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
         }
     }
 
+    /// <summary>What the model makes is in the holes and in the soft edge beside them: everywhere else no byte changes.</summary>
+    [Theory]
+    [InlineData("mini", "symmetric")]
+    [InlineData("wan21-vace", "left")]
+    public void TheModelFillsHolesOnly(string model, string eyes)
+    {
+        const int Side = 64,
+            Count = 9;
+        // A square before the backdrop.
+        var depth = new float[Count * Side * Side];
+        for (var i = 0; i < depth.Length; i++)
+            depth[i] = i % Side is >= 24 and < 40 && i / Side % Side is >= 16 and < 48 ? 1 : 0;
+        var stereo = $"sora decode deep-{model}.latent --stereo sbs --eyes {eyes} --convergence 0 --max-disparity 12.5 --dilate 0";
+        bash.Run(
+                $"""
+                ffmpeg -v error -f lavfi -i testsrc2=size={Side}x{Side}:rate=8 -frames:v {Count} {model}.mkv
+                sora encode {model}.mkv --model {model} -o {model}.latent
+                """
+            )
+            .Succeeded();
+        WriteDepth($"deep-{model}.latent", depth, Count, Side, Side, from: $"{model}.latent");
+        var outcome = bash.Run(
+                $"""
+                set -e
+                sora decode {model}.latent -o {model}-flat/%d.png
+                {stereo} -o {model}-frames/%d.png
+                {stereo} --fill model -o {model}-made/%d.png
+                """
+            )
+            .Succeeded();
+        Assert.Empty(outcome.Err);
+        var kept = eyes == "left" ? StereoEyes.LeftKept : StereoEyes.Symmetric;
+        var options = new StereoOptions
+        {
+            Eyes = kept,
+            Convergence = 0,
+            MaxDisparity = 12.5,
+            EdgeDilation = 0,
+        };
+        var flat = Enumerable.Range(1, Count).Select(frame => Image.Load(At($"{model}-flat/{frame}.png")));
+        var frames = flat.Select((picture, i) => new StereoFrame(picture, depth[(i * Side * Side)..((i + 1) * Side * Side)], i == 0));
+        var (number, changed) = (0, new List<int>());
+        foreach (var pair in new StereoVideo(Side, Side, DepthKind.Relative, options).Render(frames))
+        {
+            number++;
+            var (old, made) = (Image.Load(At($"{model}-frames/{number}.png")), Image.Load(At($"{model}-made/{number}.png")));
+            changed.Add(Changed(old.Crop(0, 0, Side, Side), made.Crop(0, 0, Side, Side), pair.LeftHoles, -1));
+            changed.Add(Changed(old.Crop(Side, 0, Side, Side), made.Crop(Side, 0, Side, Side), pair.RightHoles, 1));
+        }
+        Assert.Equal(Count, number);
+        // The square's shadow is as high as it, and up to eight columns and an edge wide.
+        Assert.All(changed, (pixels, i) => Assert.InRange(pixels, kept == StereoEyes.LeftKept && i % 2 == 0 ? 0 : 32, 32 * 9));
+        if (kept == StereoEyes.LeftKept)
+            Assert.Equal(0, changed.Where((_, i) => i % 2 == 0).Sum());
+    }
+
+    [Fact]
+    public void WhatCannotFillSaysSoBeforeItBegins()
+    {
+        foreach (var model in (string[])["wan21-flf2v", "wan21-t2v"])
+        {
+            bash.Run($"sora encode a.mkv --model {model} -o {model}.latent").Succeeded();
+            WriteDepth($"deep-{model}.latent", Ramp(), from: $"{model}.latent");
+        }
+        bash.Run("cp -r $SORA_MODELS/wan21-t2v bare && rm bare/transformer/*.safetensors*").Succeeded();
+        (string Model, int Status, string Message)[] refusals =
+        [
+            ("wan21-flf2v", 2, "wan21-flf2v can't do this: edit by mask"),
+            ("wan21-t2v --model ./bare", 1, "transformer"),
+        ];
+        foreach (var (model, status, message) in refusals)
+        {
+            var words = model.Split(' ', 2);
+            var decode = $"sora decode deep-{words[0]}.latent {string.Join(' ', words[1..])} --stereo sbs";
+            var outcome = bash.Run($"{decode} --fill model -o refused.mp4; s=$?; ls refused.* 2> /dev/null; exit $s");
+            Assert.Equal((status, ""), (outcome.Status, outcome.Out));
+            var lines = outcome.Err.TrimEnd().Split('\n');
+            Assert.Equal(2, lines.Length);
+            Assert.Contains(message, lines[0]);
+            Assert.Contains("use --fill frames", lines[1]);
+        }
+    }
+
     [Fact]
     public void WhatHasNoEffectIsSaid()
     {
@@ -203,6 +287,22 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
         // A clip is in memory twice, as the file that is read and as its tensors. Otherwise memory varies by some 40 MB, since freed
         // memory is kept. Both eyes of 928 frames would be 91 MB.
         Assert.InRange(peaks[1], 0, peaks[0] + 2 * (sizes[1] - sizes[0]) + 50_000);
+    }
+
+    /// <summary>Pixels that differ; where there is neither a hole nor its edge on the side of what lies behind, none may.</summary>
+    private static int Changed(Image old, Image made, byte[] holes, int ahead)
+    {
+        var changed = 0;
+        for (var i = 0; i < holes.Length; i++)
+        {
+            if (old.Pixels.AsSpan(3 * i, 3).SequenceEqual(made.Pixels.AsSpan(3 * i, 3)))
+                continue;
+            changed++;
+            var from = i % old.Width - ahead;
+            var isEdge = from >= 0 && from < old.Width && holes[i - ahead] != 0;
+            Assert.True(holes[i] != 0 || isEdge, $"row {i / old.Width}, column {i % old.Width}");
+        }
+        return changed;
     }
 
     private string At(string name) => Path.Combine(bash.Folder, name);

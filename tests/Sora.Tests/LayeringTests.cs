@@ -35,6 +35,7 @@ public partial class LayeringTests
         ["Sora.Pipelines"] =
         [
             "Media",
+            "Stereo",
             "Tensors",
             "Clips",
             "Nn",

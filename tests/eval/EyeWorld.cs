@@ -15,12 +15,15 @@ internal sealed class EyeWorld
 
     private EyeWorld(Scenes eyes, int at)
     {
-        (Aspect, Baseline) = ((double)eyes.Width / eyes.Height, eyes.Baseline);
+        (Scene, Aspect, Baseline) = (eyes.Left, (double)eyes.Width / eyes.Height, eyes.Baseline);
         var seconds = eyes.Moments[at] / SceneOptions.DefaultFps;
         (LeftCamera, RightCamera) = (eyes.Left.Camera.At(seconds), eyes.Right.Camera.At(seconds));
         (Left, Right) = (Picture(eyes.LeftClip, at), Picture(eyes.RightClip, at));
         (Depth, rightDepth) = (Metres(eyes.LeftClip, at), Metres(eyes.RightClip, at));
     }
+
+    /// <summary>As the left camera films it.</summary>
+    public Scene Scene { get; }
 
     public double Aspect { get; }
 

@@ -1,6 +1,10 @@
 using System.CommandLine;
+using Sora.Clips;
 using Sora.Media;
+using Sora.Models;
+using Sora.Pipelines;
 using Sora.Stereo;
+using Sora.World;
 
 namespace Sora.Eval;
 
@@ -19,8 +23,16 @@ internal static class StereoScores
     {
         var scenes = new Option<int>("--scenes") { Description = "Scenes", DefaultValueFactory = _ => 20 };
         var side = new Option<int>("--size") { Description = "Columns and rows", DefaultValueFactory = _ => 128 };
-        var command = new Command("stereo", "Scores the second eye on the synthetic world") { scenes, side };
-        command.SetAction(parse => Print(parse.GetValue(scenes), parse.GetValue(side)));
+        var model = new Option<string?>("--model") { Description = "Model that fills; by default the built-in one" };
+        var strength = new Option<double>("--strength")
+        {
+            Description = "How much of it the model remakes",
+            DefaultValueFactory = _ => StereoModelFill.DefaultStrength,
+        };
+        var command = new Command("stereo", "Scores the second eye on the synthetic world") { scenes, side, model, strength };
+        command.SetAction(parse =>
+            Print(parse.GetValue(scenes), parse.GetValue(side), VideoModel.Open(parse.GetValue(model)), parse.GetValue(strength))
+        );
         return command;
     }
 
@@ -28,7 +40,29 @@ internal static class StereoScores
     public sealed record Score(double All, double Visible, double Hidden, double Flicker);
 
     /// <summary>The right eye's pictures of a clip.</summary>
-    public static List<Image> RightEyes(IReadOnlyList<EyeWorld> clip, StereoFill fill)
+    public static List<Image> RightEyes(IReadOnlyList<EyeWorld> clip, StereoFill fill) => RightEyes(Pairs(clip, fill));
+
+    /// <summary>The same, filled by a model that is told what the scene shows.</summary>
+    public static List<Image> RightEyes(IReadOnlyList<EyeWorld> clip, VideoModel model, double strength)
+    {
+        Clip left;
+        using (var codec = FrameCodec.Open(model))
+        {
+            left = new Clip
+            {
+                Latents = codec.Encode(clip.Select(moment => moment.Left), CancellationToken.None).Latents,
+                Info = new ClipInfo { Prompt = Captions.Canonical(clip[0].Scene), Fps = SceneOptions.DefaultFps },
+            };
+        }
+        var fill = StereoModelFill.Create(model, left, strength);
+        var pairs = Pairs(clip, StereoFill.Frames);
+        return RightEyes(fill.Fill(pairs, Path.GetTempPath(), () => { }, Reporter.Silent, CancellationToken.None));
+    }
+
+    private static List<Image> RightEyes(IEnumerable<StereoPair> pairs) =>
+        [.. pairs.Select(pair => new Image(pair.Right.Width, pair.Right.Height, [.. pair.Right.Pixels]))];
+
+    private static IEnumerable<StereoPair> Pairs(IReadOnlyList<EyeWorld> clip, StereoFill fill)
     {
         var (width, height) = (clip[0].Left.Width, clip[0].Left.Height);
         var options = new StereoOptions
@@ -42,7 +76,7 @@ internal static class StereoScores
             Fill = fill,
         };
         var video = new StereoVideo(width, height, DepthKind.Metric, options);
-        return [.. video.Render(clip.Select(Frame)).Select(pair => new Image(width, height, [.. pair.Right.Pixels]))];
+        return video.Render(clip.Select(Frame));
 
         // A zoom changes the field of view, as if all were nearer.
         StereoFrame Frame(EyeWorld moment, int number)
@@ -74,20 +108,25 @@ internal static class StereoScores
         return sum / ((frames.Count - 2) * frames[0].Pixels.Length);
     }
 
-    private static void Print(int scenes, int side)
+    private static void Print(int scenes, int side, VideoModel model, double strength)
     {
-        StereoFill[] fills = [StereoFill.Background, StereoFill.Frames];
-        var scores = fills.ToDictionary(fill => fill, _ => new List<Score>());
+        var fills = new Dictionary<string, Func<IReadOnlyList<EyeWorld>, List<Image>>>
+        {
+            ["background"] = clip => RightEyes(clip, StereoFill.Background),
+            ["frames"] = clip => RightEyes(clip, StereoFill.Frames),
+            ["model"] = clip => RightEyes(clip, model, strength),
+        };
+        var scores = fills.Keys.ToDictionary(fill => fill, _ => new List<Score>());
         var (left, right) = (0.0, 0.0);
         for (var number = 0; number < scenes; number++)
         {
             var clip = EyeWorld.Clip((ulong)number, side, side, Baseline, Frames);
-            foreach (var fill in fills)
-                scores[fill].Add(Of(clip, RightEyes(clip, fill)));
+            foreach (var (name, fill) in fills)
+                scores[name].Add(Of(clip, fill(clip)));
             left += Flicker([.. clip.Select(moment => moment.Left)]) / scenes;
             right += Flicker([.. clip.Select(moment => moment.Right)]) / scenes;
         }
-        Console.WriteLine($"{scenes} scenes, {Frames} frames of {side}x{side}; PSNR in dB, mean of the scenes");
+        Console.WriteLine($"{scenes} scenes, {Frames} frames of {side}x{side}; PSNR in dB, mean of the scenes; {model.Name}");
         Console.WriteLine("fill        all    visible  hidden  flicker");
         foreach (var (fill, of) in scores)
         {

@@ -4,6 +4,7 @@ using Sora.Media;
 using Sora.Models;
 using Sora.Pipelines;
 using Sora.Planning;
+using Sora.Stereo;
 
 namespace Sora.Cli.Verbs;
 
@@ -55,6 +56,8 @@ internal static class Decode
                     + "on headsets, of H.265 if it is larger than H.264 can be there; youtube is an mp4 as YouTube takes it; "
                     + "visionpro is a mov of MV-HEVC, Apple's spatial video, in which players find both eyes' videos, the baseline and the "
                     + "field of view.",
+                "--fill model renders the eyes as --fill frames does, remakes the tokens with holes as sora edit does with a mask and a "
+                    + "strength of 0.8, and takes the holes of what comes out.",
             ],
             Examples =
             [
@@ -129,28 +132,25 @@ internal static class Decode
                 };
                 var depth = Stereo is null ? null : DepthFrames.Of(clip, size, frames);
                 var plan = model.DecodeCost(size, frames, FrameCodec.DefaultDevice);
+                var fill = Stereo is { FillsByModel: true } ? EyeFill.Of(run, model, clip) : null;
                 if (DryRun)
                 {
-                    run.Out.WriteLine(plan.Line);
+                    foreach (var line in (fill?.Plan.Lines() ?? []).Append(plan.Line).Distinct())
+                        run.Out.WriteLine(line);
                     continue;
                 }
                 free ??= FreeMemory.Of(FrameCodec.DefaultDevice);
                 free.Require(plan, () => "decode it on a machine with more memory: a clip is a small file");
+                fill?.Require(free);
                 var decoded = codecs.For(model).Decode(latents, clip.Info.Space, run.Cancel);
-                if (depth is not null)
-                    Stereo!.Warn(run, depth.Kind, file);
                 if (depth is null)
+                {
                     Write(run, decoded, options, file, stream);
-                else if (Stereo!.Target.IsSpatial)
-                    Stereo.WriteSpatial(run, decoded, depth, options, file);
-                else
-                    Write(
-                        run,
-                        Stereo.Pictures(decoded, depth, size, VideoWriter.HalvesChroma(format)),
-                        Stereo.Target.Both(options),
-                        file,
-                        stream
-                    );
+                    continue;
+                }
+                Stereo!.Warn(run, depth.Kind, file);
+                var pairs = Stereo.Pairs(decoded, depth, size);
+                WriteStereo(run, fill?.Fill(pairs, file, codecs.Dispose) ?? pairs, options, file, stream);
             }
         }
 
@@ -160,6 +160,18 @@ internal static class Decode
                 return;
             var far = SamplingCheckpoint.HowFar(clip) is { } calls ? $" ({calls})" : "";
             run.Reporter.Note($"{clip.Origin} is unfinished{far}: this is its current estimate");
+        }
+
+        private void WriteStereo(Run run, IEnumerable<StereoPair> pairs, VideoWriterOptions options, string file, Stream? stream)
+        {
+            if (Stereo!.Target.IsSpatial)
+            {
+                Stereo.WriteSpatial(run, pairs, options, file);
+                return;
+            }
+            var size = new FrameSize(options.Width, options.Height);
+            var pictures = Stereo.Pictures(pairs, size, VideoWriter.HalvesChroma(options.Format!.Value));
+            Write(run, pictures, Stereo.Target.Both(options), file, stream);
         }
 
         private static void Write(Run run, IEnumerable<Image> pictures, VideoWriterOptions options, string file, Stream? stream)

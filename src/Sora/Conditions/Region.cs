@@ -87,7 +87,9 @@ public sealed record Region
                 $"the mask has {Masks.Count} frames, but the clip has {frames}",
                 "a mask is one picture, or as long as the clip"
             );
-        var masks = Masks.Select(mask => Resample.ToSize(mask, size.Width, size.Height, Fit.Stretch)).ToList();
+        // Of a long clip, one mask at a time is in memory.
+        Image? Mask(int frame) => Masks.Count == 0 ? null : Resample.ToSize(Masks[frame], size.Width, size.Height, Fit.Stretch);
+        var still = Masks.Count == 1 ? Mask(0) : null;
         var factor = geometry.SpatialFactor;
         int rows = size.Height / factor,
             columns = size.Width / factor,
@@ -99,11 +101,12 @@ public sealed record Region
             var latent = geometry.LatentFrameOf(frame);
             if (latent >= latents)
                 break;
+            var mask = still ?? Mask(frame);
             for (var top = 0; top < size.Height; top += unit.Rows)
             {
                 for (var left = 0; left < size.Width; left += unit.Columns)
                 {
-                    if (!Touches(masks, frame, size, new Box(left, top, unit.Columns, unit.Rows)))
+                    if (!Touches(mask, size, new Box(left, top, unit.Columns, unit.Rows)))
                         continue;
                     for (var y = top / factor; y < (top + unit.Rows) / factor; y++)
                         known.AsSpan((latent * rows + y) * columns + left / factor, unit.Columns / factor).Clear();
@@ -120,7 +123,7 @@ public sealed record Region
     }
 
     /// <summary>Whether the region, grown, holds a pixel of a token.</summary>
-    private bool Touches(List<Image> masks, int frame, FrameSize size, Box token)
+    private bool Touches(Image? mask, FrameSize size, Box token)
     {
         int bottom = Math.Min(size.Height, token.Y + token.Height + Grow),
             right = Math.Min(size.Width, token.X + token.Width + Grow);
@@ -128,19 +131,17 @@ public sealed record Region
         {
             for (var x = Math.Max(0, token.X - Grow); x < right; x++)
             {
-                if (Holds(masks, frame, x, y) != Invert)
+                if (Holds(mask, x, y) != Invert)
                     return true;
             }
         }
         return false;
     }
 
-    private bool Holds(List<Image> masks, int frame, int x, int y)
+    private bool Holds(Image? mask, int x, int y)
     {
         if (Box is { } box && (x < box.X || y < box.Y || x >= box.X + box.Width || y >= box.Y + box.Height))
             return false;
-        if (masks.Count == 0)
-            return true;
-        return masks[masks.Count == 1 ? 0 : frame].Row(y)[x * Image.Channels] > 127;
+        return mask is null || mask.Row(y)[x * Image.Channels] > 127;
     }
 }
