@@ -236,10 +236,10 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
             var words = model.Split(' ', 2);
             var decode = $"sora decode deep-{words[0]}.latent {string.Join(' ', words[1..])} --stereo sbs";
             var outcome = bash.Run($"{decode} --fill model -o refused.mp4; s=$?; ls refused.* 2> /dev/null; exit $s");
+            Assert.Contains(message, outcome.Err);
             Assert.Equal((status, ""), (outcome.Status, outcome.Out));
             var lines = outcome.Err.TrimEnd().Split('\n');
             Assert.Equal(2, lines.Length);
-            Assert.Contains(message, lines[0]);
             Assert.Contains("use --fill frames", lines[1]);
         }
     }
@@ -284,9 +284,9 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
         output.WriteLine(
             $"{string.Join(" and ", lengths)} frames: peaks of {string.Join(" and ", peaks)} kB, clips of {string.Join(" and ", sizes)} kB"
         );
-        // A clip is in memory twice, as the file that is read and as its tensors. Otherwise memory varies by some 40 MB, since freed
+        // A clip is in memory twice, as the file that is read and as its tensors. Otherwise memory varies by up to 60 MB, since freed
         // memory is kept. Both eyes of 928 frames would be 91 MB.
-        Assert.InRange(peaks[1], 0, peaks[0] + 2 * (sizes[1] - sizes[0]) + 50_000);
+        Assert.InRange(peaks[1], 0, peaks[0] + 2 * (sizes[1] - sizes[0]) + 80_000);
     }
 
     /// <summary>Pixels that differ; where there is neither a hole nor its edge on the side of what lies behind, none may.</summary>
