@@ -42,7 +42,7 @@ public sealed class StereoTests(StereoClip clip, ITestOutputHelper output) : ICl
 
     [Theory]
     [InlineData("sbs", "a.mp4", 128, 32, "side by side")]
-    [InlineData("half-sbs", "a.mkv", 64, 32, "side by side")]
+    [InlineData("half-sbs", "both.mkv", 64, 32, "side by side")]
     [InlineData("tb", "a.webm", 64, 64, "top and bottom")]
     [InlineData("half-tb", "a.mp4", 64, 32, "top and bottom")]
     [InlineData("quest", "a_LRF_Full_SBS.mp4", 128, 32, "side by side")]

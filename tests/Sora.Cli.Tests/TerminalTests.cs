@@ -61,11 +61,14 @@ public sealed class TerminalTests : IDisposable
     /// <summary>The lines that were written one over the other.</summary>
     private static IEnumerable<string> Drawn(string written) => written.Split('\r').Select(part => Screen.Lines(part)[0]);
 
-    /// <param name="command">Run on the terminal; all that it writes is returned, and is in the file log meanwhile.</param>
+    /// <param name="command">
+    /// Run on the terminal, and interrupted by Ctrl-C also where the tests run in the background, where that is ignored; all that it
+    /// writes is returned, and is in the file log meanwhile.
+    /// </param>
     /// <param name="keys">A script that prints what is typed.</param>
     private string OnTerminal(string command, string keys = ":")
     {
         File.WriteAllText(Path.Combine(bash.Folder, "command"), command);
-        return bash.Run($"{{ {keys}; }} | script -qfec 'bash command' log").Succeeded().Out;
+        return bash.Run($"{{ {keys}; }} | script -qfec 'env --default-signal=INT bash command' log").Succeeded().Out;
     }
 }
