@@ -10,11 +10,13 @@ namespace Sora.Cli;
 /// <param name="Model">What made it.</param>
 internal sealed record ClipDepth(string? Kind, double? Low, double? High, string? Model)
 {
+    /// <summary>The words for kinds.</summary>
+    public const string Metric = "metric",
+        Relative = "relative";
+
     private const string KindKey = "depth_kind",
         RangeKey = "depth_range",
-        ModelKey = "depth_model",
-        Metric = "metric",
-        Relative = "relative";
+        ModelKey = "depth_model";
 
     /// <summary>Whether it is metres; if not, it is relative inverse depth.</summary>
     public bool IsMetric => Kind == Metric;

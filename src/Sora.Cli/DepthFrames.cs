@@ -37,8 +37,8 @@ internal sealed class DepthFrames
         }
         var kind = ClipDepth.Of(clip).Kind switch
         {
-            "metric" => DepthKind.Metric,
-            "relative" or null => DepthKind.Relative,
+            ClipDepth.Metric => DepthKind.Metric,
+            ClipDepth.Relative or null => DepthKind.Relative,
             var other => throw SoraException.Failed($"{clip.Origin}: its depth_kind is '{other}', neither relative nor metric"),
         };
         return new DepthFrames(clip, tensor, kind);

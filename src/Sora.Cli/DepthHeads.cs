@@ -6,45 +6,33 @@ using static TorchSharp.torch;
 
 namespace Sora.Cli;
 
-/// <summary>The depth head of the last model: most pipes hold clips of one model.</summary>
-/// <param name="device">Where it computes.</param>
+/// <summary>Depth by the heads that clips' models have.</summary>
+/// <param name="device">Where they compute.</param>
 internal sealed class DepthHeads(Device device) : IDisposable
 {
     /// <summary>What measures clips and footage that no head is for.</summary>
     public const string OpenModel = "pass a Depth Anything V2 model with --model, such as Depth-Anything-V2-Small-hf";
 
-    private (string Path, LatentDepthHead Head)? last;
+    private readonly LastOpened<LatentDepthHead> heads = new(model =>
+        LatentDepthHead.Open(model, device) ?? throw SoraException.Usage($"the model {model.Name} has no depth head", OpenModel)
+    );
 
     /// <summary>The relative inverse depth of each frame of a clip, from its latents alone; one scale for all of it.</summary>
     /// <exception cref="SoraException">The clip's model has no head.</exception>
     public IEnumerable<(DepthMap Map, bool IsCut)> Measure(Run run, Clip clip, VideoModel model)
     {
-        var head = For(model);
+        var head = heads.For(model);
         if (clip.History is [{ Verb: "encode" }, ..])
             run.Reporter.Note($"the depth of {model.Name} is learned from its synthetic world and poor on footage; {OpenModel}");
-        var (frames, count) = (model.Geometry.VideoFrames(clip.FinishedLatents.Shape[2]), 0);
+        var (frames, isFirst) = (model.Geometry.VideoFrames(clip.FinishedLatents.Shape[2]), true);
         using var given = TensorIO.ToTensor(clip.FinishedLatents);
         using var latents = clip.Info.Space == LatentSpace.Raw ? model.Normalise(given.to(float32)) : given.to(float32);
-        foreach (var map in head.Measure(latents, run.Cancel))
+        foreach (var map in run.Reporter.Counted("measuring", head.Measure(latents, run.Cancel), frames))
         {
-            yield return (map, count == 0);
-            run.Reporter.Progress("measuring", ++count, frames);
+            yield return (map, isFirst);
+            isFirst = false;
         }
     }
 
-    public void Dispose()
-    {
-        last?.Head.Dispose();
-        last = null;
-    }
-
-    private LatentDepthHead For(VideoModel model)
-    {
-        if (last is { } kept && kept.Path == model.Path)
-            return kept.Head;
-        Dispose();
-        var head = LatentDepthHead.Open(model, device) ?? throw SoraException.Usage($"the model {model.Name} has no depth head", OpenModel);
-        last = (model.Path, head);
-        return head;
-    }
+    public void Dispose() => heads.Dispose();
 }

@@ -13,7 +13,7 @@ internal sealed class DepthSource : IDisposable
     private readonly (DepthEstimator Estimator, DepthInfo Info)? open;
     private readonly DepthHeads heads;
     private readonly bool isRaw;
-    private readonly Codecs codecs = new();
+    private readonly LastOpened<FrameCodec> codecs = new(model => FrameCodec.Open(model));
 
     private DepthSource(DepthEstimator? estimator, string? model, DepthHeads heads, bool isRaw)
     {
@@ -90,13 +90,12 @@ internal sealed class DepthSource : IDisposable
         int? expected
     )
     {
-        var (steadier, cuts, count) = (new DepthSteadier(), new ShotCuts(), 0);
-        foreach (var picture in pictures)
+        var (steadier, cuts) = (new DepthSteadier(), new ShotCuts());
+        foreach (var picture in run.Reporter.Counted("measuring", pictures, expected ?? 0))
         {
             run.Cancel.ThrowIfCancellationRequested();
             var (map, isCut) = (isRaw ? Raw(estimator, picture) : estimator.Estimate(picture, size), cuts.Next(picture));
             yield return (isRaw || estimator.IsMetric ? map : steadier.Next(map, isCut), isCut);
-            run.Reporter.Progress("measuring", ++count, Math.Max(count, expected ?? count));
         }
     }
 

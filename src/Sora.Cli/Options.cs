@@ -104,16 +104,31 @@ internal static class Options
             },
         };
 
-    /// <summary>An option that takes a whole number of 1 or more.</summary>
-    public static Option<int?> Positive(string name, string helpName, string description) =>
+    /// <summary>An option that takes a number of 0 or more.</summary>
+    public static Option<double?> Number(string name, string helpName, string description) =>
         Value(
             name,
             helpName,
             description,
             text =>
-                int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value > 0
+                double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= 0
                     ? value
-                    : throw SoraException.Usage($"'{text}' is not a whole number (1 or greater)")
+                    : throw SoraException.Usage($"'{text}' is not a number (0 or greater)")
+        );
+
+    /// <summary>An option that takes a whole number of 1 or more.</summary>
+    public static Option<int?> Positive(string name, string helpName, string description) => Whole(name, helpName, description, least: 1);
+
+    /// <summary>An option that takes a whole number of <paramref name="least"/> or more.</summary>
+    public static Option<int?> Whole(string name, string helpName, string description, int least) =>
+        Value(
+            name,
+            helpName,
+            description,
+            text =>
+                int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= least
+                    ? value
+                    : throw SoraException.Usage($"'{text}' is not a whole number ({least} or greater)")
         );
 
     /// <summary>An option that takes one of a few words, the first by default.</summary>

@@ -23,11 +23,12 @@ internal static class SamplingOptions
         "TEXT",
         "What the video should not show; used with guidance above 1"
     );
-    public static readonly Option<double?> Guidance = Number(
+    public static readonly Option<double?> Guidance = Options.Number(
         "--guidance",
+        "X",
         "Guidance scale: how strongly to follow the prompt; 1 takes a single pass and half the time"
     );
-    public static readonly Option<double?> Guidance2 = Number("--guidance-2", "Guidance scale of the low-noise expert");
+    public static readonly Option<double?> Guidance2 = Options.Number("--guidance-2", "X", "Guidance scale of the low-noise expert");
     public static readonly Option<double?> Boundary = Options.Value<double>(
         "--boundary",
         "X",
@@ -43,8 +44,9 @@ internal static class SamplingOptions
         "Length in tokens that prompts are cut or padded to"
     );
     public static readonly Option<int?> Steps = Options.Positive("--steps", "N", "Number of sampling steps");
-    public static readonly Option<double?> Shift = Number(
+    public static readonly Option<double?> Shift = Options.Number(
         "--shift",
+        "X",
         "Flow shift: moves the noise levels towards more noise; 1 is no shift"
     );
     public static readonly Option<string?> Sampler = Text(
@@ -64,8 +66,9 @@ internal static class SamplingOptions
         "S,S,…",
         "Noise levels (sigmas) before the shift, falling from at most 1; the final 0 is added"
     );
-    public static readonly Option<double?> Cache = Number(
+    public static readonly Option<double?> Cache = Options.Number(
         "--cache",
+        "X",
         "Skip model calls whose output is estimated to change by less than this fraction: 0.05 is careful, 0.2 is not; "
             + "the number skipped and the estimate are printed at the end"
     );
@@ -217,15 +220,4 @@ internal static class SamplingOptions
         text.Split('=', 2) is [var at, { Length: > 0 } prompt]
             ? (ClipTime.Parse(at), prompt)
             : throw SoraException.Usage($"'{text}' is not a time and a prompt", "write 4s=\"it stops\"");
-
-    private static Option<double?> Number(string name, string description) =>
-        Options.Value(
-            name,
-            "X",
-            description,
-            text =>
-                double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= 0
-                    ? value
-                    : throw SoraException.Usage($"'{text}' is not a number (0 or greater)")
-        );
 }

@@ -26,35 +26,32 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
         "symmetric",
         "left"
     );
-    private static readonly Option<double?> Baseline = Number(
+    private static readonly Option<double?> Baseline = Cli.Options.Number(
         "--baseline",
         "METRES",
         $"Distance between the eyes, for metric depth; by default {Text(Defaults.Baseline)}, an adult's"
     );
-    private static readonly Option<double?> Convergence = Number(
+    private static readonly Option<double?> Convergence = Cli.Options.Number(
         "--convergence",
         "DEPTH",
         "Depth that lies in the screen: 0 (far) to 1 (near), or metres, or infinity; by default it follows the depth of each shot"
     );
-    private static readonly Option<double?> MaxDisparity = Number(
+    private static readonly Option<double?> MaxDisparity = Cli.Options.Number(
         "--max-disparity",
         "PERCENT",
         $"Largest difference between the eyes, in percent of the width; by default {Text(Defaults.MaxDisparity)}, "
             + "as BSkyB's 3D guidelines allow"
     );
-    private static readonly Option<double?> FieldOfView = Number(
+    private static readonly Option<double?> FieldOfView = Cli.Options.Number(
         "--fov",
         "DEGREES",
         $"What the camera sees from left to right, for metric depth; by default {Text(Defaults.FieldOfView)}, a 35 mm lens"
     );
-    private static readonly Option<int?> Dilate = Cli.Options.Value(
+    private static readonly Option<int?> Dilate = Cli.Options.Whole(
         "--dilate",
         "PIXELS",
         $"Grow what is near, since estimated depth often ends inside of objects; by default {Defaults.EdgeDilation}, 0 for exact depth",
-        text =>
-            int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var pixels)
-                ? pixels
-                : throw SoraException.Usage($"'{text}' is not a whole number (0 or greater)")
+        least: 0
     );
     private static readonly Option<string> Fill = Cli.Options.Choice(
         "--fill",
@@ -135,12 +132,8 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
             HorizontalFieldOfView = Options.FieldOfView,
         };
         using var writer = SpatialVideoWriter.Create(file, spatial, run.Cancel);
-        var done = 0;
-        foreach (var pair in pairs)
-        {
+        foreach (var pair in run.Reporter.Counted("decoding", pairs, options.Frames!.Value))
             writer.Write(pair.Left, pair.Right);
-            run.Reporter.Progress("decoding", ++done, options.Frames!.Value);
-        }
         writer.Complete();
     }
 
@@ -172,17 +165,6 @@ internal sealed record StereoArgs(StereoTarget Target, StereoOptions Options, bo
         option.CompletionSources.Add([.. StereoTarget.All.Select(target => target.Name)]);
         return option;
     }
-
-    private static Option<double?> Number(string name, string helpName, string description) =>
-        Cli.Options.Value(
-            name,
-            helpName,
-            description,
-            text =>
-                double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= 0
-                    ? value
-                    : throw SoraException.Usage($"'{text}' is not a number (0 or greater)")
-        );
 
     private static string Text(double value) => value.ToString(CultureInfo.InvariantCulture);
 }

@@ -31,6 +31,21 @@ public abstract class Reporter
     /// <summary><paramref name="done"/> of <paramref name="total"/> units of <paramref name="stage"/> are finished.</summary>
     public abstract void Progress(string stage, long done, long total);
 
+    /// <summary>The items as they are; each counts as finished when the next one is asked for.</summary>
+    /// <param name="stage">What is done with them.</param>
+    /// <param name="items">Taken one at a time.</param>
+    /// <param name="total">How many there are; where there turn out to be more, as many as there were so far.</param>
+    public IEnumerable<T> Counted<T>(string stage, IEnumerable<T> items, long total)
+    {
+        var done = 0L;
+        foreach (var item in items)
+        {
+            yield return item;
+            done++;
+            Progress(stage, done, Math.Max(done, total));
+        }
+    }
+
     private sealed class SilentReporter : Reporter
     {
         public override void Note(string message) { }

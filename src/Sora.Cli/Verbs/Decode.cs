@@ -105,7 +105,7 @@ internal static class Decode
             Stereo?.Target.Require(format);
             // Refuses a terminal before anything is read.
             using var stream = Output == "-" && !DryRun ? run.OpenOutput("video.mp4") : null;
-            using var codecs = new Codecs();
+            using var codecs = new LastOpened<FrameCodec>(opened => FrameCodec.Open(opened));
             var (number, areStills, free) = (0, true, (FreeMemory?)null);
             foreach (var clip in ClipPipe.Read(run, ClipName, Space))
             {
@@ -178,12 +178,8 @@ internal static class Decode
         {
             using var writer =
                 stream == null ? VideoWriter.Create(file, options, run.Cancel) : VideoWriter.Create(stream, options, run.Cancel);
-            var done = 0;
-            foreach (var picture in pictures)
-            {
+            foreach (var picture in run.Reporter.Counted("decoding", pictures, options.Frames!.Value))
                 writer.Write(picture);
-                run.Reporter.Progress("decoding", ++done, options.Frames!.Value);
-            }
             writer.Complete();
         }
     }

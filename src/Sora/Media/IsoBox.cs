@@ -10,6 +10,9 @@ namespace Sora.Media;
 /// </summary>
 internal sealed class IsoBox(string type, byte[] fields, params IsoBox[] children)
 {
+    /// <summary>The way from <c>moov</c> to the tables of the only track.</summary>
+    public static readonly string[] ToTables = ["trak", "mdia", "minf", "stbl"];
+
     private const int HeaderLength = 8;
 
     /// <summary>The fields of a visual sample entry before the boxes in it (14496-12, 12.1.3).</summary>

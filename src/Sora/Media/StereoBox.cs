@@ -9,8 +9,6 @@ namespace Sora.Media;
 /// </summary>
 internal static class StereoBox
 {
-    private static readonly string[] Tables = ["trak", "mdia", "minf", "stbl"];
-
     /// <summary>Writes a file again with the box in it.</summary>
     /// <param name="path">A file with one track, whose <c>moov</c> comes before its samples.</param>
     /// <param name="mode">What the box says: 1 for top-bottom, 2 for side by side.</param>
@@ -22,7 +20,7 @@ internal static class StereoBox
         var moov = boxes.Find(box => box.Type == "moov") ?? throw new InvalidDataException($"{path} has no moov in front of its samples");
         var before = moov.Length;
         Add(moov, mode);
-        MoveChunks(moov.Find(Tables), moov.Length - before);
+        MoveChunks(moov.Find(IsoBox.ToTables), moov.Length - before);
         AtomicFile.Write(
             path,
             to =>
@@ -37,7 +35,7 @@ internal static class StereoBox
     /// <summary>Adds the box to the entry of the only track.</summary>
     internal static void Add(IsoBox moov, byte mode)
     {
-        var descriptions = moov.Find([.. Tables, "stsd"]);
+        var descriptions = moov.Find([.. IsoBox.ToTables, "stsd"]);
         var entry = descriptions.Children is [var only] ? only : throw new InvalidDataException("there isn't one sample description");
         entry.Children.Add(IsoBox.Full("st3d", [mode]));
     }

@@ -25,7 +25,7 @@ public sealed class StereoModelFill
     /// <summary>What to do where it can't be done.</summary>
     public const string Otherwise = "use --fill frames, which needs no generator";
 
-    /// <summary>Tokens this many pixels from a hole are remade, too, so that the soft edge lies in them.</summary>
+    /// <summary>Tokens this many pixels from a hole are also remade, so that the soft edge lies in them.</summary>
     private const int Grow = 2;
 
     /// <summary>So many columns beside a hole say how much brighter or darker it must be.</summary>
@@ -91,11 +91,8 @@ public sealed class StereoModelFill
     )
     {
         using var spool = new StereoSpool(folder, settings.Width, settings.Height);
-        foreach (var pair in pairs)
-        {
+        foreach (var pair in reporter.Counted("rendering", pairs, settings.Frames))
             spool.Add(pair);
-            reporter.Progress("rendering", spool.Count, settings.Frames);
-        }
         rendered();
         var remade = Remake(spool, reporter, cancel);
         using var codec = FrameCodec.Open(model);

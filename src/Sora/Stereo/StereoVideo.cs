@@ -51,7 +51,7 @@ public sealed class StereoVideo
         }
     }
 
-    /// <summary>Each frame once those after it are there, too.</summary>
+    /// <summary>Each frame, once the frames that its holes are filled from have come.</summary>
     private IEnumerable<StereoPair> RenderAround(IEnumerable<StereoFrame> frames)
     {
         var fill = new FrameFill(width, height, options.Eyes);

@@ -9,7 +9,7 @@ namespace Sora.Media.Spatial;
 /// Nothing appears under the file's name before <see cref="Complete"/> has written, flushed and renamed it.
 /// H.265 wants even sizes: an odd one gets its last column or row twice, as with <see cref="VideoWriter"/>.
 /// The second view isn't predicted from the first, so the file is as large as two videos. ffmpeg 7.1 decodes both views
-/// exactly; Apple's own players weren't at hand to try.
+/// exactly; it hasn't been tried with Apple's own players.
 /// </summary>
 public sealed class SpatialVideoWriter : IDisposable
 {

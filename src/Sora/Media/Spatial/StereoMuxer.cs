@@ -9,8 +9,6 @@ namespace Sora.Media.Spatial;
 /// </summary>
 internal sealed class StereoMuxer
 {
-    private static readonly string[] Tables = ["trak", "mdia", "minf", "stbl"];
-
     private readonly Stream left;
     private readonly Stream right;
     private readonly SampleTable leftSamples;
@@ -29,8 +27,8 @@ internal sealed class StereoMuxer
         fileType = Only(boxes, "ftyp");
         movie = Only(boxes, "moov");
         var rightMovie = Only(IsoBox.ReadAround(right, "mdat"), "moov");
-        leftSamples = new SampleTable(movie.Find(Tables));
-        rightSamples = new SampleTable(rightMovie.Find(Tables));
+        leftSamples = new SampleTable(movie.Find(IsoBox.ToTables));
+        rightSamples = new SampleTable(rightMovie.Find(IsoBox.ToTables));
         if (leftSamples.Count != rightSamples.Count)
             throw new InvalidDataException($"the left eye has {leftSamples.Count} frames, the right one {rightSamples.Count}");
         slices = AddSecondLayer(Entry(movie), Entry(rightMovie), options);
@@ -125,7 +123,7 @@ internal sealed class StereoMuxer
 
     private void SetTables(IReadOnlyList<int> sizes, IReadOnlyList<long> chunks)
     {
-        var tables = movie.Find(Tables);
+        var tables = movie.Find(IsoBox.ToTables);
         tables.Replace("stsz", SampleTable.Sizes(sizes));
         tables.Replace(tables.Children.Exists(child => child.Type == "stco") ? "stco" : "co64", SampleTable.Chunks(chunks));
     }
@@ -146,7 +144,7 @@ internal sealed class StereoMuxer
         return header;
     }
 
-    private static IsoBox Entry(IsoBox movie) => movie.Find([.. Tables, "stsd", "hvc1"]);
+    private static IsoBox Entry(IsoBox movie) => movie.Find([.. IsoBox.ToTables, "stsd", "hvc1"]);
 
     private static IsoBox Only(List<IsoBox> boxes, string type) =>
         boxes.Find(box => box.Type == type) ?? throw new InvalidDataException($"there is no box {type}");

@@ -35,8 +35,7 @@ internal sealed class DepthTask : TrainingTask
     private readonly ClipSource source;
     private readonly IReadOnlyList<LatentSet> sets;
     private readonly LatentSet validation;
-    private readonly int tokensPerStep;
-    private readonly double[] shares;
+    private readonly LatentMix mix;
 
     /// <param name="head">What is trained.</param>
     /// <param name="weights">Its weights.</param>
@@ -53,8 +52,8 @@ internal sealed class DepthTask : TrainingTask
         int tokensPerStep
     )
     {
-        (this.head, this.source, this.sets, this.validation, this.tokensPerStep) = (head, source, sets, validation, tokensPerStep);
-        shares = [.. sets.Select(s => s.Seeds.Length / (double)BatchOf(s))];
+        (this.head, this.source, this.sets, this.validation) = (head, source, sets, validation);
+        mix = new LatentMix(sets, set => set.Latents.shape[2] * set.Latents.shape[3] * set.Latents.shape[4], tokensPerStep);
         Parameters = weights.Named().ToDictionary(p => p.Key, p => p.Value);
     }
 
@@ -73,8 +72,8 @@ internal sealed class DepthTask : TrainingTask
     {
         cancellation.ThrowIfCancellationRequested();
         var random = new Rng(Seed, (ulong)step);
-        var set = sets[Pick(ref random)];
-        var (rows, noise) = (new long[BatchOf(set)], new float[BatchOf(set)]);
+        var set = mix.Draw(ref random);
+        var (rows, noise) = (new long[mix.BatchOf(set)], new float[mix.BatchOf(set)]);
         for (var i = 0; i < rows.Length; i++)
         {
             rows[i] = random.Below(set.Seeds.Length);
@@ -159,24 +158,6 @@ internal sealed class DepthTask : TrainingTask
             loss += change.abs().mean() * (axis == 1 ? TimeWeight : SpaceWeight / 2);
         }
         return loss;
-    }
-
-    /// <summary>Clips in a batch: an even number, as its two halves are computed side by side.</summary>
-    private int BatchOf(LatentSet set)
-    {
-        var shape = set.Latents.shape;
-        return Math.Max(1, (int)Math.Round(tokensPerStep / (2.0 * shape[2] * shape[3] * shape[4])) * 2);
-    }
-
-    private int Pick(ref Rng random)
-    {
-        var at = random.Uniform() * shares.Sum();
-        for (var i = 0; i < shares.Length; i++)
-        {
-            if ((at -= shares[i]) < 0)
-                return i;
-        }
-        return shares.Length - 1;
     }
 
     /// <summary>The exact depths of some clips, one after the other.</summary>

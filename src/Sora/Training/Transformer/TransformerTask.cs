@@ -90,8 +90,7 @@ internal sealed class TransformerTask : TrainingTask
     private readonly ClipSource source;
     private readonly IReadOnlyList<LatentSet> sets;
     private readonly LatentSet validation;
-    private readonly double[] shares;
-    private readonly int tokensPerStep;
+    private readonly LatentMix mix;
 
     /// <summary>Weight of the error of each of a scene's channels, <c>[1, channels, 1, 1, 1]</c>; null: there is none.</summary>
     private readonly Tensor? sceneWeights;
@@ -109,9 +108,8 @@ internal sealed class TransformerTask : TrainingTask
         int tokensPerStep
     )
     {
-        (this.parts, this.source, this.sets, this.validation, this.tokensPerStep) = (parts, source, sets, validation, tokensPerStep);
-        // Batches of large clips hold fewer of them, so they are drawn more often.
-        shares = [.. sets.Select(s => s.Seeds.Length / (double)BatchOf(s))];
+        (this.parts, this.source, this.sets, this.validation) = (parts, source, sets, validation);
+        mix = new LatentMix(sets, Tokens, tokensPerStep);
         if (SceneChannels > 0)
         {
             var variances = parts.Preconditioning is { } known
@@ -137,8 +135,8 @@ internal sealed class TransformerTask : TrainingTask
     {
         cancellation.ThrowIfCancellationRequested();
         var random = new Rng(parts.Seed, (ulong)step);
-        var set = sets[Pick(ref random)];
-        var rows = new long[BatchOf(set)];
+        var set = mix.Draw(ref random);
+        var rows = new long[mix.BatchOf(set)];
         for (var i = 0; i < rows.Length; i++)
             rows[i] = set.Pick(source, ref random);
         var batch = Draw(set, rows, ref random, CaptionDropout);
@@ -236,24 +234,10 @@ internal sealed class TransformerTask : TrainingTask
     private static Tensor Spread(Tensor grid, (int Frames, int Rows, int Columns) patch) =>
         grid.repeat_interleave(patch.Frames, 2).repeat_interleave(patch.Rows, 3).repeat_interleave(patch.Columns, 4);
 
-    /// <summary>Clips in a batch: an even number, as its two halves are computed side by side.</summary>
-    private int BatchOf(LatentSet set) => Math.Max(1, (int)Math.Round(tokensPerStep / (2.0 * Tokens(set))) * 2);
-
     private long Tokens(LatentSet set)
     {
         var (s, patch) = (set.Latents.shape, parts.Transformer.Config.PatchSize);
         return s[2] * s[3] * s[4] / (patch.Frames * patch.Rows * patch.Columns);
-    }
-
-    private int Pick(ref Rng random)
-    {
-        var at = random.Uniform() * shares.Sum();
-        for (var i = 0; i < shares.Length; i++)
-        {
-            if ((at -= shares[i]) < 0)
-                return i;
-        }
-        return shares.Length - 1;
     }
 
     /// <summary>Draws a batch: what is known of each clip, its noise and noise level, and which caption it gets.</summary>
